@@ -1,0 +1,108 @@
+"""Gradient estimators for discrete random variables.
+
+    loss = estimator(key, distribution, f)      # a scalar: an estimate of E[f(z)], z ~ distribution
+
+`jax.grad` of that scalar is the gradient estimate.
+"""
+
+from estimators.average import Average
+from estimators.baselines.leave_one_out import LeaveOneOut
+from estimators.baselines.moving_average import MovingAverage
+from estimators.baselines.nvil import NVIL
+from estimators.core import identity as _identity
+from estimators.core.baseline import Baseline
+from estimators.core.bibliography import BIBLIOGRAPHY, Paper
+from estimators.core.distribution import Continuous, Discrete, Distribution
+from estimators.core.estimator import Estimator
+from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.identity import stack, unstack
+from estimators.core.network import MLP
+from estimators.core.objective import BlackBox, ImportanceBound, black_box
+from estimators.darn import DARN
+from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
+from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.normal import Normal
+from estimators.exact import Exact
+from estimators.gumbel_softmax import GumbelSoftmax
+from estimators.muprop import MuProp
+from estimators.pathwise import Pathwise
+from estimators.score_function import ScoreFunction
+from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
+from estimators.straight_through import StraightThrough
+from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
+
+ALL: tuple[type[Estimator], ...] = (
+    Exact,
+    Pathwise,
+    ScoreFunction,
+    MuProp,
+    DARN,
+    StraightThrough,
+    SlopeAnnealedStraightThrough,
+    GumbelSoftmax,
+    StraightThroughGumbelSoftmax,
+    Average,
+)
+"""Every estimator class."""
+
+PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, NVIL, MLP)
+"""What estimators are built of, and `parse` knows as well."""
+
+
+def parse(text: str, *more: type[Estimator]) -> Estimator:
+    """Build the estimator that a text names: the inverse of `str(estimator)`.
+
+    Example:
+        `parse("GumbelSoftmax[temperature=0.5]")`, `parse("ScoreFunction[baseline=LeaveOneOut[4]]")`.
+
+    Args:
+        text: `Name`, `Name[value]` or `Name[field=value,...]`, nested at will.
+        *more: further classes that may be named, such as a user's own.
+
+    Raises:
+        ValueError: for an unknown name or field (with the nearest one), or a value out of range.
+    """
+    value = _identity.parse(text, {cls.__name__: cls for cls in (*ALL, *PARTS, *more)})
+    if not isinstance(value, Estimator):
+        raise ValueError(f"{text!r} is no estimator, but a part of one")
+    return value
+
+
+__all__ = [
+    "ALL",
+    "BIBLIOGRAPHY",
+    "DARN",
+    "MLP",
+    "NVIL",
+    "PARTS",
+    "Average",
+    "Baseline",
+    "Bernoulli",
+    "BlackBox",
+    "Categorical",
+    "Continuous",
+    "Discrete",
+    "Distribution",
+    "Estimator",
+    "Exact",
+    "GumbelSoftmax",
+    "ImportanceBound",
+    "LeaveOneOut",
+    "MovingAverage",
+    "MuProp",
+    "Normal",
+    "Paper",
+    "Pathwise",
+    "RelaxedBernoulli",
+    "RelaxedCategorical",
+    "ScoreFunction",
+    "SlopeAnnealedStraightThrough",
+    "StraightThrough",
+    "StraightThroughGumbelSoftmax",
+    "attach_gradient",
+    "attach_tuning",
+    "black_box",
+    "parse",
+    "stack",
+    "unstack",
+]

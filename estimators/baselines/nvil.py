@@ -1,0 +1,76 @@
+"""The learned, input-dependent baseline of NVIL."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.baseline import Baseline
+from estimators.core.distribution import Distribution
+from estimators.core.network import MLP
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_between
+
+
+@pytree
+class NVIL(Baseline):
+    r"""A learned baseline, $c + \mathrm{net}(\mathrm{logits})$, with optional variance normalisation.
+
+    All is learned by the baseline's squared error, whose gradient is attached at the leaves: `value` and
+    `variance` are moving averages under gradient descent at rate `1 - decay`; the network takes any
+    optimiser. The network sees the distribution's *stopped* parameters. A baseline computed from anything
+    else, such as the data x, is given as `value` (with `network=None`): the chain rule trains whatever
+    computed it. With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals: the
+    gradient is then unbiased only up to that positive scale.
+    Mnih and Gregor 2014 (arXiv:1402.0030).
+
+    Args:
+        decay: weight of the past in the averages, in [0, 1).
+        normalise: whether to divide by the running standard deviation.
+        network: the network, or None; `initialise` gives it weights.
+        value: c, or the baseline that the caller computed.
+        variance: the running variance of the signal.
+    """
+
+    decay: Any = 0.9
+    normalise: bool = static(default=False)
+    network: MLP | None = dataclasses.field(default_factory=MLP)
+    value: Any = 0.0
+    variance: Any = 1.0
+
+    num_samples: ClassVar[int] = 1
+
+    @property
+    def unbiased(self) -> Literal["yes", "up to scale"]:
+        """Unbiased up to a positive scale where the signal is normalised."""
+        return "up to scale" if self.normalise else "yes"
+
+    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
+        """Give the network weights for the parameters of a distribution; `key` is consumed."""
+        if self.network is None:
+            return self
+        return dataclasses.replace(self, network=self.network.initialise(key, distribution))
+
+    def prediction(self, parameters: jax.Array) -> jax.Array:
+        """Return the baseline for one example."""
+        return self.value if self.network is None else self.value + self.network(parameters)
+
+    def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
+        """Return the values less the baseline, over the running standard deviation if asked for."""
+        centred = values - self.prediction(parameters)
+        return centred / jnp.maximum(1, jnp.sqrt(self.variance)) if self.normalise else centred
+
+    def tuning(self, values: jax.Array, parameters: jax.Array) -> Any:
+        """Return the gradient of half the squared errors of the baseline and of the variance."""
+
+        def error(baseline):
+            residual = values - baseline.prediction(parameters)
+            square = jax.lax.stop_gradient(residual) ** 2
+            return 0.5 * jnp.mean(residual**2 + (baseline.variance - square) ** 2)
+
+        return jax.grad(error)(self)
+
+    def check(self) -> None:
+        """Raise unless the decay lies in [0, 1)."""
+        check_between("NVIL decay", self.decay, 0, 1)

@@ -1,0 +1,1 @@
+"""What every estimator is built on: noise, attached gradients, identity, the abstract classes."""

@@ -1,0 +1,55 @@
+"""The contract of baselines: what a score function estimator subtracts from f."""
+
+import abc
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.part import Part
+from estimators.core.pytree import pytree
+
+
+class Baseline(Part):
+    """A baseline: turns the values of f into the learning signal that multiplies the score.
+
+    Baselines see values of f and the stopped parameters of the distribution, never live ones: a live
+    logit in a baseline biases the gradient.
+    """
+
+    num_samples: Any
+    """Number of samples, and so of evaluations of f, that one gradient takes."""
+
+    @property
+    def unbiased(self) -> Literal["yes", "up to scale"]:
+        """Whether the signal keeps the gradient unbiased, or only its direction on average."""
+        return "yes"
+
+    @abc.abstractmethod
+    def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
+        """Return the `[n]` learning signals of the `[n]` values of f.
+
+        Args:
+            values: f at each sample, stopped.
+            parameters: the distribution's parameters as one vector, stopped.
+        """
+
+    def tuning(self, values: jax.Array, parameters: jax.Array) -> Any:
+        """Return the gradient of the baseline's own objective, shaped like the baseline.
+
+        Zero for a baseline that learns nothing.
+        """
+        del values, parameters
+        return jax.tree.map(jnp.zeros_like, self)
+
+
+@pytree
+class Zero(Baseline):
+    """No baseline: the signal is f."""
+
+    num_samples: ClassVar[int] = 1
+
+    def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
+        """Return the values themselves."""
+        del parameters
+        return values

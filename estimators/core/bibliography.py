@@ -1,0 +1,106 @@
+"""The papers that the estimators come from."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """One source: authors, title, year, where it appeared, and its arXiv number if it has one."""
+
+    authors: str
+    title: str
+    year: int
+    venue: str
+    arxiv: str = ""
+
+    @property
+    def link(self) -> str:
+        """Address of the paper, or an empty string."""
+        return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else ""
+
+    @property
+    def short(self) -> str:
+        """Authors and year as a table shows them."""
+        names = self.authors.split(" and ")
+        last = [name.split(",")[0] for name in names]
+        shown = {1: last[0], 2: " and ".join(last)}.get(len(last), f"{last[0]} et al.")
+        return f"{shown} {self.year}"
+
+
+BIBLIOGRAPHY = {
+    "bengio2013": Paper(
+        "Bengio, Yoshua and Léonard, Nicholas and Courville, Aaron",
+        "Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation",
+        2013,
+        "arXiv",
+        "1308.3432",
+    ),
+    "burda2016": Paper(
+        "Burda, Yuri and Grosse, Roger and Salakhutdinov, Ruslan",
+        "Importance Weighted Autoencoders",
+        2016,
+        "International Conference on Learning Representations",
+        "1509.00519",
+    ),
+    "chung2017": Paper(
+        "Chung, Junyoung and Ahn, Sungjin and Bengio, Yoshua",
+        "Hierarchical Multiscale Recurrent Neural Networks",
+        2017,
+        "International Conference on Learning Representations",
+        "1609.01704",
+    ),
+    "gregor2014": Paper(
+        "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles and Wierstra, Daan",
+        "Deep AutoRegressive Networks",
+        2014,
+        "International Conference on Machine Learning",
+        "1310.8499",
+    ),
+    "gu2016": Paper(
+        "Gu, Shixiang and Levine, Sergey and Sutskever, Ilya and Mnih, Andriy",
+        "MuProp: Unbiased Backpropagation for Stochastic Neural Networks",
+        2016,
+        "International Conference on Learning Representations",
+        "1511.05176",
+    ),
+    "jang2017": Paper(
+        "Jang, Eric and Gu, Shixiang and Poole, Ben",
+        "Categorical Reparameterization with Gumbel-Softmax",
+        2017,
+        "International Conference on Learning Representations",
+        "1611.01144",
+    ),
+    "kingma2014": Paper(
+        "Kingma, Diederik P. and Welling, Max",
+        "Auto-Encoding Variational Bayes",
+        2014,
+        "International Conference on Learning Representations",
+        "1312.6114",
+    ),
+    "kool2019": Paper(
+        "Kool, Wouter and van Hoof, Herke and Welling, Max",
+        "Buy 4 REINFORCE Samples, Get a Baseline for Free!",
+        2019,
+        "ICLR workshop: Deep Reinforcement Learning Meets Structured Prediction",
+    ),
+    "maddison2017": Paper(
+        "Maddison, Chris J. and Mnih, Andriy and Teh, Yee Whye",
+        "The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables",
+        2017,
+        "International Conference on Learning Representations",
+        "1611.00712",
+    ),
+    "mnih2014": Paper(
+        "Mnih, Andriy and Gregor, Karol",
+        "Neural Variational Inference and Learning in Belief Networks",
+        2014,
+        "International Conference on Machine Learning",
+        "1402.0030",
+    ),
+    "williams1992": Paper(
+        "Williams, Ronald J.",
+        "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
+        1992,
+        "Machine Learning 8",
+    ),
+}

@@ -1,0 +1,170 @@
+"""What a distribution offers to estimators: the abstract classes."""
+
+import abc
+import math
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.pytree import leaf_names
+from estimators.core.validation import check_count, check_floating
+
+
+class Distribution(abc.ABC):
+    """A distribution over one example's event; batch it with `jax.vmap`.
+
+    Its parameters are pytree leaves, so a distribution can be differentiated, mapped and attached to.
+    """
+
+    def __post_init__(self):
+        """Turn integers that a user wrote into floats: JAX differentiates no integer."""
+        for name in leaf_names(type(self)):
+            if isinstance(getattr(self, name), int):
+                object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    @abc.abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the parameters, and so of samples, log-probabilities and gradients."""
+        return jnp.result_type(*jax.tree.leaves(self))
+
+    @abc.abstractmethod
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draw one sample of shape `event_shape`; `key` is consumed."""
+
+    @abc.abstractmethod
+    def log_prob(self, sample: jax.Array) -> jax.Array:
+        """Return the scalar log-probability (or log-density) of one sample, in nats."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise ValueError or TypeError where shapes, types or concrete parameters are wrong."""
+
+    def score(self, sample: jax.Array) -> Self:
+        """Return the gradient of `log_prob(sample)` with respect to the parameters, shaped like them."""
+        return jax.grad(lambda distribution: distribution.log_prob(sample))(self)
+
+    def independent(self, num_copies: int) -> Self:
+        """Return `num_copies` independent copies as one distribution of event `[num_copies, *event]`."""
+        check_count("num_copies", num_copies, 1)
+
+        def repeat(parameter):
+            return jnp.broadcast_to(parameter, (num_copies, *jnp.shape(parameter)))
+
+        return jax.tree.map(repeat, self)
+
+
+class Continuous(Distribution):
+    """A distribution whose sample is a differentiable function of its parameters."""
+
+
+class Discrete(Distribution):
+    r"""A discrete distribution with logits, sampled by perturbing them with parameter-free noise.
+
+    `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick), and
+    from the same perturbed logits the relaxed sample at any temperature (Concrete: Jang et al. 2017,
+    Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample.
+    """
+
+    logits: Any
+    max_states: ClassVar[int] = 2**20
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: that of the logits."""
+        return jnp.shape(self.logits)
+
+    @property
+    @abc.abstractmethod
+    def num_states(self) -> int:
+        """Number of values that a sample can take."""
+
+    @abc.abstractmethod
+    def states(self) -> jax.Array:
+        """Return all values, of shape `[num_states, *event_shape]`."""
+
+    @property
+    @abc.abstractmethod
+    def centre(self) -> float:
+        """Every coordinate of the centre of the domain: 1/2, or 1/K."""
+
+    @abc.abstractmethod
+    def noise(self, key: jax.Array) -> jax.Array:
+        """Draw parameter-free noise of shape `event_shape`; `key` is consumed."""
+
+    @abc.abstractmethod
+    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
+        """Draw the perturbed logits given the hard sample; differentiable in the logits."""
+
+    @abc.abstractmethod
+    def hard(self, perturbed: jax.Array) -> jax.Array:
+        """Return the hard sample that the perturbed logits stand for."""
+
+    @abc.abstractmethod
+    def squash(self, logits: jax.Array) -> jax.Array:
+        """Return probabilities: the sigmoid of Bernoulli logits, the softmax of categorical ones."""
+
+    @abc.abstractmethod
+    def hard_squash(self, logits: jax.Array) -> jax.Array:
+        """Return the piecewise linear counterpart of `squash`: the hard sigmoid of the log-odds."""
+
+    @abc.abstractmethod
+    def log_probs(self, sample: jax.Array) -> jax.Array:
+        """Return each variable's log-probability of its part of `sample`, in nats.
+
+        The shape is that of one sample, with a last axis of one for categorical variables, so that it
+        broadcasts against the sample. Linear in `sample`, so it extends to relaxed samples.
+        """
+
+    @abc.abstractmethod
+    def relax(self, temperature: Any) -> Continuous:
+        """Return the relaxed (Concrete) distribution with the same logits."""
+
+    @property
+    def mean(self) -> jax.Array:
+        """The mean: the probabilities."""
+        return self.squash(self.logits)
+
+    def perturb(self, noise: jax.Array) -> jax.Array:
+        """Return the perturbed logits, `logits + noise`."""
+        return self.logits + noise
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draw one hard sample; `key` is consumed."""
+        return jax.lax.stop_gradient(self.hard(self.perturb(self.noise(key))))
+
+    def relaxed(self, perturbed: jax.Array, temperature: Any) -> jax.Array:
+        """Return the relaxed sample at a temperature from the perturbed logits."""
+        return self.squash(perturbed / temperature)
+
+    def log_prob(self, sample: jax.Array) -> jax.Array:
+        """Return the log-probability in nats; linear in `sample`, so it extends to relaxed samples."""
+        return self.log_probs(sample).sum()
+
+    def entropy(self) -> jax.Array:
+        """Return the entropy in nats."""
+        # log_prob is linear in the sample, so its mean is its value at the mean.
+        return -self.log_prob(self.mean)
+
+    def kl(self, other: Self) -> jax.Array:
+        """Return the Kullback-Leibler divergence from `self` to `other` in nats."""
+        return self.log_prob(self.mean) - other.log_prob(self.mean)
+
+    def check(self) -> None:
+        """Raise where the logits are not a float32 or float64 array."""
+        check_floating(f"{type(self).__name__} logits", self.logits)
+
+    def check_enumerable(self) -> None:
+        """Raise ValueError where there are too many states to enumerate, saying how many."""
+        if self.num_states > self.max_states:
+            count = self.num_states
+            shown = f"{count:,}" if count < 10**9 else f"10^{math.log10(count):.0f}"
+            raise ValueError(
+                f"{type(self).__name__} of event shape {self.event_shape} has {shown} states; "
+                f"at most {self.max_states:,} are enumerated"
+            )

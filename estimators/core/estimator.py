@@ -1,0 +1,107 @@
+"""The contract of every estimator: an expectation operator and a pytree."""
+
+import abc
+from typing import Any, Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.continuous_pass import continuous_point, in_continuous_pass
+from estimators.core.distribution import Distribution
+from estimators.core.objective import BlackBox, Objective, checked
+from estimators.core.part import Part
+from estimators.core.validation import check_key
+
+Unbiased = Literal["yes", "no", "up to scale"]
+
+
+class Estimator(Part):
+    r"""An estimator of $\nabla E_{z \sim q}[f(z)]$, as an expectation operator.
+
+        loss = estimator(key, distribution, f)
+
+    is a scalar estimate of $E[f(z)]$ (a loss to minimise), and `jax.grad` of it with respect to anything
+    upstream is the gradient estimate. What the estimator attaches is the part through sampling; f's
+    ordinary derivative at the sample, with respect to whatever f closes over, is the rest.
+
+    Two stochastic layers are two nested calls, each with a key of its own: one key for two layers is
+    silently biased. First derivatives only. The distribution is one example's; batch by `jax.vmap` over
+    keys and examples. A batch inside f is legal, but then every example's noise multiplies every other's
+    loss.
+
+    Facts, which tests and tables read:
+        distributions: the types of distribution that the estimator takes.
+        differentiates: whether it needs the derivative of f with respect to its sample.
+        paper: key of its source in `estimators.BIBLIOGRAPHY`.
+        unbiased: whether the mean of its gradients is the true gradient.
+    """
+
+    distributions: Any
+    differentiates: Any
+    paper: Any
+
+    @property
+    @abc.abstractmethod
+    def unbiased(self) -> Unbiased:
+        """Whether the mean of the gradient estimates is the true gradient."""
+
+    @abc.abstractmethod
+    def evaluations(self, distribution: Distribution) -> int:
+        """Return the number of evaluations of f that one gradient takes."""
+
+    @classmethod
+    @abc.abstractmethod
+    def examples(cls) -> list[Self]:
+        """Return an instance of every variant: what the tests prove and `estimax compare` measures."""
+
+    @abc.abstractmethod
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the estimate; arguments are checked and leaves have the distribution's type."""
+
+    def __call__(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Estimate the expectation of `f` under `distribution`.
+
+        Args:
+            key: a typed random key, consumed.
+            distribution: the distribution of one example's latent variable.
+            f: maps one sample, of the distribution's event shape, to a scalar.
+
+        Returns:
+            A scalar, whose derivative is the gradient estimate.
+
+        Raises:
+            TypeError: for a legacy key, a distribution that the estimator does not take, parameters or
+                values of f that are no floating-point numbers, or a black box that would be
+                differentiated or evaluated off its corners.
+            ValueError: for wrong shapes and concrete hyperparameters out of range.
+        """
+        check_key(key)
+        if reason := self.refusal(distribution):
+            raise TypeError(reason)
+        distribution.check()
+        self.check()
+        f = self._admitted(f)
+        if in_continuous_pass():
+            return f(continuous_point(key, distribution))
+        return self._with_type(distribution.dtype).estimate(key, distribution, f)
+
+    def refusal(self, distribution: Distribution) -> str | None:
+        """Return why the estimator does not take a distribution, or None where it does."""
+        if isinstance(distribution, self.distributions):
+            return None
+        allowed = ", ".join(cls.__name__ for cls in self.distributions)
+        return f"{type(self).__name__} takes {allowed}, not {type(distribution).__name__}"
+
+    def _admitted(self, f: Objective) -> Objective:
+        if self.differentiates and isinstance(f, BlackBox):
+            raise TypeError(f"{type(self).__name__} needs the derivative of f, which is a black box")
+        return checked(f)
+
+    def _with_type(self, dtype) -> Self:
+        for name, value in self.hyperparameters().items():
+            if isinstance(value, jax.Array) and value.ndim:
+                raise ValueError(
+                    f"{type(self).__name__} has a {name} of shape {jnp.shape(value)}: "
+                    "map over a stack of estimators with jax.vmap"
+                )
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self)

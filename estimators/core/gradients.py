@@ -1,0 +1,86 @@
+"""The two primitives by which an estimator says what its derivative is. First derivatives only."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+@jax.custom_jvp
+def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
+    r"""Return `value`, with `gradient` added to its derivative with respect to `at`.
+
+    $d\,\mathrm{result} = d\,\mathrm{value} + \langle \mathrm{gradient}, d\,\mathrm{at} \rangle$. First
+    derivatives only: the derivative of `gradient` itself is dropped. Where nobody differentiates with
+    respect to `at`, the computation of `gradient` is dead code that the compiler removes.
+
+    Args:
+        value: a scalar.
+        at: a pytree of floating-point arrays.
+        gradient: a pytree shaped like `at`.
+    """
+    del at, gradient
+    return value
+
+
+def _attach_gradient_jvp(primals, tangents):
+    value, _, gradient = primals
+    value_dot, at_dot, _ = tangents
+    result_dot = _dense(value_dot, value)
+    is_zero = lambda leaf: isinstance(leaf, jax.custom_derivatives.SymbolicZero)  # noqa: E731
+    tangent_leaves = jax.tree.leaves(at_dot, is_leaf=is_zero)
+    for slope, tangent in zip(jax.tree.leaves(gradient), tangent_leaves, strict=True):
+        if not is_zero(tangent):
+            result_dot = result_dot + jnp.vdot(jax.lax.stop_gradient(slope), tangent)
+    return value, result_dot
+
+
+def _dense(tangent, primal):
+    if isinstance(tangent, jax.custom_derivatives.SymbolicZero):
+        return jnp.zeros_like(primal)
+    return tangent
+
+
+attach_gradient.defjvp(_attach_gradient_jvp, symbolic_zeros=True)
+
+
+def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
+    r"""Return `value`, whose derivative with respect to `at` is `gradient` scaled by $|\mathrm{cotangent}|$.
+
+    For an estimator's own leaves, which are to *minimise* their objective (a squared error, a variance)
+    whatever the sign with which the caller uses the estimate: a gradient linear in the cotangent would
+    maximise it under `-estimator(...)`. Reverse mode only with respect to `at`, first derivatives only.
+    A mean over a batch gives the mean of the batch's tuning gradients.
+
+    Args:
+        value: a scalar; its own derivative is untouched.
+        at: a pytree of floating-point arrays: an estimator, or a part of one.
+        gradient: a pytree shaped like `at`.
+    """
+    zero = _tuning(jax.lax.stop_gradient(value), at, jax.lax.stop_gradient(gradient))
+    return value + zero
+
+
+@jax.custom_vjp
+def _tuning(value, at, gradient):
+    del at, gradient
+    # A zero that is batched wherever the value is: otherwise vmap would sum the cotangents before |.|.
+    return jnp.where(jnp.isfinite(value), 0, jnp.zeros_like(value))
+
+
+def _tuning_fwd(value, at, gradient):
+    return _tuning(value, at, gradient), gradient
+
+
+def _tuning_bwd(gradient, cotangent):
+    scaled = jax.tree.map(lambda slope: jnp.abs(cotangent) * slope, gradient)
+    return jnp.zeros_like(cotangent), scaled, jax.tree.map(jnp.zeros_like, gradient)
+
+
+_tuning.defvjp(_tuning_fwd, _tuning_bwd)
+
+
+def straight_through(hard: jax.Array, soft: jax.Array) -> jax.Array:
+    """Return `hard` exactly, with the derivative of `soft`."""
+    # In this order the difference is exactly zero, so nothing is rounded.
+    return hard + (soft - jax.lax.stop_gradient(soft))

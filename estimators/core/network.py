@@ -1,0 +1,58 @@
+"""A small network in plain JAX, for baselines and control variates that are learned."""
+
+import math
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Distribution
+from estimators.core.noise import normal
+from estimators.core.part import Part
+from estimators.core.pytree import learned, pytree, static
+from estimators.core.validation import check_count
+
+
+@pytree
+class MLP(Part):
+    r"""A network with one hidden layer of tanh units: $w_2 \cdot \tanh(W_1 x + b_1) + b_2$, a scalar.
+
+    The output weights start at zero, so an untrained network is the constant zero.
+
+    Args:
+        hidden: number of hidden units.
+    """
+
+    hidden: int = static(default=100)
+    layers: Any = learned(default=None)
+
+    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
+        """Return the network with weights for the parameters of `distribution`; `key` is consumed."""
+        inputs = flat_parameters(distribution)
+        scale = 1 / math.sqrt(max(inputs.size, 1))
+        layers = {
+            "weight": scale * normal(key, (inputs.size, self.hidden), inputs.dtype),
+            "bias": jnp.zeros(self.hidden, inputs.dtype),
+            "out": jnp.zeros(self.hidden, inputs.dtype),
+            "out_bias": jnp.zeros((), inputs.dtype),
+        }
+        return type(self)(self.hidden, layers)
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Return the scalar output for a vector of inputs."""
+        if self.layers is None:
+            raise ValueError(
+                "the network has no weights yet: call estimator.initialise(key, distribution) first"
+            )
+        layers = self.layers
+        return layers["out"] @ jnp.tanh(inputs @ layers["weight"] + layers["bias"]) + layers["out_bias"]
+
+    def check(self) -> None:
+        """Raise where the number of hidden units is not a positive integer."""
+        check_count("hidden", self.hidden, 1)
+
+
+def flat_parameters(distribution: Distribution) -> jax.Array:
+    """Return a distribution's parameters as one vector, with stopped gradients."""
+    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(distribution)]
+    return jax.lax.stop_gradient(jnp.concatenate(leaves))

@@ -1,0 +1,55 @@
+"""Checks at the public edge: concrete values only, since a traced value has none to check."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def is_concrete(value: Any) -> bool:
+    """Say whether `value` holds numbers now: not a tracer, nor an object that JAX puts in its place."""
+    return isinstance(value, (bool, int, float, np.ndarray, np.generic)) or (
+        isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+    )
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise ValueError unless a concrete `value` is finite and above zero."""
+    if is_concrete(value) and not (np.all(np.asarray(value) > 0) and np.all(np.isfinite(value))):
+        raise ValueError(f"{name} must be above zero and finite, not {value}")
+
+
+def check_between(name: str, value: Any, low: float, high: float) -> None:
+    """Raise ValueError unless a concrete `value` lies in [low, high)."""
+    if is_concrete(value) and not np.all((np.asarray(value) >= low) & (np.asarray(value) < high)):
+        raise ValueError(f"{name} must be at least {low} and below {high}, not {value}")
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Raise unless `value` is an integer of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def check_floating(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is a float32 or float64 array (or Python float)."""
+    dtype = jnp.result_type(value)
+    if dtype not in (jnp.float32, jnp.float64):
+        raise TypeError(f"{name} must be float32 or float64, not {dtype}")
+
+
+def check_key(key: Any) -> None:
+    """Raise unless `key` is one typed random key."""
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise TypeError("key must be a typed random key from jax.random.key, not a legacy PRNGKey")
+    if key.shape != ():
+        raise ValueError(f"key must be one key, not {key.shape}: batch with jax.vmap over keys")

@@ -1,0 +1,71 @@
+"""The DARN (1/2) estimator."""
+
+from typing import Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_gradient, straight_through
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_choice
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+
+@pytree
+class DARN(Estimator):
+    r"""The DARN or 1/2 estimator: the score times a first-order expansion of f about a centre c.
+
+    Per variable d, $(f'_d \cdot (D_d - c)) \nabla \log q(D_d)$ with c = 1/2 (1/K for K classes). With
+    `expansion="sample"`, f' is taken at the sample D: exact in mean for every quadratic or multilinear f
+    of Bernoulli variables. With `expansion="half"`, f' is taken at c: exact only for separable
+    quadratics. Gregor et al. 2014 (arXiv:1310.8499), read as in Gu et al. 2016 (arXiv:1511.05176),
+    section 4.2, and as in Jang et al. 2017 (arXiv:1611.01144), section 3.2, respectively.
+
+    Args:
+        expansion: "sample" or "half".
+    """
+
+    expansion: Literal["sample", "half"] = static(default="sample")
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = True
+    paper = "gregor2014"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Biased beyond quadratics."""
+        return "no"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One at the sample, and one at the centre where f is expanded there."""
+        del distribution
+        return 1 if self.expansion == "sample" else 2
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Both expansions."""
+        return [cls("sample"), cls("half")]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at the sample, with the expansion's derivative."""
+        assert isinstance(distribution, Discrete)
+        sample = distribution.sample(key)
+        step = sample - distribution.centre
+
+        def stand_in(distribution):
+            # Its derivative is D_d - c times the score of variable d: a rank-one Jacobian per variable.
+            return step * distribution.log_probs(sample)
+
+        if self.expansion == "sample":
+            return f(straight_through(sample, stand_in(distribution)))
+        slope = jax.grad(f)(jnp.full_like(sample, distribution.centre))
+        (gradient,) = jax.vjp(stand_in, distribution)[1](slope)
+        return attach_gradient(f(sample), distribution, gradient)
+
+    def check(self) -> None:
+        """Raise for an unknown expansion."""
+        check_choice("DARN expansion", self.expansion, ("sample", "half"))

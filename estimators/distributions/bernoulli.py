@@ -1,0 +1,127 @@
+"""Independent Bernoulli variables and their relaxation, the binary Concrete distribution."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators.core.distribution import Continuous, Discrete
+from estimators.core.noise import draw_like, logistic
+from estimators.core.pytree import pytree
+from estimators.core.validation import check_floating, check_positive
+
+
+@pytree
+class Bernoulli(Discrete):
+    r"""Independent Bernoulli variables, $P(b_i = 1) = \sigma(\phi_i)$.
+
+    Args:
+        logits: $\phi$, of any shape (usually `[D]`), float32 or float64. A sample has the same shape and
+            type and holds zeros and ones.
+    """
+
+    logits: Any
+
+    @property
+    def num_states(self) -> int:
+        """Number of values: 2 to the number of variables."""
+        return 2 ** int(np.prod(self.event_shape))
+
+    @property
+    def centre(self) -> float:
+        """One half."""
+        return 0.5
+
+    def states(self) -> jax.Array:
+        """Return all values, of shape `[2 ** D, *event_shape]`, in binary order."""
+        self.check_enumerable()
+        size = int(np.prod(self.event_shape))
+        bits = (np.arange(2**size)[:, None] >> np.arange(size)[::-1]) & 1
+        return jnp.asarray(bits.reshape(-1, *self.event_shape), self.dtype)
+
+    def noise(self, key: jax.Array) -> jax.Array:
+        """Draw logistic noise."""
+        return draw_like(logistic, key, self.logits)
+
+    def hard(self, perturbed: jax.Array) -> jax.Array:
+        """Return one where the perturbed logit is positive."""
+        return (perturbed > 0).astype(self.dtype)
+
+    def squash(self, logits: jax.Array) -> jax.Array:
+        """Return the sigmoid."""
+        return jax.nn.sigmoid(logits)
+
+    def hard_squash(self, logits: jax.Array) -> jax.Array:
+        r"""Return $\min(1, \max(0, (\phi + 1) / 2))$."""
+        return jnp.clip((logits + 1) / 2, 0, 1)
+
+    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Draw $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
+
+        With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1 and
+        $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every logit.
+        Tucker et al. 2017 (REBAR), appendix, rewritten.
+        """
+        # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
+        sign = 2 * sample - 1
+        draw = draw_like(logistic, key, self.logits)
+        return sign * jax.nn.softplus(sign * draw + jax.nn.softplus(sign * self.logits))
+
+    def log_probs(self, sample: jax.Array) -> jax.Array:
+        r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
+        return sample * self.logits - jax.nn.softplus(self.logits)
+
+    def relax(self, temperature: Any) -> "RelaxedBernoulli":
+        """Return the binary Concrete distribution at a temperature."""
+        return RelaxedBernoulli(self.logits, temperature)
+
+
+@pytree
+class RelaxedBernoulli(Continuous):
+    r"""The binary Concrete distribution in logit space: $x = (\phi + L) / \tau$, L logistic.
+
+    $\sigma(x)$ is the binary Concrete variable in (0, 1). Its density is evaluated at $x$, where it is
+    finite at every temperature; at $\sigma(x)$ itself float32 would round it away.
+    Maddison et al. 2017 (arXiv:1611.00712), appendix B; Jang et al. 2017 (arXiv:1611.01144).
+
+    Args:
+        logits: $\phi$, of any shape; a sample has the same shape.
+        temperature: $\tau > 0$, a scalar or an array of the logits' shape.
+    """
+
+    logits: Any
+    temperature: Any
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: that of the logits."""
+        return jnp.shape(self.logits)
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draw $x$, differentiable in the logits and the temperature; `key` is consumed."""
+        return (self.logits + draw_like(logistic, key, self.logits)) / self.temperature
+
+    def squash(self, sample: jax.Array) -> jax.Array:
+        r"""Return the variable in (0, 1), $\sigma(x)$."""
+        return jax.nn.sigmoid(sample)
+
+    def log_prob(self, sample: jax.Array) -> jax.Array:
+        """Return the log-density at $x$ in logit space, in nats."""
+        excess = self.temperature * sample - self.logits
+        each = (
+            jnp.log(self.temperature)
+            + excess
+            - 2 * jax.nn.softplus(excess)  # log of the logistic density
+        )
+        return each.sum()
+
+    def log_density(self, squashed: jax.Array) -> jax.Array:
+        r"""Return the log-density of $y = \sigma(x)$ in (0, 1), in nats, given y strictly inside."""
+        inside = jnp.log(squashed) + jnp.log1p(-squashed)
+        return self.log_prob(jax.scipy.special.logit(squashed)) - inside.sum()
+
+    def check(self) -> None:
+        """Raise where the logits or a concrete temperature are out of range."""
+        check_floating("RelaxedBernoulli logits", self.logits)
+        check_positive("RelaxedBernoulli temperature", self.temperature)

@@ -1,0 +1,59 @@
+"""The exact expectation, by enumeration."""
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+# States evaluated at once: above it memory would grow with the number of states.
+_BATCH = 1024
+
+
+@pytree
+class Exact(Estimator):
+    r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
+
+    The oracle of every test and the zero line of every figure. No randomness, every derivative. The key
+    only passes the common call (and whatever randomness f has). More than `Discrete.max_states` states
+    raise ValueError.
+    """
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = False
+    paper = ""
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """It is the truth."""
+        return "yes"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One for each state."""
+        assert isinstance(distribution, Discrete)
+        return distribution.num_states
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """The one there is."""
+        return [cls()]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the sum over all states."""
+        del key
+        assert isinstance(distribution, Discrete)
+        states = distribution.states()
+
+        def term(state):
+            return jnp.exp(distribution.log_prob(state)) * f(state)
+
+        if len(states) <= _BATCH:
+            return jax.vmap(term)(states).sum()
+        # Recomputing a batch backwards keeps memory independent of the number of states.
+        return jax.lax.map(jax.checkpoint(term), states, batch_size=_BATCH).sum()

@@ -1,0 +1,45 @@
+"""The pathwise estimator, or reparametrisation."""
+
+from typing import Self
+
+import jax
+
+from estimators.core.distribution import Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree
+from estimators.distributions.bernoulli import RelaxedBernoulli
+from estimators.distributions.categorical import RelaxedCategorical
+from estimators.distributions.normal import Normal
+
+
+@pytree
+class Pathwise(Estimator):
+    r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ with parameter-free noise $\epsilon$.
+
+    Also the reparametrisation trick. For continuous distributions and differentiable f; unbiased.
+    Kingma and Welling 2014 (arXiv:1312.6114), Rezende et al. 2014 (arXiv:1401.4082).
+    """
+
+    distributions = (Normal, RelaxedBernoulli, RelaxedCategorical)
+    differentiates = True
+    paper = "kingma2014"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Unbiased for the expectation under the continuous distribution."""
+        return "yes"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One."""
+        del distribution
+        return 1
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """The one there is."""
+        return [cls()]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at a sample that is differentiable in the parameters."""
+        return f(distribution.sample(key))

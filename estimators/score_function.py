@@ -1,0 +1,85 @@
+"""The score function estimator, or REINFORCE, with its baselines."""
+
+import dataclasses
+from typing import Self
+
+import jax
+
+from estimators.baselines.leave_one_out import LeaveOneOut
+from estimators.baselines.moving_average import MovingAverage
+from estimators.baselines.nvil import NVIL
+from estimators.core.baseline import Baseline, Zero
+from estimators.core.distribution import Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.network import flat_parameters
+from estimators.core.noise import sample_keys
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree
+from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
+from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.normal import Normal
+
+
+@pytree
+class ScoreFunction(Estimator):
+    r"""The score function estimator: $(f(z) - \beta) \nabla_\phi \log q_\phi(z)$.
+
+    Also REINFORCE or the likelihood-ratio estimator. Unbiased for every distribution and every f,
+    differentiable or not, for a baseline $\beta$ that does not depend on z. Williams 1992.
+
+    Args:
+        baseline: None, `MovingAverage`, `LeaveOneOut` or `NVIL`.
+    """
+
+    baseline: Baseline | None = None
+
+    distributions = (Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical)
+    differentiates = False
+    paper = "williams1992"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """As the baseline leaves it."""
+        return self._baseline.unbiased
+
+    @property
+    def _baseline(self) -> Baseline:
+        return Zero() if self.baseline is None else self.baseline
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One for each sample that the baseline takes."""
+        del distribution
+        return self._baseline.num_samples
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Without a baseline, and with each."""
+        baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
+        return [cls(baseline) for baseline in baselines]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the mean of f at the samples, with the weighted score attached at the distribution."""
+        baseline = self._baseline
+        parameters = flat_parameters(distribution)
+        samples = jax.vmap(distribution.sample)(sample_keys(key, baseline.num_samples))
+        samples = jax.lax.stop_gradient(samples)
+        values = jax.vmap(f)(samples)
+        stopped = jax.lax.stop_gradient(values)
+        signal = baseline.signal(stopped, parameters)
+
+        def weighted(distribution):
+            return (signal * jax.vmap(distribution.log_prob)(samples)).mean()
+
+        value = attach_gradient(values.mean(), distribution, jax.grad(weighted)(distribution))
+        return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
+
+    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
+        """Give the baseline's network weights; `key` is consumed."""
+        return dataclasses.replace(self, baseline=self.baseline and self.baseline.initialise(key, distribution))
+
+    def check(self) -> None:
+        """Raise where the baseline is none, or has a hyperparameter out of range."""
+        if not isinstance(self._baseline, Baseline):
+            raise TypeError(f"baseline must be a baseline or None, not {self.baseline!r}")
+        self._baseline.check()

@@ -1,0 +1,64 @@
+"""The slope-annealed straight-through estimator."""
+
+from typing import Any, Literal, Self
+
+import jax
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import straight_through
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_choice, check_positive
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+
+@pytree
+class SlopeAnnealedStraightThrough(Estimator):
+    r"""Straight-through with the derivative of a steeper sigmoid: $f'(D)\, \nabla \sigma(a \phi)$.
+
+    The slope a is raised during training; the forward pass samples from the unchanged logits. The
+    backward function is the sigmoid (softmax for categorical variables), or the hard sigmoid
+    $\max(0, \min(1, (a \phi + 1) / 2))$ (of each class's log-odds). Slope 1 with the sigmoid is
+    `StraightThrough`. Biased. Chung et al. 2017 (arXiv:1609.01704), whose forward pass is a step.
+
+    Args:
+        slope: a > 0.
+        backward: "sigmoid" or "hard_sigmoid".
+    """
+
+    slope: Any
+    backward: Literal["sigmoid", "hard_sigmoid"] = static(default="sigmoid")
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = True
+    paper = "chung2017"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Biased."""
+        return "no"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One."""
+        del distribution
+        return 1
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Both backward functions."""
+        return [cls(2.0), cls(2.0, "hard_sigmoid")]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the derivative of the steeper function."""
+        assert isinstance(distribution, Discrete)
+        steep = jax.lax.stop_gradient(self.slope) * distribution.logits
+        squash = distribution.squash if self.backward == "sigmoid" else distribution.hard_squash
+        return f(straight_through(distribution.sample(key), squash(steep)))
+
+    def check(self) -> None:
+        """Raise unless the slope is positive and the backward function known."""
+        check_positive("SlopeAnnealedStraightThrough slope", self.slope)
+        name = "SlopeAnnealedStraightThrough backward"
+        check_choice(name, self.backward, ("sigmoid", "hard_sigmoid"))

@@ -1,0 +1,58 @@
+"""The straight-through estimator."""
+
+from typing import Literal, Self
+
+import jax
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import straight_through
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_choice
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+
+@pytree
+class StraightThrough(Estimator):
+    r"""The straight-through estimator: f' at the hard sample, passed on as if sampling were smooth.
+
+    With `derivative="mean"` sampling counts as its mean: $f'(D) J(p)$, exact for linear f. With
+    `derivative="identity"` it counts as the identity of the logits: $f'(D)$. Biased otherwise.
+    Bengio et al. 2013 (arXiv:1308.3432).
+
+    Args:
+        derivative: "mean" or "identity".
+    """
+
+    derivative: Literal["mean", "identity"] = static(default="mean")
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = True
+    paper = "bengio2013"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Biased."""
+        return "no"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One."""
+        del distribution
+        return 1
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Both derivatives."""
+        return [cls("mean"), cls("identity")]
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the derivative of the stand-in."""
+        assert isinstance(distribution, Discrete)
+        soft = distribution.mean if self.derivative == "mean" else distribution.logits
+        return f(straight_through(distribution.sample(key), soft))
+
+    def check(self) -> None:
+        """Raise for an unknown derivative."""
+        check_choice("StraightThrough derivative", self.derivative, ("mean", "identity"))
