@@ -27,6 +27,7 @@ class Exact(Estimator):
 
     distributions = (Bernoulli, Categorical)
     differentiates = False
+    enumerates = True
     paper = ""
 
     @property

@@ -159,12 +159,18 @@ class Discrete(Distribution):
         """Raise where the logits are not a float32 or float64 array."""
         check_floating(f"{type(self).__name__} logits", self.logits)
 
+    def too_large(self) -> str | None:
+        """Return how many states there are where they are too many to enumerate, else None."""
+        count = self.num_states
+        if count <= self.max_states:
+            return None
+        shown = f"{count:,}" if count < 10**9 else f"10^{math.log10(count):.0f}"
+        return (
+            f"{type(self).__name__} of event shape {self.event_shape} has {shown} states; "
+            f"at most {self.max_states:,} are enumerated"
+        )
+
     def check_enumerable(self) -> None:
         """Raise ValueError where there are too many states to enumerate, saying how many."""
-        if self.num_states > self.max_states:
-            count = self.num_states
-            shown = f"{count:,}" if count < 10**9 else f"10^{math.log10(count):.0f}"
-            raise ValueError(
-                f"{type(self).__name__} of event shape {self.event_shape} has {shown} states; "
-                f"at most {self.max_states:,} are enumerated"
-            )
+        if reason := self.too_large():
+            raise ValueError(reason)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
-from estimators.core.distribution import Distribution
+from estimators.core.distribution import Discrete, Distribution
 from estimators.core.objective import BlackBox, Objective, checked
 from estimators.core.part import Part
 from estimators.core.validation import check_key
@@ -32,12 +32,14 @@ class Estimator(Part):
     Facts, which tests and tables read:
         distributions: the types of distribution that the estimator takes.
         differentiates: whether it needs the derivative of f with respect to its sample.
+        enumerates: whether it visits every state, so that there must not be too many.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
         unbiased: whether the mean of its gradients is the true gradient.
     """
 
     distributions: Any
     differentiates: Any
+    enumerates: Any = False
     paper: Any
 
     @property
@@ -76,9 +78,11 @@ class Estimator(Part):
             ValueError: for wrong shapes and concrete hyperparameters out of range.
         """
         check_key(key)
-        if reason := self.refusal(distribution):
-            raise TypeError(reason)
+        if not isinstance(distribution, self.distributions):
+            raise TypeError(self.refusal(distribution))
         distribution.check()
+        if reason := self.refusal(distribution):
+            raise ValueError(reason)
         self.check()
         f = self._admitted(f)
         if in_continuous_pass():
@@ -87,10 +91,12 @@ class Estimator(Part):
 
     def refusal(self, distribution: Distribution) -> str | None:
         """Return why the estimator does not take a distribution, or None where it does."""
-        if isinstance(distribution, self.distributions):
-            return None
-        allowed = ", ".join(cls.__name__ for cls in self.distributions)
-        return f"{type(self).__name__} takes {allowed}, not {type(distribution).__name__}"
+        if not isinstance(distribution, self.distributions):
+            allowed = ", ".join(cls.__name__ for cls in self.distributions)
+            return f"{type(self).__name__} takes {allowed}, not {type(distribution).__name__}"
+        if self.enumerates and isinstance(distribution, Discrete):
+            return distribution.too_large()
+        return None
 
     def _admitted(self, f: Objective) -> Objective:
         if self.differentiates and isinstance(f, BlackBox):

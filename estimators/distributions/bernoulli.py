@@ -122,6 +122,13 @@ class RelaxedBernoulli(Continuous):
         return self.log_prob(jax.scipy.special.logit(squashed)) - inside.sum()
 
     def check(self) -> None:
-        """Raise where the logits or a concrete temperature are out of range."""
+        """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
         check_floating("RelaxedBernoulli logits", self.logits)
+        check_floating("RelaxedBernoulli temperature", self.temperature)
         check_positive("RelaxedBernoulli temperature", self.temperature)
+        shape = jnp.shape(self.temperature)
+        if shape not in ((), self.event_shape):
+            raise ValueError(
+                "RelaxedBernoulli temperature must be a scalar or of the logits' shape "
+                f"{self.event_shape}, not {shape}"
+            )

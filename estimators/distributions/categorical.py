@@ -79,7 +79,11 @@ class Categorical(Discrete):
         winner = jnp.sum(sample * draw, -1, keepdims=True)
         others = -jnp.logaddexp(-draw - log_probs, -winner)
         shift = jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
-        return jnp.where(sample > 0, winner, others) + shift
+        maximum = winner + shift
+        # Rounding can lift another class to the maximum: keep it one step below.
+        step = jnp.finfo(self.dtype).eps * jnp.abs(maximum) + jnp.finfo(self.dtype).tiny
+        below = jnp.minimum(others + shift, maximum - jax.lax.stop_gradient(step))
+        return jnp.where(sample > 0, maximum, below)
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
@@ -92,11 +96,7 @@ class Categorical(Discrete):
     def check(self) -> None:
         """Raise where the logits are not a float array with a last axis of at least two classes."""
         super().check()
-        if len(self.event_shape) < 1 or self.event_shape[-1] < 2:
-            raise ValueError(
-                "Categorical logits need a last axis of at least two classes, "
-                f"not shape {self.event_shape}"
-            )
+        _check_classes("Categorical", self.event_shape)
 
 
 @pytree
@@ -109,7 +109,7 @@ class RelaxedCategorical(Continuous):
 
     Args:
         logits: $\theta$, of shape `[..., K]`; a sample has the same shape.
-        temperature: $\tau > 0$, a scalar or broadcastable to `[..., 1]`.
+        temperature: $\tau > 0$, a scalar or an array of shape `[..., 1]`.
     """
 
     logits: Any
@@ -151,6 +151,20 @@ class RelaxedCategorical(Continuous):
         return self.log_prob(log) - log.sum()
 
     def check(self) -> None:
-        """Raise where the logits or a concrete temperature are out of range."""
+        """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
         check_floating("RelaxedCategorical logits", self.logits)
+        _check_classes("RelaxedCategorical", self.event_shape)
+        check_floating("RelaxedCategorical temperature", self.temperature)
         check_positive("RelaxedCategorical temperature", self.temperature)
+        shape, one_each = jnp.shape(self.temperature), (*self.event_shape[:-1], 1)
+        if shape not in ((), one_each):
+            raise ValueError(
+                f"RelaxedCategorical temperature must be a scalar or of shape {one_each}, not {shape}"
+            )
+
+
+def _check_classes(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) < 1 or shape[-1] < 2:
+        raise ValueError(
+            f"{name} logits need a last axis of at least two classes, not shape {shape}"
+        )

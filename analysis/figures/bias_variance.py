@@ -1,0 +1,133 @@
+"""Bias against variance: which estimators trade one for the other, and which lose both ways."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.legend import entry, framed, mark, not_drawn
+from analysis.figures.marks import ROUNDING, decades, down_arrow
+from analysis.rows import by_estimator, heading, indistinguishable
+from analysis.style import Look, looks, paper
+
+_GREY = "0.75"
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure.
+
+    Returns:
+        `estimator`, `method`, `unbiased`; `squared_bias` and `variance` with `_low` and `_high`;
+        and how they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
+        `variance_shown` is "estimate" or "zero".
+
+    Raises:
+        ValueError: where the table is not that of `analysis.comparison_table`, or no estimator has
+            both a finite squared bias and a finite variance.
+    """
+    lines = by_estimator(rows)
+    columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
+    points = lines[["estimator", "method", "unbiased", *columns]]
+    finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
+    if not finite.any():
+        raise ValueError("no estimator has both a finite squared_bias and a finite variance")
+    left_out = list(points.loc[~finite, "estimator"])
+    points = points[finite]
+    points.attrs = {"heading": heading(lines), "left_out": left_out}
+
+    limit = indistinguishable(points)
+    height = points["squared_bias"].where(~limit, points["squared_bias_high"].fillna(0))
+    zero = ROUNDING * max(height.max(), points["variance"].max())
+    bias_shown = np.where(height <= zero, "zero", np.where(limit, "upper limit", "estimate"))
+    variance_shown = np.where(points["variance"] <= zero, "zero", "estimate")
+    points = points.assign(bias_shown=bias_shown, variance_shown=variance_shown)
+    return points.reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw squared bias against variance, in squared units of the gradient, on log-log axes.
+
+    Bars are 95 % intervals; a squared bias that is not distinguishable from zero is an arrow down
+    from its upper limit; grey lines join points of equal mean squared error; a zero lies on its
+    axis.
+
+    Args:
+        rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    look = looks(dict(zip(points["estimator"], points["method"], strict=True)))
+    with paper():
+        zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
+        # They share a corner, where one hides the other.
+        labels = dict.fromkeys(zeros["estimator"], "{}: no bias, no variance")
+        names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
+        figure = framed(points.attrs["heading"], 3.1, names, _marks(points))
+        ax = figure.subplots()
+        ax.set(xscale="log", yscale="log", xlabel="variance (trace)", ylabel="squared bias")
+        _limits(ax, points)
+        _equal_error(ax)
+        for point in points.itertuples():
+            _point(ax, point, look[str(point.estimator)])
+    return figure
+
+
+def _marks(points: pd.DataFrame) -> list[Line2D]:
+    marks = [
+        mark("equal mean squared error, a line each decade", color=_GREY, linestyle="-", lw=0.6),
+        mark("95 % interval", marker="+", markersize=8, markeredgewidth=0.8),
+    ]
+    if (points["bias_shown"] == "upper limit").any():
+        text = "upper 95 % limit: bias not distinguishable from zero"
+        marks.append(mark(text, marker=r"$\downarrow$", markersize=6))
+    if (points[["bias_shown", "variance_shown"]] == "zero").any(axis=None):
+        marks.append(mark("on an axis: zero", marker="o"))
+    return marks + not_drawn(points.attrs["left_out"])
+
+
+def _limits(ax: Axes, points: pd.DataFrame) -> None:
+    """Set limits that hold every point and interval; bars that reach zero leave by the bottom."""
+    limit = points["bias_shown"] == "upper limit"
+    heights = points["squared_bias"].where(~limit, points["squared_bias_high"])
+    for metric, values, shown, set_limits in (
+        ("squared_bias", heights, points["bias_shown"], ax.set_ylim),
+        ("variance", points["variance"], points["variance_shown"], ax.set_xlim),
+    ):
+        drawn = shown != "zero"
+        if drawn.any():
+            low, high = points.loc[drawn, f"{metric}_low"], points.loc[drawn, f"{metric}_high"]
+            # A lower end far below its value would stretch the axis for nothing.
+            lowest = np.fmin(values[drawn], np.fmax(low, values[drawn] / 5)).min()
+            set_limits(decades(lowest / 3, np.fmax(values[drawn], high).max() * 2))
+
+
+def _equal_error(ax: Axes) -> None:
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    share = 1 / (1 + np.exp(-np.linspace(-40, 40, 400)))  # of the bias, dense at both ends
+    for decade in range(int(np.floor(np.log10(max(left, bottom)))), int(np.log10(right + top)) + 2):
+        error = 10.0**decade
+        ax.plot(error * (1 - share), error * share, color=_GREY, linewidth=0.6, zorder=0)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _point(ax: Axes, point, look: Look) -> None:
+    x, y = point.variance, point.squared_bias
+    bars = {"fmt": "none", "ecolor": look.colour, "elinewidth": 0.8}
+    if point.variance_shown == "zero":
+        x = ax.get_xlim()[0]
+    if point.bias_shown == "zero":
+        y = ax.get_ylim()[0]
+    elif point.bias_shown == "upper limit":
+        y = point.squared_bias_high
+        down_arrow(ax, (x, y), look)
+    else:
+        reach = [[y - point.squared_bias_low], [point.squared_bias_high - y]]
+        ax.errorbar(x, y, yerr=np.clip(reach, 0, None), **bars)
+    if point.variance_shown == "estimate":
+        reach = [[x - point.variance_low], [point.variance_high - x]]
+        ax.errorbar(x, y, xerr=np.clip(reach, 0, None), **bars)
+    on_axis = "zero" in (point.variance_shown, point.bias_shown)
+    ax.plot(x, y, **look.marks(label=point.estimator, clip_on=not on_axis, zorder=3))

@@ -1,0 +1,130 @@
+"""Error against cost: which estimator to take for a budget."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import formats
+from analysis.figures.legend import band_mark, entry, framed, not_drawn
+from analysis.figures.marks import ROUNDING, decades
+from analysis.rows import by_estimator, heading, indistinguishable
+from analysis.style import looks, paper
+
+Cost = Literal["evaluations", "seconds"]
+_POINTS_PER_DECADE = 20
+_DECADES = 3
+_LABELS = {
+    "evaluations": "budget (evaluations of f)",
+    "seconds": "budget (seconds)",
+}
+
+
+def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
+    """Return the curves of the figure: the error of the mean of the gradients a budget pays for.
+
+    The error is squared bias + variance × cost / budget, from the budget of one gradient on. The
+    squared bias of an estimator that is unbiased, and not distinguishable from it, counts as zero;
+    so does a negative estimate.
+
+    Args:
+        rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
+        cost: "evaluations" of f (budgets from 1 to 1000) or "seconds" (from the fastest gradient to
+            a thousand times as long; needs the metric `seconds`).
+
+    Returns:
+        `estimator`, `method`, `cost` of one gradient, `budget`, `error`, `low`, `high` (95 %).
+
+    Raises:
+        ValueError: where the table is not that of `analysis.comparison_table`, `cost` is neither,
+            or no estimator has finite values.
+    """
+    lines, budgets = _lines(rows, cost), _budgets(rows, cost)
+    zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
+    curves = []
+    for (_, line), no_bias in zip(lines.iterrows(), zero_bias, strict=True):
+        # The curve starts exactly at one gradient, not at the next point of the grid.
+        paid = np.concatenate([[line[cost]], budgets[budgets > line[cost]]])
+        paid = paid[paid <= budgets[-1]]
+        bounds = {}
+        for name, suffix in (("error", ""), ("low", "_low"), ("high", "_high")):
+            bias = 0.0 if no_bias else max(line["squared_bias" + suffix], 0.0)
+            bounds[name] = bias + line["variance" + suffix] * line[cost] / paid
+        facts = {"estimator": line["estimator"], "method": line["method"], "cost": line[cost]}
+        curves.append(pd.DataFrame({**facts, "budget": paid, **bounds}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
+    """Draw error against budget, in squared units of the gradient, on log-log axes.
+
+    Bands are 95 % intervals. An estimator without error is a vertical line at its cost; one
+    that is dearer than every budget shown is in the legend only.
+
+    Args:
+        rows: as for `data`.
+        cost: what a budget pays for, "evaluations" of f or "seconds".
+
+    Raises:
+        ValueError: as `data`.
+    """
+    lines, curves = _lines(rows, cost), data(rows, cost)
+    look = looks(dict(zip(lines["estimator"], lines["method"], strict=True)))
+    costs = dict(zip(lines["estimator"], lines[cost], strict=True))
+    greatest = curves.groupby("estimator")["error"].max()
+    free = set(greatest.index[greatest <= ROUNDING * greatest.max()])
+    dear = look.keys() - set(curves["estimator"])
+    with paper():
+        names = []
+        for name in look:
+            amount = _amount(costs[name], cost)
+            label = f"{name}: no error from {amount} on" if name in free else name
+            label += f": one gradient takes {amount}" if name in dear else ""
+            names.append(entry(look[name], label, line=name not in dear))
+        marks = [band_mark(), *not_drawn(lines.attrs["left_out"])]
+        figure = framed(lines.attrs["heading"], 3.4, names, marks)
+        ax = figure.subplots()
+        ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost], xlim=_budgets(rows, cost)[[0, -1]])
+        ax.set_ylabel("squared bias + variance × cost / budget")
+        errors = curves.loc[~curves["estimator"].isin(free), "error"]
+        if len(errors):
+            ax.set_ylim(decades(errors.min() / 2, errors.max() * 2))
+        for place, name in enumerate(look):
+            curve = curves[curves["estimator"] == name]
+            style = {"linestyle": look[name].line, "label": name}
+            if name in free:
+                ax.axvline(costs[name], color=look[name].colour, **style)
+            elif name not in dear:
+                ax.fill_between(
+                    curve["budget"], curve["low"], curve["high"],
+                    color=look[name].colour, alpha=0.15, linewidth=0,
+                )  # fmt: skip
+                # Staggered: markers of neighbours do not hide each other.
+                every = (place * 7 % _POINTS_PER_DECADE, _POINTS_PER_DECADE)
+                style = look[name].marks(markevery=every, **style)
+                ax.plot(curve["budget"], curve["error"], **style)
+    return figure
+
+
+def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    if cost not in _LABELS:
+        raise ValueError(f"cost is {' or '.join(_LABELS)}, not {cost!r}")
+    lines = by_estimator(rows)
+    lines.attrs["heading"] = heading(lines)
+    needed = ["squared_bias", "variance", cost]
+    finite = lines[needed].map(math.isfinite).all(axis="columns")
+    if not finite.any():
+        raise ValueError(f"no estimator has finite {', '.join(needed)}")
+    lines.attrs["left_out"] = list(lines.loc[~finite, "estimator"])
+    return lines[finite]
+
+
+def _budgets(rows: pd.DataFrame, cost: Cost) -> np.ndarray:
+    first = 1.0 if cost == "evaluations" else float(_lines(rows, cost)[cost].min())
+    return first * np.logspace(0, _DECADES, _DECADES * _POINTS_PER_DECADE + 1)
+
+
+def _amount(value: float, cost: Cost) -> str:
+    return f"{value:,.0f} evaluations" if cost == "evaluations" else formats.duration(value)

@@ -1,0 +1,89 @@
+"""The frame around every figure: what it is of above it, who is who below it."""
+
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+
+from analysis.names import wrap
+from analysis.style import Look, width
+
+_LONGEST_NAME = 54
+_LONGEST_TITLE = 120
+_MARGIN = 0.04  # inches
+
+
+def entry(look: Look, name: str, line: bool = False) -> Line2D:
+    """Return the legend entry of an estimator, with its line where the figure draws one."""
+    label = "\n".join(wrap(name, _LONGEST_NAME)).replace("$", r"\$")  # no formulas in names
+    return mark(label, **look.marks(), linestyle=look.line if line else "none")
+
+
+def mark(text: str, **style) -> Line2D:
+    """Return the legend entry of a kind of mark; without a style it is text only."""
+    return Line2D([], [], label=text, **{"color": "0.4", "linestyle": "none", **style})
+
+
+def band_mark() -> Line2D:
+    """Return the legend entry of the bands."""
+    return mark("95 % interval", marker="s", alpha=0.25, markeredgewidth=0, markersize=8)
+
+
+def not_drawn(names: Sequence[str]) -> list[Line2D]:
+    """Return a legend entry that says what is missing, where something is."""
+    text = f"not drawn, without finite values: {', '.join(names)}"
+    return [mark(textwrap.fill(text, _LONGEST_TITLE))] if names else []
+
+
+def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> Figure:
+    """Return an empty figure as wide as a page, with its title above and its legends below.
+
+    The figure grows with its legends, so that what is drawn keeps its height.
+
+    Args:
+        title: what the figure is of.
+        height: inches for the panels with their labels.
+        names: legend entries of the estimators.
+        marks: legend entries that say what kinds of mark mean.
+    """
+    figure = Figure(figsize=(width(), height))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    text = figure.suptitle(textwrap.fill(title, _LONGEST_TITLE), va="top")
+    text.set_in_layout(False)
+    above = text.get_window_extent(renderer).height / figure.dpi + 2 * _MARGIN
+    # From the bottom up. Not loc="outside ...": two such legends are laid over each other.
+    below, legends = _MARGIN, []
+    for entries in (marks, names):
+        if entries:
+            legend, size = _widest_fit(figure, entries, renderer)
+            legends.append((legend, below))
+            below += size
+    whole = height + above + below
+    figure.set_size_inches(width(), whole)
+    text.set_y(1 - _MARGIN / whole)
+    for legend, bottom in legends:
+        legend.set_bbox_to_anchor((0.5, bottom / whole), transform=figure.transFigure)
+    rect = (0, below / whole, 1, 1 - (above + below) / whole)
+    figure.set_layout_engine("constrained", rect=rect)
+    return figure
+
+
+def _widest_fit(figure: Figure, entries: Sequence[Artist], renderer) -> tuple[Legend, float]:
+    """Add the legend with the most columns that the page holds; return it and its inches."""
+    for columns in (3, 2, 1):
+        legend = figure.legend(
+            handles=list(entries),
+            loc="lower center",
+            ncols=min(columns, len(entries)),
+            borderaxespad=0,
+        )
+        legend.set_in_layout(False)
+        box = legend.get_window_extent(renderer)
+        if box.width <= width() * figure.dpi or columns == 1:
+            return legend, box.height / figure.dpi
+        legend.remove()
+    raise AssertionError

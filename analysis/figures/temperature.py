@@ -1,0 +1,165 @@
+"""Bias, variance and error against temperature: what a relaxation trades."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
+from analysis.figures.marks import ROUNDING, decades, down_arrow
+from analysis.rows import heading, indistinguishable
+from analysis.style import Look, looks, paper
+from analysis.tables import temperature_table
+
+SMALL_SAMPLE = "sample too small for its temperature"
+_PANELS = {
+    "squared_bias": "squared bias",
+    "variance": "variance (trace)",
+    "mse": "mean squared error",
+}
+_LIMIT = (0, (1, 2))
+_FACTS = ["family", "temperature", "estimator", "method", "unbiased"]
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure.
+
+    Returns:
+        The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
+        with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
+        zero; `small_sample`: whether the note says that the sample is too small.
+
+    Raises:
+        ValueError: where the table is not that of `analysis.temperature_table`, or no estimator
+            has a temperature.
+    """
+    table = temperature_table(rows)
+    if table["temperature"].isna().all():
+        raise ValueError("no estimator has a p_temperature")
+    columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
+    points = table[_FACTS + columns].replace([np.inf, -np.inf], np.nan)
+    points = points.assign(
+        upper_limit=indistinguishable(table) & (table["squared_bias_high"] > 0),
+        small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
+    )
+    measured = [metric for metric in _PANELS if points[metric].notna().any()]
+    left_out = points.loc[points[measured].isna().any(axis="columns"), "estimator"]
+    points.attrs = {"heading": heading(table), "left_out": list(left_out)}
+    return points
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw squared bias, variance and mean squared error against temperature, on log-log axes.
+
+    Errors are in squared units of the gradient. Bands are 95 % intervals; estimators without a
+    temperature are horizontal lines; a squared bias that is not distinguishable from zero is an
+    arrow down from its upper limit; points whose sample is too small are hollow.
+
+    Args:
+        rows: a tidy result table of one context, with `p_temperature` and the metrics
+            `squared_bias`, `variance` and `mse`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    look = looks(dict(zip(points["family"], points["method"], strict=True)))
+    with paper():
+        names = [entry(look[name], name, line=True) for name in look]
+        markers = _between(points, look)
+        figure = framed(points.attrs["heading"], 2.3, names, _marks(points))
+        panels = figure.subplots(1, len(_PANELS), sharex=True)
+        for ax, (metric, title) in zip(panels, _PANELS.items(), strict=True):
+            ax.set(xscale="log", yscale="log", xlabel="temperature", title=title)
+            ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            _limits(ax, points, metric)
+            for name in look:
+                line = points[points["family"] == name]
+                if name in markers:
+                    _untempered(ax, line.iloc[0], metric, look[name], markers[name])
+                else:
+                    _tempered(ax, line, metric, look[name])
+    return figure
+
+
+def _marks(points: pd.DataFrame) -> list[Line2D]:
+    marks = [band_mark()]
+    if points["upper_limit"].any():
+        text = "upper 95 % limit: bias not distinguishable from zero"
+        marks.append(mark(text, marker=r"$\downarrow$", markersize=6))
+    if points["small_sample"].any():
+        marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
+    if any(_shown(points, metric).le(_zero(points, metric)).any() for metric in _PANELS):
+        marks.append(mark("on the axis: zero", linestyle="-", linewidth=1.5))
+    return marks + not_drawn(points.attrs["left_out"])
+
+
+def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
+    """Return the temperatures at which untempered estimators have their markers: off the points."""
+    grid = np.unique(points["temperature"].dropna())
+    spots = np.sqrt(grid[1:] * grid[:-1]) if len(grid) > 1 else grid * 1.15
+    untempered = set(points.loc[points["temperature"].isna(), "family"])
+    names = [name for name in order if name in untempered]
+    return {name: spots[i * len(spots) // len(names)] for i, name in enumerate(names)}
+
+
+def _shown(line: pd.DataFrame, metric: str) -> pd.Series:
+    limit = line["upper_limit"] & (metric == "squared_bias")
+    return line[metric].where(~limit, line[f"{metric}_high"])
+
+
+def _zero(points: pd.DataFrame, metric: str) -> float:
+    return ROUNDING * _shown(points, metric).max()
+
+
+def _limits(ax: Axes, points: pd.DataFrame, metric: str) -> None:
+    """Set limits that hold every point and interval; bands that reach zero leave by the bottom."""
+    temperatures = points["temperature"].dropna()
+    ax.set_xlim(decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1))
+    shown = _shown(points, metric)
+    positive = shown > _zero(points, metric)
+    if positive.any():
+        shown, low, high = shown[positive], points[f"{metric}_low"], points[f"{metric}_high"]
+        lowest = np.fmin(shown, np.fmax(low[positive], shown / 5)).min()
+        ax.set_ylim(decades(lowest / 3, np.fmax(shown, high[positive]).max() * 1.5))
+
+
+def _tempered(ax: Axes, line: pd.DataFrame, metric: str, look: Look) -> None:
+    limit = line["upper_limit"] & (metric == "squared_bias")
+    x, y = line["temperature"], _shown(line, metric).clip(lower=ax.get_ylim()[0])
+    low = line[f"{metric}_low"].clip(lower=ax.get_ylim()[0])
+    band = {"where": ~limit, "color": look.colour, "alpha": 0.15, "linewidth": 0}
+    ax.fill_between(x, low, line[f"{metric}_high"], **band)
+    # Bars too: a point between upper limits has no neighbour to span a band with.
+    high = line[f"{metric}_high"]
+    ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
+    ax.plot(x, y.where(~limit), color=look.colour, linestyle=look.line)
+    for small, drawn in ((False, look), (True, look._replace(fill="full", face="white"))):
+        some = line["small_sample"] == small
+        style = drawn.marks(label=line["family"].iloc[0], linestyle="none", markersize=3.5)
+        ax.plot(x[some], y[some], **style)
+    for at in zip(x[limit], y[limit], strict=True):
+        down_arrow(ax, at, look)
+
+
+def _untempered(ax: Axes, line: pd.Series, metric: str, look: Look, x: float) -> None:
+    limit = line["upper_limit"] and metric == "squared_bias"
+    value, bottom = line[f"{metric}_high" if limit else metric], ax.get_ylim()[0]
+    if np.isnan(value):
+        return
+    zero, y = value <= bottom, max(value, bottom)
+    shared = {"label": line["family"], "clip_on": not zero}
+    ax.plot(x, y, **look.marks(markersize=3.5, **shared))
+    dashes = _LIMIT if limit else look.line
+    ax.axhline(y, color=look.colour, ls=dashes, lw=1.5 if zero else 0.8, **shared)
+    if limit:
+        down_arrow(ax, (x, y), look)
+    elif not zero:
+        low, high = max(line[f"{metric}_low"], bottom), line[f"{metric}_high"]
+        if low < high:
+            ax.axhspan(low, high, color=look.colour, alpha=0.15, linewidth=0)

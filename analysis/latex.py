@@ -1,0 +1,113 @@
+"""Tables in LaTeX."""
+
+import math
+import re
+
+import pandas as pd
+
+from analysis import formats
+from analysis.columns import Column, cells, columns, footnotes
+from analysis.names import wrap
+from analysis.rows import heading
+
+_NAME_WIDTH = 30
+_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        # Braces: after a line break LaTeX reads a bare one as the break's optional length.
+        "[": "{[}",
+        "]": "{]}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+
+
+def escape(text: str) -> str:
+    """Return text that LaTeX prints as it stands."""
+    # Not by pandas: Styler escapes cells, but neither captions nor brackets.
+    return text.translate(_ESCAPES)
+
+
+def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "table") -> str:
+    r"""Return a table in LaTeX, shrunk to the width of the line where it is wider.
+
+    The document needs the packages booktabs and graphicx.
+
+    Args:
+        table: from `comparison_table` or `temperature_table`.
+        label: what `\ref` finds it by.
+        environment: `table*` spans both columns of a page.
+    """
+    shown = columns(table)
+    body = [
+        [_cell(text, column) for text, column in zip(line, shown, strict=True)]
+        for line in cells(table, _interval)
+    ]
+    sides = ["r" if column.numeric else "l" for column in shown]
+    titles = [
+        _stack([escape(part) for part in column.short if part], side)
+        for column, side in zip(shown, sides, strict=True)
+    ]
+    styler = pd.DataFrame(body, columns=titles).style.hide(axis="index")
+    notes = [heading(table) + ".", *footnotes(table)]
+    notes += [f"Skipped: {name} ({reason})." for name, reason in table.attrs["skipped"].items()]
+    text = styler.to_latex(
+        hrules=True,
+        column_format="".join(sides),
+        position="t",
+        position_float="centering",
+        caption=_numbers(escape(" ".join(notes))),
+        label=label,
+        environment=environment,
+    )
+    # Styler has no hook for the size of its tabular; the inner ones are the cells of two lines.
+    before, begin, rest = text.partition("\\begin{tabular}{")
+    inside, end, after = rest.rpartition("\\end{tabular}")
+    shrink = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    return (
+        "% \\usepackage{booktabs,graphicx}\n"
+        f"{before}\\footnotesize\n{shrink}\n{begin}{inside}{end}}}{after}"
+    )
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    """Write an interval in the power of ten of its value: two powers more would not fit a page."""
+    text = formats.scientific(value)
+    if "e" not in text or not low < high or math.isinf(high):
+        return text
+    power = text.partition("e")[2]
+    bounds = [f"{bound / 10.0 ** int(power):#.3g}".rstrip(".") for bound in (low, high)]
+    return f"{text} [{', '.join(bounds)}]e{power}"
+
+
+def _cell(text: str, column: Column) -> str:
+    if column.kind == "name":
+        return _stack([rf"\texttt{{{escape(part)}}}" for part in wrap(text, _NAME_WIDTH)], "l")
+    value, bracket, rest = text.partition(" [")
+    lines = [_numbers(escape(value))]
+    if bracket:
+        lines.append(rf"\scriptsize {_numbers(escape('[' + rest))}")
+    return _stack(lines, "l")
+
+
+def _stack(lines: list[str], side: str) -> str:
+    """Set several lines in one cell, level with the first one and a little off the next cell."""
+    if len(lines) == 1:
+        return lines[0]
+    inside = r" \\ ".join(lines) + r"\rule[-1ex]{0pt}{0pt}"
+    return rf"\begin{{tabular}}[t]{{@{{}}{side}@{{}}}}{inside}\end{{tabular}}"
+
+
+def _numbers(text: str) -> str:
+    """Set the numbers and intervals of a text as powers of ten."""
+    bracket = re.escape(escape("[")), re.escape(escape("]"))
+    text = re.sub(rf"({bracket[0]}[^\]]*{bracket[1]})e0\b", r"\1", text)
+    text = re.sub(rf"({bracket[0]}[^\]]*{bracket[1]})e(-?\d+)", r"\1 $\\times 10^{\2}$", text)
+    text = re.sub(r"(-?\b\d+(?:\.\d+)?)e0\b", r"$\1$", text)
+    text = re.sub(r"(-?\b\d+(?:\.\d+)?)e(-?\d+)", r"$\1 \\times 10^{\2}$", text)
+    return text.replace("µ", r"$\mu$").replace("×", r"$\times$")

@@ -1,0 +1,52 @@
+"""Reading the identity strings of estimators, such as `GumbelSoftmax[temperature=0.5]`."""
+
+import re
+
+
+def without(field: str, identity: str) -> str:
+    """Return an identity without one of its own fields; those of its parts stay."""
+    head, bracket, body = identity.partition("[")
+    if not bracket or not body.endswith("]"):
+        return identity
+    kept = [item for item in _fields(body[:-1]) if item.partition("=")[0].strip() != field]
+    return f"{head}[{','.join(kept)}]" if kept else head
+
+
+def _fields(body: str) -> list[str]:
+    """Split at the commas that are outside every bracket."""
+    depth, items = 0, [""]
+    for character in body:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += character
+    return items
+
+
+def natural(identity: str) -> list[tuple[int, float | str]]:
+    """Return a sort key that puts numbers in their order: `k=2` before `k=10`."""
+    pieces = re.split(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)", identity)
+    return [(0, float(p)) if i % 2 else (1, p) for i, p in enumerate(pieces)]
+
+
+def wrap(identity: str, width: int) -> list[str]:
+    """Break an identity into few lines of at most `width`, after `[` and `,`, also after `=`.
+
+    A word that is longer is broken too. All lines but the first are indented.
+    """
+    ways = (r"[\[,]", r"[\[,=]")
+    return min((_fill(re.split(f"(?<={after})", identity), width) for after in ways), key=len)
+
+
+def _fill(pieces: list[str], width: int) -> list[str]:
+    lines = [""]
+    for piece in pieces:
+        if lines[-1].strip() and len(lines[-1]) + len(piece) > width:
+            lines.append("  ")
+        while len(lines[-1]) + len(piece) > width:
+            room = width - len(lines[-1])
+            lines[-1], piece = lines[-1] + piece[:room], piece[room:]
+            lines.append("  ")
+        lines[-1] += piece
+    return lines

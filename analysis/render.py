@@ -1,0 +1,132 @@
+"""Tables as plain text, Markdown, CSV and files; LaTeX is in `analysis.latex`."""
+
+import os
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import formats
+from analysis.columns import cells, columns, footnotes
+from analysis.files import write_text
+from analysis.latex import to_latex
+from analysis.rows import heading
+
+_GAP = "  "
+_NARROWEST_NAME = 16
+_ROOMY_NAME = 48
+
+
+def to_text(table: pd.DataFrame, width: int = 120) -> str:
+    """Return a table for a terminal.
+
+    Intervals are `[low, high]` where the terminal is wide enough (about 170), else relative to the
+    value, `±9%`; a name that is too long stands above its numbers.
+
+    Args:
+        table: from `comparison_table` or `temperature_table`.
+        width: the most characters in a line; the numbers alone need about 110.
+    """
+    shown = columns(table)
+    titles = [list(part) for part in zip(*(column.short for column in shown), strict=True)]
+    for interval in (formats.bracketed, formats.relative):
+        body = cells(table, interval)
+        widths = [max(map(len, values)) for values in zip(*titles, *body, strict=True)]
+        room = width - sum(widths[1:]) - len(_GAP) * (len(shown) - 1)
+        if room >= min(widths[0], _ROOMY_NAME):
+            break
+    widths[0] = min(widths[0], max(room, _NARROWEST_NAME))
+
+    def line(values: list[str]) -> str:
+        aligned = [
+            value.rjust(size) if column.numeric else value.ljust(size)
+            for value, size, column in zip(values, widths, shown, strict=True)
+        ]
+        return _GAP.join(aligned).rstrip()
+
+    rule = "-" * (sum(widths) + len(_GAP) * (len(shown) - 1))
+    out = [*textwrap.wrap(heading(table), width), "", *map(line, titles), rule]
+    for name, *rest in body:
+        # A long name has a line of its own, whole, so that it can be copied.
+        if len(name) > widths[0]:
+            out.append(name)
+            name = ""
+        out.append(line([name, *rest]))
+    out.append(rule)
+    notes = footnotes(table)
+    if interval is formats.relative:
+        notes.insert(0, "±9%: the interval relative to the value.")
+    for note in notes:
+        out += textwrap.wrap(note, width, subsequent_indent="  ")
+    if skipped := table.attrs["skipped"]:
+        out += ["", "Skipped:"]
+        for name, reason in skipped.items():
+            out += textwrap.wrap(
+                f"{name}: {reason}", width, initial_indent="  ", subsequent_indent="    "
+            )
+    return "\n".join(out) + "\n"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, with intervals as `[low, high]`.
+
+    Args:
+        table: from `comparison_table` or `temperature_table`.
+    """
+
+    def line(values: list[str]) -> str:
+        return "| " + " | ".join(value.replace("|", r"\|") for value in values) + " |"
+
+    shown = columns(table)
+    out = [f"**{heading(table)}**", ""]
+    out.append(line([column.title for column in shown]))
+    out.append(line(["---:" if column.numeric else "---" for column in shown]))
+    # As code: a name may hold characters that Markdown reads as emphasis or a link.
+    body = cells(table, formats.bracketed)
+    out += [line([f"`{name}`" if name else "", *rest]) for name, *rest in body]
+    out += ["", *(f"{note}  " for note in footnotes(table))]
+    if skipped := table.attrs["skipped"]:
+        out += ["", "Skipped:", "", *(f"- `{name}`: {why}" for name, why in skipped.items())]
+    return "\n".join(out) + "\n"
+
+
+def save_table(
+    table: pd.DataFrame, stem: str | os.PathLike, label: str | None = None
+) -> list[Path]:
+    """Save a table as `<stem>.txt`, `.md`, `.csv` and `.tex`, each whole or absent.
+
+    Args:
+        table: from `comparison_table` or `temperature_table`.
+        stem: path without an ending; missing folders are made.
+        label: of the LaTeX table.
+    """
+    texts = {
+        "txt": to_text(table),
+        "md": to_markdown(table),
+        "csv": to_csv(table),
+        "tex": to_latex(table, label=label),
+    }
+    return [write_text(f"{stem}.{ending}", text) for ending, text in texts.items()]
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return every number of a table in full precision, and the skipped estimators with reasons.
+
+    Args:
+        table: from `comparison_table` or `temperature_table`.
+    """
+    skipped = pd.DataFrame(
+        [
+            {"estimator": name, "note": f"skipped: {why}"}
+            for name, why in table.attrs["skipped"].items()
+        ],
+        columns=["estimator", "note"],
+    )
+    full = pd.concat([table.reset_index(drop=True), skipped], ignore_index=True)[table.columns]
+    for position, (name, value) in enumerate(table.attrs["context"].items()):
+        full.insert(position, name, value)
+    for whole in ("evaluations", "samples"):
+        full[whole] = full[whole].astype("Int64")
+    full["truth_norm"] = table.attrs["truth_norm"]
+    full["budget"] = table.attrs["budget"]
+    return full.to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,179 @@
+"""How figures look, and how they are saved."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from tueplots import axes, figsizes, fontsizes
+
+from analysis.files import atomic, write_text
+from analysis.names import natural
+
+# Okabe and Ito's colours, without yellow, which is lost on paper, and with two of Tol's and a grey.
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#882255",
+    "#999933",
+    "#707070",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*")
+FILLS = ("full", "left", "bottom", "right", "top")
+LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1)), (0, (2, 1, 1, 1, 1, 1)))
+# A method has the colour and marker of its place: no pair comes twice, 9 and 13 being coprime.
+_PLACES = (
+    "ScoreFunction",
+    "GumbelSoftmax",
+    "GumbelRao",
+    "REBAR",
+    "StraightThroughGumbelSoftmax",
+    "StraightThrough",
+    "RELAX",
+    "ReinMax",
+    "DisARM",
+    "DARN",
+    "MuProp",
+    "ARMS",
+    "DoubleCV",
+    "ARM",
+    "UnorderedSet",
+    "CARMS",
+    "SumAndSample",
+    "RODEO",
+    "GST",
+    "VIMCO",
+    "LAX",
+    "NVIL",
+    "SlopeAnnealedStraightThrough",
+    "Pathwise",
+)
+_RESERVED = 40  # not the length of the above: a new name there leaves users' colours as they are
+_BLACK = "#000000"
+
+
+class Look(NamedTuple):
+    """How one estimator is drawn; `colour` and `marker` are its method's, everywhere."""
+
+    colour: str
+    marker: str
+    fill: str = "full"
+    face: str = ""
+    line: str | tuple = "-"
+
+    def marks(self, **more: Any) -> dict[str, Any]:
+        """Return the marker, and more, as arguments of matplotlib's lines."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "fillstyle": self.fill,
+            "markerfacecolor": self.face or self.colour,
+            "markerfacecoloralt": "white",
+            "markeredgecolor": self.colour,
+            **more,
+        }
+
+
+def method_look(method: str) -> Look:
+    """Return the colour and marker of a method, the same in every figure; any name has one."""
+    if method == "Exact":
+        return Look(_BLACK, "*")
+    if method in _PLACES:
+        place = _PLACES.index(method)
+    else:
+        # Python's own hash differs from run to run.
+        digest = hashlib.sha256(method.encode()).digest()
+        free = len(COLOURS) * len(MARKERS) - _RESERVED
+        place = _RESERVED + int.from_bytes(digest[:8], "big") % free
+    colour = COLOURS[place % len(COLOURS)]
+    return Look(colour, MARKERS[place % len(MARKERS)])
+
+
+def looks(methods: Mapping[str, str]) -> dict[str, Look]:
+    """Return how the estimators of one figure are drawn, in the order of its legend.
+
+    Estimators of one method share its colour and marker; they differ by how the marker is filled
+    (halves; from the sixth on, of a lighter tint) and by line style.
+
+    Args:
+        methods: the method of each estimator or family.
+    """
+    result, seen = {}, {}
+    for name in sorted(methods, key=lambda name: (methods[name] != "Exact", natural(name))):
+        look = method_look(methods[name])
+        # Counted by look: two unknown names may have the same.
+        variant = seen[look] = seen.get(look, -1) + 1
+        tint = 0.5 ** (variant // len(FILLS))  # never white: hollow has a meaning of its own
+        result[name] = look._replace(
+            fill=FILLS[variant % len(FILLS)],
+            face=_tint(look.colour, tint),
+            line=LINES[variant % len(LINES)],
+        )
+    return result
+
+
+def _tint(colour: str, strength: float) -> str:
+    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+@contextlib.contextmanager
+def paper() -> Iterator[None]:
+    """Draw for a paper: NeurIPS sizes, and fonts that come with matplotlib."""
+    settings: dict[Any, Any] = {
+        **fontsizes.neurips2024(),
+        **axes.lines(),
+        "figure.constrained_layout.use": True,
+        # One font on every machine: the same bytes, and no warning about what is not installed.
+        "font.family": "STIXGeneral",
+        "mathtext.fontset": "stix",
+        "pdf.fonttype": 42,  # text stays text; some venues refuse Type 3
+        "axes.labelsize": 8,
+        "axes.titlesize": 8,
+        "figure.titlesize": 7,
+        "legend.frameon": False,
+        "legend.labelspacing": 0.35,
+        "legend.handlelength": 2.6,
+        "lines.markersize": 4.5,
+        "lines.markeredgewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def width() -> float:
+    """Return the width of a page's text in inches."""
+    return figsizes.neurips2024()["figure.figsize"][0]
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike, data: pd.DataFrame) -> list[Path]:
+    """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and what it shows as `<stem>.csv`.
+
+    Each file is whole or absent, and the same figure gives the same bytes.
+
+    Args:
+        figure: from the `draw` of a module in `analysis.figures`.
+        stem: path without an ending; missing folders are made.
+        data: from the `data` of the same module.
+    """
+    paths = [Path(f"{stem}.{ending}") for ending in ("pdf", "png", "csv")]
+    # No dates: the same results give the same files.
+    plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    with paper():
+        for path, kind in zip(paths, plain, strict=False):
+            with atomic(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=200, metadata=plain[kind])
+    write_text(paths[-1], data.to_csv(index=False, lineterminator="\n"))
+    return paths

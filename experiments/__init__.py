@@ -1,0 +1,1 @@
+"""Problems, data, measurement, training and the command line of estimax."""

@@ -1,0 +1,254 @@
+"""What the sums of the blocks say of an estimator: bias, variance, error, cosine, with intervals.
+
+Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t. The truth may
+itself be the mean of n' samples of covariance S'.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import optimize, stats
+
+from experiments.moments import Blocks
+
+LEVEL = 0.95
+
+# A difference this small against the truth is float32's rounding, not bias.
+_ROUNDING = 64 * np.finfo(np.float32).eps
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """The true gradient: exact, or the mean of a long run of an unbiased estimator on other keys."""
+
+    mean: np.ndarray
+    blocks: Blocks | None = None
+
+    @property
+    def error(self) -> float:
+        """Expected squared error of the truth: zero where it is exact."""
+        return 0.0 if self.blocks is None else self.blocks.variance.sum() / self.blocks.count
+
+
+def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean gradient and the ends of its coordinates' normal intervals, each `[P]`."""
+    half = _quantile() * np.sqrt(blocks.variance / blocks.count)
+    return blocks.mean, blocks.mean - half, blocks.mean + half
+
+
+def variance(blocks: Blocks) -> Estimate:
+    """Return the trace of the covariance of one gradient, tr S.
+
+    The interval is the jackknife's over blocks, of its logarithm: a variance is skewed.
+    """
+
+    def trace(count, sums, squares):
+        return (squares - np.sum(sums**2, -1) / count) / (count - 1)
+
+    def statistic(blocks_left_out):
+        return np.log(np.maximum(blocks_left_out, np.finfo(float).tiny))
+
+    per_block = blocks.squares.sum(1)
+    value = float(trace(blocks.count, blocks.sums.sum(0), per_block.sum()))
+    if value <= (_ROUNDING * np.linalg.norm(blocks.mean)) ** 2:
+        return Estimate(max(value, 0.0), 0.0, max(value, 0.0))
+    without = trace(
+        blocks.count - blocks.size,
+        blocks.sums.sum(0) - blocks.sums,
+        per_block.sum() - per_block,
+    )
+    spread = _jackknife(statistic(without))
+    return Estimate(value, value * math.exp(-spread), value * math.exp(spread))
+
+
+def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
+    r"""Return the squared norm of the bias, $\delta^2 = |E m - t|^2$, with both errors subtracted.
+
+    The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so it may
+    be negative. The interval inverts the law of Q, a scaled noncentral chi-square whose mean and variance
+    match, $E Q = \delta^2 + \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\, \delta^\top C \delta$. Its
+    low end is zero where the bias cannot be told from zero.
+    """
+    difference = blocks.mean - truth.mean
+    q, noise = float(difference @ difference), _noise(blocks, truth)
+    rounding = float((_ROUNDING * np.linalg.norm(truth.mean)) ** 2)
+    if q <= rounding:
+        return Estimate(max(q - noise.trace, 0.0), 0.0, max(q, rounding))
+    if noise.trace <= rounding:
+        return Estimate(q - noise.trace, q - rounding, q + rounding)
+    along = noise.along(difference)
+    # P(Q <= q) falls as the bias grows.
+    above = (1 - LEVEL) / 2
+
+    def probability(bias: float) -> float:
+        scale = (2 * noise.trace_square + 4 * bias * along) / (2 * noise.trace + 4 * bias)
+        return float(_noncentral(q / scale, noise.trace / scale, bias / scale))
+
+    low, high = (_root(probability, level, q) for level in (1 - above, above))
+    return Estimate(q - noise.trace, low, high)
+
+
+def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
+    """Return the mean squared distance of one gradient to the truth, squared bias + variance.
+
+    The interval is the jackknife's over blocks, of its logarithm.
+    """
+    about = blocks.centre - truth.mean
+    # |g - t|^2 = |g - c|^2 + 2 (g - c).(c - t) + |c - t|^2, block by block.
+    sums = blocks.squares.sum(1) + 2 * blocks.sums @ about
+    each = sums / blocks.size + about @ about - truth.error
+    value = float(each.mean())
+    without = (each.sum() - each) / (len(each) - 1)
+    if value <= 0 or np.any(without <= 0):
+        return Estimate(value, math.nan, math.nan)
+    spread = _jackknife(np.log(without))
+    return Estimate(value, value * math.exp(-spread), value * math.exp(spread))
+
+
+def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
+    """Return the cosine between the mean gradient and the truth; jackknife interval, within [-1, 1]."""
+    offset, size = blocks.centre, blocks.size
+    without = (blocks.sums.sum(0) - blocks.sums) / (blocks.count - size) + offset
+    value = float(_cosine(blocks.mean, truth.mean))
+    spread = _jackknife(_cosine(without, truth.mean))
+    return Estimate(value, max(value - spread, -1.0), min(value + spread, 1.0))
+
+
+def cosine_per_sample(blocks: Blocks) -> Estimate:
+    """Return the mean cosine between one gradient and the centre that the samples were drawn about."""
+    each = blocks.cosines / blocks.size
+    half = _quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
+    value = float(each.mean())
+    return Estimate(value, max(value - half, -1.0), min(value + half, 1.0))
+
+
+def seconds(blocks: Blocks) -> Estimate:
+    """Return the median time per gradient; the interval is that of the median over rounds."""
+    ordered = np.sort(blocks.seconds)
+    # Order statistics that hold the median with at least 95%, or all there are.
+    rank = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
+    low, high = ordered[max(rank - 1, 0)], ordered[min(len(ordered) - rank, len(ordered) - 1)]
+    return Estimate(float(np.median(ordered)), float(low), float(high))
+
+
+def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> Estimate:
+    """Return the error at a budget of evaluations of f, squared bias + variance x evaluations / budget.
+
+    Its interval adds the intervals of its two parts.
+    """
+    bias, spread, share = squared_bias(blocks, truth), variance(blocks), evaluations / budget
+    return Estimate(
+        max(bias.value, 0.0) + share * spread.value,
+        bias.low + share * spread.low,
+        bias.high + share * spread.high,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noise:
+    """The covariance C of m - t: its trace, the trace of its square, and its size along a direction."""
+
+    trace: float
+    trace_square: float
+    deviations: list[np.ndarray]
+
+    def along(self, direction: np.ndarray) -> float:
+        """Return an upper estimate of the variance along the direction of which `direction` is a draw.
+
+        With d = delta + xi, |C^1/2 delta| <= |C^1/2 d| + |C^1/2 xi|, and E |C^1/2 xi|^2 = tr C^2, whose root
+        is above every eigenvalue of C.
+        """
+        square = float(direction @ direction)
+        widest = math.sqrt(self.trace_square)
+        # Blocks have R times the variance of the whole mean; so few of them ask for Student's quantile.
+        seen = sum(
+            float(np.var(rows @ direction, ddof=1)) / len(rows) * _student_factor(len(rows) - 1)
+            for rows in self.deviations
+        )
+        return min((math.sqrt(seen) + widest) ** 2 / square, widest)
+
+
+def _noise(blocks: Blocks, truth: Truth) -> _Noise:
+    runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
+    traces = [float(run.variance.sum()) / run.count for run in runs]
+    deviations = [run.sums / run.size - run.offset for run in runs]
+    square = sum(
+        _trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True)
+    )
+    if len(runs) == 2:
+        square += 2 * _trace_product(*deviations)
+    trace = sum(traces)
+    # Between a spectrum that is flat and one that is a single direction.
+    least = trace**2 / len(blocks.centre)
+    return _Noise(trace, float(np.clip(square, least, trace**2)), deviations)
+
+
+def _trace_square(deviations: np.ndarray, trace: float) -> float:
+    """Return an estimate of tr C^2 from R block means less their mean, given tr C.
+
+    Two centred block means u, v have covariances a B, a B and cross covariance -B / R, with a = 1 - 1/R and
+    B = R C, so E (u.v)^2 = (a^2 + 1 / R^2) tr B^2 + (tr B)^2 / R^2 for normal ones.
+    """
+    count = len(deviations)
+    gram = deviations @ deviations.T
+    pairs = gram[~np.eye(count, dtype=bool)]
+    wide = (np.mean(pairs**2) - trace**2) / ((1 - 1 / count) ** 2 + 1 / count**2)
+    return wide / count**2
+
+
+def _trace_product(first: np.ndarray, second: np.ndarray) -> float:
+    """Return an estimate of tr C C' from the centred block means of two runs."""
+    gram = first @ second.T
+    shrink = (1 - 1 / len(first)) * (1 - 1 / len(second))
+    return float(np.mean(gram**2)) / (shrink * len(first) * len(second))
+
+
+def _noncentral(x: float, degrees: float, noncentrality: float) -> float:
+    """Return P(X <= x) of a noncentral chi-square, by its normal limit where that is exact enough."""
+    if degrees + noncentrality > 1e5:
+        variance = 2 * (degrees + 2 * noncentrality)
+        return float(stats.norm.cdf((x - degrees - noncentrality) / math.sqrt(variance)))
+    if noncentrality == 0:
+        return float(stats.chi2.cdf(x, degrees))
+    return float(stats.ncx2.cdf(x, degrees, noncentrality))
+
+
+def _root(probability, level: float, scale: float) -> float:
+    """Return the bias at which a falling probability passes a level, or zero where it starts below."""
+    if probability(0.0) <= level:
+        return 0.0
+    high = scale
+    while probability(high) > level:
+        high *= 2
+    return float(optimize.brentq(lambda bias: probability(bias) - level, 0.0, high, xtol=1e-9 * high))
+
+
+def _cosine(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1) * np.linalg.norm(truth)
+    return vectors @ truth / np.maximum(lengths, np.finfo(float).tiny)
+
+
+def _jackknife(without: np.ndarray) -> float:
+    """Return the half width of the interval from a statistic's values with one block left out."""
+    count = len(without)
+    error = math.sqrt((count - 1) * float(np.var(without)))
+    return _quantile(count - 1) * error
+
+
+def _student_factor(degrees: float) -> float:
+    return (_quantile(degrees) / _quantile()) ** 2
+
+
+def _quantile(degrees: float = math.inf) -> float:
+    tail = (1 + LEVEL) / 2
+    return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

@@ -1,0 +1,234 @@
+"""A problem made ready to be measured, and the rows that measuring an estimator leaves."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import (
+    Continuous,
+    Distribution,
+    Estimator,
+    Exact,
+    LeaveOneOut,
+    Pathwise,
+    ScoreFunction,
+)
+from experiments import intervals
+from experiments.errors import UsageError
+from experiments.intervals import Estimate, Truth
+from experiments.moments import Blocks, Sampler, flat
+from experiments.problems import Params, Problem
+from experiments.training import is_tuned, train, tune
+
+PRECISION = "highest"
+"""Precision of matrix products while measuring: a reduced one looks like bias."""
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A problem at frozen parameters and a fixed minibatch, with the true gradient there.
+
+    Attributes:
+        problem: the objective.
+        group: the parameters that gradients are with respect to, or "all".
+        params: the frozen parameters.
+        batch: the minibatch.
+        distribution: the latent variable of one example.
+        sampler: draws gradients; its first argument is an estimator, its second `(params, batch)`.
+        centre: the true gradient as a pytree.
+        truth: the true gradient as a vector, with its error if it was sampled.
+    """
+
+    problem: Problem
+    group: str
+    params: Params
+    batch: Any
+    distribution: Distribution
+    sampler: Sampler
+    centre: Any
+    truth: Truth
+
+    @property
+    def chosen(self) -> Params:
+        """The parameters that gradients are with respect to."""
+        return choose(self.params, self.group)
+
+    def ready(self, estimator: Estimator, key: jax.Array, num_steps: int) -> Estimator:
+        """Return the estimator with its networks, its learned leaves tuned at this point.
+
+        Args:
+            estimator: the estimator.
+            key: a typed random key, consumed; not one that measures.
+            num_steps: tuning steps, for estimators that learn.
+        """
+        start, run = jax.random.split(key)
+        estimator = estimator.initialise(start, self.distribution)
+        if not is_tuned(estimator):
+            return estimator
+        tuned = jax.jit(lambda key, params, estimator, batch: tune(
+            key, self.problem, params, estimator, batch, num_steps
+        ))
+        return tuned(run, self.params, estimator, self.batch)
+
+    def draw(
+        self,
+        estimator: Estimator,
+        key: jax.Array,
+        num_samples: int,
+        *,
+        stacked: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[Blocks]:
+        """Draw gradient samples of an estimator (of each member of a stack) at this point."""
+        context = self.params, self.batch
+        with jax.default_matmul_precision(PRECISION):
+            return self.sampler.draw(
+                estimator, context, key, num_samples, self.centre, stacked=stacked, progress=progress
+            )
+
+
+def prepare(
+    problem: Problem,
+    key: jax.Array,
+    *,
+    group: str | None = None,
+    train_steps: int = 0,
+    reference_samples: int = 8192,
+    devices: list | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> Point:
+    """Train a problem briefly and find the true gradient there.
+
+    The truth is exact where the latent variable can be enumerated; else it is the mean of a long run of
+    an unbiased estimator of low variance, on keys of its own.
+
+    Args:
+        problem: the objective.
+        key: a typed random key, consumed.
+        group: the group of parameters to measure, "all" for every one, None for the problem's own.
+        train_steps: Adam steps, for problems that train.
+        reference_samples: gradients of the long run.
+        devices: devices to measure on; all of them unless given.
+        report: is told what is going on.
+
+    Raises:
+        UsageError: for an unknown group.
+    """
+    keys = dict(zip(("initial", "train", "batch", "truth"), jax.random.split(key, 4), strict=True))
+    data = problem.data()
+    batch = problem.batch(keys["batch"], data)
+    params = problem.initial(keys["initial"])
+    distribution = problem.distribution(params, batch)
+    reference = _reference(distribution)
+    if problem.trainable and train_steps:
+        report(f"training {problem} for {train_steps} steps with {reference}")
+        run = jax.jit(lambda key, params, data: train(
+            key, problem, params, reference, data, train_steps, learning_rate=3e-3
+        ))
+        params = run(keys["train"], params, data)[0]
+    params = problem.measurable(params, batch)
+    group = group or problem.group
+    if group not in (*params, "all"):
+        raise UsageError(f"--group {group}: {problem} has the groups {', '.join(params)}, all")
+
+    def gradient(estimator, context, key):
+        params, batch = context
+        chosen = choose(params, group)
+        return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(chosen)
+
+    sampler = Sampler(gradient, devices)
+    point = Point(problem, group, params, batch, distribution, sampler, None, Truth(np.zeros(0)))
+    report("finding the true gradient")
+    return _with_truth(point, reference, keys["truth"], reference_samples)
+
+
+def choose(params: Params, group: str) -> Params:
+    """Return the named group of parameters as a dict, or all of them."""
+    return params if group == "all" else {group: params[group]}
+
+
+def _reference(distribution: Distribution) -> Estimator:
+    if isinstance(distribution, Continuous):
+        return Pathwise()
+    exact = Exact()
+    return exact if exact.refusal(distribution) is None else ScoreFunction(LeaveOneOut(4))
+
+
+def _with_truth(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> Point:
+    problem, chosen = point.problem, point.chosen
+    if jax.eval_shape(problem.exact_loss, point.params, point.batch) is not None:
+
+        def exact(params, batch):
+            return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
+
+        with jax.default_matmul_precision(PRECISION):
+            centre = jax.jit(exact)(point.params, point.batch)
+        return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
+    zero = jax.tree.map(jnp.zeros_like, chosen)
+    (blocks,) = dataclasses.replace(point, centre=zero).draw(reference, key, num_samples)
+    mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]
+    leaves, structure = jax.tree.flatten(zero)
+    shaped = [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(mean, leaves, strict=True)]
+    # The truth is what the samples are centred on, to the bit.
+    centre = jax.tree.unflatten(structure, shaped)
+    return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))
+
+
+def _ends(tree: Any) -> list[int]:
+    return list(np.cumsum([leaf.size for leaf in jax.tree.leaves(tree)])[:-1])
+
+
+def identity_columns(point: Point, study: str, seed: int, step: int) -> Row:
+    """Return the columns that every row of a study shares."""
+    return {
+        "study": study,
+        "problem": str(point.problem),
+        "objective": point.problem.objective,
+        "group": point.group,
+        "seed": seed,
+        "step": step,
+    }
+
+
+def estimator_columns(estimator: Estimator, distribution: Distribution) -> Row:
+    """Return the columns that say which estimator a row is about, as the user wrote it."""
+    parameters = {}
+    for name, value in estimator.hyperparameters().items():
+        parameters[f"p_{name}"] = float(value) if isinstance(value, jax.Array) else value
+    return {
+        "estimator": str(estimator),
+        "method": type(estimator).__name__,
+        "unbiased": estimator.unbiased,
+        "evaluations": estimator.evaluations(distribution),
+        **parameters,
+    }
+
+
+def metric_rows(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> list[Row]:
+    """Return one row for each metric: its name, value and 95% interval."""
+    estimates = {
+        "squared_bias": intervals.squared_bias(blocks, truth),
+        "variance": intervals.variance(blocks),
+        "mse": intervals.mean_squared_error(blocks, truth),
+        "cosine_mean": intervals.cosine_of_mean(blocks, truth),
+        "cosine_sample": intervals.cosine_per_sample(blocks),
+        "seconds": intervals.seconds(blocks),
+        "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
+        "truth_norm": _truth_norm(truth),
+    }
+    shared = {"samples": blocks.count, "note": ""}
+    return [
+        {"metric": metric, **dataclasses.asdict(estimate), **shared}
+        for metric, estimate in estimates.items()
+    ]
+
+
+def _truth_norm(truth: Truth) -> Estimate:
+    norm = float(np.linalg.norm(truth.mean))
+    return Estimate(norm, norm, norm)

@@ -1,0 +1,9 @@
+"""The problems that estimators are measured on and trained with."""
+
+from experiments.problems.problem import Params as Params
+from experiments.problems.problem import Problem as Problem
+from experiments.problems.toy import Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems.vae import VAE
+
+ALL: tuple[type[Problem], ...] = (VAE, Quadratic, Coupled, SimplexQuadratic, Polynomial)
+"""Every problem class that the command line knows by name."""

@@ -1,0 +1,78 @@
+"""What a problem is: an objective with a discrete latent variable, at parameters, on data."""
+
+import abc
+from typing import Any
+
+import jax
+
+from estimators import Distribution, Estimator, Exact
+from estimators.core import identity
+
+Params = dict[str, Any]
+
+
+class Problem(abc.ABC):
+    """An objective to measure estimators on, or to train with them: a frozen dataclass of settings.
+
+    Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be taken
+    with respect to any of them. A subclass in a user's own file works as the project's do:
+    `estimax compare --problem my_file.py:MyProblem[size=3]`.
+    """
+
+    def __str__(self) -> str:
+        """Return the identity, such as `VAE[size=200]`."""
+        return identity.describe(self)
+
+    @property
+    @abc.abstractmethod
+    def objective(self) -> str:
+        """Name of the objective's form, since the measured variance depends on it."""
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> str:
+        """The group of parameters that is measured unless the caller chooses."""
+
+    @abc.abstractmethod
+    def initial(self, key: jax.Array) -> Params:
+        """Return initial parameters; `key` is consumed."""
+
+    @abc.abstractmethod
+    def data(self) -> Any:
+        """Return the training data as arrays, or None for a problem without data."""
+
+    @abc.abstractmethod
+    def batch(self, key: jax.Array, data: Any) -> Any:
+        """Return a minibatch of `data()`; `key` is consumed."""
+
+    @abc.abstractmethod
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the distribution of one example's latent variable."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
+        """Return the estimate of the objective, a loss to minimise; `key` is consumed."""
+
+    def exact_loss(self, params: Params, batch: Any) -> jax.Array | None:
+        """Return the objective itself, or None where it cannot be enumerated."""
+        exact = Exact()
+        if exact.refusal(self.distribution(params, batch)):
+            return None
+        return self.loss(params, exact, jax.random.key(0), batch)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the problem is trained briefly before it is measured."""
+        return False
+
+    def measurable(self, params: Params, batch: Any) -> Params:
+        """Return the parameters with any groups that exist only while measuring (zero logits, say)."""
+        del batch
+        return params
+
+    def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
+        """Return why an estimator does not fit the problem, or None where it does."""
+        return estimator.refusal(distribution)
+
+    def check(self) -> None:  # noqa: B027 (most problems have nothing to check)
+        """Raise ValueError where a setting is out of range."""

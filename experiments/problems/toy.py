@@ -1,0 +1,183 @@
+"""Toy problems whose answers are known in closed form."""
+
+import abc
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from estimators import Bernoulli, Categorical, Distribution, Estimator
+from estimators.core.validation import check_choice, check_count
+from experiments.problems.problem import Params, Problem
+
+
+class Toy(Problem):
+    """A problem without data: one distribution given by its logits, and f in closed form."""
+
+    @property
+    def objective(self) -> str:
+        """The plain expectation of f."""
+        return "expectation"
+
+    @property
+    def group(self) -> str:
+        """The logits are all there is."""
+        return "logits"
+
+    @abc.abstractmethod
+    def logits(self) -> jax.Array:
+        """Return the logits at which the problem is measured."""
+
+    @abc.abstractmethod
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return f at a sample, hard or relaxed."""
+
+    def initial(self, key: jax.Array) -> Params:
+        """Return the logits; nothing is random."""
+        del key
+        return {"logits": self.logits()}
+
+    def data(self) -> None:
+        """Return None: there is no data."""
+
+    def batch(self, key: jax.Array, data: None) -> None:
+        """Return None: there is no data."""
+        del key, data
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the Bernoulli variables of the logits."""
+        del batch
+        return Bernoulli(params["logits"])
+
+    def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
+        """Return the estimate of E f; `key` is consumed."""
+        logits = params["logits"]
+        return estimator(key, self.distribution(params, batch), lambda z: self.f(logits, z))
+
+
+@dataclasses.dataclass(frozen=True)
+class Quadratic(Toy):
+    r"""One Bernoulli variable and $f(b) = (b - t)^2$.
+
+    The toy of REBAR (t = 0.45; Tucker et al. 2017) and RELAX (t = 0.499; Grathwohl et al. 2018),
+    measured away from logit 0, where straight-through happens to be unbiased.
+    """
+
+    target: float = 0.45
+    logit: float = 1.0
+
+    def logits(self) -> jax.Array:
+        """Return the one logit."""
+        return jnp.full(1, self.logit)
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the squared distance to the target."""
+        del logits
+        return jnp.sum((sample - self.target) ** 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Coupled(Toy):
+    r"""Several bits with a coupled f that is no quadratic: no estimator is exact by accident.
+
+    $f(b) = \cos(w \cdot b) + \frac12 (\bar b - 0.45)^2 \prod_i (0.5 + b_i)^{1/D}$, with weights w and
+    logits spread evenly over [1, 2] and [-2, 2].
+    """
+
+    bits: int = 4
+
+    def logits(self) -> jax.Array:
+        """Return logits from -2 to 2."""
+        return jnp.linspace(-2.0, 2.0, self.bits)
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the coupled function."""
+        del logits
+        weights = jnp.linspace(1.0, 2.0, self.bits)
+        product = jnp.exp(jnp.mean(jnp.log(0.5 + sample)))
+        return jnp.cos(weights @ sample) + 0.5 * (sample.mean() - 0.45) ** 2 * product
+
+    def check(self) -> None:
+        """Raise unless there is at least one bit."""
+        check_count("Coupled bits", self.bits, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SimplexQuadratic(Toy):
+    r"""The categorical quadratic on the simplex of Gumbel-Rao (Paulus et al. 2021, arXiv:2010.04838).
+
+    One variable of n classes, $f(D) = (D - c)^\top A(p) (D - c)$ with $c_i = 1/3$, where A is made so
+    that $E f = (p - c)^\top Q (p - c)$, $Q_{ij} = e^{-2 |i - j|}$. f depends on the logits through p, and
+    has a pole where two probabilities sum to 1/3, so the logits stay away from there.
+    """
+
+    classes: int = 3
+    scale: float = 0.5
+
+    def logits(self) -> jax.Array:
+        """Return logits from -scale to scale."""
+        return jnp.linspace(-self.scale, self.scale, self.classes)
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the categorical variable of the logits."""
+        del batch
+        return Categorical(params["logits"])
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the quadratic form."""
+        index = jnp.arange(self.classes)
+        q = jnp.exp(-2.0 * jnp.abs(index[:, None] - index))
+        p, c = jax.nn.softmax(logits), jnp.full(self.classes, 1 / 3)
+        off = p - c
+        # E (D - c)_i (D - c)_j, off the diagonal and on it.
+        second = c[:, None] * c - p[:, None] * c - c[:, None] * p
+        second = second + jnp.diag(p)
+        a = off[:, None] * off / second * q
+        return (sample - c) @ a @ (sample - c)
+
+    def check(self) -> None:
+        """Raise unless there are at least two classes."""
+        check_count("SimplexQuadratic classes", self.classes, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Polynomial(Toy):
+    r"""The polynomial programme of ReinMax (Liu et al. 2023, arXiv:2304.08612).
+
+    $f(x) = \frac1L \sum_i |x_i - 0.45|^p$ of L Bernoulli variables, or L two-class categorical ones as
+    published (`latent="Categorical"`, where x is the second class's indicator). f is separable.
+    """
+
+    power: float = 2.0
+    bits: int = 128
+    latent: Literal["Bernoulli", "Categorical"] = "Bernoulli"
+
+    def logits(self) -> jax.Array:
+        """Return logits (differences of logits) from -1 to 1."""
+        half = jnp.linspace(-0.5, 0.5, self.bits)
+        return 2 * half if self.latent == "Bernoulli" else jnp.stack([-half, half], axis=-1)
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the variables."""
+        del batch
+        family = Bernoulli if self.latent == "Bernoulli" else Categorical
+        return family(params["logits"])
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the mean power of the distance to 0.45."""
+        del logits
+        x = sample if self.latent == "Bernoulli" else sample[:, 1]
+        return jnp.mean(jnp.abs(x - 0.45) ** self.power)
+
+    def exact_loss(self, params: Params, batch: Any) -> jax.Array:
+        """Return E f, a sum over bits since f is separable."""
+        del batch
+        x = self.distribution(params, None).mean
+        p = x if self.latent == "Bernoulli" else x[:, 1]
+        return jnp.mean(p * 0.55**self.power + (1 - p) * 0.45**self.power)
+
+    def check(self) -> None:
+        """Raise unless there is at least one bit and the family is known."""
+        check_count("Polynomial bits", self.bits, 1)
+        check_choice("Polynomial latent", self.latent, ("Bernoulli", "Categorical"))

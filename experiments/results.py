@@ -1,0 +1,166 @@
+"""Results: one tidy parquet file per run, with its provenance, written whole or not at all."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import pandas as pd
+
+from experiments.errors import UsageError
+
+FORMAT = 1
+"""Version of the table's columns; a file of another version is refused."""
+
+FILE = "results.parquet"
+
+_PACKAGES = ("estimax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
+
+
+@dataclasses.dataclass
+class Results:
+    """The rows of one run in a folder; every row added is on disk when `add` returns.
+
+    Attributes:
+        folder: where the table, and whatever is drawn from it, goes.
+        configuration: what was asked for; its hash is the run's identity.
+        rows: the rows so far.
+        complete: whether the run has finished.
+    """
+
+    folder: Path
+    configuration: Mapping[str, Any]
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    complete: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, configuration: Mapping[str, Any], *, force: bool = False) -> "Results":
+        """Open a folder's results: those of the same run, unfinished ones included, or new ones.
+
+        Nothing is written yet.
+
+        Raises:
+            UsageError: where the folder cannot be written, or holds another run's results, an older
+                format or a damaged file (unless `force`).
+        """
+        results = cls(folder, configuration)
+        _check_writable(folder)
+        path = folder / FILE
+        if force or not path.exists():
+            return results
+        advice = "choose another --output, or --force to replace them"
+        try:
+            table = pd.read_parquet(path)
+        except Exception as error:
+            raise UsageError(f"{path} cannot be read ({error}); {advice}") from error
+        if table.attrs.get("format") != FORMAT:
+            raise UsageError(f"{folder} holds results of format {table.attrs.get('format')}; {advice}")
+        if table.attrs.get("identity") != results.identity:
+            raise UsageError(f"{folder} holds the results of another run; {advice}")
+        results.rows = table.to_dict("records")
+        results.complete = bool(table.attrs["complete"])
+        return results
+
+    @property
+    def identity(self) -> str:
+        """Hash of the configuration and of the code that computes the rows."""
+        return identity(self.configuration)
+
+    def has(self, estimator: str) -> bool:
+        """Say whether an estimator's rows are there."""
+        return any(row["estimator"] == estimator for row in self.rows)
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows and write the file."""
+        self.rows.extend(map(dict, rows))
+        self._write()
+
+    def finish(self) -> None:
+        """Mark the run as complete and write the file."""
+        self.complete = True
+        self._write()
+
+    def table(self) -> pd.DataFrame:
+        """Return the tidy table, provenance in its `attrs`."""
+        table = pd.DataFrame(self.rows)
+        table.attrs = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "complete": self.complete,
+            "configuration": dict(self.configuration),
+            "provenance": provenance(),
+        }
+        return table
+
+    def _write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / FILE
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self.table().to_parquet(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def identity(configuration: Mapping[str, Any]) -> str:
+    """Return the hash of a configuration and of the code that computes with it."""
+    text = json.dumps(dict(configuration), sort_keys=True) + _code_digest()
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _code_digest() -> str:
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted([*root.rglob("*.py"), *(root.parent / "estimators").rglob("*.py")]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """Return what a reader needs to judge or repeat a run: versions, device, command, revision."""
+    device = jax.devices()[0]
+    revision = _git("rev-parse", "HEAD")
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "revision": revision,
+        "dirty": bool(_git("status", "--porcelain")) if revision else None,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _check_writable(folder: Path) -> None:
+    nearest = next(path for path in [folder, *folder.absolute().parents] if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"--output {folder}: {nearest} is a file, not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"--output {folder}: {nearest} cannot be written")

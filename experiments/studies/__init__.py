@@ -1,0 +1,1 @@
+"""Studies: what the command line runs, one file each."""

@@ -1,0 +1,138 @@
+"""The main job: bias, variance, error and cost of estimators at one point of a problem."""
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from estimators import Estimator
+from experiments.errors import UsageError
+from experiments.measurement import (
+    Point,
+    Row,
+    estimator_columns,
+    identity_columns,
+    metric_rows,
+    prepare,
+)
+from experiments.problems import Problem
+from experiments.progress import Progress
+from experiments.results import Results
+
+STUDY = "compare"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a study measures, and where; every field is part of the run's identity.
+
+    Attributes:
+        problem: the problem.
+        estimators: the estimators.
+        group: parameters that the gradient is with respect to; None for the problem's own choice.
+        samples: gradients drawn of each estimator.
+        seed: of everything random.
+        train_steps: Adam steps before measuring, for problems that train.
+        tune_steps: tuning steps of the estimators that learn, at that point.
+        budget: evaluations of f at which errors are compared.
+    """
+
+    problem: Problem
+    estimators: Sequence[Estimator]
+    group: str | None = None
+    samples: int = 2048
+    seed: int = 0
+    train_steps: int = 300
+    tune_steps: int = 300
+    budget: float = 100.0
+
+    def configuration(self, study: str) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        names = [str(estimator) for estimator in self.estimators]
+        return {"study": study, **plain, "problem": str(self.problem), "estimators": names}
+
+    def keys(self) -> dict[str, jax.Array]:
+        """Return independent keys for making the point, tuning, and measuring."""
+        names = "point", "tune", "measure"
+        key = jax.random.key(self.seed)
+        return {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in names}
+
+
+def compare(settings: Settings, results: Results, *, strict: bool = False, progress: Progress) -> None:
+    """Measure every estimator that fits the problem, adding its rows to the results as it finishes.
+
+    Estimators see the same keys (common random numbers). Those whose rows are there are not measured
+    again.
+
+    Args:
+        settings: what to measure.
+        results: receives the rows.
+        strict: whether an estimator that does not fit is an error, not a row that says why.
+        progress: is told how far it is.
+
+    Raises:
+        UsageError: under `strict`, for an estimator that does not fit the problem.
+    """
+    keys = settings.keys()
+    point = prepare_point(settings, keys["point"], strict, progress)
+    shared = identity_columns(point, STUDY, settings.seed, settings.train_steps)
+    for estimator in settings.estimators:
+        name = str(estimator)
+        if results.has(name):
+            progress.skip(name)
+            continue
+        with progress.task(name) as advance:
+            columns = shared | estimator_columns(estimator, point.distribution)
+            if reason := point.problem.refusal(estimator, point.distribution):
+                results.add([columns | skipped(reason)])
+                continue
+            ready = point.ready(estimator, keys["tune"], settings.tune_steps)
+            (blocks,) = point.draw(ready, keys["measure"], settings.samples, progress=advance)
+            rows = metric_rows(blocks, point.truth, columns["evaluations"], settings.budget)
+            results.add([columns | row for row in rows])
+    results.finish()
+
+
+def prepare_point(settings: Settings, key: jax.Array, strict: bool, progress: Progress) -> Point:
+    """Make the point, first refusing what cannot be measured there.
+
+    Raises:
+        UsageError: under `strict`, for an estimator that does not fit the problem.
+    """
+    if strict:
+        refuse_misfits(settings)
+    return prepare(
+        settings.problem,
+        key,
+        group=settings.group,
+        train_steps=settings.train_steps,
+        report=progress.say,
+    )
+
+
+def refuse_misfits(settings: Settings) -> None:
+    """Raise UsageError for an estimator that does not fit the problem."""
+    problem, key = settings.problem, jax.random.key(settings.seed)
+    batch = problem.batch(key, problem.data())
+    distribution = problem.distribution(problem.initial(key), batch)
+    for estimator in settings.estimators:
+        if reason := problem.refusal(estimator, distribution):
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+
+
+def skipped(reason: str) -> Row:
+    """Return the columns of an estimator that does not fit the problem."""
+    nan = float("nan")
+    return {
+        "metric": "skipped",
+        "value": nan,
+        "low": nan,
+        "high": nan,
+        "samples": 0,
+        "note": reason,
+    }
+
+

@@ -1,0 +1,81 @@
+"""Bias, variance and error against temperature, one compiled program per estimator."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from estimators import Estimator, stack
+from experiments.measurement import estimator_columns, identity_columns, metric_rows
+from experiments.progress import Progress
+from experiments.results import Results
+from experiments.studies.compare import Settings, prepare_point, skipped
+
+STUDY = "temperature"
+
+TOO_SMALL = "sample too small for its temperature"
+
+
+def has_temperature(estimator: Estimator) -> bool:
+    """Say whether an estimator has a temperature."""
+    return "temperature" in {field.name for field in dataclasses.fields(estimator)}  # type: ignore
+
+
+def needed_samples(temperature: float) -> float:
+    """Return the least number of samples that a temperature asks for, 100 / temperature.
+
+    At low temperatures the gradient is rare and large: a smaller sample sees neither its mean nor its
+    variance.
+    """
+    return 100 / temperature
+
+
+def sweep(
+    settings: Settings,
+    temperatures: Sequence[float],
+    results: Results,
+    *,
+    strict: bool = False,
+    progress: Progress,
+) -> None:
+    """Measure every estimator: those with a temperature at each one, the others once.
+
+    The members of a sweep are one stack, mapped over in one compiled program, under common noise.
+
+    Args:
+        settings: what to measure.
+        temperatures: the temperatures.
+        results: receives the rows of an estimator as it finishes.
+        strict: whether an estimator that does not fit is an error, not a row that says why.
+        progress: is told how far it is.
+
+    Raises:
+        UsageError: under `strict`, for an estimator that does not fit the problem.
+    """
+    keys = settings.keys()
+    point = prepare_point(settings, keys["point"], strict, progress)
+    shared = identity_columns(point, STUDY, settings.seed, settings.train_steps)
+    for estimator in settings.estimators:
+        members = [estimator]
+        if has_temperature(estimator):
+            members = [dataclasses.replace(estimator, temperature=t) for t in temperatures]  # type: ignore
+        columns = [shared | estimator_columns(member, point.distribution) for member in members]
+        if results.has(columns[-1]["estimator"]):
+            progress.skip(str(estimator))
+            continue
+        with progress.task(type(estimator).__name__) as advance:
+            if reason := point.problem.refusal(estimator, point.distribution):
+                results.add([columns[0] | skipped(reason)])
+                continue
+            ready = [point.ready(member, keys["tune"], settings.tune_steps) for member in members]
+            runs = point.draw(
+                stack(ready), keys["measure"], settings.samples, stacked=True, progress=advance
+            )
+            rows = []
+            for own, blocks in zip(columns, runs, strict=True):
+                temperature = own.get("p_temperature")
+                small = temperature is not None and blocks.count < needed_samples(temperature)
+                for row in metric_rows(blocks, point.truth, own["evaluations"], settings.budget):
+                    rows.append(own | row | {"note": TOO_SMALL if small else ""})
+            results.add(rows)
+    results.finish()
+
+

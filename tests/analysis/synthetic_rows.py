@@ -1,0 +1,135 @@
+"""Result tables such as the studies write, made up: the truth is known and nothing takes time."""
+
+import numpy as np
+import pandas as pd
+
+# name: (unbiased, evaluations, squared bias, variance, seconds), with the gradient's norm about 0.3
+ESTIMATORS = {
+    "Exact": ("yes", 1024, 0.0, 0.0, 2e-3),
+    "ScoreFunction": ("yes", 1, 0.0, 41.0, 4e-5),
+    "ScoreFunction[baseline=MovingAverage[decay=0.99]]": ("yes", 1, 0.0, 6.5, 4.1e-5),
+    "ScoreFunction[baseline=LeaveOneOut[num_samples=2]]": ("yes", 2, 0.0, 0.52, 7e-5),
+    "ScoreFunction[baseline=LeaveOneOut[num_samples=4]]": ("yes", 4, 0.0, 0.2, 1.1e-4),
+    "ScoreFunction[baseline=Learned[features=20],scale=True]": ("up to scale", 1, 0.4, 2.1, 6e-5),
+    "ARM": ("yes", 2, 0.0, 0.77, 8e-5),
+    "DisARM": ("yes", 2, 0.0, 0.38, 8e-5),
+    "MuProp": ("yes", 2, 0.0, 0.9, 1.2e-4),
+    "REBAR": ("yes", 3, 0.0, 0.18, 1.7e-4),
+    "RELAX[features=10]": ("yes", 3, 0.0, 0.16, 2.4e-4),
+    "DoubleCV[num_samples=2]": ("yes", 2, 0.0, 0.21, 1.4e-4),
+    "StraightThrough": ("no", 1, 0.02, 0.0042, 5e-5),
+    "ReinMax": ("no", 1, 7e-4, 0.019, 7e-5),
+    "DARN": ("no", 1, 5.6e-4, 0.024, 7e-5),
+    "GumbelSoftmax[temperature=0.1]": ("no", 1, 2e-4, 0.7, 6e-5),
+    "GumbelSoftmax[temperature=0.5]": ("no", 1, 6e-3, 0.061, 6e-5),
+    "GumbelSoftmax": ("no", 1, 0.028, 0.013, 6e-5),
+    "StraightThroughGumbelSoftmax[temperature=0.5]": ("no", 1, 3e-3, 0.11, 6e-5),
+    "GumbelRao[temperature=0.5,num_samples=10]": ("no", 1, 3e-3, 0.034, 9e-5),
+}
+SKIPPED = {
+    "UnorderedSet[num_samples=4]": "needs one Categorical variable; the problem has 10 Bernoulli",
+    "VIMCO": "needs an ImportanceBound with at least 2 samples; the objective is a plain ELBO",
+}
+COLUMNS = {
+    "study": "compare",
+    "problem": "Quadratic[target=0.499]",
+    "objective": "kl=analytic",
+    "group": "logits",
+    "seed": 0,
+    "step": 0,
+    "samples": 1000,
+    "note": "",
+    "low": np.nan,
+    "high": np.nan,
+}
+TRUTH_NORM = 0.312
+BUDGET = 100
+
+
+def measured(
+    name, unbiased, evaluations, squared_bias, variance, seconds, rng, samples=1000, **more
+):
+    """The rows of one estimator: what a study of `samples` gradients would find."""
+    noise = variance / samples
+    upper = squared_bias + 1.96 * np.sqrt(4 * squared_bias * noise + 2 * noise**2 / 20) + noise / 9
+    estimate = squared_bias + rng.normal() * noise / 9
+    lower = max(0.0, 2 * squared_bias - upper)
+    spread = 1.96 * np.sqrt(2 / samples) * 1.5
+    seen = variance * np.exp(rng.normal() * spread / 3)
+    cosine = np.sqrt(TRUTH_NORM**2 / (TRUTH_NORM**2 + squared_bias))
+    metrics = {
+        "squared_bias": (estimate, lower, upper),
+        "variance": (seen, seen * (1 - spread), seen * (1 + spread)),
+        "mse": (max(estimate, 0) + seen, lower + seen * (1 - spread), upper + seen * (1 + spread)),
+        "cosine_mean": (cosine, cosine * 0.99, min(1.0, cosine * 1.01)),
+        "cosine_sample": (cosine * TRUTH_NORM / np.sqrt(TRUTH_NORM**2 + variance), np.nan, np.nan),
+        "seconds": (seconds, np.nan, np.nan),
+        "equal_cost_error": (max(estimate, 0) + seen * evaluations / BUDGET, np.nan, np.nan),
+        "truth_norm": (TRUTH_NORM, np.nan, np.nan),
+    }
+    facts = {
+        "estimator": name,
+        "method": name.partition("[")[0],
+        "unbiased": unbiased,
+        "evaluations": evaluations,
+        "samples": samples,
+    }
+    return [
+        {**COLUMNS, **facts, "metric": metric, "value": value, "low": low, "high": high, **more}
+        for metric, (value, low, high) in metrics.items()
+    ]
+
+
+def finish(records):
+    rows = pd.DataFrame(records)
+    rows.attrs = {"budget": BUDGET, "device": "cpu"}
+    return rows
+
+
+def comparison(estimators=None, skipped=None, seed=0):
+    """A comparison: by default of 20 estimators of every kind, with two that were skipped."""
+    rng = np.random.default_rng(seed)
+    records = []
+    for name, facts in (ESTIMATORS if estimators is None else estimators).items():
+        temperature = float(name.partition("temperature=")[2].partition(",")[0].strip("]") or "nan")
+        records += measured(name, *facts, rng=rng, p_temperature=temperature)
+    for name, reason in (SKIPPED if skipped is None else skipped).items():
+        facts = {"estimator": name, "method": name.partition("[")[0], "unbiased": "yes"}
+        numbers = {"evaluations": 4, "metric": "skipped", "value": np.nan, "p_temperature": np.nan}
+        records.append({**COLUMNS, **facts, **numbers, "note": reason})
+    return finish(records)
+
+
+def temperature_study(temperatures=(0.05, 0.09, 0.16, 0.28, 0.5, 0.9, 1.6, 2.8, 5.0), seed=0):
+    """A temperature study: four tempered families, and five estimators without a temperature."""
+    rng = np.random.default_rng(seed)
+    records = []
+    families = {
+        "GumbelSoftmax": ("no", 1, 6e-5, ""),
+        "StraightThroughGumbelSoftmax": ("no", 1, 6e-5, ""),
+        "GumbelRao": ("no", 1, 9e-5, ",num_samples=10"),
+        "REBAR": ("yes", 3, 1.7e-4, ""),
+    }
+    for method, (unbiased, evaluations, seconds, rest) in families.items():
+        for t in temperatures:
+            bias = {"REBAR": 0.0, "GumbelSoftmax": 0.03 * t**2 / (1 + t**2)}.get(
+                method, 0.01 * t**2 / (0.3 + t**2)
+            )
+            variance = {
+                "REBAR": 0.15 * (t + 0.3 / t),
+                "GumbelSoftmax": 0.05 / t**1.5,
+                "GumbelRao": 0.03 / t,
+            }.get(method, 0.08 / t**1.4)
+            marked = "sample too small for its temperature" if t < 0.1 else ""
+            records += measured(
+                f"{method}[temperature={t}{rest}]",
+                unbiased, evaluations, bias, variance, seconds, rng,
+                p_temperature=t, note=marked, study="temperature",
+            )  # fmt: skip
+    plain = ["Exact", "ScoreFunction[baseline=LeaveOneOut[num_samples=2]]", "DisARM", "ReinMax",
+             "StraightThrough"]  # fmt: skip
+    for name in plain:
+        records += measured(
+            name, *ESTIMATORS[name], rng=rng, p_temperature=np.nan, study="temperature"
+        )
+    return finish(records)

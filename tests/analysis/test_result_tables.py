@@ -1,0 +1,284 @@
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_rows as synthetic
+
+import analysis
+from analysis import formats
+from analysis.latex import escape
+from analysis.names import natural, without, wrap
+
+USER = "My_Own%Estimator[path_a=C:\\x~1,k=50%,s={a|b}#&$^]"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return synthetic.comparison()
+
+
+@pytest.fixture(scope="module")
+def table(rows):
+    return analysis.comparison_table(rows)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return analysis.temperature_table(synthetic.temperature_study())
+
+
+def value(rows, estimator, metric, column="value"):
+    chosen = rows[(rows["estimator"] == estimator) & (rows["metric"] == metric)]
+    return chosen[column].iloc[0]
+
+
+def with_value(rows, estimator, metric, numbers):
+    """The rows, with value, low and high of one metric replaced."""
+    rows = rows.copy()
+    chosen = (rows["estimator"] == estimator) & (rows["metric"] == metric)
+    rows.loc[chosen, ["value", "low", "high"]] = numbers
+    return rows
+
+
+def test_one_line_per_estimator_by_error(rows, table):
+    assert sorted(table["estimator"]) == sorted(synthetic.ESTIMATORS)
+    assert table["mse"].is_monotonic_increasing
+    assert table["estimator"][0] == "Exact"
+    for line in table.itertuples():
+        for metric in ("squared_bias", "variance", "mse", "cosine_mean", "seconds"):
+            assert getattr(line, metric) == value(rows, line.estimator, metric)
+        assert line.variance_high == value(rows, line.estimator, "variance", "high")
+        assert line.evaluations == synthetic.ESTIMATORS[line.estimator][1]
+
+
+def test_rows_are_left_as_they_were(rows):
+    before = rows.copy()
+    analysis.to_text(analysis.comparison_table(rows))
+    pd.testing.assert_frame_equal(rows, before)
+
+
+def test_survives_parquet(rows, table, tmp_path):
+    rows.to_parquet(tmp_path / "rows.parquet")
+    again = analysis.comparison_table(pd.read_parquet(tmp_path / "rows.parquet"))
+    assert analysis.to_text(again) == analysis.to_text(table)
+
+
+def test_text_says_the_numbers(table):
+    lines = analysis.to_text(table).splitlines()
+    for line in table.itertuples():
+        at = next(i for i, text in enumerate(lines) if text.split()[:1] == [line.estimator])
+        # A long name has a line of its own.
+        text = lines[at + (lines[at] == line.estimator)]
+        numbers = re.findall(r"-?\d\.\d\de-?\d+", text)
+        if line.estimator != "Exact":
+            shown = [line.variance, line.mse, line.equal_cost_error]
+            if line.squared_bias_low > 0:
+                shown.insert(0, line.squared_bias)
+            assert np.allclose([float(number) for number in numbers], shown, rtol=5.1e-3)
+        assert formats.duration(line.seconds) in text
+        assert f"{line.cosine_mean:.3f}" in text and f"{line.cosine_sample:.3f}" in text
+
+
+def test_text_fits_the_terminal(table, study):
+    for each in (table, study):
+        assert max(map(len, analysis.to_text(each).splitlines())) <= 120
+    wide = analysis.to_text(table, width=200)
+    assert "[" in wide.split("REBAR")[1].split("\n")[0] and "±" not in wide
+
+
+def test_text_says_what_it_is_of(table):
+    text = analysis.to_text(table)
+    for part in ("Quadratic[target=0.499]", "kl=analytic", "logits", "1,000 samples", "0.312"):
+        assert part in text.split("estimator")[0]
+    assert "budget of 100 evaluations" in text and "95 %" in text
+    # Seed and step only where they tell something.
+    assert "step" not in text.split("estimator")[0]
+
+
+def test_zero_bias_is_said(rows, table):
+    for line in table.itertuples():
+        expected = line.squared_bias_low <= 0 and line.estimator != "Exact"
+        text = analysis.to_text(table[table["estimator"] == line.estimator])
+        assert (f"0 (< {line.squared_bias_high:.1e}".replace("e-0", "e-") in text) == expected
+    # A negative estimate is never printed, even with a lower bound that is not zero.
+    odd = with_value(rows, "ReinMax", "squared_bias", [-2e-5, -1e-4, 3e-4])
+    text = analysis.to_text(analysis.comparison_table(odd))
+    assert "-2.00e-5" not in text and "0 (< 3.0e-4)" in text
+
+
+def test_skipped_estimators_are_listed_with_reasons(table):
+    for render in (analysis.to_text, analysis.to_markdown, analysis.to_csv, analysis.to_latex):
+        text = render(table)
+        for name, reason in synthetic.SKIPPED.items():
+            written = escape if render is analysis.to_latex else str
+            assert written(name) in text and written(reason) in text
+    only = analysis.comparison_table(synthetic.comparison(estimators={}))
+    assert only.empty and "VIMCO" in analysis.to_text(only)
+    assert "VIMCO" in analysis.to_markdown(only) and "VIMCO" in analysis.to_latex(only)
+    assert len(pd.read_csv(io.StringIO(analysis.to_csv(only)))) == 2
+
+
+def test_missing_metrics_and_a_single_estimator():
+    one = synthetic.comparison({"DisARM": synthetic.ESTIMATORS["DisARM"]}, skipped={})
+    one = one[one["metric"].isin(["variance", "mse"])]
+    table = analysis.comparison_table(one)
+    assert len(table) == 1 and np.isnan(table["seconds"][0])
+    line = analysis.to_text(table).splitlines()[5]
+    assert line.split()[3] == "-" and line.split()[-2:] == ["-", "-"]  # no bias, no time, no cost
+    assert "budget of" not in analysis.to_text(analysis.comparison_table(one.copy().pipe(no_attrs)))
+
+
+def no_attrs(rows):
+    rows.attrs = {}
+    return rows
+
+
+def test_diverged_is_printed_and_noted(rows):
+    bad = with_value(rows, "REBAR", "variance", [np.inf, np.nan, np.nan])
+    bad.loc[(bad["estimator"] == "REBAR") & (bad["metric"] == "variance"), "note"] = "diverged"
+    text = analysis.to_text(analysis.comparison_table(bad))
+    assert re.search(r"REBAR \(1\) .* inf ", text) and "(1) diverged." in text
+
+
+def test_csv_has_every_number_exactly(table, study):
+    for each in (table, study):
+        read = pd.read_csv(io.StringIO(analysis.to_csv(each)))
+        read = read[: len(each)]
+        for column in each.columns:
+            if each[column].dtype.kind == "f":
+                np.testing.assert_array_equal(read[column], each[column], err_msg=column)
+        assert set(read["problem"]) == {"Quadratic[target=0.499]"} and set(read["budget"]) == {100}
+        assert list(read["evaluations"]) == list(each["evaluations"])
+    assert ",1024," in analysis.to_csv(table)  # an integer
+
+
+def test_markdown_is_a_table(table):
+    named = synthetic.comparison({USER: ("yes", 2, 0.0, 0.3, 1e-4)}, skipped={})
+    for each in (table, analysis.comparison_table(named)):
+        lines = [line for line in analysis.to_markdown(each).splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+        assert len(lines) == len(each) + 2
+    rebar = next(line for line in analysis.to_markdown(table).splitlines() if "REBAR" in line)
+    row = table.set_index("estimator").loc["REBAR"]
+    assert formats.bracketed(row["variance"], row["variance_low"], row["variance_high"]) in rebar
+
+
+def test_temperatures_in_order(study):
+    tempered = study[study["temperature"].notna()]
+    for family, lines in tempered.groupby("family"):
+        assert lines["temperature"].is_monotonic_increasing and len(lines) == 9
+        assert "temperature" not in family
+    assert "GumbelRao[num_samples=10]" in set(tempered["family"])
+    assert study["temperature"].isna().to_numpy()[-5:].all()
+    text = analysis.to_text(study)
+    assert "0.05 (1)" in text and "(1) sample too small for its temperature." in text
+    assert text.count("GumbelRao[num_samples=10]") == 1
+
+
+@pytest.mark.parametrize("which", ["comparison", "temperature", "user", "skipped", "one"])
+def test_latex(which, tmp_path, table, study):
+    user = {USER: ("yes", 2, 0.0, 0.3, 1e-4), "[Odd]": ("no", 1, 0.1, 0.3, 1e-4)}
+    each = {
+        "comparison": table,
+        "temperature": study,
+        "user": analysis.comparison_table(synthetic.comparison(user, {USER: "needs 5 % & {more}"})),
+        "skipped": analysis.comparison_table(synthetic.comparison(estimators={})),
+        "one": table[:1],
+    }[which]
+    text = analysis.to_latex(each, label="tab:one")
+    for part in ("\\toprule", "\\midrule", "\\bottomrule", "\\label{tab:one}", "95 \\%"):
+        assert text.count(part) == 1
+    assert text.count("{") == text.count("}") and not re.search(r"(?<!\\)[_#]", text)
+    assert re.search(r"\\\\\s*\[", text) is None  # else a bracket is the length of a line break
+    if which == "comparison":
+        assert "variance" in text and r"$2.00 \times 10^{-2}$" in text
+    if shutil.which("pdflatex"):
+        packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}"
+        page = rf"\documentclass{{article}}{packages}\begin{{document}}{text}\end{{document}}"
+        (tmp_path / "page.tex").write_text(page)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull \\hbox" not in done.stdout
+
+
+def test_saved_files_are_the_renderings(table, tmp_path):
+    paths = analysis.save_table(table, tmp_path / "new" / "table.v1", label="tab:x")
+    assert [path.name for path in paths] == [f"table.v1.{e}" for e in ("txt", "md", "csv", "tex")]
+    assert paths[0].read_text(encoding="utf-8") == analysis.to_text(table)
+    assert paths[3].read_text(encoding="utf-8") == analysis.to_latex(table, label="tab:x")
+    assert sorted(tmp_path.rglob("*.*")) == sorted(paths)
+
+
+def test_bad_input_is_one_clear_error(rows):
+    for build in (analysis.comparison_table, analysis.temperature_table):
+        with pytest.raises(ValueError, match="lacks the column group, value"):
+            build(rows.drop(columns=["group", "value"]))
+        with pytest.raises(ValueError, match="is empty"):
+            build(rows[:0])
+        with pytest.raises(ValueError, match="variance of REBAR twice"):
+            chosen = (rows["estimator"] == "REBAR") & (rows["metric"] == "variance")
+            build(pd.concat([rows, rows[chosen]]))
+        with pytest.raises(ValueError, match=r"several values of seed \(0, 1\)"):
+            build(pd.concat([rows, rows.assign(seed=1)]))
+    with pytest.raises(ValueError, match="lacks the column p_temperature"):
+        analysis.temperature_table(rows.drop(columns="p_temperature"))
+
+
+def test_contexts_split(rows):
+    both = pd.concat([rows, rows.assign(group="encoder"), rows.assign(step=7)])
+    parts = dict((f"{c['group']}{c['step']}", part) for c, part in analysis.contexts(both))
+    assert list(parts) == ["logits0", "encoder0", "logits7"]
+    unnamed = rows.assign(objective=None)
+    ((context, part),) = analysis.contexts(unnamed)
+    assert len(part) == len(rows) and context["problem"] == "Quadratic[target=0.499]"
+    assert "None" not in analysis.to_text(analysis.comparison_table(part))
+    assert "step 7" in analysis.to_text(analysis.comparison_table(parts["logits7"]))
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [
+        (1.234e-4, "1.23e-4"), (0.0, "0"), (-0.0, "0"), (12345.0, "1.23e4"), (9.999, "1.00e1"),
+        (-2.5e-11, "-2.50e-11"), (np.nan, "-"), (np.inf, "inf"), (np.float32(0.1), "1.00e-1"),
+    ],
+)  # fmt: skip
+def test_scientific(number, text):
+    assert formats.scientific(number) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (1.0, "1.00 s"), (0.9999, "1.00 s"), (0.0123, "12.3 ms"), (4.56e-4, "456 µs"),
+        (123.4, "123 s"), (9.8e-8, "98.0 ns"), (np.nan, "-"),
+    ],
+)  # fmt: skip
+def test_duration(seconds, text):
+    assert formats.duration(seconds) == text
+
+
+def test_intervals():
+    assert formats.relative(1.0, 0.9, 1.1) == "1.00e0 ±10%"
+    assert formats.relative(2.0, 1.9, 2.4) == "2.00e0 -5.0+20%"
+    assert formats.relative(1.0, np.nan, np.nan) == "1.00e0" == formats.bracketed(1.0, 1.0, 1.0)
+    assert formats.relative(-1.0, -1.2, -0.8) == "-1.00e0 ±20%"
+    assert formats.bracketed(1.0, 0.5, 12.0) == "1.00e0 [5.00e-1, 1.20e1]"
+
+
+def test_names():
+    assert without("temperature", "GumbelSoftmax[temperature=0.5]") == "GumbelSoftmax"
+    assert without("temperature", "A[k=3,temperature=0.5,b=B[temperature=2]]") == (
+        "A[k=3,b=B[temperature=2]]"
+    )
+    assert without("temperature", "REBAR") == "REBAR"
+    assert sorted(["A[k=10]", "A[k=2]", "A"], key=natural) == ["A", "A[k=2]", "A[k=10]"]
+    for width in (12, 20, 40):
+        lines = wrap("ScoreFunction[baseline=LeaveOneOut[num_samples=2]]", width)
+        assert max(map(len, lines)) <= width
+        joined = lines[0] + "".join(line[2:] for line in lines[1:])
+        assert joined == "ScoreFunction[baseline=LeaveOneOut[num_samples=2]]"

@@ -1,0 +1,21 @@
+import jax
+import pytest
+
+# Before the first use of a device. Four show what one would hide: placement, padding, sums over
+# devices.
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config):
+    # Compiling is most of the time: a second run, and the other worker, find the programs here.
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@pytest.fixture
+def strict_dtypes():
+    """No implicit promotion between dtypes; for estimators only, since optax needs it."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield

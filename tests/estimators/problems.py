@@ -1,0 +1,217 @@
+"""Problems: a distribution, or two, and an f that is coupled, not quadratic and full of parameters."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """An expectation to differentiate with respect to `parameters`.
+
+    `distributions` holds one function per layer, from the parameters and the layer above's sample to
+    the layer's distribution; `objective` maps the parameters and every layer's sample to a scalar.
+    """
+
+    name: str
+    parameters: dict[str, np.ndarray]
+    distributions: tuple[Callable, ...]
+    objective: Callable
+    extremes: tuple[dict[str, np.ndarray], ...] = ()
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def layers(self):
+        return len(self.distributions)
+
+    def arrays(self, dtype, **changes):
+        """Return the parameters as arrays, some of them changed."""
+        return jax.tree.map(lambda x: jnp.asarray(x, dtype), self.parameters | changes)
+
+    def layer(self, number, dtype=jnp.float32):
+        """Return one layer's distribution, below a sample of zeros."""
+        parameters = self.arrays(dtype)
+        above = None
+        for build in self.distributions[: number + 1]:
+            distribution = build(parameters, above)
+            above = jnp.zeros(distribution.event_shape, dtype)
+        return distribution
+
+    def loss(self, operators, keys, parameters):
+        """Return the nested estimate, with one operator and one key per layer."""
+
+        def descend(number, samples):
+            if number == self.layers:
+                return self.objective(parameters, *samples)
+            above = samples[-1] if samples else None
+            distribution = self.distributions[number](parameters, above)
+            key = None if keys is None else keys[number]
+            return operators[number](key, distribution, lambda z: descend(number + 1, [*samples, z]))
+
+        return descend(0, [])
+
+    def gradient(self, operators, keys, parameters):
+        """Return `[value, *gradient]` as one vector; the gradient's order is the parameters'."""
+        value, gradient = jax.value_and_grad(self.loss, 2)(operators, keys, parameters)
+        return jnp.concatenate([value[None], *map(jnp.ravel, jax.tree.leaves(gradient))])
+
+    @functools.cached_property
+    def sampling_only(self):
+        """The same problem, whose gradient is the part through sampling alone."""
+
+        def objective(parameters, *samples):
+            return self.objective(jax.lax.stop_gradient(parameters), *samples)
+
+        return dataclasses.replace(self, name=f"{self.name}, sampling only", objective=objective)
+
+
+def _coupling(size):
+    """Weights without pattern, so that no term cancels."""
+    return np.cos(2.0 * np.arange(size) + 1)
+
+
+def _corners(parameters, distribution, z):
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    # log q keeps the logits inside f: its ordinary gradient is part of the answer.
+    return jnp.sin(parameters["weights"] @ x) + (coupling @ x) ** 3 + 0.3 * distribution.log_prob(z)
+
+
+def _smooth(parameters, distribution, z):
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    return jnp.sin(parameters["weights"] @ x) + 0.1 * (coupling @ x) ** 2 + 0.3 * distribution.log_prob(z)
+
+
+def _one_layer(name, build, f, parameters, *extremes):
+    size = int(np.prod(next(iter(parameters.values())).shape))
+    parameters = parameters | {"weights": np.linspace(1.5, -1.0, size)}
+    extremes = tuple(parameters | changes for changes in extremes)
+    return Problem(
+        name,
+        parameters,
+        (lambda p, above: build(p),),
+        lambda p, z: f(p, build(p), z),
+        extremes,
+    )
+
+
+_SATURATED = {"logits": np.array([50.0, -50.0, 50.0])}
+_SATURATED_CLASSES = {"logits": np.array([[50.0, -50.0, 0.0], [-50.0, -50.0, 50.0]])}
+
+BERNOULLI = _one_layer(
+    "Bernoulli",
+    lambda p: Bernoulli(p["logits"]),
+    _corners,
+    {"logits": np.array([-4.0, 0.7, 2.5])},
+    _SATURATED,
+)
+CATEGORICAL = _one_layer(
+    "Categorical",
+    lambda p: Categorical(p["logits"]),
+    _corners,
+    {"logits": np.array([[4.0, 0.5, -1.0], [-0.5, 0.3, 1.5]])},
+    _SATURATED_CLASSES,
+)
+NORMAL = _one_layer(
+    "Normal",
+    lambda p: Normal(p["mean"], p["log_scale"]),
+    _smooth,
+    {"mean": np.array([0.5, -1.0]), "log_scale": np.array([-0.5, 0.3])},
+    {"mean": np.array([50.0, -50.0]), "log_scale": np.array([-7.0, 7.0])},
+)
+RELAXED_BERNOULLI = _one_layer(
+    "RelaxedBernoulli",
+    lambda p: RelaxedBernoulli(p["logits"], p["temperature"]),
+    _smooth,
+    {"logits": np.array([-2.0, 0.7]), "temperature": np.array(0.8)},
+    {"logits": np.array([50.0, -50.0]), "temperature": np.array(1e-3)},
+    {"logits": np.array([50.0, -50.0]), "temperature": np.array(1e3)},
+)
+RELAXED_CATEGORICAL = _one_layer(
+    "RelaxedCategorical",
+    lambda p: RelaxedCategorical(p["logits"], p["temperature"]),
+    _smooth,
+    {"logits": np.array([[2.0, 0.3, -1.0]]), "temperature": np.array(0.8)},
+    {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e-3)},
+    {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e3)},
+)
+
+ONE_BIT = _one_layer(
+    "one bit",
+    lambda p: Bernoulli(p["logits"]),
+    lambda p, distribution, z: (z[0] + 0.5) ** 3,
+    {"logits": np.array([0.8])},
+)
+
+PROBLEMS = {
+    Bernoulli: BERNOULLI,
+    Categorical: CATEGORICAL,
+    Normal: NORMAL,
+    RelaxedBernoulli: RELAXED_BERNOULLI,
+    RelaxedCategorical: RELAXED_CATEGORICAL,
+}
+"""One for every type of distribution."""
+
+
+def _two_layers(name, first, second, size, sizes):
+    """Layer two's parameters depend on layer one's sample, and f on both samples."""
+    parameters = {
+        "first": np.linspace(-1.2, 1.0, size),
+        "second": np.linspace(0.8, -0.5, sizes),
+        "between": np.sin(3.0 * np.arange(size * sizes)).reshape(size, sizes),
+        "weights": np.linspace(1.5, -1.0, size + sizes),
+    }
+
+    def below(p, z):
+        return second(p["second"] + z.ravel() @ p["between"])
+
+    def objective(p, z1, z2):
+        x = jnp.concatenate([z1.ravel(), z2.ravel()])
+        coupling = jnp.asarray(_coupling(size + sizes), x.dtype)
+        return jnp.sin(p["weights"] @ x) + (coupling @ x) ** 2 * jnp.cos(x[0]) + 0.5 * x[0] * x[-1]
+
+    return Problem(name, parameters, (lambda p, above: first(p["first"]), below), objective)
+
+
+def _bits(logits):
+    return Bernoulli(logits)
+
+
+def _classes(logits):
+    return Categorical(logits.reshape(1, -1))
+
+
+def _normals(mean):
+    return Normal(mean, jnp.full_like(mean, -0.5))
+
+
+def _relaxed_bits(logits):
+    return RelaxedBernoulli(logits, jnp.full_like(logits[0], 0.8))
+
+
+def _relaxed_classes(logits):
+    return RelaxedCategorical(logits.reshape(1, -1), jnp.full_like(logits[0], 0.8))
+
+
+NESTED = {
+    problem.name: problem
+    for problem in (
+        _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
+        _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
+        _two_layers("Normal over Normal", _normals, _normals, 1, 1),
+        _two_layers("RelaxedBernoulli over RelaxedCategorical", _relaxed_bits, _relaxed_classes, 1, 2),
+        _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
+        _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
+        _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
+    )
+}
+"""Two stochastic layers."""

@@ -1,0 +1,118 @@
+"""Keys that say what noise they give: estimators enumerated, or integrated over their noise, exactly.
+
+An estimator is a function of its key, so it is called with keys of a random number generator of the
+tests' own, whose key holds the random words. Nothing inside the library is replaced.
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.random import define_prng_impl
+
+_TOP = np.uint64(2**64 - 1)
+
+
+@functools.cache
+def _generator(draws, size):
+    """Return a generator whose key is `[draw, *words]`; folding in a number goes on to another draw.
+
+    The key itself is draw 0, and `fold_in(key, i)` draw i: the library's noise protocol. A larger
+    number (a stream's name) counts as 1.
+    """
+
+    def random_bits(key, width, shape):
+        assert np.prod(shape, dtype=int) == size, "one draw is one event's noise"
+        start = key[0] * np.uint32(2 * size)
+        words = jax.lax.dynamic_slice(key[1:], (start,), (2 * size,)).reshape(*shape, 2)
+        if width == 32:
+            return words[..., 0]
+        return (words[..., 0].astype("uint64") << np.uint64(32)) | words[..., 1].astype("uint64")
+
+    def fold_in(key, number):
+        number = jnp.asarray(number, np.uint32)
+        return key.at[0].add(jnp.where(number < draws, number, np.uint32(1)))
+
+    def refuse(*_):
+        raise NotImplementedError("a scripted key is used for one layer")
+
+    return define_prng_impl(
+        key_shape=(1 + 2 * draws * size,),
+        seed=refuse,
+        split=refuse,
+        random_bits=random_bits,
+        fold_in=fold_in,
+        name=f"scripted {draws}x{size}",
+    )
+
+
+def _keys(words):
+    """Return `[N]` keys for words `[N, draws, *event]`."""
+    count, draws = words.shape[:2]
+    words = np.ascontiguousarray(words.reshape(count, -1), np.uint64)
+    halves = np.stack([words >> np.uint64(32), words & np.uint64(2**32 - 1)], -1)
+    data = np.concatenate([np.zeros((count, 1)), halves.reshape(count, -1)], 1).astype(np.uint32)
+    return jax.random.wrap_key_data(data, impl=_generator(draws, words.shape[1] // draws))
+
+
+def hard_keys(samples):
+    """Return keys whose draws are the given hard samples `[N, draws, *event]`.
+
+    The noise is as extreme as it gets, 45 in float64, so logits well below that do not matter.
+    """
+    return _keys(np.where(np.asarray(samples) > 0, _TOP, np.uint64(0)))
+
+
+def _words(u, rest):
+    """Return the words for uniform numbers, each given from both ends, so that both are accurate."""
+    low = np.floor(np.minimum(u, 0.75) * 2.0**64).astype(np.uint64)
+    high = _TOP - np.floor(np.minimum(rest, 0.75) * 2.0**64).astype(np.uint64)
+    return np.where(u < rest, low, high)
+
+
+def logistic_keys(noise):
+    """Return keys whose draws are logistic noise `[N, draws, *event]`, within +-30."""
+    return _keys(_words(1 / (1 + np.exp(-noise)), 1 / (1 + np.exp(noise))))
+
+
+def gumbel_keys(noise):
+    """Return keys whose draws are Gumbel noise `[N, draws, *event]`, from -3.5 to 30."""
+    return _keys(_words(np.exp(-np.exp(-noise)), -np.expm1(-np.exp(-noise))))
+
+
+def two_class_keys(noise):
+    """Return keys for two classes whose Gumbel noise differs by the given logistic noise `[N, draws]`."""
+    return gumbel_keys(np.stack([np.maximum(noise, 0), np.maximum(-noise, 0)], -1))
+
+
+def joint(distribution, draws):
+    """Return every tuple of hard samples `[N, draws, *event]` and its probability `[N]`."""
+    logits = np.asarray(distribution.logits, np.float64)
+    if type(distribution).__name__ == "Bernoulli":
+        states = np.array(list(itertools.product([0.0, 1.0], repeat=logits.size)))
+        chance = np.where(states > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits))).prod(-1)
+    else:
+        variables = logits.size // logits.shape[-1]
+        choices = itertools.product(np.eye(logits.shape[-1]), repeat=variables)
+        states = np.array(list(choices)).reshape(-1, *logits.shape)
+        power = np.exp(logits)
+        chance = (states * power / power.sum(-1, keepdims=True)).sum(-1).prod(-1)
+    picks = np.array(list(itertools.product(range(len(states)), repeat=draws)))
+    return states.reshape(-1, *logits.shape)[picks], chance[picks].prod(-1)
+
+
+def logistic_panels(threshold, width, order=20):
+    """Return nodes and weights `[N]` that integrate over logistic noise in float64.
+
+    Gauss-Legendre on panels that grow geometrically away from a threshold, so that integrands that jump
+    there, or vary over `width`, are smooth on each panel. The mass left out is 2e-13.
+    """
+    edges = width * 2.0 ** np.arange(-4, np.ceil(np.log2(64 / width)))
+    edges = np.concatenate([threshold - edges[::-1], [threshold], threshold + edges])
+    edges = np.unique(np.clip(edges, -30, 30))
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    half = np.diff(edges)[:, None] / 2
+    x = (edges[:-1, None] + half + half * nodes).ravel()
+    return x, (half * weights).ravel() * 0.5 / (1 + np.cosh(x))

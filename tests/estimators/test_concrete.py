@@ -1,0 +1,372 @@
+"""The Concrete densities: that they are densities, and of the samples that are drawn.
+
+Variables in log space are `a_k = x_k - x_K`, the log-ratios to the last class: `log_prob` is a density
+with respect to them, `log_density` one with respect to the first K - 1 coordinates of the simplex.
+Integrals are trapezoidal sums after a smooth change of variables, which converge exponentially.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+
+from estimators import Bernoulli, Categorical, RelaxedBernoulli, RelaxedCategorical
+
+LEAST_P_VALUE = 1e-4
+TEMPERATURES = [1e-3, 0.1, 0.5, 2.0, 1e3]
+BIT_LOGIT = 0.8
+CLASS_LOGITS = np.array([0.5, -1.0, 0.2])
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    with jax.enable_x64(request.param == "float64"):
+        yield np.dtype(request.param)
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield np.dtype("float64")
+
+
+def each(method, values):
+    """A density at many points."""
+    return np.asarray(jax.jit(jax.vmap(method))(jnp.asarray(values)))
+
+
+def bit_density(temperature, values):
+    """Density of the logit x of one bit."""
+    return np.exp(each(RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_prob, values))
+
+
+def class_density(temperature, log_ratios, logits=CLASS_LOGITS):
+    """Density of the log-ratios of three classes, given as `[..., 2]`."""
+    relaxed = RelaxedCategorical(jnp.asarray(logits), temperature)
+    log_ratios = np.asarray(log_ratios)
+    variables = np.concatenate([log_ratios, np.zeros_like(log_ratios[..., :1])], -1)
+    x = jax.nn.log_softmax(jnp.asarray(variables).reshape(-1, 3))
+    return np.exp(each(relaxed.log_prob, x)).reshape(log_ratios.shape[:-1])
+
+
+def plane(reach, count):
+    """A square grid of `[count, count, 2]` points and the area of a cell."""
+    line = np.linspace(-reach, reach, count)
+    return np.stack(np.meshgrid(line, line, indexing="ij"), -1), (line[1] - line[0]) ** 2
+
+
+# Integrals ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_the_binary_log_prob_integrates_to_one(temperature, float64):
+    x = np.linspace(-40, 40, 401) / temperature
+    total = bit_density(temperature, x).sum() * (x[1] - x[0])
+    np.testing.assert_allclose(total, 1, rtol=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 5.0])
+def test_the_binary_density_integrates_to_one(temperature, float64):
+    relaxed = RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature)
+    density = jax.jit(lambda y: jnp.exp(relaxed.log_density(y)))
+    # QUADPACK resolves the integrable singularities at the ends.
+    halves = (
+        scipy.integrate.quad(lambda y: float(density(y)), *ends, limit=200, epsabs=1e-10)[0]
+        for ends in [(0, 0.5), (0.5, 1)]
+    )
+    np.testing.assert_allclose(sum(halves), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_the_log_prob_of_three_classes_integrates_to_one(temperature, float64):
+    points, area = plane(40 / temperature, 321)
+    total = class_density(temperature, points).sum() * area
+    np.testing.assert_allclose(total, 1, rtol=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.5, 1.0, 2.0])
+def test_the_density_of_three_classes_integrates_to_one_on_the_simplex(temperature, float64):
+    # y1 = s, y2 = (1 - s) t and y3 = (1 - s)(1 - t), with s and t the sigmoids of the grid's variables.
+    points, area = plane(35 / min(temperature, 1), 1001)
+    s, t = (jax.nn.sigmoid(points[..., i]) for i in range(2))
+    not_s, not_t = (jax.nn.sigmoid(-points[..., i]) for i in range(2))
+    y = jnp.stack([s, not_s * t, not_s * not_t], -1).reshape(-1, 3)
+    jacobian = (s * not_s * not_s * t * not_t).reshape(-1)
+    relaxed = RelaxedCategorical(jnp.asarray(CLASS_LOGITS), temperature)
+    density = np.exp(each(relaxed.log_density, y))
+    np.testing.assert_allclose(np.sum(density * jacobian) * area, 1, rtol=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_densities_of_independent_variables_multiply(temperature, float64):
+    logits = np.stack([CLASS_LOGITS, -CLASS_LOGITS])
+    temperatures = jnp.array([[temperature], [3.0]])
+    relaxed = RelaxedCategorical(jnp.asarray(logits), temperatures)
+    sample = relaxed.sample(jax.random.key(0))
+    rows = [RelaxedCategorical(jnp.asarray(logits[i]), temperatures[i, 0]) for i in range(2)]
+    for name, value in (("log_prob", sample), ("log_density", relaxed.squash(sample))):
+        expected = sum(getattr(row, name)(part) for row, part in zip(rows, value, strict=True))
+        np.testing.assert_allclose(getattr(relaxed, name)(value), expected, rtol=1e-12)
+    bits = RelaxedBernoulli(jnp.asarray(logits), temperature)
+    sample = bits.sample(jax.random.key(1))
+    for name, value in (("log_prob", sample), ("log_density", bits.squash(sample))):
+        expected = sum(
+            getattr(RelaxedBernoulli(logit, temperature), name)(part)
+            for logit, part in zip(bits.logits.reshape(-1), value.reshape(-1), strict=True)
+        )
+        np.testing.assert_allclose(getattr(bits, name)(value), expected, rtol=1e-12)
+
+
+# Maddison et al. 2017, Proposition 1 ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_a_bit_rounds_to_one_with_its_probability(temperature, float64):
+    # P(sigmoid(x) > 1/2): x = e^s, smooth in s.
+    s = np.linspace(-40, np.log(60 / temperature), 2001)
+    total = np.sum(bit_density(temperature, np.exp(s)) * np.exp(s)) * (s[1] - s[0])
+    np.testing.assert_allclose(total, 1 / (1 + np.exp(-BIT_LOGIT)), rtol=1e-8)
+
+
+@pytest.mark.parametrize("winner", [0, 1, 2])
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_three_classes_round_to_one_hot_with_their_probabilities(temperature, winner, float64):
+    # Where k wins, its log-ratios to both others are positive: e^s, smooth in s. With k last,
+    # the variables of the density are the negatives.
+    order = [*(set(range(3)) - {winner}), winner]
+    line = np.linspace(-25, np.log(60), 401)
+    s = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
+    positive = np.exp(s) / temperature
+    density = class_density(temperature, -positive, CLASS_LOGITS[order])
+    total = np.sum(density * positive.prod(-1)) * (line[1] - line[0]) ** 2
+    expected = np.exp(CLASS_LOGITS[winner]) / np.exp(CLASS_LOGITS).sum()
+    np.testing.assert_allclose(total, expected, rtol=1e-8)
+
+
+def relaxed_pairs(distribution, temperature, count, key):
+    """Relaxed samples and the hard samples of the same perturbed logits."""
+
+    def draw(key):
+        perturbed = distribution.perturb(distribution.noise(key))
+        return distribution.relaxed(perturbed, temperature), distribution.hard(perturbed)
+
+    relaxed, hard = jax.jit(jax.vmap(draw))(jax.random.split(key, count))
+    return np.asarray(relaxed), np.asarray(hard)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_samples_round_to_the_hard_sample(temperature, float64):
+    relaxed, hard = relaxed_pairs(
+        Categorical(jnp.asarray(CLASS_LOGITS)), temperature, 2**16, jax.random.key(2)
+    )
+    np.testing.assert_array_equal(relaxed.argmax(-1), hard.argmax(-1))
+    probabilities = np.exp(CLASS_LOGITS) / np.exp(CLASS_LOGITS).sum()
+    counts = np.bincount(relaxed.argmax(-1), minlength=3)
+    assert scipy.stats.chisquare(counts, counts.sum() * probabilities).pvalue > LEAST_P_VALUE
+    bits = Bernoulli(jnp.asarray(CLASS_LOGITS))
+    relaxed, hard = relaxed_pairs(bits, temperature, 2**16, jax.random.key(3))
+    np.testing.assert_array_equal(relaxed > 0.5, hard == 1)
+
+
+@pytest.mark.parametrize("temperature", [1e-1, 1e-2, 1e-3])
+def test_cold_samples_approach_one_hot_and_their_mean_the_probabilities(temperature, dtype):
+    # A gap between two perturbed logits is logistic, of density at most 1/4, and costs e^(-gap / t).
+    count, standard_errors = 2**15, 4
+    for distribution, pairs in (
+        (Categorical(jnp.asarray(CLASS_LOGITS, dtype)), 3 * 2),
+        (Bernoulli(jnp.asarray(CLASS_LOGITS, dtype)), 2),
+    ):
+        relaxed, hard = relaxed_pairs(distribution, temperature, count, jax.random.key(4))
+        distance = np.abs(relaxed.astype(float) - hard).max(-1 if pairs == 6 else ())
+        bound = pairs * temperature / 4
+        error = distance.std(0) / count**0.5
+        assert np.all(distance.mean(0) > 0)
+        assert np.all(distance.mean(0) <= bound + standard_errors * error)
+        mean, error = relaxed.mean(0, dtype=float), relaxed.std(0, dtype=float) / count**0.5
+        assert np.all(np.abs(mean - distribution.mean) <= bound + standard_errors * error)
+
+
+@pytest.mark.parametrize("temperature", [10.0, 1e2, 1e3])
+def test_hot_samples_approach_the_centre(temperature, float64):
+    # No further from 1/K, as a logarithm, than the perturbed logits' spread over the temperature.
+    key = jax.random.key(5)
+    classes = Categorical(jnp.asarray(np.tile(CLASS_LOGITS, (2**12, 1))))
+    perturbed = np.asarray(classes.perturb(classes.noise(key)))
+    relaxed = classes.relaxed(jnp.asarray(perturbed), temperature)
+    spread = np.ptp(perturbed, -1, keepdims=True) / temperature
+    assert np.all(np.abs(np.log(relaxed * 3)) <= spread * (1 + 1e-9))
+    bits = Bernoulli(jnp.asarray(np.tile(CLASS_LOGITS, (2**12, 1))))
+    perturbed = np.asarray(bits.perturb(bits.noise(key)))
+    relaxed = bits.relaxed(jnp.asarray(perturbed), temperature)
+    assert np.all(np.abs(np.asarray(relaxed) - 0.5) <= np.abs(perturbed) / temperature / 4)
+    assert np.ptp(relaxed) > 0
+
+
+def worst_midpoint(log_density, ends):
+    """The largest excess of log p at a midpoint over its mean at the ends `[2, n, ...]`."""
+    first, second, middle = (each(log_density, y) for y in (*ends, ends.mean(0)))
+    return np.max(middle - (first + second) / 2)
+
+
+def random_segments(concentration, classes, count):
+    rng = np.random.default_rng(6)
+    # No coordinate so small that it has no logarithm.
+    return np.maximum(rng.dirichlet([concentration] * classes, (2, count)), 1e-30)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_densities_are_log_convex_up_to_a_temperature_of_one_over_k_less_one(classes, float64):
+    # Spread segments and, at 0.05, many that start near the boundary, where convexity is lost first.
+    logits = jnp.asarray(np.random.default_rng(7).normal(size=classes))
+    segments = np.concatenate(
+        [random_segments(concentration, classes, 5000) for concentration in (1.0, 0.05)], 1
+    )
+    limit = 1 / (classes - 1)
+    for temperature in (0.01 * limit, 0.5 * limit, limit):
+        density = RelaxedCategorical(logits, temperature).log_density
+        assert worst_midpoint(density, segments) <= 1e-9
+    for temperature in (1.05 * limit, 2 * limit):
+        density = RelaxedCategorical(logits, temperature).log_density
+        assert worst_midpoint(density, segments) > 0.01
+
+
+def test_the_binary_density_is_log_convex_up_to_a_temperature_of_one(float64):
+    segments = np.concatenate(
+        [random_segments(concentration, 2, 5000)[..., 0] for concentration in (1.0, 0.05)], 1
+    )
+    segments = np.clip(segments, 1e-15, 1 - 1e-15)
+    for temperature in (0.01, 0.5, 1.0):
+        density = RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_density
+        assert worst_midpoint(density, segments) <= 1e-9
+    for temperature in (1.05, 2.0):
+        density = RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_density
+        assert worst_midpoint(density, segments) > 0.01
+
+
+# Samples have the density --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_binary_samples_have_the_density(temperature, dtype):
+    relaxed = RelaxedBernoulli(jnp.full(2**16, BIT_LOGIT, dtype), temperature)
+    samples = np.asarray(relaxed.sample(jax.random.key(8)), float)
+    with jax.enable_x64(True):
+        # The CDF from the density itself: a cumulative trapezoidal sum.
+        grid = np.linspace(-45, 45, 20001) / temperature
+        density = bit_density(temperature, grid)
+    cdf = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * (grid[1] - grid[0]))])
+    p_value = scipy.stats.kstest(samples, lambda x: np.interp(x, grid, cdf)).pvalue
+    assert p_value > LEAST_P_VALUE
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_samples_of_three_classes_have_the_density(temperature, dtype):
+    logits = jnp.broadcast_to(jnp.asarray(CLASS_LOGITS, dtype), (2**16, 3))
+    x = np.asarray(RelaxedCategorical(logits, temperature).sample(jax.random.key(9)), float)
+    samples = (x[:, :2] - x[:, 2:]) * temperature
+    # Cells of the log-ratios, times the temperature; beyond the outermost edges to +-40.
+    edges = np.array([-40.0, -4, -2, -1, 0, 1, 2, 4, 40])
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    widths = np.diff(edges)[:, None] / 2
+    points = (widths * (nodes + 1) + edges[:-1, None]) / temperature
+    weights = widths * weights / temperature
+    grid = np.stack(np.meshgrid(points.ravel(), points.ravel(), indexing="ij"), -1)
+    with jax.enable_x64(True):
+        density = class_density(temperature, grid)
+    masses = density * np.outer(weights.ravel(), weights.ravel())
+    masses = masses.reshape(8, 40, 8, 40).sum((1, 3)).ravel()
+    np.testing.assert_allclose(masses.sum(), 1, rtol=1e-6)
+    counts = np.histogram2d(*samples.T, bins=edges)[0].ravel()
+    assert counts.sum() == len(samples)
+    expected = masses / masses.sum() * len(samples)
+    # Rare cells are taken together.
+    rare = expected < 5
+    counts = np.append(counts[~rare], counts[rare].sum())
+    expected = np.append(expected[~rare], expected[rare].sum())
+    assert len(expected) > 40
+    assert scipy.stats.chisquare(counts, expected).pvalue > LEAST_P_VALUE
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("extreme", [0.5, 50.0])
+def test_densities_of_samples_are_finite_in_float32(extreme, temperature):
+    logits = jnp.tile(jnp.array([-extreme, 0.0, extreme], jnp.float32), (2**12, 1))
+    for cls in (RelaxedBernoulli, RelaxedCategorical):
+
+        @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
+        def reparametrised(logits, temperature, cls=cls):
+            relaxed = cls(logits, temperature)
+            sample = relaxed.sample(jax.random.key(10))
+            return relaxed.log_prob(sample), sample
+
+        (value, sample), gradients = jax.jit(reparametrised)(logits, jnp.float32(temperature))
+        assert np.isfinite(sample).all() and sample.dtype == jnp.float32
+        assert np.isfinite(value) and value.dtype == jnp.float32
+        assert all(np.isfinite(leaf).all() for leaf in gradients)
+        relaxed = cls(logits, jnp.float32(temperature))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(relaxed.score(sample)))
+        assert np.isfinite(jax.grad(relaxed.log_prob)(sample)).all()
+        # Finite and right: the density of the very same sample in float64. In float32 the exponent
+        # x * temperature - logits is known to eps * (|logits| + temperature * log K).
+        with jax.enable_x64(True):
+            exact = cls(jnp.asarray(np.asarray(logits, float)), float(np.float32(temperature)))
+            expected = exact.log_prob(jnp.asarray(np.asarray(sample, float)))
+        size = logits.size * (extreme + temperature + 25)
+        tolerance = 8 * np.finfo(np.float32).eps * size
+        np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance)
+
+
+# Agreement with TensorFlow Probability --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tfd():
+    # Imported late: it takes seconds.
+    from tensorflow_probability.substrates import jax as tfp
+
+    return tfp.distributions
+
+
+def both_with_gradients(ours, theirs, *arguments):
+    """Values and gradients of two log-densities of (logits, temperature, sample)."""
+    for function in (ours, theirs):
+        with jax.numpy_rank_promotion("allow"):
+            yield jax.value_and_grad(function, argnums=(0, 1, 2))(*map(jnp.asarray, arguments))
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 3.0])
+def test_densities_agree_with_tensorflow_probability(temperature, tfd, float64):
+    logits = np.random.default_rng(11).normal(size=(4, 3)) * 2
+    key = jax.random.key(12)
+    bits = RelaxedBernoulli(jnp.asarray(logits), temperature)
+    classes = RelaxedCategorical(jnp.asarray(logits), temperature)
+    x, y = classes.sample(key), bits.squash(bits.sample(key))
+    cases = [
+        (
+            lambda logits, t, y: RelaxedBernoulli(logits, t).log_density(y),
+            lambda logits, t, y: tfd.RelaxedBernoulli(t, logits=logits).log_prob(y).sum(),
+            # Their density takes 1 - y by subtraction: nothing closer to one.
+            jnp.clip(y, 1e-9, 1 - 1e-9),
+        ),
+        (
+            lambda logits, t, x: RelaxedCategorical(logits, t).log_prob(x),
+            lambda logits, t, x: tfd.ExpRelaxedOneHotCategorical(t, logits=logits).log_prob(x).sum(),
+            x,
+        ),
+        (
+            lambda logits, t, y: RelaxedCategorical(logits, t).log_density(y),
+            lambda logits, t, y: tfd.RelaxedOneHotCategorical(t, logits=logits).log_prob(y).sum(),
+            jnp.exp(x),
+        ),
+    ]
+    for ours, theirs, sample in cases:
+        (value, gradients), (expected, expected_gradients) = both_with_gradients(
+            ours, theirs, logits, temperature, sample
+        )
+        np.testing.assert_allclose(value, expected, rtol=1e-9)
+        for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
