@@ -44,8 +44,8 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one line per estimator; columns are `<metric>`, `<metric>_low` and `<metric>_high`.
 
     A metric that was not measured is NaN. `attrs` holds the rest of what the rows say: `context`,
-    `samples` (fewest and most), `truth_norm`, `budget` (the rows' own `attrs["budget"]`, or None)
-    and `skipped` (reasons by estimator).
+    `samples` (fewest and most), `truth_norm`, `budget` (that of the rows' `attrs`, or of their
+    `attrs["configuration"]`; or None), `complete` (likewise) and `skipped` (reasons by estimator).
 
     Raises:
         ValueError: where the table is empty, lacks a column, holds several contexts, or one metric
@@ -77,13 +77,14 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
     lines["note"] = notes.reindex(lines.index).fillna("")
     lines = lines.reset_index()
 
-    drawn = measured.loc[measured["method"] != "Exact", "samples"]
+    drawn = measured.loc[measured["method"] != "Exact", "samples"].dropna()
     norms = measured.loc[measured["metric"] == "truth_norm", "value"].dropna()
     lines.attrs = {
-        "context": {name: rows[name].iloc[0] for name in CONTEXT},
+        "context": {name: rows[name].tolist()[0] for name in CONTEXT},
         "samples": (int(drawn.min()), int(drawn.max())) if len(drawn) else None,
         "truth_norm": float(norms.iloc[0]) if len(norms) else None,
-        "budget": rows.attrs.get("budget"),
+        "budget": rows.attrs.get("configuration", rows.attrs).get("budget"),
+        "complete": rows.attrs.get("complete", True),
         "skipped": dict(zip(skips["estimator"], skips["note"], strict=True)),
     }
     return lines
@@ -99,6 +100,8 @@ def heading(lines: pd.DataFrame) -> str:
         parts.append(f"{fewest:,} samples" if fewest == most else f"{fewest:,} to {most:,} samples")
     if lines.attrs["truth_norm"] is not None:
         parts.append(f"norm of the true gradient {lines.attrs['truth_norm']:.3g}")
+    if not lines.attrs["complete"]:
+        parts.append("run not complete")
     return ", ".join(str(part) for part in parts if pd.notna(part) and part != "")
 
 

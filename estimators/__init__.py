@@ -14,10 +14,11 @@ from estimators.core.baseline import Baseline
 from estimators.core.bibliography import BIBLIOGRAPHY, Paper
 from estimators.core.distribution import Continuous, Discrete, Distribution
 from estimators.core.estimator import Estimator
-from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.gradients import attach_gradient, attach_tuning, replace_gradient
 from estimators.core.identity import stack, unstack
 from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
+from estimators.core.pytree import averaged, learned, pytree, static
 from estimators.darn import DARN
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
@@ -101,8 +102,13 @@ __all__ = [
     "StraightThroughGumbelSoftmax",
     "attach_gradient",
     "attach_tuning",
+    "averaged",
     "black_box",
+    "learned",
     "parse",
+    "pytree",
     "stack",
+    "static",
+    "replace_gradient",
     "unstack",
 ]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient, straight_through
+from estimators.core.gradients import attach_gradient, replace_gradient
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_choice
@@ -61,7 +61,7 @@ class DARN(Estimator):
             return step * distribution.log_probs(sample)
 
         if self.expansion == "sample":
-            return f(straight_through(sample, stand_in(distribution)))
+            return f(replace_gradient(sample, stand_in(distribution)))
         slope = jax.grad(f)(jnp.full_like(sample, distribution.centre))
         (gradient,) = jax.vjp(stand_in, distribution)[1](slope)
         return attach_gradient(f(sample), distribution, gradient)

@@ -6,7 +6,7 @@ import jax
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import straight_through
+from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_choice, check_positive
@@ -55,7 +55,7 @@ class SlopeAnnealedStraightThrough(Estimator):
         assert isinstance(distribution, Discrete)
         steep = jax.lax.stop_gradient(self.slope) * distribution.logits
         squash = distribution.squash if self.backward == "sigmoid" else distribution.hard_squash
-        return f(straight_through(distribution.sample(key), squash(steep)))
+        return f(replace_gradient(distribution.sample(key), squash(steep)))
 
     def check(self) -> None:
         """Raise unless the slope is positive and the backward function known."""

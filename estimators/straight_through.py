@@ -6,7 +6,7 @@ import jax
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import straight_through
+from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_choice
@@ -51,7 +51,7 @@ class StraightThrough(Estimator):
         """Return f at the hard sample, with the derivative of the stand-in."""
         assert isinstance(distribution, Discrete)
         soft = distribution.mean if self.derivative == "mean" else distribution.logits
-        return f(straight_through(distribution.sample(key), soft))
+        return f(replace_gradient(distribution.sample(key), soft))
 
     def check(self) -> None:
         """Raise for an unknown derivative."""

@@ -6,7 +6,7 @@ import jax
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import straight_through
+from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.core.validation import check_positive
@@ -51,7 +51,7 @@ class StraightThroughGumbelSoftmax(Estimator):
         assert isinstance(distribution, Discrete)
         perturbed = distribution.perturb(distribution.noise(key))
         soft = distribution.relaxed(perturbed, jax.lax.stop_gradient(self.temperature))
-        return f(straight_through(jax.lax.stop_gradient(distribution.hard(perturbed)), soft))
+        return f(replace_gradient(jax.lax.stop_gradient(distribution.hard(perturbed)), soft))
 
     def check(self) -> None:
         """Raise unless the temperature is positive."""

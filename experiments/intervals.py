@@ -60,8 +60,9 @@ def variance(blocks: Blocks) -> Estimate:
 
     per_block = blocks.squares.sum(1)
     value = float(trace(blocks.count, blocks.sums.sum(0), per_block.sum()))
-    if value <= (_ROUNDING * np.linalg.norm(blocks.mean)) ** 2:
-        return Estimate(max(value, 0.0), 0.0, max(value, 0.0))
+    # Squares about the centre were summed in float32: what is left below this is rounding.
+    if value <= _ROUNDING * float(blocks.offset @ blocks.offset + _ROUNDING * blocks.mean @ blocks.mean):
+        return Estimate(0.0, 0.0, 0.0)
     without = trace(
         blocks.count - blocks.size,
         blocks.sums.sum(0) - blocks.sums,
@@ -81,9 +82,10 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     """
     difference = blocks.mean - truth.mean
     q, noise = float(difference @ difference), _noise(blocks, truth)
-    rounding = float((_ROUNDING * np.linalg.norm(truth.mean)) ** 2)
+    rounding = _rounding(truth)
     if q <= rounding:
-        return Estimate(max(q - noise.trace, 0.0), 0.0, max(q, rounding))
+        # Without noise it is the truth, as far as float32 can say.
+        return Estimate(0.0, 0.0, 0.0 if noise.trace <= rounding else rounding)
     if noise.trace <= rounding:
         return Estimate(q - noise.trace, q - rounding, q + rounding)
     along = noise.along(difference)
@@ -109,6 +111,8 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     each = sums / blocks.size + about @ about - truth.error
     value = float(each.mean())
     without = (each.sum() - each) / (len(each) - 1)
+    if _rounding(truth) >= value >= 0:
+        return Estimate(0.0, 0.0, 0.0)
     if value <= 0 or np.any(without <= 0):
         return Estimate(value, math.nan, math.nan)
     spread = _jackknife(np.log(without))
@@ -231,6 +235,11 @@ def _root(probability, level: float, scale: float) -> float:
     while probability(high) > level:
         high *= 2
     return float(optimize.brentq(lambda bias: probability(bias) - level, 0.0, high, xtol=1e-9 * high))
+
+
+def _rounding(truth: Truth) -> float:
+    """Return the squared error that float32 leaves in the truth itself."""
+    return float((_ROUNDING * np.linalg.norm(truth.mean)) ** 2)
 
 
 def _cosine(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:

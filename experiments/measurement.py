@@ -124,6 +124,7 @@ def prepare(
     data = problem.data()
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
+    group = check_group(problem, problem.measurable(params, batch), group)
     distribution = problem.distribution(params, batch)
     reference = _reference(distribution)
     if problem.trainable and train_steps:
@@ -133,10 +134,6 @@ def prepare(
         ))
         params = run(keys["train"], params, data)[0]
     params = problem.measurable(params, batch)
-    group = group or problem.group
-    if group not in (*params, "all"):
-        raise UsageError(f"--group {group}: {problem} has the groups {', '.join(params)}, all")
-
     def gradient(estimator, context, key):
         params, batch = context
         chosen = choose(params, group)
@@ -146,6 +143,18 @@ def prepare(
     point = Point(problem, group, params, batch, distribution, sampler, None, Truth(np.zeros(0)))
     report("finding the true gradient")
     return _with_truth(point, reference, keys["truth"], reference_samples)
+
+
+def check_group(problem: Problem, params: Params, group: str | None) -> str:
+    """Return the group of parameters to measure, the problem's own unless one is named.
+
+    Raises:
+        UsageError: where the problem has no such group.
+    """
+    group = group or problem.group
+    if group not in (*params, "all"):
+        raise UsageError(f"{problem} has no group {group!r}, but {', '.join(params)}, all")
+    return group
 
 
 def choose(params: Params, group: str) -> Params:
@@ -182,18 +191,6 @@ def _with_truth(point: Point, reference: Estimator, key: jax.Array, num_samples:
 
 def _ends(tree: Any) -> list[int]:
     return list(np.cumsum([leaf.size for leaf in jax.tree.leaves(tree)])[:-1])
-
-
-def identity_columns(point: Point, study: str, seed: int, step: int) -> Row:
-    """Return the columns that every row of a study shares."""
-    return {
-        "study": study,
-        "problem": str(point.problem),
-        "objective": point.problem.objective,
-        "group": point.group,
-        "seed": seed,
-        "step": step,
-    }
 
 
 def estimator_columns(estimator: Estimator, distribution: Distribution) -> Row:

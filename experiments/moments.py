@@ -175,11 +175,10 @@ class Sampler:
         norm = _norm(centre)
 
         def one(key):
-            deviation = jax.tree.map(jnp.subtract, self.gradient(estimator, context, key), centre)
-            # <d + c, c> / (|d + c| |c|), without forming the gradient again.
-            along, square = _dot(deviation, centre), _dot(deviation, deviation)
-            length = jnp.sqrt(square + 2 * along + norm**2)
-            cosine = (along + norm**2) / jnp.maximum(length * norm, jnp.finfo(norm.dtype).tiny)
+            gradient = self.gradient(estimator, context, key)
+            lengths = _norm(gradient) * norm
+            cosine = _dot(gradient, centre) / jnp.where(lengths > 0, lengths, 1)
+            deviation = jax.tree.map(jnp.subtract, gradient, centre)
             return deviation, jax.tree.map(jnp.square, deviation), cosine
 
         def step(sums, keys):

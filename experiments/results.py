@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -46,14 +47,14 @@ class Results:
     def open(cls, folder: Path, configuration: Mapping[str, Any], *, force: bool = False) -> "Results":
         """Open a folder's results: those of the same run, unfinished ones included, or new ones.
 
-        Nothing is written yet.
+        Makes the folder if it is not there; the table is written when rows come.
 
         Raises:
             UsageError: where the folder cannot be written, or holds another run's results, an older
                 format or a damaged file (unless `force`).
         """
         results = cls(folder, configuration)
-        _check_writable(folder)
+        _make_writable(folder)
         path = folder / FILE
         if force or not path.exists():
             return results
@@ -102,7 +103,6 @@ class Results:
         return table
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / FILE
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -158,9 +158,10 @@ def _git(*arguments: str) -> str:
         return ""
 
 
-def _check_writable(folder: Path) -> None:
-    nearest = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-    if not nearest.is_dir():
-        raise UsageError(f"--output {folder}: {nearest} is a file, not a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"--output {folder}: {nearest} cannot be written")
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"--output {folder} cannot be written: {error.strerror}") from error

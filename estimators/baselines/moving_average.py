@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax
 
 from estimators.core.baseline import Baseline
-from estimators.core.pytree import average, pytree
+from estimators.core.pytree import averaged, pytree
 from estimators.core.validation import check_between
 
 
@@ -24,7 +24,7 @@ class MovingAverage(Baseline):
     """
 
     decay: Any
-    value: Any = average(default=0.0)
+    value: Any = averaged(default=0.0)
 
     num_samples: ClassVar[int] = 1
 

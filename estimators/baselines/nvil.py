@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from estimators.core.baseline import Baseline
 from estimators.core.distribution import Distribution
 from estimators.core.network import MLP
-from estimators.core.pytree import average, pytree, static
+from estimators.core.pytree import averaged, pytree, static
 from estimators.core.validation import check_between
 
 
@@ -36,8 +36,8 @@ class NVIL(Baseline):
     decay: Any = 0.9
     normalise: bool = static(default=False)
     network: MLP | None = dataclasses.field(default_factory=MLP)
-    value: Any = average(default=0.0)
-    variance: Any = average(default=1.0)
+    value: Any = averaged(default=0.0)
+    variance: Any = averaged(default=1.0)
 
     num_samples: ClassVar[int] = 1
 

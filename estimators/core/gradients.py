@@ -80,7 +80,7 @@ def _tuning_bwd(gradient, cotangent):
 _tuning.defvjp(_tuning_fwd, _tuning_bwd)
 
 
-def straight_through(hard: jax.Array, soft: jax.Array) -> jax.Array:
+def replace_gradient(hard: jax.Array, soft: jax.Array) -> jax.Array:
     """Return `hard` exactly, with the derivative of `soft`."""
     # In this order the difference is exactly zero, so nothing is rounded.
     return hard + (soft - jax.lax.stop_gradient(soft))

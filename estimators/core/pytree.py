@@ -18,7 +18,7 @@ def learned(**options: Any) -> Any:
     return dataclasses.field(metadata={"learned": True}, **options)
 
 
-def average(**options: Any) -> Any:
+def averaged(**options: Any) -> Any:
     """Mark a leaf that gradient descent at rate `1 - decay` (a field beside it) makes a moving average."""
     return dataclasses.field(metadata={"average": True}, **options)
 
@@ -33,7 +33,7 @@ def static_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if field.metadata.get("static")]
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, learned, average))
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged))
 def pytree(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree: fields are leaves, `static()` fields structure.
 

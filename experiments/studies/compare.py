@@ -12,8 +12,8 @@ from experiments.errors import UsageError
 from experiments.measurement import (
     Point,
     Row,
+    check_group,
     estimator_columns,
-    identity_columns,
     metric_rows,
     prepare,
 )
@@ -54,6 +54,17 @@ class Settings:
         names = [str(estimator) for estimator in self.estimators]
         return {"study": study, **plain, "problem": str(self.problem), "estimators": names}
 
+    def columns(self, point: Point, study: str) -> Row:
+        """Return the columns that every row of a study shares."""
+        return {
+            "study": study,
+            "problem": str(self.problem),
+            "objective": self.problem.objective,
+            "group": point.group,
+            "seed": self.seed,
+            "step": self.train_steps if self.problem.trainable else 0,
+        }
+
     def keys(self) -> dict[str, jax.Array]:
         """Return independent keys for making the point, tuning, and measuring."""
         names = "point", "tune", "measure"
@@ -61,7 +72,7 @@ class Settings:
         return {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in names}
 
 
-def compare(settings: Settings, results: Results, *, strict: bool = False, progress: Progress) -> None:
+def compare(settings: Settings, results: Results, progress: Progress) -> None:
     """Measure every estimator that fits the problem, adding its rows to the results as it finishes.
 
     Estimators see the same keys (common random numbers). Those whose rows are there are not measured
@@ -70,15 +81,11 @@ def compare(settings: Settings, results: Results, *, strict: bool = False, progr
     Args:
         settings: what to measure.
         results: receives the rows.
-        strict: whether an estimator that does not fit is an error, not a row that says why.
         progress: is told how far it is.
-
-    Raises:
-        UsageError: under `strict`, for an estimator that does not fit the problem.
     """
     keys = settings.keys()
-    point = prepare_point(settings, keys["point"], strict, progress)
-    shared = identity_columns(point, STUDY, settings.seed, settings.train_steps)
+    point = prepare_point(settings, keys["point"], progress)
+    shared = settings.columns(point, STUDY)
     for estimator in settings.estimators:
         name = str(estimator)
         if results.has(name):
@@ -96,14 +103,8 @@ def compare(settings: Settings, results: Results, *, strict: bool = False, progr
     results.finish()
 
 
-def prepare_point(settings: Settings, key: jax.Array, strict: bool, progress: Progress) -> Point:
-    """Make the point, first refusing what cannot be measured there.
-
-    Raises:
-        UsageError: under `strict`, for an estimator that does not fit the problem.
-    """
-    if strict:
-        refuse_misfits(settings)
+def prepare_point(settings: Settings, key: jax.Array, progress: Progress) -> Point:
+    """Make the point at which a study measures."""
     return prepare(
         settings.problem,
         key,
@@ -113,12 +114,22 @@ def prepare_point(settings: Settings, key: jax.Array, strict: bool, progress: Pr
     )
 
 
-def refuse_misfits(settings: Settings) -> None:
-    """Raise UsageError for an estimator that does not fit the problem."""
+def check(settings: Settings, *, strict: bool) -> None:
+    """Refuse what cannot be measured, before anything is computed or written.
+
+    Args:
+        settings: what to measure.
+        strict: whether an estimator that does not fit the problem is an error.
+
+    Raises:
+        UsageError: for an unknown group; under `strict`, for an estimator that does not fit.
+    """
     problem, key = settings.problem, jax.random.key(settings.seed)
     batch = problem.batch(key, problem.data())
-    distribution = problem.distribution(problem.initial(key), batch)
-    for estimator in settings.estimators:
+    params = problem.measurable(problem.initial(key), batch)
+    check_group(problem, params, settings.group)
+    distribution = problem.distribution(params, batch)
+    for estimator in settings.estimators if strict else []:
         if reason := problem.refusal(estimator, distribution):
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
 

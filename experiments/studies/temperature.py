@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from estimators import Estimator, stack
-from experiments.measurement import estimator_columns, identity_columns, metric_rows
+from experiments.measurement import estimator_columns, metric_rows
 from experiments.progress import Progress
 from experiments.results import Results
 from experiments.studies.compare import Settings, prepare_point, skipped
@@ -32,8 +32,6 @@ def sweep(
     settings: Settings,
     temperatures: Sequence[float],
     results: Results,
-    *,
-    strict: bool = False,
     progress: Progress,
 ) -> None:
     """Measure every estimator: those with a temperature at each one, the others once.
@@ -44,15 +42,11 @@ def sweep(
         settings: what to measure.
         temperatures: the temperatures.
         results: receives the rows of an estimator as it finishes.
-        strict: whether an estimator that does not fit is an error, not a row that says why.
         progress: is told how far it is.
-
-    Raises:
-        UsageError: under `strict`, for an estimator that does not fit the problem.
     """
     keys = settings.keys()
-    point = prepare_point(settings, keys["point"], strict, progress)
-    shared = identity_columns(point, STUDY, settings.seed, settings.train_steps)
+    point = prepare_point(settings, keys["point"], progress)
+    shared = settings.columns(point, STUDY)
     for estimator in settings.estimators:
         members = [estimator]
         if has_temperature(estimator):
@@ -66,8 +60,10 @@ def sweep(
                 results.add([columns[0] | skipped(reason)])
                 continue
             ready = [point.ready(member, keys["tune"], settings.tune_steps) for member in members]
+            swept = len(ready) > 1
+            argument = stack(ready) if swept else ready[0]
             runs = point.draw(
-                stack(ready), keys["measure"], settings.samples, stacked=True, progress=advance
+                argument, keys["measure"], settings.samples, stacked=swept, progress=advance
             )
             rows = []
             for own, blocks in zip(columns, runs, strict=True):

@@ -67,6 +67,17 @@ def test_survives_parquet(rows, table, tmp_path):
     assert analysis.to_text(again) == analysis.to_text(table)
 
 
+def test_reads_the_run_from_attrs(rows, tmp_path):
+    """The form in which the studies write them; and tables can be written as parquet again."""
+    half = rows.copy()
+    half.attrs = {"configuration": {"budget": 50.0}, "complete": False}
+    table = analysis.comparison_table(half)
+    text = analysis.to_text(table)
+    assert "budget of 50 evaluations" in text and "run not complete" in text
+    table.to_parquet(tmp_path / "table.parquet")
+    assert analysis.to_text(pd.read_parquet(tmp_path / "table.parquet")) == text
+
+
 def test_text_says_the_numbers(table):
     lines = analysis.to_text(table).splitlines()
     for line in table.itertuples():

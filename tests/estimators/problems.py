@@ -202,16 +202,17 @@ def _relaxed_classes(logits):
     return RelaxedCategorical(logits.reshape(1, -1), jnp.full_like(logits[0], 0.8))
 
 
-NESTED = {
-    problem.name: problem
-    for problem in (
-        _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
-        _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
-        _two_layers("Normal over Normal", _normals, _normals, 1, 1),
-        _two_layers("RelaxedBernoulli over RelaxedCategorical", _relaxed_bits, _relaxed_classes, 1, 2),
-        _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
-        _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
-        _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
-    )
-}
-"""Two stochastic layers."""
+NESTED = (
+    _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
+    _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
+    _two_layers("Normal over Normal", _normals, _normals, 1, 1),
+    _two_layers("RelaxedBernoulli over RelaxedCategorical", _relaxed_bits, _relaxed_classes, 1, 2),
+)
+"""Two layers for one estimator."""
+
+MIXED = (
+    _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
+    _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
+    _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
+)
+"""Two layers for two estimators."""

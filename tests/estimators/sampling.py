@@ -6,8 +6,8 @@ import functools
 import jax
 import numpy as np
 
-COUNT = 2**18
-_CHUNKS = 64
+COUNT = 2**17
+_CHUNKS = 32
 
 traces = collections.Counter()
 """How often each problem's gradient was traced."""
@@ -25,7 +25,7 @@ def one_key(problem, key):
 
 # Compiling takes longer than running, so the compiler is told to hurry.
 @functools.partial(
-    jax.jit, static_argnums=(0, 4), compiler_options={"xla_backend_optimization_level": "1"}
+    jax.jit, static_argnums=(0, 4), compiler_options={"xla_backend_optimization_level": "0"}
 )
 def _scanned(problem, operators, parameters, keys, split):
     traces[problem] += 1

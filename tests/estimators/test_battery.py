@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import estimators
-from estimators import BIBLIOGRAPHY, Discrete, Distribution, Estimator, MuProp, ScoreFunction
+from estimators import Bernoulli, Categorical, Discrete, Estimator, MuProp, ScoreFunction
 from tests.estimators import checks
-from tests.estimators.problems import NESTED, ONE_BIT, PROBLEMS
+from tests.estimators.problems import MIXED, NESTED, PROBLEMS
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -83,3 +83,68 @@ def test_evaluations(case):
 
 def test_black_box(case):
     checks.check_black_box(*case)
+
+
+@pytest.mark.parametrize("distribution", PROBLEMS, ids=lambda cls: cls.__name__)
+def test_refuses_other_distributions(example, distribution):
+    """What is not in `distributions` raises, and names what is."""
+    taken = issubclass(distribution, example.distributions)
+    example = checks.prepared(example, PROBLEMS[distribution])
+    assert (example.refusal(PROBLEMS[distribution].layer(0)) is None) == taken
+    if not taken:
+        allowed = ", ".join(cls.__name__ for cls in example.distributions)
+        with pytest.raises(TypeError, match=f"takes {allowed}, not {distribution.__name__}"):
+            example(jax.random.key(0), PROBLEMS[distribution].layer(0), jnp.sum)
+
+
+def test_one_bit(example):
+    if not issubclass(example.distributions[0], Discrete):
+        pytest.skip("distributions: none is discrete")
+    if example.unbiased != "yes":
+        pytest.skip(f"unbiased: {example.unbiased}")
+    checks.check_one_bit(example)
+
+
+@pytest.mark.parametrize("distribution", [Bernoulli, Categorical], ids=lambda cls: cls.__name__)
+def test_relaxation(example, distribution):
+    """Its gradient would be biased at any temperature if f were evaluated at hard samples."""
+    if not checks.has_temperature(example):
+        pytest.skip("hyperparameters: no temperature")
+    if checks.evaluates_at_samples(example, PROBLEMS[distribution].layer(0)):
+        pytest.skip("evaluates f at hard samples: falling temperature does not remove its bias")
+    checks.check_relaxation(example, distribution)
+
+
+def test_sweep(example):
+    if not jax.tree.leaves(example):
+        pytest.skip("no leaf to vary")
+    checks.check_sweep(example, first_problem(example))
+
+
+def test_name(example):
+    checks.check_name(example)
+
+
+@pytest.mark.parametrize("problem", NESTED, ids=str)
+def test_nested_in_itself(example, problem):
+    if refusals := [r for i in (0, 1) if (r := example.refusal(problem.layer(i)))]:
+        pytest.skip(refusals[0])
+    checks.check_nested((example, example), problem)
+
+
+@pytest.mark.parametrize("place", ["over", "under"])
+@pytest.mark.parametrize("cls", estimators.ALL)
+def test_nested_with_another(cls, place):
+    """Over and under an estimator of another class: the score function, which takes every distribution.
+
+    Under MuProp for the score function itself.
+    """
+    example = cls.examples()[0]
+    other = MuProp() if cls is ScoreFunction else ScoreFunction()
+    operators = (example, other) if place == "over" else (other, example)
+    problem = next(
+        problem
+        for problem in MIXED
+        if not any(operator.refusal(problem.layer(i)) for i, operator in enumerate(operators))
+    )
+    checks.check_nested(operators, problem)

@@ -51,7 +51,7 @@ def ks(draws, cdf):
     return scipy.stats.kstest(np.asarray(draws).ravel(), cdf).pvalue
 
 
-# Hard samples ---------------------------------------------------------------------------------------
+# Hard samples -----------------------------------------------------------------------------------
 
 
 def joint_counts(distribution, num_samples, key):
@@ -83,7 +83,7 @@ def test_samples_have_the_joint_law(make, dtype):
 
 
 def rare_p_values(draw, probabilities, num_chunks):
-    """Whether events are as frequent as they should be; `draw` tells them, `[events, 2^20]` per key."""
+    """Whether events are as frequent as they should be: `draw` gives `[events, 2^20]` for a key."""
 
     @jax.jit
     def count(key):
@@ -118,13 +118,13 @@ def test_rare_bits_are_drawn_at_their_rate():
 
 
 def test_rare_classes_are_drawn_at_their_rate():
-    # Ten hits or more of each: none at all would fail.
-    logits = np.float32([[scipy.special.logit(1e-6), -0.5, 0.4], [0.4, -0.5, -15.1]])
-    rates = softmax(logits)[[0, 1], [0, 2]]
+    # Ten hits or more of each are expected: none at all would fail.
+    logits = np.float32([scipy.special.logit(1e-6), 0, scipy.special.logit(2e-7)])
+    rates = softmax(logits)[[0, 2]]
 
     def draw(key):
-        first, second = (Categorical(jnp.broadcast_to(row, (2**20, 3))).sample(key) for row in logits)
-        return jnp.stack([first[:, 0], second[:, 2]]) == 1
+        sample = Categorical(jnp.broadcast_to(logits, (2**20, 3))).sample(key)
+        return sample[:, [0, 2]].T == 1
 
     assert rare_p_values(draw, rates, 2**6).min() > LEAST_P_VALUE
 
@@ -385,13 +385,12 @@ def test_gradient_of_the_posterior_of_a_class_is_that_of_its_inverse_cdf(winner,
         maximum = posterior[winner]
         expected = np.zeros((4, 4))
         for k in range(4):
-            direction = np.eye(4)[k]
 
-            def shifted(step, direction=direction):
-                return scipy.special.logsumexp(logits + step * direction)
+            def shifted(step, k=k):
+                return scipy.special.logsumexp(logits + step * np.eye(4)[k])
 
             # Logarithms of the levels that the draw keeps, differentiated implicitly.
-            by_logit = slope(lambda step: -np.exp(shifted(step) - maximum), 0.0)
+            by_logit = slope(lambda step, z=maximum: -np.exp(shifted(step) - z), 0.0)
             by_value = slope(lambda z: -np.exp(shifted(0.0) - z), maximum)
             expected[winner, k] = -by_logit / by_value
             for j in set(range(4)) - {winner}:
@@ -409,7 +408,7 @@ def test_gradient_of_the_posterior_of_a_class_is_that_of_its_inverse_cdf(winner,
         np.testing.assert_allclose(jacobian, expected, rtol=1e-7, atol=1e-9)
 
 
-# Mean, log-probability, score, entropy, divergence ------------------------------------------------
+# Mean, log-probability, score, entropy, divergence ----------------------------------------------
 
 
 @pytest.fixture(
@@ -449,39 +448,43 @@ def probabilities_of(distribution):
 
 def test_shapes_and_types(make, dtype):
     distribution = make(dtype)
-    shape = distribution.logits.shape
-    key = jax.random.key(15)
-    sample = distribution.sample(key)
-    perturbed = distribution.perturb(distribution.noise(key))
-    assert distribution.event_shape == shape and distribution.dtype == dtype
-    for array in (
-        sample,
-        distribution.mean,
-        distribution.noise(key),
-        distribution.hard(perturbed),
-        distribution.posterior(key, sample),
-        distribution.relaxed(perturbed, 0.5),
-        distribution.squash(distribution.logits),
-        distribution.hard_squash(distribution.logits),
-        distribution.score(sample).logits,
-        distribution.relax(0.5).sample(key),
-        distribution.relax(0.5).squash(sample),
-        distribution.relax(0.5).score(distribution.relax(0.5).sample(key)).logits,
-    ):
-        assert array.shape == shape and array.dtype == dtype
-    for scalar in (
-        distribution.log_prob(sample),
-        distribution.entropy(),
-        distribution.kl(distribution),
-        distribution.relax(0.5).log_prob(distribution.relax(0.5).sample(key)),
-        distribution.relax(0.5).log_density(distribution.relaxed(perturbed, 0.5)),
-    ):
-        assert scalar.shape == () and scalar.dtype == dtype
-    states = distribution.states()
-    assert states.shape == (distribution.num_states, *shape) and states.dtype == dtype
-    each = distribution.log_probs(sample)
-    assert each.shape == (shape if isinstance(distribution, Bernoulli) else (*shape[:-1], 1))
-    np.testing.assert_allclose(each.sum(), distribution.log_prob(sample), rtol=1e-6)
+    shape = distribution.event_shape
+    assert shape == distribution.logits.shape and distribution.dtype == dtype
+
+    def compute_all(key):
+        relaxed = distribution.relax(0.5)
+        sample, relaxed_sample = distribution.sample(key), relaxed.sample(key)
+        perturbed = distribution.perturb(distribution.noise(key))
+        events = {
+            "sample": sample,
+            "mean": distribution.mean,
+            "noise": distribution.noise(key),
+            "perturbed": perturbed,
+            "hard": distribution.hard(perturbed),
+            "posterior": distribution.posterior(key, sample),
+            "relaxed": distribution.relaxed(perturbed, 0.5),
+            "squash": distribution.squash(perturbed),
+            "hard_squash": distribution.hard_squash(perturbed),
+            "score": distribution.score(sample).logits,
+            "relaxed sample": relaxed_sample,
+            "relaxed squash": relaxed.squash(relaxed_sample),
+            "relaxed score": relaxed.score(relaxed_sample).logits,
+        }
+        scalars = {
+            "log_prob": distribution.log_prob(sample),
+            "entropy": distribution.entropy(),
+            "kl": distribution.kl(distribution),
+            "relaxed log_prob": relaxed.log_prob(relaxed_sample),
+            "relaxed log_density": relaxed.log_density(relaxed.squash(relaxed_sample)),
+        }
+        return events, scalars, distribution.log_probs(sample), distribution.states()
+
+    events, scalars, log_probs, states = jax.eval_shape(compute_all, jax.random.key(15))
+    assert {array.shape for array in events.values()} == {shape}
+    assert {array.shape for array in scalars.values()} == {()}
+    assert log_probs.shape == (shape if isinstance(distribution, Bernoulli) else (*shape[:-1], 1))
+    assert states.shape == (distribution.num_states, *shape)
+    assert {array.dtype for array in [*events.values(), *scalars.values(), states]} == {dtype}
 
 
 def test_states_are_all_values_once(make, float64):
@@ -519,7 +522,7 @@ def test_score_is_the_sample_less_the_mean(make, float64):
         direction = np.eye(distribution.logits.size)[index].reshape(distribution.event_shape)
 
         def log_prob(step, direction=direction):
-            return distribution.__class__(distribution.logits + step * direction).log_prob(states[0])
+            return type(distribution)(distribution.logits + step * direction).log_prob(states[0])
 
         np.testing.assert_allclose(slope(log_prob, 0.0), (scores[0] * direction).sum(), rtol=1e-7)
 
@@ -576,7 +579,7 @@ def test_independent_copies(make, float64):
     np.testing.assert_allclose(gradient.logits, expected, rtol=1e-12, atol=1e-13)
 
 
-shared = pytest.mark.xfail(reason="Distribution.independent repeats a scalar that all variables share")
+shared = pytest.mark.xfail(reason="Distribution.independent repeats a scalar that variables share")
 
 
 @pytest.mark.parametrize(
@@ -602,27 +605,30 @@ def test_independent_copies_of_continuous_distributions(distribution):
     assert len(np.unique(np.asarray(samples).reshape(3, -1), axis=0)) == 3
 
 
-@pytest.mark.parametrize("extreme", [50.0, 30.0])
-def test_extreme_logits_are_finite(extreme, dtype):
-    for cls in (Bernoulli, Categorical):
-        distribution = cls(jnp.array([[-extreme, 0.0, extreme]], dtype))
-        other = cls(jnp.array([[extreme, 0.0, -extreme]], dtype))
-        worst = jnp.array([[1.0, 0.0, 0.0]], dtype)
+@pytest.mark.parametrize("cls", [Bernoulli, Categorical])
+def test_extreme_logits_are_finite(cls, dtype):
+    distribution = cls(jnp.array([[-50.0, 0.0, 50.0]], dtype))
+    other = cls(jnp.array([[50.0, 0.0, -50.0]], dtype))
+    worst = jnp.array([[1.0, 0.0, 0.0]], dtype)
+    computations = {
+        "mean": lambda q: q.mean.sum(),
+        "log_prob": lambda q: q.log_prob(worst),
+        "entropy": lambda q: q.entropy(),
+        "kl": lambda q: q.kl(other),
+        "hard_squash": lambda q: q.hard_squash(q.logits).sum(),
+    }
 
-        for compute in (
-            lambda q: q.mean.sum(),
-            lambda q: q.log_prob(worst),  # noqa: B023
-            lambda q: q.entropy(),
-            lambda q: q.kl(other),  # noqa: B023
-            lambda q: q.hard_squash(q.logits).sum(),
-        ):
-            value, gradient = jax.value_and_grad(compute)(distribution)
-            assert np.isfinite(value) and np.isfinite(gradient.logits).all()
-        # Two bits lose by `extreme` each and one costs log 2; a class loses by twice as much.
-        coin = np.log(2) if cls is Bernoulli else 0
-        np.testing.assert_allclose(distribution.log_prob(worst), -2 * extreme - coin, rtol=1e-6)
-        np.testing.assert_allclose(distribution.kl(other), 2 * extreme, rtol=1e-6)
-        assert 0 <= distribution.entropy() < (0.7 if cls is Bernoulli else 1e-5)
+    @jax.jit
+    def compute_all(q):
+        return {name: jax.value_and_grad(each)(q) for name, each in computations.items()}
+
+    results = compute_all(distribution)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(results))
+    # Two bits lose by 50 each and one costs log 2; a class loses by 100.
+    coin = np.log(2) if cls is Bernoulli else 0
+    np.testing.assert_allclose(results["log_prob"][0], -100 - coin, rtol=1e-6)
+    np.testing.assert_allclose(results["kl"][0], 100, rtol=1e-6)
+    np.testing.assert_allclose(results["entropy"][0], coin, rtol=1e-6, atol=1e-6)
 
 
 def test_distributions_pass_through_jit_and_vmap(make, float64):
@@ -648,7 +654,7 @@ def test_squashing():
     )
 
 
-# Normal -------------------------------------------------------------------------------------------
+# Normal -----------------------------------------------------------------------------------------
 
 MEAN, LOG_SCALE = np.array([0.3, -2.0, 5.0]), np.array([0.2, -1.5, 1.0])
 
@@ -703,7 +709,7 @@ def test_normal_samples_are_differentiable(float64):
     np.testing.assert_allclose(gradient.log_scale, np.asarray(sample) - MEAN, rtol=1e-12)
 
 
-# Bad input ----------------------------------------------------------------------------------------
+# Bad input --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -717,11 +723,11 @@ def test_normal_samples_are_differentiable(float64):
         (Categorical(0.5), ValueError, r"at least two classes, not shape \(\)"),
         (Categorical(np.float32([[0.5]])), ValueError, r"at least two classes, not shape \(1, 1\)"),
         (RelaxedBernoulli(np.zeros(3, int), 1.0), TypeError, "RelaxedBernoulli logits"),
-        (RelaxedBernoulli(np.zeros(3, "f"), 0.0), ValueError, "must be above zero and finite, not 0"),
+        (RelaxedBernoulli(np.zeros(3, "f"), 0.0), ValueError, "above zero and finite, not 0"),
         (RelaxedBernoulli(np.zeros(3, "f"), -1.0), ValueError, "above zero and finite, not -1"),
         (RelaxedBernoulli(np.zeros(3, "f"), np.inf), ValueError, "above zero and finite, not inf"),
         (RelaxedBernoulli(np.zeros(3, "f"), np.nan), ValueError, "above zero and finite, not nan"),
-        (RelaxedBernoulli(np.zeros(3, "f"), np.ones(3, int)), TypeError, "temperature must be float"),
+        (RelaxedBernoulli(np.zeros(3, "f"), np.ones(3, int)), TypeError, "temperature must be"),
         (RelaxedBernoulli(np.zeros(3, "f"), np.ones(2, "f")), ValueError, r"not \(2,\)"),
         (RelaxedCategorical(np.zeros(3, int), 1.0), TypeError, "RelaxedCategorical logits"),
         (RelaxedCategorical(np.zeros(3, "f"), 0), ValueError, "above zero and finite, not 0"),
@@ -729,7 +735,7 @@ def test_normal_samples_are_differentiable(float64):
         (RelaxedCategorical(np.zeros((3, 3), "f"), np.ones(3, "f")), ValueError, r"\(3, 1\), not"),
         (Normal(np.zeros(3, int), np.zeros(3, "f")), TypeError, "Normal mean must be float32"),
         (Normal(np.zeros(3, "f"), np.zeros(3, int)), TypeError, "Normal log_scale must be float32"),
-        (Normal(np.zeros(3, "f"), np.zeros(2, "f")), ValueError, r"one shape, not \(3,\) and \(2,\)"),
+        (Normal(np.zeros(3, "f"), np.zeros(2, "f")), ValueError, r"not \(3,\) and \(2,\)"),
     ],
 )
 def test_check_refuses(distribution, error, message):
@@ -790,7 +796,7 @@ def test_independent_copies_are_counted(count, error):
         Bernoulli(0.5).independent(count)
 
 
-# Invariances --------------------------------------------------------------------------------------
+# Invariances ------------------------------------------------------------------------------------
 
 examples = hypothesis.settings(deadline=None, max_examples=20, derandomize=True, database=None)
 numbers = st.floats(-20, 20, width=32)

@@ -1,7 +1,7 @@
 """The laws of the random numbers, and above all of their tails.
 
-Each statistical test has a fixed key and one threshold: a p-value below `LEAST_P_VALUE` fails. Where
-JAX's default mode is wrong, the same test is shown to reject it.
+Each statistical test has a fixed key and one threshold: a p-value below `LEAST_P_VALUE` fails.
+Where JAX's default mode is wrong, the same test is shown to reject it.
 """
 
 import functools
@@ -46,7 +46,7 @@ def test_law(name, transform, dtype):
     assert scipy.stats.kstest(np.asarray(draws), LAWS[name].cdf).pvalue > LEAST_P_VALUE
 
 
-# Both tails ---------------------------------------------------------------------------------------
+# Both tails -------------------------------------------------------------------------------------
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -60,7 +60,8 @@ def count_beyond(sampler, num_chunks, key, below, above):
         low += jax.vmap(lambda t: jnp.sum(draws < t, dtype=jnp.int32))(below)
         high += jax.vmap(lambda t: jnp.sum(draws > t, dtype=jnp.int32))(above)
         # A NaN would pass both comparisons; min and max propagate it.
-        return (low, high, jnp.minimum(least, draws.min()), jnp.maximum(greatest, draws.max())), None
+        least, greatest = jnp.minimum(least, draws.min()), jnp.maximum(greatest, draws.max())
+        return (low, high, least, greatest), None
 
     zeros = jnp.zeros(below.shape, jnp.int32)
     start = (zeros, zeros, infinity, -infinity)
@@ -98,8 +99,8 @@ def test_tails(name, dtype):
 
 @pytest.mark.parametrize("name", ["uniform", "logistic", "gumbel"])
 def test_default_mode_of_jax_fails_in_the_tails(name):
-    # In float32 (this is why estimators.core.noise exists). Its normal tail is wrong from 3e-8, which
-    # this many draws do not show.
+    # In float32: this is why estimators.core.noise exists. Its normal numbers err beyond 3e-8, which
+    # takes more draws to show.
     p_values, _, _ = tail_p_values(getattr(jax.random, name), LAWS[name], np.dtype("float32"), 2**7)
     assert p_values.min() < LEAST_P_VALUE
 
@@ -110,7 +111,8 @@ def atom_p_value(draws, law):
     tails = draws[(draws < law.ppf(0.01)) | (draws > law.isf(0.01))]
     values, counts = np.unique(tails, return_counts=True)
     low, high = half_way(values, -np.inf), half_way(values, np.inf)
-    share = np.where(values < law.median(), law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high))
+    lower, upper = law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high)
+    share = np.where(values < law.median(), lower, upper)
     # The map is itself rounded, so a number may get its neighbours' share; and u has 32 bits.
     expected = len(draws) * (3 * share + 2.0**-31)
     return scipy.stats.poisson.sf(counts - 1, expected).min() * len(values)
@@ -125,7 +127,7 @@ def test_tails_have_no_atoms(name):
     assert atom_p_value(default, LAWS[name]) < LEAST_P_VALUE**2
 
 
-# Every number is its word's quantile: what is too rare to be drawn ---------------------------------
+# Every number is its word's quantile: what is too rare to be drawn ------------------------------
 
 
 @pytest.fixture
@@ -164,8 +166,8 @@ def test_every_number_is_the_quantile_of_its_word(name, transform, dtype, from_w
             law.isf((np.invert(words[half:]).astype(float) + 0.5) * scale),
         ]
     )
-    # Relative in the tails; near the centre u is spaced by eps. The uniform number is exact; in float64
-    # XLA's log1p, uncompiled, errs by 97 eps.
+    # Relative in the tails; near the centre u is spaced by eps. The uniform number is exact; in
+    # float64 XLA's log1p, uncompiled, errs by 97 eps.
     if name == "uniform":
         tolerance = np.abs(expected)
     else:
@@ -180,7 +182,7 @@ def test_every_number_is_the_quantile_of_its_word(name, transform, dtype, from_w
         assert np.all(np.diff(numbers[-1000:]) > 0)
 
 
-# Keys, shapes, transformations --------------------------------------------------------------------
+# Keys, shapes, transformations ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -1,0 +1,46 @@
+"""Where the computation runs, chosen before JAX starts; and the cache of compiled programs."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from experiments.errors import UsageError
+
+Device = Literal["auto", "cpu", "gpu"]
+
+
+def start(device: Device) -> None:
+    """Choose the device, one JAX device for each CPU core, and the compilation cache.
+
+    Raises:
+        UsageError: for a device that is not there.
+    """
+    # Where JAX runs already (a notebook, a test) its devices stay as they are.
+    with contextlib.suppress(RuntimeError):
+        # Samples are sharded over CPU devices; code that is not sharded is not slowed by them.
+        jax.config.update("jax_num_cpu_devices", _cores())
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(_cache()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    found = sorted({one.platform for one in jax.devices()})
+    if device == "gpu" and "gpu" not in found:
+        raise UsageError(
+            f"--device gpu: JAX finds no GPU here, only {', '.join(found)}; "
+            "the [cuda] extra installs JAX for one"
+        )
+
+
+def _cores() -> int:
+    # Linux says which cores this process may use; elsewhere all of them.
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "estimax" / "compiled"

@@ -1,0 +1,85 @@
+"""Names on the command line: the project's own classes, and those of a user's file."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import estimators
+from estimators import Estimator
+from estimators.core import identity
+from experiments import problems
+from experiments.errors import UsageError
+from experiments.problems import Problem
+
+T = TypeVar("T")
+
+
+def parse_problem(text: str) -> Problem:
+    """Return the problem that `Name[field=value,...]` or `FILE.py:Name[...]` names.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    name, own = _split(text, Problem)
+    known = own or {cls.__name__: cls for cls in problems.ALL}
+    return _parse(name, known, Problem)
+
+
+def parse_estimator(text: str) -> Estimator:
+    """Return the estimator that `Name[field=value,...]` or `FILE.py:Name[...]` names.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    name, own = _split(text, Estimator)
+    parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
+    return _parse(name, parts | own, Estimator)
+
+
+def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:
+    try:
+        value = identity.parse(text, known)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not isinstance(value, kind):
+        raise UsageError(f"{text} is no {kind.__name__.lower()}, but a part of one")
+    return value
+
+
+def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
+    file, separator, name = text.rpartition(".py:")
+    if not separator:
+        return text, {}
+    path = Path(file + ".py")
+    own = {
+        key: value
+        for key, value in vars(_load(path)).items()
+        if isinstance(value, type) and issubclass(value, kind) and value.__module__ == _module(path)
+    }
+    if not own:
+        raise UsageError(f"{path} defines no subclass of {kind.__name__}")
+    return name, own
+
+
+def _module(path: Path) -> str:
+    return f"user_{path.stem}"
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    name = _module(path)
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
