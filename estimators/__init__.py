@@ -54,7 +54,8 @@ def parse(text: str, *more: type[Estimator]) -> Estimator:
     """Build the estimator that a text names: the inverse of `str(estimator)`.
 
     Example:
-        `parse("GumbelSoftmax[temperature=0.5]")`, `parse("ScoreFunction[baseline=LeaveOneOut[4]]")`.
+        `parse("GumbelSoftmax[temperature=0.5]")`,
+        `parse("ScoreFunction[baseline=LeaveOneOut[4]]")`.
 
     Args:
         text: `Name`, `Name[value]` or `Name[field=value,...]`, nested at will.

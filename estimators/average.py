@@ -22,8 +22,8 @@ _STREAM = zlib.crc32(b"Average")
 class Average(Estimator):
     r"""The mean of n independent estimates, so that estimators compare at equal evaluations of f.
 
-    Same mean as the estimator inside, 1/n of its variance, n times its evaluations. The first estimate
-    uses the key itself, as the estimator alone would.
+    Same mean as the estimator inside, 1/n of its variance, n times its evaluations. The first
+    estimate uses the key itself, as the estimator alone would.
 
     Args:
         estimator: the estimator inside; not another Average.
@@ -58,9 +58,9 @@ class Average(Estimator):
         return self.num_samples * self.estimator.evaluations(distribution)
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """The plain score function at the cost of a pair."""
-        return [cls(ScoreFunction(), 2)]
+        return (cls(ScoreFunction(), 2),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the mean of the estimates."""
@@ -76,5 +76,7 @@ class Average(Estimator):
         """Raise unless there is an estimator, no Average, and at least one sample."""
         check_count("Average num_samples", self.num_samples, 1)
         if not isinstance(self.estimator, Estimator) or isinstance(self.estimator, Average):
-            raise TypeError(f"Average takes an estimator that is no Average, not {self.estimator!r}")
+            raise TypeError(
+                f"Average takes an estimator that is no Average, not {self.estimator!r}"
+            )
         self.estimator.check()

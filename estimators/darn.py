@@ -19,11 +19,12 @@ from estimators.distributions.categorical import Categorical
 class DARN(Estimator):
     r"""The DARN or 1/2 estimator: the score times a first-order expansion of f about a centre c.
 
-    Per variable d, $(f'_d \cdot (D_d - c)) \nabla \log q(D_d)$ with c = 1/2 (1/K for K classes). With
-    `expansion="sample"`, f' is taken at the sample D: exact in mean for every quadratic or multilinear f
-    of Bernoulli variables. With `expansion="half"`, f' is taken at c: exact only for separable
-    quadratics. Gregor et al. 2014 (arXiv:1310.8499), read as in Gu et al. 2016 (arXiv:1511.05176),
-    section 4.2, and as in Jang et al. 2017 (arXiv:1611.01144), section 3.2, respectively.
+    Per variable d, $(f'_d \cdot (D_d - c)) \nabla \log q(D_d)$ with c = 1/2 (1/K for K classes).
+    With `expansion="sample"`, f' is taken at the sample D: exact in mean for every quadratic or
+    multilinear f of Bernoulli variables. With `expansion="half"`, f' is taken at c: exact only for
+    separable quadratics. Gregor et al. 2014 (arXiv:1310.8499), read as in Gu et al. 2016
+    (arXiv:1511.05176), section 4.2, and as in Jang et al. 2017 (arXiv:1611.01144), section 3.2,
+    respectively.
 
     Args:
         expansion: "sample" or "half".
@@ -46,9 +47,9 @@ class DARN(Estimator):
         return 1 if self.expansion == "sample" else 2
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """Both expansions."""
-        return [cls("sample"), cls("half")]
+        return (cls("sample"), cls("half"))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the sample, with the expansion's derivative."""
@@ -57,7 +58,8 @@ class DARN(Estimator):
         step = sample - distribution.centre
 
         def stand_in(distribution):
-            # Its derivative is D_d - c times the score of variable d: a rank-one Jacobian per variable.
+            # Its derivative is D_d - c times the score of variable d: a rank-one Jacobian per
+            # variable.
             return step * distribution.log_probs(sample)
 
         if self.expansion == "sample":

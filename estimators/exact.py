@@ -20,9 +20,9 @@ _BATCH = 1024
 class Exact(Estimator):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
-    The oracle of every test and the zero line of every figure. No randomness, every derivative. The key
-    only passes the common call (and whatever randomness f has). More than `Discrete.max_states` states
-    raise ValueError.
+    The oracle of every test and the zero line of every figure. No randomness, every derivative. The
+    key only passes the common call (and whatever randomness f has). More than `Discrete.max_states`
+    states raise ValueError.
     """
 
     distributions = (Bernoulli, Categorical)
@@ -41,9 +41,9 @@ class Exact(Estimator):
         return distribution.num_states
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """The one there is."""
-        return [cls()]
+        return (cls(),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the sum over all states."""

@@ -16,11 +16,12 @@ from estimators.pathwise import Pathwise
 
 @pytree
 class GumbelSoftmax(Estimator):
-    r"""The Gumbel-softmax estimator: f at the relaxed sample $y = \mathrm{softmax}((\theta + G) / \tau)$.
+    r"""The Gumbel-softmax estimator: f at a relaxed sample, differentiated through it.
 
-    `Pathwise()` on the relaxed distribution, with f after the squashing. Its value and gradient are
-    unbiased for the *relaxed* expectation, so biased for the discrete one, even for linear f; the bias
-    vanishes and the variance grows as the temperature falls. Never calls f at a hard sample.
+    $y = \mathrm{softmax}((\theta + G) / \tau)$, or the sigmoid with logistic noise: `Pathwise()` on
+    the relaxed distribution, with f after the squashing. Its value and gradient are unbiased for
+    the *relaxed* expectation, so biased for the discrete one, even for linear f; the bias vanishes
+    and the variance grows as the temperature falls. Never calls f at a hard sample.
     Jang et al. 2017 (arXiv:1611.01144), Maddison et al. 2017 (arXiv:1611.00712).
 
     Args:
@@ -44,9 +45,9 @@ class GumbelSoftmax(Estimator):
         return 1
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """A low temperature and a high one."""
-        return [cls(0.5), cls(1.0)]
+        return (cls(0.5), cls(1.0))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the relaxed sample."""

@@ -17,11 +17,11 @@ from estimators.distributions.categorical import Categorical
 
 @pytree
 class MuProp(Estimator):
-    r"""MuProp: a first-order expansion about the mean $\mu$ as the score function's control variate.
+    r"""MuProp: an expansion of f about the mean $\mu$ as the score function's control variate.
 
-    $(f(z) - f(\mu) - f'(\mu) \cdot (z - \mu)) \nabla \log q(z) + f'(\mu) \nabla \mu$. Unbiased; without
-    variance for linear f. Where f holds further layers, f(mu) is one mean-field pass through all of them.
-    Gu et al. 2016 (arXiv:1511.05176).
+    $(f(z) - f(\mu) - f'(\mu) \cdot (z - \mu)) \nabla \log q(z) + f'(\mu) \nabla \mu$. Unbiased;
+    without variance for linear f. Where f holds further layers, f(mu) is one mean-field pass
+    through all of them. Gu et al. 2016 (arXiv:1511.05176).
     """
 
     distributions = (Bernoulli, Categorical)
@@ -39,9 +39,9 @@ class MuProp(Estimator):
         return 2
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """The one there is."""
-        return [cls()]
+        return (cls(),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the sample, with the corrected score attached at the distribution."""

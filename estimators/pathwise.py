@@ -15,7 +15,7 @@ from estimators.distributions.normal import Normal
 
 @pytree
 class Pathwise(Estimator):
-    r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ with parameter-free noise $\epsilon$.
+    r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ at parameter-free noise.
 
     Also the reparametrisation trick. For continuous distributions and differentiable f; unbiased.
     Kingma and Welling 2014 (arXiv:1312.6114), Rezende et al. 2014 (arXiv:1401.4082).
@@ -36,9 +36,9 @@ class Pathwise(Estimator):
         return 1
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """The one there is."""
-        return [cls()]
+        return (cls(),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at a sample that is differentiable in the parameters."""

@@ -50,19 +50,19 @@ class ScoreFunction(Estimator):
     def evaluations(self, distribution: Distribution) -> int:
         """One for each sample that the baseline takes."""
         del distribution
-        return self._baseline.num_samples
+        return self._baseline.num_evaluations()
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """Without a baseline, and with each."""
         baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
-        return [cls(baseline) for baseline in baselines]
+        return tuple(cls(baseline) for baseline in baselines)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f at the samples, with the weighted score attached at the distribution."""
+        """Return the mean of f at the samples, the weighted score attached."""
         baseline = self._baseline
         parameters = flat_parameters(distribution)
-        samples = jax.vmap(distribution.sample)(sample_keys(key, baseline.num_samples))
+        samples = jax.vmap(distribution.sample)(sample_keys(key, baseline.num_evaluations()))
         samples = jax.lax.stop_gradient(samples)
         values = jax.vmap(f)(samples)
         stopped = jax.lax.stop_gradient(values)
@@ -76,7 +76,9 @@ class ScoreFunction(Estimator):
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
         """Give the baseline's network weights; `key` is consumed."""
-        return dataclasses.replace(self, baseline=self.baseline and self.baseline.initialise(key, distribution))
+        return dataclasses.replace(
+            self, baseline=self.baseline and self.baseline.initialise(key, distribution)
+        )
 
     def check(self) -> None:
         """Raise where the baseline is none, or has a hyperparameter out of range."""

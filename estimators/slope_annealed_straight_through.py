@@ -46,9 +46,9 @@ class SlopeAnnealedStraightThrough(Estimator):
         return 1
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """Both backward functions."""
-        return [cls(2.0), cls(2.0, "hard_sigmoid")]
+        return (cls(2.0), cls(2.0, "hard_sigmoid"))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the derivative of the steeper function."""

@@ -16,10 +16,10 @@ from estimators.distributions.categorical import Categorical
 
 @pytree
 class StraightThroughGumbelSoftmax(Estimator):
-    r"""Straight-through Gumbel-softmax: f' at the hard sample, times the relaxed sample's derivative.
+    r"""Straight-through Gumbel-softmax: f' at the hard sample, the relaxed one's derivative.
 
-    Forward $D = \mathrm{onehot}(\arg\max(\theta + G))$, backward $y = \mathrm{softmax}((\theta + G) / \tau)$
-    from the same noise. Biased. Jang et al. 2017 (arXiv:1611.01144), section 2.2.
+    Forward $D = \mathrm{onehot}(\arg\max(\theta + G))$, backward $y = \mathrm{softmax}((\theta + G)
+    / \tau)$ from the same noise. Biased. Jang et al. 2017 (arXiv:1611.01144), section 2.2.
 
     Args:
         temperature: $\tau > 0$.
@@ -42,9 +42,9 @@ class StraightThroughGumbelSoftmax(Estimator):
         return 1
 
     @classmethod
-    def examples(cls) -> list[Self]:
+    def examples(cls) -> tuple[Self, ...]:
         """A low temperature and a high one."""
-        return [cls(0.5), cls(1.0)]
+        return (cls(0.5), cls(1.0))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the derivative of the relaxed one."""

@@ -32,7 +32,7 @@ Quote names with brackets in shells that expand them.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 with one line that says what was wrong."""
+    """Run the command and return its exit status: 0, or 2 after one line on what was wrong."""
     parser = _parser()
     options, unknown = parser.parse_known_args(arguments)
     try:
@@ -130,7 +130,9 @@ def _add_study_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--problem", default="VAE", metavar="NAME", help="the problem (default: VAE, 8 bits)")
     _add_estimators(command)
-    option("--group", metavar="NAME", help="parameters of the gradient: logits, encoder, decoder, all")
+    option(
+        "--group", metavar="NAME", help="parameters of the gradient: logits, encoder, decoder, all"
+    )
     for name, kind, text in (
         ("samples", _positive, "gradients drawn of each estimator, rounded up to a multiple of 32"),
         ("seed", _count, "seed of everything random"),
@@ -142,7 +144,9 @@ def _add_study_options(command: argparse.ArgumentParser) -> None:
         help_text = f"{text} (default: {default:g})"
         option(f"--{name}", type=kind, default=default, metavar="N", help=help_text)
     option("--output", type=Path, metavar="DIR", help="results folder (default: one of its own)")
-    option("--force", action="store_true", help="measure again what is there, replace other results")
+    option(
+        "--force", action="store_true", help="measure again what is there, replace other results"
+    )
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -167,7 +171,11 @@ def _temperature(options: argparse.Namespace) -> None:
     rows = results.table()
     table = analysis.temperature_table(rows)
     _present(results, table)
-    _save(results, table, {"temperature": (temperature_figure.draw(rows), temperature_figure.data(rows))})
+    _save(
+        results,
+        table,
+        {"temperature": (temperature_figure.draw(rows), temperature_figure.data(rows))},
+    )
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -244,7 +252,9 @@ def _whole(text: str, least: int) -> int:
     except ValueError:
         value = least - 1
     if value < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of at least {least}, not {text!r}"
+        )
     return value
 
 

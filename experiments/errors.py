@@ -2,4 +2,4 @@
 
 
 class UsageError(Exception):
-    """What the user asked for cannot be done; the message says what was wrong and what is allowed."""
+    """What was asked for cannot be done; the message says why, and what is allowed."""

@@ -1,7 +1,7 @@
 """What the sums of the blocks say of an estimator: bias, variance, error, cosine, with intervals.
 
-Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t. The truth may
-itself be the mean of n' samples of covariance S'.
+Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t. The truth
+may itself be the mean of n' samples of covariance S'.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """The true gradient: exact, or the mean of a long run of an unbiased estimator on other keys."""
+    """The true gradient: exact, or a long run of an unbiased estimator on other keys."""
 
     mean: np.ndarray
     blocks: Blocks | None = None
@@ -61,7 +61,9 @@ def variance(blocks: Blocks) -> Estimate:
     per_block = blocks.squares.sum(1)
     value = float(trace(blocks.count, blocks.sums.sum(0), per_block.sum()))
     # Squares about the centre were summed in float32: what is left below this is rounding.
-    if value <= _ROUNDING * float(blocks.offset @ blocks.offset + _ROUNDING * blocks.mean @ blocks.mean):
+    if value <= _ROUNDING * float(
+        blocks.offset @ blocks.offset + _ROUNDING * blocks.mean @ blocks.mean
+    ):
         return Estimate(0.0, 0.0, 0.0)
     without = trace(
         blocks.count - blocks.size,
@@ -75,10 +77,10 @@ def variance(blocks: Blocks) -> Estimate:
 def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     r"""Return the squared norm of the bias, $\delta^2 = |E m - t|^2$, with both errors subtracted.
 
-    The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so it may
-    be negative. The interval inverts the law of Q, a scaled noncentral chi-square whose mean and variance
-    match, $E Q = \delta^2 + \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\, \delta^\top C \delta$. Its
-    low end is zero where the bias cannot be told from zero.
+    The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
+    it may be negative. The interval inverts the law of Q, a scaled noncentral chi-square whose mean
+    and variance match, $E Q = \delta^2 + \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\,
+    \delta^\top C \delta$. Its low end is zero where the bias cannot be told from zero.
     """
     difference = blocks.mean - truth.mean
     q, noise = float(difference @ difference), _noise(blocks, truth)
@@ -120,7 +122,7 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the cosine between the mean gradient and the truth; jackknife interval, within [-1, 1]."""
+    """Return the cosine between the mean gradient and the truth; jackknife interval."""
     offset, size = blocks.centre, blocks.size
     without = (blocks.sums.sum(0) - blocks.sums) / (blocks.count - size) + offset
     value = float(_cosine(blocks.mean, truth.mean))
@@ -129,7 +131,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def cosine_per_sample(blocks: Blocks) -> Estimate:
-    """Return the mean cosine between one gradient and the centre that the samples were drawn about."""
+    """Return the mean cosine between one gradient and the centre of the samples."""
     each = blocks.cosines / blocks.size
     half = _quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
     value = float(each.mean())
@@ -146,9 +148,10 @@ def seconds(blocks: Blocks) -> Estimate:
 
 
 def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> Estimate:
-    """Return the error at a budget of evaluations of f, squared bias + variance x evaluations / budget.
+    """Return the error at a budget of evaluations of f.
 
-    Its interval adds the intervals of its two parts.
+    That is squared bias + variance x evaluations / budget. Its interval adds the intervals of its
+    two parts.
     """
     bias, spread, share = squared_bias(blocks, truth), variance(blocks), evaluations / budget
     return Estimate(
@@ -160,21 +163,22 @@ def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: flo
 
 @dataclasses.dataclass(frozen=True)
 class _Noise:
-    """The covariance C of m - t: its trace, the trace of its square, and its size along a direction."""
+    """The covariance C of m - t: its trace, its square's, its size along a direction."""
 
     trace: float
     trace_square: float
     deviations: list[np.ndarray]
 
     def along(self, direction: np.ndarray) -> float:
-        """Return an upper estimate of the variance along the direction of which `direction` is a draw.
+        """Return an upper estimate of the variance along the direction that was observed.
 
-        With d = delta + xi, |C^1/2 delta| <= |C^1/2 d| + |C^1/2 xi|, and E |C^1/2 xi|^2 = tr C^2, whose root
-        is above every eigenvalue of C.
+        With d = delta + xi, |C^1/2 delta| <= |C^1/2 d| + |C^1/2 xi|, and E |C^1/2 xi|^2 = tr C^2,
+        whose root is above every eigenvalue of C.
         """
         square = float(direction @ direction)
         widest = math.sqrt(self.trace_square)
-        # Blocks have R times the variance of the whole mean; so few of them ask for Student's quantile.
+        # Blocks have R times the variance of the whole mean; so few of them ask for Student's
+        # quantile.
         seen = sum(
             float(np.var(rows @ direction, ddof=1)) / len(rows) * _student_factor(len(rows) - 1)
             for rows in self.deviations
@@ -186,9 +190,7 @@ def _noise(blocks: Blocks, truth: Truth) -> _Noise:
     runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
     traces = [float(run.variance.sum()) / run.count for run in runs]
     deviations = [run.sums / run.size - run.offset for run in runs]
-    square = sum(
-        _trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True)
-    )
+    square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))
     if len(runs) == 2:
         square += 2 * _trace_product(*deviations)
     trace = sum(traces)
@@ -200,14 +202,14 @@ def _noise(blocks: Blocks, truth: Truth) -> _Noise:
 def _trace_square(deviations: np.ndarray, trace: float) -> float:
     """Return an estimate of tr C^2 from R block means less their mean, given tr C.
 
-    Two centred block means u, v have covariances a B, a B and cross covariance -B / R, with a = 1 - 1/R and
-    B = R C, so E (u.v)^2 = (a^2 + 1 / R^2) tr B^2 + (tr B)^2 / R^2 for normal ones.
+    Two centred block means u, v have covariances a B, a B and cross covariance -B / R, with a = 1 -
+    1/R and B = R C, so E (u.v)^2 = (a^2 + 1 / R^2) tr B^2 + (tr B)^2 / R^2 for normal ones.
     """
     count = len(deviations)
     gram = deviations @ deviations.T
     pairs = gram[~np.eye(count, dtype=bool)]
     wide = (np.mean(pairs**2) - trace**2) / ((1 - 1 / count) ** 2 + 1 / count**2)
-    return wide / count**2
+    return float(wide) / count**2
 
 
 def _trace_product(first: np.ndarray, second: np.ndarray) -> float:
@@ -218,7 +220,7 @@ def _trace_product(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _noncentral(x: float, degrees: float, noncentrality: float) -> float:
-    """Return P(X <= x) of a noncentral chi-square, by its normal limit where that is exact enough."""
+    """Return P(X <= x) of a noncentral chi-square; far out, its normal limit."""
     if degrees + noncentrality > 1e5:
         variance = 2 * (degrees + 2 * noncentrality)
         return float(stats.norm.cdf((x - degrees - noncentrality) / math.sqrt(variance)))
@@ -228,13 +230,16 @@ def _noncentral(x: float, degrees: float, noncentrality: float) -> float:
 
 
 def _root(probability, level: float, scale: float) -> float:
-    """Return the bias at which a falling probability passes a level, or zero where it starts below."""
+    """Return the bias at which a falling probability passes a level; zero if it starts below."""
     if probability(0.0) <= level:
         return 0.0
     high = scale
     while probability(high) > level:
         high *= 2
-    return float(optimize.brentq(lambda bias: probability(bias) - level, 0.0, high, xtol=1e-9 * high))
+    solution = optimize.root_scalar(
+        lambda bias: probability(bias) - level, bracket=(0.0, high), xtol=1e-9 * high
+    )
+    return float(solution.root)
 
 
 def _rounding(truth: Truth) -> float:

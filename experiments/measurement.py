@@ -71,9 +71,11 @@ class Point:
         estimator = estimator.initialise(start, self.distribution)
         if not is_tuned(estimator):
             return estimator
-        tuned = jax.jit(lambda key, params, estimator, batch: tune(
-            key, self.problem, params, estimator, batch, num_steps
-        ))
+        tuned = jax.jit(
+            lambda key, params, estimator, batch: tune(
+                key, self.problem, params, estimator, batch, num_steps
+            )
+        )
         return tuned(run, self.params, estimator, self.batch)
 
     def draw(
@@ -89,7 +91,13 @@ class Point:
         context = self.params, self.batch
         with jax.default_matmul_precision(PRECISION):
             return self.sampler.draw(
-                estimator, context, key, num_samples, self.centre, stacked=stacked, progress=progress
+                estimator,
+                context,
+                key,
+                num_samples,
+                self.centre,
+                stacked=stacked,
+                progress=progress,
             )
 
 
@@ -105,8 +113,8 @@ def prepare(
 ) -> Point:
     """Train a problem briefly and find the true gradient there.
 
-    The truth is exact where the latent variable can be enumerated; else it is the mean of a long run of
-    an unbiased estimator of low variance, on keys of its own.
+    The truth is exact where the latent variable can be enumerated; else it is the mean of a long
+    run of an unbiased estimator of low variance, on keys of its own.
 
     Args:
         problem: the objective.
@@ -129,11 +137,14 @@ def prepare(
     reference = _reference(distribution)
     if problem.trainable and train_steps:
         report(f"training {problem} for {train_steps} steps with {reference}")
-        run = jax.jit(lambda key, params, data: train(
-            key, problem, params, reference, data, train_steps, learning_rate=3e-3
-        ))
+        run = jax.jit(
+            lambda key, params, data: train(
+                key, problem, params, reference, data, train_steps, learning_rate=3e-3
+            )
+        )
         params = run(keys["train"], params, data)[0]
     params = problem.measurable(params, batch)
+
     def gradient(estimator, context, key):
         params, batch = context
         chosen = choose(params, group)
@@ -183,7 +194,9 @@ def _with_truth(point: Point, reference: Estimator, key: jax.Array, num_samples:
     (blocks,) = dataclasses.replace(point, centre=zero).draw(reference, key, num_samples)
     mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]
     leaves, structure = jax.tree.flatten(zero)
-    shaped = [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(mean, leaves, strict=True)]
+    shaped = [
+        part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(mean, leaves, strict=True)
+    ]
     # The truth is what the samples are centred on, to the bit.
     centre = jax.tree.unflatten(structure, shaped)
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))

@@ -1,8 +1,8 @@
 """Streaming moments of gradient samples: the measurement engine.
 
-Gradients are drawn one chunk per scan step and never stored: a block of samples leaves its sum, its sum
-of squares and its sums of statistics. Blocks are sharded over the devices. Everything that follows
-(bias, variance, intervals) is computed on the host in float64 from the sums of the blocks.
+Gradients are drawn one chunk per scan step and never stored: a block of samples leaves its sum, its
+sum of squares and its sums of statistics. Blocks are sharded over the devices. Everything that
+follows (bias, variance, intervals) is computed on the host in float64 from the sums of the blocks.
 """
 
 import dataclasses
@@ -17,10 +17,11 @@ import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
 NUM_BLOCKS = 32
-"""Blocks of one measurement: enough for intervals from their spread, few enough to keep their sums."""
+"""Blocks of one measurement: enough for intervals, few enough to keep their sums."""
 
 _AXIS = "samples"
-# A chunk of gradients should stay in a core's cache; an accelerator wants all that its memory takes.
+# A chunk of gradients should stay in a core's cache; an accelerator wants all that its memory
+# takes.
 _CACHE_BYTES = 2**18
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 4096
@@ -78,8 +79,8 @@ class Sampler:
         """Prepare to draw.
 
         Args:
-            gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` is whatever
-                else it needs as arrays: parameters, a minibatch.
+            gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` is
+                whatever else it needs as arrays: parameters, a minibatch.
             devices: the devices to spread the samples over; all of them unless given.
         """
         devices = jax.devices() if devices is None else devices
@@ -104,11 +105,11 @@ class Sampler:
         """Draw gradient samples.
 
         Args:
-            estimator: the first argument of `gradient`; with `stacked`, a stack of them, which all see
-                the same keys.
+            estimator: the first argument of `gradient`; with `stacked`, a stack of them, which all
+                see the same keys.
             context: the second argument of `gradient`.
-            key: a typed random key, consumed. The samples depend on it and on `num_samples` alone, not
-                on the devices.
+            key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
+                not on the devices.
             num_samples: at least this many gradients are drawn, rounded up to whole blocks.
             centre: a pytree like a gradient, near its mean (the true gradient, if known).
             stacked: whether `estimator` is a stack.
@@ -131,7 +132,7 @@ class Sampler:
             seconds.append((time.perf_counter() - start) / (at_once * size))
             if progress:
                 progress((first + at_once) / NUM_BLOCKS)
-        return _gather(rounds, centre, size, np.asarray(seconds[1:]), stacked)
+        return _gather(rounds, centre, size, np.asarray(seconds[1:] or seconds), stacked)
 
     def _chunk(self, estimator, context, centre, size, stacked) -> int:
         """Gradients per step: a divisor of the block's size, from the memory that one takes."""
@@ -153,7 +154,8 @@ class Sampler:
             keys = jax.random.split(jax.random.key(0), (self.mesh.size, 1, 1))
             lowered = self._compiled.lower(estimator, context, centre, keys, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
-            self._chunks[structure] = analysis.temp_size_in_bytes + _num_bytes(centre)
+            temporary = analysis.temp_size_in_bytes if analysis else 0
+            self._chunks[structure] = temporary + _num_bytes(centre)
         return self._chunks[structure]
 
     def _sharded(self, estimator, context, centre, keys, *, stacked):

@@ -44,7 +44,9 @@ class Results:
     complete: bool = False
 
     @classmethod
-    def open(cls, folder: Path, configuration: Mapping[str, Any], *, force: bool = False) -> "Results":
+    def open(
+        cls, folder: Path, configuration: Mapping[str, Any], *, force: bool = False
+    ) -> "Results":
         """Open a folder's results: those of the same run, unfinished ones included, or new ones.
 
         Makes the folder if it is not there; the table is written when rows come.
@@ -64,10 +66,12 @@ class Results:
         except Exception as error:
             raise UsageError(f"{path} cannot be read ({error}); {advice}") from error
         if table.attrs.get("format") != FORMAT:
-            raise UsageError(f"{folder} holds results of format {table.attrs.get('format')}; {advice}")
+            raise UsageError(
+                f"{folder} holds results of format {table.attrs.get('format')}; {advice}"
+            )
         if table.attrs.get("identity") != results.identity:
             raise UsageError(f"{folder} holds the results of another run; {advice}")
-        results.rows = table.to_dict("records")
+        results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
         results.complete = bool(table.attrs["complete"])
         return results
 

@@ -31,9 +31,13 @@ def train(
         learning_rate: Adam's, for the parameters.
 
     Returns:
-        Final parameters, the estimator with its learned leaves, and the loss estimate of every step.
+        Final parameters, the estimator with its learned leaves, and the loss estimate of every
+        step.
     """
     model_optimiser, leaf_optimiser = optax.adam(learning_rate), tuner(estimator)
+    # To optax's types a model is an array; to ours it is a pytree.
+    model: Any = params
+    leaves: Any = estimator
 
     def step(state, key):
         params, estimator, model_state, leaf_state = state
@@ -48,9 +52,10 @@ def train(
         estimator = optax.apply_updates(estimator, leaf_update)
         return (params, estimator, model_state, leaf_state), value
 
-    state = params, estimator, model_optimiser.init(params), leaf_optimiser.init(estimator)
-    state, losses = jax.lax.scan(step, state, jax.random.split(key, num_steps))
-    return state[0], state[1], losses
+    state = model, leaves, model_optimiser.init(model), leaf_optimiser.init(leaves)
+    final: Any
+    final, losses = jax.lax.scan(step, state, jax.random.split(key, num_steps))
+    return final[0], final[1], losses
 
 
 def tune(
@@ -75,6 +80,7 @@ def tune(
         The estimator with its leaves tuned.
     """
     optimiser = tuner(estimator)
+    leaves: Any = estimator  # to optax's types, an array
 
     def step(state, key):
         estimator, optimiser_state = state
@@ -82,8 +88,9 @@ def tune(
         update, optimiser_state = optimiser.update(slope, optimiser_state)
         return (optax.apply_updates(estimator, update), optimiser_state), None
 
-    state = estimator, optimiser.init(estimator)
-    return jax.lax.scan(step, state, jax.random.split(key, num_steps))[0][0]
+    state = leaves, optimiser.init(leaves)
+    final: Any = jax.lax.scan(step, state, jax.random.split(key, num_steps))[0]
+    return final[0]
 
 
 def is_tuned(estimator: Estimator) -> bool:
@@ -95,8 +102,8 @@ def is_tuned(estimator: Estimator) -> bool:
 def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTransformation:
     """Return the optimiser of an estimator's own leaves.
 
-    Moving averages take plain gradient descent at rate 1 - decay, which makes them just that; all else
-    takes Adam. Hyperparameters that are not learned have zero gradients and stay.
+    Moving averages take plain gradient descent at rate 1 - decay, which makes them just that; all
+    else takes Adam. Hyperparameters that are not learned have zero gradients and stay.
 
     Args:
         estimator: the estimator; only its structure and its decays count.
@@ -107,7 +114,8 @@ def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTr
         _, field = _field(estimator, path)
         return "average" if "average" in field.metadata else "learned"
 
-    def labels(leaves):  # a function, since optax would call labels shaped like a callable estimator
+    # As a function: labels shaped like an estimator are callable, so optax would call them.
+    def labels(leaves):
         return jax.tree.map_with_path(label, leaves)
 
     def descend(updates, params=None):
@@ -119,15 +127,15 @@ def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTr
 
         return jax.tree.map_with_path(scale, updates)
 
-    optimisers = {"average": optax.stateless(descend), "learned": optax.adam(learning_rate)}
-    return optax.partition(optimisers, labels)
+    return optax.partition(
+        {"average": optax.stateless(descend), "learned": optax.adam(learning_rate)}, labels
+    )
 
 
 def _field(part: Any, path: tuple) -> tuple[Any, dataclasses.Field]:
     """Return the part and the field of it that a leaf's path leads through last."""
-    for key in path:
-        field = next(field for field in dataclasses.fields(part) if field.name == key.name)
-        owner, part = part, getattr(part, key.name)
-        if not dataclasses.is_dataclass(part):
-            break
-    return owner, field
+    first, *rest = path
+    inner = getattr(part, first.name)
+    if rest and dataclasses.is_dataclass(inner):
+        return _field(inner, tuple(rest))
+    return part, next(field for field in dataclasses.fields(part) if field.name == first.name)

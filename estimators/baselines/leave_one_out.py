@@ -11,8 +11,8 @@ from estimators.core.validation import check_count
 class LeaveOneOut(Baseline):
     r"""Of n samples, each one's baseline is the mean of f over the others.
 
-    $\frac{1}{n} \sum_i (f_i - \frac{1}{n-1} \sum_{j \ne i} f_j) \nabla \log q(z_i)$, also called RLOO,
-    LOORF or VarGrad. Unbiased: a sample's baseline does not depend on it. Kool et al. 2019
+    $\frac{1}{n} \sum_i (f_i - \frac{1}{n-1} \sum_{j \ne i} f_j) \nabla \log q(z_i)$, also called
+    RLOO, LOORF or VarGrad. Unbiased: a sample's baseline does not depend on it. Kool et al. 2019
     (Buy 4 REINFORCE samples, get a baseline for free); Salimans and Knowles 2014.
 
     Args:
@@ -20,6 +20,10 @@ class LeaveOneOut(Baseline):
     """
 
     num_samples: int = static()
+
+    def num_evaluations(self) -> int:
+        """One for each sample."""
+        return self.num_samples
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return each value less the mean of the others."""

@@ -1,6 +1,6 @@
 """The moving-average baseline."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 
@@ -13,10 +13,10 @@ from estimators.core.validation import check_between
 class MovingAverage(Baseline):
     r"""A moving average of past values of f, one for all examples.
 
-    `value` is a leaf. Its tuning gradient is that of $\frac12 (\mathrm{value} - f)^2$, so plain gradient
-    descent on it at rate `1 - decay`, after a mean over the batch, is exactly the moving average, and
-    only of past batches. Unbiased for that reason: an average that held the current f would not be.
-    Williams 1992.
+    `value` is a leaf. Its tuning gradient is that of $\frac12 (\mathrm{value} - f)^2$, so plain
+    gradient descent on it at rate `1 - decay`, after a mean over the batch, is exactly the moving
+    average, and only of past batches. Unbiased for that reason: an average that held the current f
+    would not be. Williams 1992.
 
     Args:
         decay: weight of the past in each update, in [0, 1).
@@ -26,7 +26,9 @@ class MovingAverage(Baseline):
     decay: Any
     value: Any = averaged(default=0.0)
 
-    num_samples: ClassVar[int] = 1
+    def num_evaluations(self) -> int:
+        """One."""
+        return 1
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return the values less the average."""

@@ -1,7 +1,7 @@
 """The learned, input-dependent baseline of NVIL."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,15 @@ from estimators.core.validation import check_between
 
 @pytree
 class NVIL(Baseline):
-    r"""A learned baseline, $c + \mathrm{net}(\mathrm{logits})$, with optional variance normalisation.
+    r"""A learned baseline, $c + \mathrm{net}(\mathrm{logits})$, optionally normalising the signal.
 
-    All is learned by the baseline's squared error, whose gradient is attached at the leaves: `value` and
-    `variance` are moving averages under gradient descent at rate `1 - decay`; the network takes any
-    optimiser. The network sees the distribution's *stopped* parameters. A baseline computed from anything
-    else, such as the data x, is given as `value` (with `network=None`): the chain rule trains whatever
-    computed it. With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals: the
-    gradient is then unbiased only up to that positive scale.
+    All is learned by the baseline's squared error, whose gradient is attached at the leaves:
+    `value` and `variance` are moving averages under gradient descent at rate `1 - decay`; the
+    network takes any optimiser. The network sees the distribution's *stopped* parameters. A
+    baseline computed from anything else, such as the data x, is given as `value` (with
+    `network=None`): the chain rule trains whatever computed it. With `normalise` the signal is
+    divided by $\max(1, \mathrm{std})$ of past
+    signals: the gradient is then unbiased only up to that positive scale.
     Mnih and Gregor 2014 (arXiv:1402.0030).
 
     Args:
@@ -39,7 +40,9 @@ class NVIL(Baseline):
     value: Any = averaged(default=0.0)
     variance: Any = averaged(default=1.0)
 
-    num_samples: ClassVar[int] = 1
+    def num_evaluations(self) -> int:
+        """One."""
+        return 1
 
     @property
     def unbiased(self) -> Literal["yes", "up to scale"]:

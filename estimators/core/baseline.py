@@ -1,7 +1,7 @@
 """The contract of baselines: what a score function estimator subtracts from f."""
 
 import abc
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,16 @@ from estimators.core.part import Part
 from estimators.core.pytree import pytree
 
 
-class Baseline(Part):
+class Baseline(Part, abc.ABC):
     """A baseline: turns the values of f into the learning signal that multiplies the score.
 
-    Baselines see values of f and the stopped parameters of the distribution, never live ones: a live
-    logit in a baseline biases the gradient.
+    Baselines see values of f and the stopped parameters of the distribution, never live ones: a
+    live logit in a baseline biases the gradient.
     """
 
-    num_samples: Any
-    """Number of samples, and so of evaluations of f, that one gradient takes."""
+    @abc.abstractmethod
+    def num_evaluations(self) -> int:
+        """Return the number of samples, and so of evaluations of f, that one gradient takes."""
 
     @property
     def unbiased(self) -> Literal["yes", "up to scale"]:
@@ -47,7 +48,9 @@ class Baseline(Part):
 class Zero(Baseline):
     """No baseline: the signal is f."""
 
-    num_samples: ClassVar[int] = 1
+    def num_evaluations(self) -> int:
+        """One."""
+        return 1
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return the values themselves."""

@@ -30,7 +30,8 @@ class Paper:
 BIBLIOGRAPHY = {
     "bengio2013": Paper(
         "Bengio, Yoshua and Léonard, Nicholas and Courville, Aaron",
-        "Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation",
+        "Estimating or Propagating Gradients Through Stochastic Neurons "
+        "for Conditional Computation",
         2013,
         "arXiv",
         "1308.3432",
@@ -50,7 +51,8 @@ BIBLIOGRAPHY = {
         "1609.01704",
     ),
     "gregor2014": Paper(
-        "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles and Wierstra, Daan",
+        "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles "
+        "and Wierstra, Daan",
         "Deep AutoRegressive Networks",
         2014,
         "International Conference on Machine Learning",

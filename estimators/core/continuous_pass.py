@@ -1,8 +1,9 @@
 """The continuous pass: one evaluation of a whole stack of stochastic layers without discreteness.
 
-A control variate such as MuProp's needs f at a point that is no sample. Where f holds further estimator
-calls, evaluating them as usual would double the cost with every layer; in the continuous pass each of
-them becomes "f at the mean" instead, so L layers cost L + 1 passes. User code does not change.
+A control variate such as MuProp's needs f at a point that is no sample. Where f holds further
+estimator calls, evaluating them as usual would double the cost with every layer; in the continuous
+pass each of them becomes "f at the mean" instead, so L layers cost L + 1 passes. User code does not
+change.
 """
 
 import contextlib
@@ -26,10 +27,8 @@ def in_continuous_pass() -> bool:
 
 
 def continuous_point(key: jax.Array, distribution: Distribution) -> jax.Array:
-    """Return the point at which the pass under way evaluates f, differentiable in the parameters."""
+    """Return where the pass under way evaluates f; differentiable in the parameters."""
     if isinstance(distribution, Discrete):
         return distribution.mean
     # A continuous variable has no discreteness to remove; the same draw keeps the pass correlated.
     return distribution.sample(key)
-
-

@@ -14,7 +14,8 @@ from estimators.core.validation import check_count, check_floating
 class Distribution(abc.ABC):
     """A distribution over one example's event; batch it with `jax.vmap`.
 
-    Its parameters are pytree leaves, so a distribution can be differentiated, mapped and attached to.
+    Its parameters are pytree leaves, so a distribution can be differentiated, mapped and attached
+    to.
     """
 
     def __post_init__(self):
@@ -46,11 +47,11 @@ class Distribution(abc.ABC):
         """Raise ValueError or TypeError where shapes, types or concrete parameters are wrong."""
 
     def score(self, sample: jax.Array) -> Self:
-        """Return the gradient of `log_prob(sample)` with respect to the parameters, shaped like them."""
+        """Return the gradient of `log_prob(sample)` in the parameters, shaped like them."""
         return jax.grad(lambda distribution: distribution.log_prob(sample))(self)
 
     def independent(self, num_copies: int) -> Self:
-        """Return `num_copies` independent copies as one distribution of event `[num_copies, *event]`."""
+        """Return independent copies as one distribution of event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)
 
         def repeat(parameter):
@@ -63,12 +64,27 @@ class Continuous(Distribution):
     """A distribution whose sample is a differentiable function of its parameters."""
 
 
+class Relaxed(Continuous):
+    """A relaxed discrete distribution; its variable is unsquashed, where densities are stable."""
+
+    logits: Any
+    temperature: Any
+
+    @abc.abstractmethod
+    def squash(self, sample: jax.Array) -> jax.Array:
+        """Return the relaxed sample between the corners: in (0, 1), or on the simplex."""
+
+    @abc.abstractmethod
+    def log_density(self, squashed: jax.Array) -> jax.Array:
+        """Return the log-density of the squashed variable in nats, given that it is inside."""
+
+
 class Discrete(Distribution):
     r"""A discrete distribution with logits, sampled by perturbing them with parameter-free noise.
 
-    `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick), and
-    from the same perturbed logits the relaxed sample at any temperature (Concrete: Jang et al. 2017,
-    Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample.
+    `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick),
+    and from the same perturbed logits the relaxed sample at any temperature (Concrete: Jang et al.
+    2017, Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample.
     """
 
     logits: Any
@@ -107,7 +123,7 @@ class Discrete(Distribution):
 
     @abc.abstractmethod
     def squash(self, logits: jax.Array) -> jax.Array:
-        """Return probabilities: the sigmoid of Bernoulli logits, the softmax of categorical ones."""
+        """Return probabilities: sigmoid of Bernoulli logits, softmax of categorical ones."""
 
     @abc.abstractmethod
     def hard_squash(self, logits: jax.Array) -> jax.Array:
@@ -117,12 +133,12 @@ class Discrete(Distribution):
     def log_probs(self, sample: jax.Array) -> jax.Array:
         """Return each variable's log-probability of its part of `sample`, in nats.
 
-        The shape is that of one sample, with a last axis of one for categorical variables, so that it
-        broadcasts against the sample. Linear in `sample`, so it extends to relaxed samples.
+        The shape is that of one sample, with a last axis of one for categorical variables, so that
+        it broadcasts against the sample. Linear in `sample`, so it extends to relaxed samples.
         """
 
     @abc.abstractmethod
-    def relax(self, temperature: Any) -> Continuous:
+    def relax(self, temperature: Any) -> Relaxed:
         """Return the relaxed (Concrete) distribution with the same logits."""
 
     @property
@@ -143,7 +159,7 @@ class Discrete(Distribution):
         return self.squash(perturbed / temperature)
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        """Return the log-probability in nats; linear in `sample`, so it extends to relaxed samples."""
+        """Return the log-probability in nats; linear in `sample`, so relaxed ones will do."""
         return self.log_probs(sample).sum()
 
     def entropy(self) -> jax.Array:

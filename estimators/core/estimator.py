@@ -15,19 +15,20 @@ from estimators.core.validation import check_key
 Unbiased = Literal["yes", "no", "up to scale"]
 
 
-class Estimator(Part):
+class Estimator(Part, abc.ABC):
     r"""An estimator of $\nabla E_{z \sim q}[f(z)]$, as an expectation operator.
 
         loss = estimator(key, distribution, f)
 
-    is a scalar estimate of $E[f(z)]$ (a loss to minimise), and `jax.grad` of it with respect to anything
-    upstream is the gradient estimate. What the estimator attaches is the part through sampling; f's
-    ordinary derivative at the sample, with respect to whatever f closes over, is the rest.
+    is a scalar estimate of $E[f(z)]$ (a loss to minimise), and `jax.grad` of it with respect to
+    anything upstream is the gradient estimate. What the estimator attaches is the part through
+    sampling; f's ordinary derivative at the sample, with respect to whatever f closes over, is the
+    rest.
 
-    Two stochastic layers are two nested calls, each with a key of its own: one key for two layers is
-    silently biased. First derivatives only. The distribution is one example's; batch by `jax.vmap` over
-    keys and examples. A batch inside f is legal, but then every example's noise multiplies every other's
-    loss.
+    Two stochastic layers are two nested calls, each with a key of its own: one key for two layers
+    is silently biased. First derivatives only. The distribution is one example's; batch by
+    `jax.vmap` over keys and examples. A batch inside f is legal, but then every example's noise
+    multiplies every other's loss.
 
     Facts, which tests and tables read:
         distributions: the types of distribution that the estimator takes.
@@ -53,8 +54,8 @@ class Estimator(Part):
 
     @classmethod
     @abc.abstractmethod
-    def examples(cls) -> list[Self]:
-        """Return an instance of every variant: what the tests prove and `estimax compare` measures."""
+    def examples(cls) -> tuple[Self, ...]:
+        """Return an instance of every variant: what tests prove and `estimax compare` shows."""
 
     @abc.abstractmethod
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
@@ -72,8 +73,8 @@ class Estimator(Part):
             A scalar, whose derivative is the gradient estimate.
 
         Raises:
-            TypeError: for a legacy key, a distribution that the estimator does not take, parameters or
-                values of f that are no floating-point numbers, or a black box that would be
+            TypeError: for a legacy key, a distribution that the estimator does not take, parameters
+                or values of f that are no floating-point numbers, or a black box that would be
                 differentiated or evaluated off its corners.
             ValueError: for wrong shapes and concrete hyperparameters out of range.
         """
@@ -100,7 +101,9 @@ class Estimator(Part):
 
     def _admitted(self, f: Objective) -> Objective:
         if self.differentiates and isinstance(f, BlackBox):
-            raise TypeError(f"{type(self).__name__} needs the derivative of f, which is a black box")
+            raise TypeError(
+                f"{type(self).__name__} needs the derivative of f, which is a black box"
+            )
         return checked(f)
 
     def _with_type(self, dtype) -> Self:

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
     r"""Return `value`, with `gradient` added to its derivative with respect to `at`.
 
-    $d\,\mathrm{result} = d\,\mathrm{value} + \langle \mathrm{gradient}, d\,\mathrm{at} \rangle$. First
-    derivatives only: the derivative of `gradient` itself is dropped. Where nobody differentiates with
-    respect to `at`, the computation of `gradient` is dead code that the compiler removes.
+    $d\,\mathrm{result} = d\,\mathrm{value} + \langle \mathrm{gradient}, d\,\mathrm{at} \rangle$.
+    First derivatives only: the derivative of `gradient` itself is dropped. Where nobody
+    differentiates with respect to `at`, the computation of `gradient` is dead code that the
+    compiler removes.
 
     Args:
         value: a scalar.
@@ -45,12 +46,12 @@ attach_gradient.defjvp(_attach_gradient_jvp, symbolic_zeros=True)
 
 
 def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
-    r"""Return `value`, whose derivative with respect to `at` is `gradient` scaled by $|\mathrm{cotangent}|$.
+    r"""Return `value`, whose derivative in `at` is `gradient` times $|\mathrm{cotangent}|$.
 
-    For an estimator's own leaves, which are to *minimise* their objective (a squared error, a variance)
-    whatever the sign with which the caller uses the estimate: a gradient linear in the cotangent would
-    maximise it under `-estimator(...)`. Reverse mode only with respect to `at`, first derivatives only.
-    A mean over a batch gives the mean of the batch's tuning gradients.
+    For an estimator's own leaves, which are to *minimise* their objective (a squared error, a
+    variance) whatever the sign with which the caller uses the estimate: a gradient linear in the
+    cotangent would maximise it under `-estimator(...)`. Reverse mode only with respect to `at`,
+    first derivatives only. A mean over a batch gives the mean of the batch's tuning gradients.
 
     Args:
         value: a scalar; its own derivative is untouched.
@@ -64,7 +65,8 @@ def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
 @jax.custom_vjp
 def _tuning(value, at, gradient):
     del at, gradient
-    # A zero that is batched wherever the value is: otherwise vmap would sum the cotangents before |.|.
+    # A zero that is batched wherever the value is: otherwise vmap would sum the cotangents before
+    # |.|.
     return jnp.where(jnp.isfinite(value), 0, jnp.zeros_like(value))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 T = TypeVar("T")
 
@@ -16,7 +17,8 @@ T = TypeVar("T")
 def describe(value: Any) -> str:
     """Return `Name[field=value,...]` of a dataclass, without the fields that have their default.
 
-    A number is the shortest decimal that its own type reads back. A learned network is not identity.
+    A number is the shortest decimal that its own type reads back. A learned network is not
+    identity.
 
     Raises:
         ValueError: for a stack of estimators, which has no one name.
@@ -45,7 +47,7 @@ def _is_default(field: dataclasses.Field, current: Any) -> bool:
 def _describe_field(owner: str, name: str, value: Any) -> str:
     if dataclasses.is_dataclass(value):
         return describe(value)
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise ValueError(f"{owner} cannot be named while it is traced: {name} has no value yet")
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         if np.ndim(value):
@@ -99,7 +101,9 @@ def _parse_value(text: str, tokens: Sequence[str], known: Mapping[str, type]):
 
 
 def _build(text: str, cls: type, positional: list, named: dict):
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init and not f.metadata.get("learned")}
+    fields = {
+        f.name: f for f in dataclasses.fields(cls) if f.init and not f.metadata.get("learned")
+    }
     for name in named:
         if name not in fields:
             raise ValueError(
@@ -107,7 +111,9 @@ def _build(text: str, cls: type, positional: list, named: dict):
                 f"{', '.join(fields) or 'nothing to set'}"
             )
     if len(positional) > len(fields):
-        raise ValueError(f"{cls.__name__} takes {len(fields)} values, not {len(positional)}: {text!r}")
+        raise ValueError(
+            f"{cls.__name__} takes {len(fields)} values, not {len(positional)}: {text!r}"
+        )
     values = dict(zip(fields, positional, strict=False))
     if repeated := values.keys() & named.keys():
         raise ValueError(f"{text!r} gives {', '.join(repeated)} twice")
@@ -157,7 +163,9 @@ def stack(members: Sequence[T]) -> T:
         raise ValueError("nothing to stack")
     structures = {jax.tree.structure(member) for member in members}
     if len(structures) > 1:
-        raise ValueError(f"only estimators of one structure stack, not {', '.join(map(str, members))}")
+        raise ValueError(
+            f"only estimators of one structure stack, not {', '.join(map(str, members))}"
+        )
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
 
 
@@ -169,6 +177,8 @@ def unstack(stacked: T) -> list[T]:
     """
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(stacked)}
     if len(sizes) != 1 or sizes == {()}:
-        raise ValueError(f"{type(stacked).__name__} is not a stack: its leaves share no leading axis")
+        raise ValueError(
+            f"{type(stacked).__name__} is not a stack: its leaves share no leading axis"
+        )
     ((size,),) = sizes
     return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(size)]

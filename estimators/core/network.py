@@ -15,7 +15,7 @@ from estimators.core.validation import check_count
 
 @pytree
 class MLP(Part):
-    r"""A network with one hidden layer of tanh units: $w_2 \cdot \tanh(W_1 x + b_1) + b_2$, a scalar.
+    r"""A network with one hidden layer and a scalar output, $w \cdot \tanh(W x + b) + c$.
 
     The output weights start at zero, so an untrained network is the constant zero.
 
@@ -27,7 +27,7 @@ class MLP(Part):
     layers: Any = learned(default=None)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return the network with weights for the parameters of `distribution`; `key` is consumed."""
+        """Return it with weights for the parameters of `distribution`; `key` is consumed."""
         inputs = flat_parameters(distribution)
         scale = 1 / math.sqrt(max(inputs.size, 1))
         layers = {
@@ -45,7 +45,10 @@ class MLP(Part):
                 "the network has no weights yet: call estimator.initialise(key, distribution) first"
             )
         layers = self.layers
-        return layers["out"] @ jnp.tanh(inputs @ layers["weight"] + layers["bias"]) + layers["out_bias"]
+        return (
+            layers["out"] @ jnp.tanh(inputs @ layers["weight"] + layers["bias"])
+            + layers["out_bias"]
+        )
 
     def check(self) -> None:
         """Raise where the number of hidden units is not a positive integer."""

@@ -1,8 +1,8 @@
 """Random numbers: the only file that draws them.
 
-JAX's default float32 samplers keep 23 bits of a uniform number: a Gumbel variable never exceeds 15.9
-and `bernoulli(1e-8)` fires eleven times too often. Here all 32 bits (64 in float64) of one random word
-reach *both* tails, at the cost of one word per number.
+JAX's default float32 samplers keep 23 bits of a uniform number: a Gumbel variable never exceeds
+15.9 and `bernoulli(1e-8)` fires eleven times too often. Here all 32 bits (64 in float64) of one
+random word reach *both* tails, at the cost of one word per number.
 """
 
 import jax
@@ -33,7 +33,7 @@ def uniform(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> j
 
 
 def logistic(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
-    r"""Draw standard logistic noise, $\log u - \log(1 - u)$: the difference of two Gumbel variables.
+    r"""Draw standard logistic noise, $\log u - \log(1 - u)$: a difference of two Gumbels.
 
     Args:
         key: a typed random key, consumed.

@@ -15,14 +15,16 @@ Objective = Callable[[jax.Array], Any]
 
 @dataclasses.dataclass(frozen=True)
 class BlackBox:
-    """An f that is only ever called at hard samples and never differentiated with respect to them."""
+    """An f that is only ever called at hard samples and never differentiated there."""
 
     f: Objective
 
     def __call__(self, sample: jax.Array) -> jax.Array:
-        """Evaluate f; TypeError in a continuous pass, or when a derivative in `sample` is asked for."""
+        """Evaluate f; TypeError in a continuous pass, or for a derivative in `sample`."""
         if in_continuous_pass():
-            raise TypeError("a black box f cannot be evaluated between its corners (continuous pass)")
+            raise TypeError(
+                "a black box f cannot be evaluated between its corners (continuous pass)"
+            )
         return self.f(_corner_only(sample))
 
 
@@ -57,14 +59,14 @@ _corner_only.defjvp(_corner_only_jvp, symbolic_zeros=True)
 class ImportanceBound:
     r"""The multi-sample bound as an f of $m$ samples, negated: a loss to minimise.
 
-    $f(z_1, \dots, z_m) = -\log \frac{1}{m} \sum_i e^{w(z_i)}$, where $w(z) = \log p(x, z) - \log q(z)$.
-    Call it over `q.independent(m)`; its event has the shape `[m, *event]`. Not linear in $w$, so never
-    nest a stochastic function in it: several layers are one joint path per sample.
+    $f(z_1, \dots, z_m) = -\log \frac{1}{m} \sum_i e^{w(z_i)}$, where $w(z) = \log p(x, z) - \log
+    q(z)$. Call it over `q.independent(m)`; its event has the shape `[m, *event]`. Not linear in
+    $w$, so never nest a stochastic function in it: several layers are one joint path per sample.
     Burda et al. 2016 (arXiv:1509.00519).
 
     Args:
-        log_weight: a function from one sample to its scalar log-weight in nats. It may close over live
-            logits (for $\log q$); their ordinary gradient is part of the bound's.
+        log_weight: a function from one sample to its scalar log-weight in nats. It may close over
+            live logits (for $\log q$); their ordinary gradient is part of the bound's.
     """
 
     log_weight: Objective

@@ -1,6 +1,5 @@
 """What estimators and their parts (baselines, networks) share: leaves, a name, checks."""
 
-import abc
 import dataclasses
 from typing import Any, Self
 
@@ -13,11 +12,11 @@ from estimators.core.pytree import leaf_names
 from estimators.core.validation import is_concrete
 
 
-class Part(abc.ABC):
+class Part:
     """A frozen dataclass and pytree with a printable identity: an estimator, or a part of one."""
 
     def __post_init__(self):
-        """Turn the numbers that a user wrote into arrays: a float and an array compile separately."""
+        """Turn numbers into arrays: a float and an array would compile separately."""
         for name in leaf_names(type(self)):
             value = getattr(self, name)
             if is_concrete(value) and not isinstance(value, jax.Array):
@@ -28,7 +27,7 @@ class Part(abc.ABC):
         return identity.describe(self)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return all that a user may set, by name; a part's are prefixed, as in `baseline.decay`."""
+        """Return all that a user may set, by name; a part's as in `baseline.decay`."""
         found = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -44,7 +43,7 @@ class Part(abc.ABC):
         """Raise ValueError or TypeError where a concrete hyperparameter is out of range."""
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return the part with every network that it learns sized to a distribution; `key` is consumed.
+        """Return the part with its networks sized to a distribution; `key` is consumed.
 
         Parts without a network return themselves.
         """

@@ -19,7 +19,7 @@ def learned(**options: Any) -> Any:
 
 
 def averaged(**options: Any) -> Any:
-    """Mark a leaf that gradient descent at rate `1 - decay` (a field beside it) makes a moving average."""
+    """Mark a moving average: a leaf that learns by descent at rate `1 - decay`."""
     return dataclasses.field(metadata={"average": True}, **options)
 
 
@@ -33,13 +33,15 @@ def static_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if field.metadata.get("static")]
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged))
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged)
+)
 def pytree(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree: fields are leaves, `static()` fields structure.
 
-    `eq=False`, because comparing array leaves with `==` would raise. Rebuilding a value from its leaves
-    bypasses `__init__` (`jax.tree_util.register_dataclass` calls it), so `__post_init__` sees only what a
-    user wrote, never tracers, gradients or the axis numbers of `in_axes`.
+    `eq=False`, because comparing array leaves with `==` would raise. Rebuilding a value from its
+    leaves bypasses `__init__` (`jax.tree_util.register_dataclass` calls it), so `__post_init__`
+    sees only what a user wrote, never tracers, gradients or the axis numbers of `in_axes`.
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     leaves, statics = leaf_names(cls), static_names(cls)

@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def is_concrete(value: Any) -> bool:
-    """Say whether `value` holds numbers now: not a tracer, nor an object that JAX puts in its place."""
+    """Say whether `value` holds numbers now: neither a tracer nor JAX's stand-in for one."""
     return isinstance(value, (bool, int, float, np.ndarray, np.generic)) or (
-        isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+        isinstance(value, jax.Array) and not isinstance(value, Tracer)
     )
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.distribution import Continuous, Discrete
+from estimators.core.distribution import Discrete, Relaxed
 from estimators.core.noise import draw_like, logistic
 from estimators.core.pytree import pytree
 from estimators.core.validation import check_floating, check_positive
@@ -17,8 +17,8 @@ class Bernoulli(Discrete):
     r"""Independent Bernoulli variables, $P(b_i = 1) = \sigma(\phi_i)$.
 
     Args:
-        logits: $\phi$, of any shape (usually `[D]`), float32 or float64. A sample has the same shape and
-            type and holds zeros and ones.
+        logits: $\phi$, of any shape (usually `[D]`), float32 or float64. A sample has the same
+            shape and type and holds zeros and ones.
     """
 
     logits: Any
@@ -59,9 +59,9 @@ class Bernoulli(Discrete):
     def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
         r"""Draw $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
 
-        With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1 and
-        $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every logit.
-        Tucker et al. 2017 (REBAR), appendix, rewritten.
+        With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1
+        and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
+        logit. Tucker et al. 2017 (REBAR), appendix, rewritten.
         """
         # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
         sign = 2 * sample - 1
@@ -78,11 +78,11 @@ class Bernoulli(Discrete):
 
 
 @pytree
-class RelaxedBernoulli(Continuous):
+class RelaxedBernoulli(Relaxed):
     r"""The binary Concrete distribution in logit space: $x = (\phi + L) / \tau$, L logistic.
 
-    $\sigma(x)$ is the binary Concrete variable in (0, 1). Its density is evaluated at $x$, where it is
-    finite at every temperature; at $\sigma(x)$ itself float32 would round it away.
+    $\sigma(x)$ is the binary Concrete variable in (0, 1). Its density is evaluated at $x$, where it
+    is finite at every temperature; at $\sigma(x)$ itself float32 would round it away.
     Maddison et al. 2017 (arXiv:1611.00712), appendix B; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
@@ -117,7 +117,7 @@ class RelaxedBernoulli(Continuous):
         return each.sum()
 
     def log_density(self, squashed: jax.Array) -> jax.Array:
-        r"""Return the log-density of $y = \sigma(x)$ in (0, 1), in nats, given y strictly inside."""
+        r"""Return the log-density of $y = \sigma(x)$ in nats, given y inside (0, 1)."""
         inside = jnp.log(squashed) + jnp.log1p(-squashed)
         return self.log_prob(jax.scipy.special.logit(squashed)) - inside.sum()
 

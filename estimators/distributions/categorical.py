@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from estimators.core.distribution import Continuous, Discrete
+from estimators.core.distribution import Discrete, Relaxed
 from estimators.core.noise import draw_like, gumbel
 from estimators.core.pytree import pytree
 from estimators.core.validation import check_floating, check_positive
@@ -15,11 +15,11 @@ from estimators.core.validation import check_floating, check_positive
 
 @pytree
 class Categorical(Discrete):
-    r"""Independent categorical variables as one-hot vectors, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
+    r"""Independent one-hot categorical variables, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
 
     Args:
-        logits: $\theta$, unnormalised, of shape `[..., K]` (usually `[D, K]`), float32 or float64. A sample
-            has the same shape and type, one-hot on the last axis.
+        logits: $\theta$, unnormalised, of shape `[..., K]` (usually `[D, K]`), float32 or float64.
+            A sample has the same shape and type, one-hot on the last axis.
     """
 
     logits: Any
@@ -59,9 +59,11 @@ class Categorical(Discrete):
         return jax.nn.softmax(logits)
 
     def hard_squash(self, logits: jax.Array) -> jax.Array:
-        r"""Return the hard sigmoid of each class's log-odds, $\theta_k - \log\sum_{j \ne k} e^{\theta_j}$.
+        r"""Return the hard sigmoid of each class's log-odds.
 
-        With two classes it is the Bernoulli variable's. It need not sum to one: only its derivative is used.
+        These are $\theta_k - \log\sum_{j \ne k} e^{\theta_j}$.
+        With two classes it is the Bernoulli variable's. It need not sum to one: only its derivative
+        is used.
         """
         itself = jnp.eye(logits.shape[-1], dtype=bool)
         others = jnp.where(itself, -jnp.inf, logits[..., None, :])
@@ -71,8 +73,9 @@ class Categorical(Discrete):
     def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
         r"""Draw $\theta + G$ given that its arg max is the sample.
 
-        The maximum is a Gumbel variable located at $\log \sum_k e^{\theta_k}$; the others are Gumbel
-        variables truncated at it (Maddison et al. 2014; Paulus et al. 2021, arXiv:2010.04838).
+        The maximum is a Gumbel variable located at $\log \sum_k e^{\theta_k}$; the others are
+        Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
+        arXiv:2010.04838).
         """
         log_probs = jax.nn.log_softmax(self.logits)
         draw = self.noise(key)
@@ -100,8 +103,10 @@ class Categorical(Discrete):
 
 
 @pytree
-class RelaxedCategorical(Continuous):
-    r"""The Concrete distribution in log-simplex space: $x = \log\mathrm{softmax}((\theta + G) / \tau)$.
+class RelaxedCategorical(Relaxed):
+    r"""The Concrete distribution in log-simplex space.
+
+    $x = \log\mathrm{softmax}((\theta + G) / \tau)$ with Gumbel noise G.
 
     $e^x$ is the Concrete variable on the simplex. Its density is evaluated at $x$ (the ExpConcrete
     density), where it is finite at every temperature.
@@ -159,7 +164,8 @@ class RelaxedCategorical(Continuous):
         shape, one_each = jnp.shape(self.temperature), (*self.event_shape[:-1], 1)
         if shape not in ((), one_each):
             raise ValueError(
-                f"RelaxedCategorical temperature must be a scalar or of shape {one_each}, not {shape}"
+                f"RelaxedCategorical temperature must be a scalar or of shape {one_each}, "
+                f"not {shape}"
             )
 
 

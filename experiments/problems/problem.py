@@ -14,8 +14,8 @@ Params = dict[str, Any]
 class Problem(abc.ABC):
     """An objective to measure estimators on, or to train with them: a frozen dataclass of settings.
 
-    Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be taken
-    with respect to any of them. A subclass in a user's own file works as the project's do:
+    Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be
+    taken with respect to any of them. A subclass in a user's own file works as the project's do:
     `estimax compare --problem my_file.py:MyProblem[size=3]`.
     """
 
@@ -66,7 +66,7 @@ class Problem(abc.ABC):
         return False
 
     def measurable(self, params: Params, batch: Any) -> Params:
-        """Return the parameters with any groups that exist only while measuring (zero logits, say)."""
+        """Return the parameters with the groups that exist only while measuring."""
         del batch
         return params
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from estimators import Bernoulli, Categorical, Distribution, Estimator
+from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
 from estimators.core.validation import check_choice, check_count
 from experiments.problems.problem import Params, Problem
 
@@ -81,8 +81,8 @@ class Quadratic(Toy):
 class Coupled(Toy):
     r"""Several bits with a coupled f that is no quadratic: no estimator is exact by accident.
 
-    $f(b) = \cos(w \cdot b) + \frac12 (\bar b - 0.45)^2 \prod_i (0.5 + b_i)^{1/D}$, with weights w and
-    logits spread evenly over [1, 2] and [-2, 2].
+    $f(b) = \cos(w \cdot b) + \frac12 (\bar b - 0.45)^2 \prod_i (0.5 + b_i)^{1/D}$, with weights w
+    and logits spread evenly over [1, 2] and [-2, 2].
     """
 
     bits: int = 4
@@ -105,11 +105,12 @@ class Coupled(Toy):
 
 @dataclasses.dataclass(frozen=True)
 class SimplexQuadratic(Toy):
-    r"""The categorical quadratic on the simplex of Gumbel-Rao (Paulus et al. 2021, arXiv:2010.04838).
+    r"""The categorical quadratic on the simplex of Paulus et al. 2021 (arXiv:2010.04838).
 
-    One variable of n classes, $f(D) = (D - c)^\top A(p) (D - c)$ with $c_i = 1/3$, where A is made so
-    that $E f = (p - c)^\top Q (p - c)$, $Q_{ij} = e^{-2 |i - j|}$. f depends on the logits through p, and
-    has a pole where two probabilities sum to 1/3, so the logits stay away from there.
+    One variable of n classes, $f(D) = (D - c)^\top A(p) (D - c)$ with $c_i = 1/3$, where A is made
+    so that $E f = (p - c)^\top Q (p - c)$, $Q_{ij} = e^{-2 |i - j|}$. f depends on the logits
+    through p, and has a pole where two probabilities sum to 1/3, so the logits stay away from
+    there.
     """
 
     classes: int = 3
@@ -145,8 +146,8 @@ class SimplexQuadratic(Toy):
 class Polynomial(Toy):
     r"""The polynomial programme of ReinMax (Liu et al. 2023, arXiv:2304.08612).
 
-    $f(x) = \frac1L \sum_i |x_i - 0.45|^p$ of L Bernoulli variables, or L two-class categorical ones as
-    published (`latent="Categorical"`, where x is the second class's indicator). f is separable.
+    $f(x) = \frac1L \sum_i |x_i - 0.45|^p$ of L Bernoulli variables, or L two-class categorical ones
+    as published (`latent="Categorical"`, where x is the second class's indicator). f is separable.
     """
 
     power: float = 2.0
@@ -158,7 +159,7 @@ class Polynomial(Toy):
         half = jnp.linspace(-0.5, 0.5, self.bits)
         return 2 * half if self.latent == "Bernoulli" else jnp.stack([-half, half], axis=-1)
 
-    def distribution(self, params: Params, batch: Any) -> Distribution:
+    def distribution(self, params: Params, batch: Any) -> Discrete:
         """Return the variables."""
         del batch
         family = Bernoulli if self.latent == "Bernoulli" else Categorical

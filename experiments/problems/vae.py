@@ -45,9 +45,9 @@ def mean_image() -> np.ndarray:
 class VAE(Problem):
     r"""A VAE on MNIST: the negative evidence lower bound per image, in nats.
 
-    The encoder maps a centred image to logits, the decoder a latent sample to the logits of independent
-    Bernoulli pixels; the prior's logits are learned. With Bernoulli latents samples enter the decoder as
-    $\pm 1$ (Tucker et al. 2017).
+    The encoder maps a centred image to logits, the decoder a latent sample to the logits of
+    independent Bernoulli pixels; the prior's logits are learned. With Bernoulli latents samples
+    enter the decoder as $\pm 1$ (Tucker et al. 2017).
 
     Args:
         latent: the family of the latent variables; "Normal" is the continuous reference point.
@@ -55,11 +55,11 @@ class VAE(Problem):
         classes: number of classes of a categorical variable.
         layers: number of hidden tanh layers of encoder and decoder; 0 makes both linear.
         width: units of a hidden layer.
-        kl: the objective's form, since the measured variance depends on it. "analytic": the divergence
-            to the prior in closed form, outside f. "sampled": log q(z) - log p(z) inside f.
-            "sampled-no-score": the same with q's parameters detached inside f; log q's own score has
-            mean zero. "relaxed-density": the densities of the relaxed sample (Maddison et al. 2017),
-            which only `GumbelSoftmax` has; its bias is against the discrete bound.
+        kl: the objective's form, since the measured variance depends on it. "analytic": the
+            divergence to the prior in closed form, outside f. "sampled": log q(z) - log p(z) inside
+            f. "sampled-no-score": the same with q's parameters detached inside f; log q's own score
+            has mean zero. "relaxed-density": the densities of the relaxed sample (Maddison et al.
+            2017), which only `GumbelSoftmax` has; its bias is against the discrete bound.
         prior_temperature: temperature of the prior's relaxed density.
         batch_size: images in a minibatch.
     """
@@ -108,7 +108,7 @@ class VAE(Problem):
         return feed_forward(sizes)
 
     def initial(self, key: jax.Array) -> Params:
-        """Return initial encoder, decoder and prior; the pixels' bias is their log-odds in the data."""
+        """Return initial parameters; the pixels' bias is their log-odds in the data."""
         encoder_key, decoder_key = jax.random.split(key)
         decoder = self._decoder[0](decoder_key)
         odds = np.clip(mean_image(), 0.001, 0.999)
@@ -202,9 +202,9 @@ class VAE(Problem):
         return Pathwise()(key, posterior, integrand)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
-        """Return why an estimator does not fit: its distributions, or an objective without densities."""
+        """Return why an estimator does not fit: its distributions, or the form of the bound."""
         if self.kl == "relaxed-density" and not isinstance(estimator, GumbelSoftmax | Exact):
-            return "kl=relaxed-density needs the density of a relaxed sample: only GumbelSoftmax has one"
+            return "kl=relaxed-density is for GumbelSoftmax, whose relaxed sample has a density"
         return estimator.refusal(distribution)
 
     def check(self) -> None:
@@ -219,6 +219,6 @@ class VAE(Problem):
         check_count("VAE batch_size", self.batch_size, 1)
         check_positive("VAE prior_temperature", self.prior_temperature)
         if self.kl == "relaxed-density" and self.latent == "Normal":
-            raise ValueError("kl=relaxed-density is for discrete latents: a Normal has its density anyway")
-
-
+            raise ValueError(
+                "kl=relaxed-density is for discrete latents: a Normal has its density anyway"
+            )

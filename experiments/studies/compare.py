@@ -75,8 +75,8 @@ class Settings:
 def compare(settings: Settings, results: Results, progress: Progress) -> None:
     """Measure every estimator that fits the problem, adding its rows to the results as it finishes.
 
-    Estimators see the same keys (common random numbers). Those whose rows are there are not measured
-    again.
+    Estimators see the same keys (common random numbers). Those whose rows are there are not
+    measured again.
 
     Args:
         settings: what to measure.
@@ -145,5 +145,3 @@ def skipped(reason: str) -> Row:
         "samples": 0,
         "note": reason,
     }
-
-

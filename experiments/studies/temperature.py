@@ -22,8 +22,8 @@ def has_temperature(estimator: Estimator) -> bool:
 def needed_samples(temperature: float) -> float:
     """Return the least number of samples that a temperature asks for, 100 / temperature.
 
-    At low temperatures the gradient is rare and large: a smaller sample sees neither its mean nor its
-    variance.
+    At low temperatures the gradient is rare and large: a smaller sample sees neither its mean nor
+    its variance.
     """
     return 100 / temperature
 
@@ -73,5 +73,3 @@ def sweep(
                     rows.append(own | row | {"note": TOO_SMALL if small else ""})
             results.add(rows)
     results.finish()
-
-

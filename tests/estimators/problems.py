@@ -54,7 +54,9 @@ class Problem:
             above = samples[-1] if samples else None
             distribution = self.distributions[number](parameters, above)
             key = None if keys is None else keys[number]
-            return operators[number](key, distribution, lambda z: descend(number + 1, [*samples, z]))
+            return operators[number](
+                key, distribution, lambda z: descend(number + 1, [*samples, z])
+            )
 
         return descend(0, [])
 
@@ -88,7 +90,11 @@ def _corners(parameters, distribution, z):
 def _smooth(parameters, distribution, z):
     x = z.ravel()
     coupling = jnp.asarray(_coupling(x.size), x.dtype)
-    return jnp.sin(parameters["weights"] @ x) + 0.1 * (coupling @ x) ** 2 + 0.3 * distribution.log_prob(z)
+    return (
+        jnp.sin(parameters["weights"] @ x)
+        + 0.1 * (coupling @ x) ** 2
+        + 0.3 * distribution.log_prob(z)
+    )
 
 
 def _one_layer(name, build, f, parameters, *extremes):

@@ -105,9 +105,11 @@ def test_rare_bits_are_drawn_at_their_rate():
     rates = scipy.special.expit(logits.astype(float))
 
     def draw(key):
-        ones = [Bernoulli(jnp.full(2**20, logit)).sample(key) == 1 for logit in logits]
-        zeros = [Bernoulli(jnp.full(2**20, -logit)).sample(key) == 0 for logit in logits]
-        return jnp.stack(ones + zeros)
+        # The same noise for all.
+        bits = [Bernoulli(jnp.full(2**20, logit)) for logit in (*logits, *-logits)]
+        noise = bits[0].noise(key)
+        samples = [bit.hard(bit.perturb(noise)) for bit in bits]
+        return jnp.stack(samples) == jnp.array([[1], [1], [1], [0], [0], [0]], jnp.float32)
 
     assert rare_p_values(draw, [*rates, *rates], 2**7).min() > LEAST_P_VALUE
 
@@ -501,15 +503,19 @@ def test_states_are_all_values_once(make, float64):
     np.testing.assert_allclose(distribution.centre, states.mean(0), rtol=1e-12)
 
 
-def test_log_probabilities_in_float32_are_those_of_float64(make):
-    with jax.enable_x64(True):
-        distribution = make("float64", scale=10.0)
-        expected = np.asarray(jax.vmap(distribution.log_prob)(distribution.states()))
-        logits = np.asarray(distribution.logits)
-    distribution = type(distribution)(jnp.asarray(logits, "float32"))
-    actual = jax.vmap(distribution.log_prob)(distribution.states())
-    tolerance = 8 * np.finfo(np.float32).eps * np.abs(logits).sum()
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+def test_float32_is_as_exact_as_its_logits(make):
+    def compute_all(one, other):
+        return jax.vmap(one.log_prob)(one.states()), one.entropy(), one.kl(other)
+
+    results = []
+    for dtype in ("float64", "float32"):
+        with jax.enable_x64(dtype == "float64"):
+            one, other = (make(dtype, seed, scale=10.0) for seed in range(2))
+            results.append(jax.tree.map(np.asarray, jax.jit(compute_all)(one, other)))
+    size = np.abs(one.logits).sum() + np.abs(other.logits).sum()
+    for exact, rounded in zip(*results, strict=True):
+        tolerance = 8 * np.finfo(np.float32).eps * size
+        np.testing.assert_allclose(rounded, exact, rtol=0, atol=tolerance)
 
 
 def test_score_is_the_sample_less_the_mean(make, float64):
