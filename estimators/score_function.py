@@ -36,12 +36,16 @@ class ScoreFunction(Estimator):
 
     distributions = (Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical)
     differentiates = False
-    paper = "williams1992"
 
     @property
     def unbiased(self) -> Unbiased:
         """As the baseline leaves it."""
         return self._baseline.unbiased
+
+    @property
+    def paper(self) -> str:
+        """That of the baseline, or the estimator's own."""
+        return self._baseline.paper
 
     @property
     def _baseline(self) -> Baseline:

@@ -1,4 +1,4 @@
-"""Where the computation runs, chosen before JAX starts; and the cache of compiled programs."""
+"""Where and how precisely JAX computes, chosen before it starts; the cache of its programs."""
 
 import contextlib
 import os
@@ -10,6 +10,9 @@ import jax
 from experiments.errors import UsageError
 
 Device = Literal["auto", "cpu", "gpu"]
+
+PRECISION = "highest"
+"""Precision of matrix products while measuring: a reduced one looks like bias."""
 
 
 def start(device: Device) -> None:

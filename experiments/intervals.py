@@ -89,17 +89,21 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
         # Without noise it is the truth, as far as float32 can say.
         return Estimate(0.0, 0.0, 0.0 if noise.trace <= rounding else rounding)
     if noise.trace <= rounding:
-        return Estimate(q - noise.trace, q - rounding, q + rounding)
+        length, error = math.sqrt(q), math.sqrt(rounding)
+        return Estimate(q - noise.trace, (length - error) ** 2, (length + error) ** 2)
     along = noise.along(difference)
-    # P(Q <= q) falls as the bias grows.
+
+    def end(q: float, level: float) -> float:
+        """Return the bias at which P(Q <= q), which falls as the bias grows, is the level."""
+
+        def probability(bias: float) -> float:
+            scale = (2 * noise.trace_square + 4 * bias * along) / (2 * noise.trace + 4 * bias)
+            return float(_noncentral(q / scale, noise.trace / scale, bias / scale))
+
+        return _root(probability, level, q)
+
     above = (1 - LEVEL) / 2
-
-    def probability(bias: float) -> float:
-        scale = (2 * noise.trace_square + 4 * bias * along) / (2 * noise.trace + 4 * bias)
-        return float(_noncentral(q / scale, noise.trace / scale, bias / scale))
-
-    low, high = (_root(probability, level, q) for level in (1 - above, above))
-    return Estimate(q - noise.trace, low, high)
+    return Estimate(q - noise.trace, end(q, 1 - above), end(max(q, noise.trace), above))
 
 
 def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:

@@ -18,14 +18,12 @@ from estimators import (
     ScoreFunction,
 )
 from experiments import intervals
+from experiments.device import PRECISION
 from experiments.errors import UsageError
 from experiments.intervals import Estimate, Truth
 from experiments.moments import Blocks, Sampler, flat
 from experiments.problems import Params, Problem
 from experiments.training import is_tuned, train, tune
-
-PRECISION = "highest"
-"""Precision of matrix products while measuring: a reduced one looks like bias."""
 
 Row = dict[str, Any]
 

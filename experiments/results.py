@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import pandas as pd
 
+from experiments.device import PRECISION
 from experiments.errors import UsageError
 
 FORMAT = 1
@@ -141,6 +142,8 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
+        "matmul_precision": PRECISION,
+        "x64": bool(jax.config.jax_enable_x64),
         "versions": {name: _version(name) for name in _PACKAGES},
         "revision": revision,
         "dirty": bool(_git("status", "--porcelain")) if revision else None,

@@ -21,6 +21,8 @@ class LeaveOneOut(Baseline):
 
     num_samples: int = static()
 
+    paper = "kool2019"
+
     def num_evaluations(self) -> int:
         """One for each sample."""
         return self.num_samples

@@ -26,6 +26,8 @@ class MovingAverage(Baseline):
     decay: Any
     value: Any = averaged(default=0.0)
 
+    paper = "williams1992"
+
     def num_evaluations(self) -> int:
         """One."""
         return 1

@@ -40,6 +40,8 @@ class NVIL(Baseline):
     value: Any = averaged(default=0.0)
     variance: Any = averaged(default=1.0)
 
+    paper = "mnih2014"
+
     def num_evaluations(self) -> int:
         """One."""
         return 1

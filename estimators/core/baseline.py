@@ -17,6 +17,9 @@ class Baseline(Part, abc.ABC):
     live logit in a baseline biases the gradient.
     """
 
+    paper: Any
+    """Key of its source in `estimators.BIBLIOGRAPHY`."""
+
     @abc.abstractmethod
     def num_evaluations(self) -> int:
         """Return the number of samples, and so of evaluations of f, that one gradient takes."""
@@ -47,6 +50,8 @@ class Baseline(Part, abc.ABC):
 @pytree
 class Zero(Baseline):
     """No baseline: the signal is f."""
+
+    paper = "williams1992"
 
     def num_evaluations(self) -> int:
         """One."""

@@ -13,9 +13,10 @@ import pytest
 
 import estimators
 from estimators import Bernoulli, Categorical, Discrete
+from tests.estimators.enumeration import logistic_panels
 from tests.estimators.problems import ONE_BIT
 from tests.estimators.sampling import gradient_samples, layer_keys, sample_keys, traces, z_scores
-from tests.estimators.scripted import logistic_keys, logistic_panels, two_class_keys
+from tests.estimators.scripted import logistic_keys, two_class_keys
 from tests.estimators.truth import true_gradient
 
 

@@ -1,11 +1,11 @@
-"""Keys that say what noise they give: estimators enumerated, or integrated over their noise, exactly.
+"""Keys that say what noise they give.
 
-An estimator is a function of its key, so it is called with keys of a random number generator of the
-tests' own, whose key holds the random words. Nothing inside the library is replaced.
+An estimator is a function of its key, so to enumerate its samples, or to integrate over its noise,
+it is called with keys of the tests' own random number generator, whose keys hold the random words
+themselves. Nothing inside the library is replaced.
 """
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -85,34 +85,3 @@ def gumbel_keys(noise):
 def two_class_keys(noise):
     """Return keys for two classes whose Gumbel noise differs by the given logistic noise `[N, draws]`."""
     return gumbel_keys(np.stack([np.maximum(noise, 0), np.maximum(-noise, 0)], -1))
-
-
-def joint(distribution, draws):
-    """Return every tuple of hard samples `[N, draws, *event]` and its probability `[N]`."""
-    logits = np.asarray(distribution.logits, np.float64)
-    if type(distribution).__name__ == "Bernoulli":
-        states = np.array(list(itertools.product([0.0, 1.0], repeat=logits.size)))
-        chance = np.where(states > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits))).prod(-1)
-    else:
-        variables = logits.size // logits.shape[-1]
-        choices = itertools.product(np.eye(logits.shape[-1]), repeat=variables)
-        states = np.array(list(choices)).reshape(-1, *logits.shape)
-        power = np.exp(logits)
-        chance = (states * power / power.sum(-1, keepdims=True)).sum(-1).prod(-1)
-    picks = np.array(list(itertools.product(range(len(states)), repeat=draws)))
-    return states.reshape(-1, *logits.shape)[picks], chance[picks].prod(-1)
-
-
-def logistic_panels(threshold, width, order=20):
-    """Return nodes and weights `[N]` that integrate over logistic noise in float64.
-
-    Gauss-Legendre on panels that grow geometrically away from a threshold, so that integrands that jump
-    there, or vary over `width`, are smooth on each panel. The mass left out is 2e-13.
-    """
-    edges = width * 2.0 ** np.arange(-4, np.ceil(np.log2(64 / width)))
-    edges = np.concatenate([threshold - edges[::-1], [threshold], threshold + edges])
-    edges = np.unique(np.clip(edges, -30, 30))
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    half = np.diff(edges)[:, None] / 2
-    x = (edges[:-1, None] + half + half * nodes).ravel()
-    return x, (half * weights).ravel() * 0.5 / (1 + np.cosh(x))

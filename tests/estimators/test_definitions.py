@@ -21,13 +21,15 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     parse,
 )
-from tests.estimators.scripted import (
-    hard_keys,
+from tests.estimators.enumeration import (
+    exact,
+    hard_moments,
     joint,
-    logistic_keys,
     logistic_panels,
-    two_class_keys,
+    moments,
+    per_key,
 )
+from tests.estimators.scripted import hard_keys, logistic_keys, two_class_keys
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
 
@@ -170,28 +172,6 @@ DEFINITIONS = {
 """How many hard samples an estimator takes, and its gradient given these."""
 
 
-def per_key(estimator, cls, logits, keys, f=coupled):
-    """Return the value and the gradient in the logits for each of the keys."""
-
-    def loss(logits, key):
-        return estimator(key, cls(logits), f)
-
-    return map(np.asarray, jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(logits, keys))
-
-
-def moments(chance, gradients):
-    """Return the exact mean and variance of gradients with given probabilities."""
-    mean = np.tensordot(chance, gradients, 1)
-    return mean, np.tensordot(chance, (gradients - mean) ** 2, 1)
-
-
-def exact(cls, logits, f=coupled):
-    def loss(logits):
-        return Exact()(jax.random.key(0), cls(logits), f)
-
-    return map(np.asarray, jax.jit(jax.value_and_grad(loss))(logits))
-
-
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_hard(name, distribution):
@@ -200,11 +180,11 @@ def test_hard(name, distribution):
     draws, definition = DEFINITIONS[name]
     cls, logits = DISTRIBUTIONS[distribution]
     samples, chance = joint(cls(logits), draws)
-    values, gradients = per_key(estimator, cls, logits, hard_keys(samples))
+    values, gradients = per_key(estimator, cls, logits, hard_keys(samples), coupled)
     defined = np.array([definition(World(cls, logits), z) for z in samples])
     np.testing.assert_allclose(gradients, defined, rtol=1e-11, atol=1e-11)
 
-    value, gradient = exact(cls, logits)
+    value, gradient = exact(cls, logits, coupled)
     mean, variance = moments(chance, gradients)
     np.testing.assert_allclose(chance @ values, value, rtol=1e-12)
     np.testing.assert_allclose(variance, moments(chance, defined)[1], rtol=1e-10, atol=1e-12)
@@ -219,31 +199,26 @@ def test_hard(name, distribution):
 
 def test_leave_one_out_of_three():
     logits = np.array([-1.5, 0.4])
+    estimator = parse("ScoreFunction[LeaveOneOut[3]]")
     samples, chance = joint(Bernoulli(logits), 3)
-    _, gradients = per_key(parse("ScoreFunction[LeaveOneOut[3]]"), Bernoulli, logits, hard_keys(samples))
-    world = World(Bernoulli, logits)
-    defined = [leave_one_out(world, z) for z in samples]
+    _, gradients = per_key(estimator, Bernoulli, logits, hard_keys(samples), coupled)
+    defined = [leave_one_out(World(Bernoulli, logits), z) for z in samples]
     np.testing.assert_allclose(gradients, defined, rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(chance @ gradients, exact(Bernoulli, logits)[1], rtol=1e-11)
+    truth = exact(Bernoulli, logits, coupled)[1]
+    np.testing.assert_allclose(chance @ gradients, truth, rtol=1e-11)
 
 
-@pytest.mark.parametrize("inside", ["ScoreFunction", "ScoreFunction[LeaveOneOut[2]]", "DARN"])
-def test_average(inside):
+@pytest.mark.parametrize(
+    ("inside", "draws"), [("ScoreFunction", 1), ("ScoreFunction[LeaveOneOut[2]]", 2), ("DARN", 1)]
+)
+def test_average(inside, draws):
     """The same mean, and one n-th of the variance, over every tuple of samples."""
-    logits = np.array([-1.5, 0.4])
-    draws, _ = DEFINITIONS.get(inside, (1, None))
-    once = joint(Bernoulli(logits), draws)
-    # The second estimate's draws follow, one draw further on.
-    twice = joint(Bernoulli(logits), 2 * draws + 1)
-    mean, variance = moments(
-        once[1], per_key(parse(inside), Bernoulli, logits, hard_keys(once[0]))[1]
-    )
-    averaged = Average(parse(inside), 2)
-    average_mean, average_variance = moments(
-        twice[1], per_key(averaged, Bernoulli, logits, hard_keys(twice[0]))[1]
-    )
-    np.testing.assert_allclose(average_mean, mean, rtol=1e-12)
-    np.testing.assert_allclose(average_variance, variance / 2, rtol=1e-12)
+    problem = Bernoulli, np.array([-1.5, 0.4]), coupled
+    mean, variance = hard_moments(parse(inside), *problem, draws)
+    # The second estimate's draws begin one further on, in scripted keys.
+    averaged = hard_moments(Average(parse(inside), 2), *problem, 2 * draws + 1)
+    np.testing.assert_allclose(averaged[0], mean, rtol=1e-12)
+    np.testing.assert_allclose(averaged[1], variance / 2, rtol=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
@@ -296,26 +271,28 @@ def test_relaxed_closed_form():
         np.testing.assert_allclose(mean, (1 - 2 * t) / 6, rtol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-@pytest.mark.parametrize("temperature", [0.1, 1.5])
-def test_gumbel_softmax_is_pathwise_on_the_relaxed_distribution(distribution, temperature):
-    """To the bit, value and gradient, in both precisions."""
+def test_gumbel_softmax_is_pathwise_on_the_relaxed_distribution(distribution, dtype):
+    """To the bit, value and gradient."""
     cls, logits = DISTRIBUTIONS[distribution]
 
-    def pathwise(logits, key):
-        relaxed = cls(logits).relax(jnp.asarray(temperature, logits.dtype))
+    def pathwise(logits, temperature, key):
+        relaxed = cls(logits).relax(temperature)
         return Pathwise()(key, relaxed, lambda x: coupled(relaxed.squash(x)))
 
-    def gumbel_softmax(logits, key):
+    def gumbel_softmax(logits, temperature, key):
         return GumbelSoftmax(temperature)(key, cls(logits), coupled)
 
     keys = jax.random.split(jax.random.key(3), 1000)
-    for dtype in (jnp.float32, jnp.float64):
-        results = [
-            jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(jnp.asarray(logits, dtype), keys)
-            for loss in (pathwise, gumbel_softmax)
-        ]
+    for temperature in (0.1, 1.5):
+        given = jnp.asarray(logits, dtype), jnp.asarray(temperature, dtype), keys
+        results = [_batched(loss)(*given) for loss in (pathwise, gumbel_softmax)]
         jax.tree.map(np.testing.assert_array_equal, *results)
+
+
+def _batched(loss):
+    return jax.jit(jax.vmap(jax.value_and_grad(loss), (None, None, 0)))
 
 
 @pytest.mark.parametrize("logit", [-4.0, 0.3, 4.0])
@@ -327,11 +304,6 @@ def test_one_bit(logit):
 
     def f(z):
         return zero + step * z[0] ** 3
-
-    def moments_of(name, draws):
-        samples, chance = joint(Bernoulli(np.array([logit])), draws)
-        _, gradients = per_key(parse(name), Bernoulli, np.array([logit]), hard_keys(samples), f)
-        return np.ravel(moments(chance, gradients))
 
     truth = s * (1 - s) * step
     spread = s * (1 - s)
@@ -346,6 +318,5 @@ def test_one_bit(logit):
         * ((1 - s) * (1 - s**3 - 3 * s**2 * (1 - s)) + s * (-(s**3) + 3 * s**3)) ** 2,
     }
     for (name, draws), variance in closed.items():
-        np.testing.assert_allclose(
-            moments_of(name, draws), [truth, variance], rtol=1e-10, err_msg=name
-        )
+        computed = hard_moments(parse(name), Bernoulli, np.array([logit]), f, draws)
+        np.testing.assert_allclose(np.ravel(computed), [truth, variance], rtol=1e-10, err_msg=name)

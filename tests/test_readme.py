@@ -1,0 +1,62 @@
+"""The README says what is so: its code runs, its tables are the classes' own facts."""
+
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+import estimators
+from experiments import command_line, problems
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def _rows(heading: str) -> list[list[str]]:
+    section = README.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_code_runs(block):
+    exec(compile(BLOCKS[block], f"README block {block}", "exec"), {"__name__": "readme"})
+
+
+def test_own_estimator_is_measured(tmp_path, capsys):
+    (source,) = [block for block in BLOCKS if "DoubledStraightThrough" in block]
+    (tmp_path / "my_file.py").write_text(source)
+    name = f"{tmp_path / 'my_file.py'}:DoubledStraightThrough"
+    arguments = ["--problem", "Quadratic", "--samples", "64", "--output", str(tmp_path / "out")]
+    assert command_line.main(["compare", "--estimators", name, *arguments]) == 0
+    assert "DoubledStraightThrough" in capsys.readouterr().out
+
+
+def test_every_estimator_is_in_the_table():
+    named = {re.match(r"`(\w+)", row[0])[1] for row in _rows("Estimators")}
+    assert named == {cls.__name__ for cls in estimators.ALL}
+
+
+@pytest.mark.parametrize("row", _rows("Estimators"), ids=lambda row: row[0])
+def test_the_table_states_the_facts(row):
+    name, unbiased, differentiates, evaluations, paper = row
+    estimator = estimators.parse(name.strip("`"))
+    assert str(estimator) == name.strip("`")
+    assert estimator.unbiased == unbiased
+    assert {True: "yes", False: "no"}[estimator.differentiates] == differentiates
+    two, three = (estimators.Bernoulli(jnp.zeros(size)) for size in (2, 3))
+    counts = estimator.evaluations(two), estimator.evaluations(three)
+    assert evaluations == ("2^D or K^D" if counts == (4, 8) else str(counts[0]))
+    source = estimators.BIBLIOGRAPHY.get(estimator.paper)
+    assert (source.short in paper and source.link in paper) if source else paper == ""
+
+
+def test_every_problem_is_in_the_table():
+    named = {re.match(r"`(\w+)", row[0])[1] for row in _rows("Problems")}
+    assert named == {cls.__name__ for cls in problems.ALL}
+
+
+def test_linked_files_are_there():
+    for target in re.findall(r"\]\(([^)]+)\)", README.read_text()):
+        assert target.startswith("https://") or (README.parent / target).exists(), target
