@@ -8,7 +8,7 @@ import pandas as pd
 from analysis import formats
 from analysis.columns import Column, cells, columns, footnotes
 from analysis.names import wrap
-from analysis.rows import heading
+from analysis.rows import by_reason, heading
 
 _NAME_WIDTH = 30
 _ESCAPES = str.maketrans(
@@ -55,7 +55,7 @@ def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "
     ]
     styler = pd.DataFrame(body, columns=titles).style.hide(axis="index")
     notes = [heading(table) + ".", *footnotes(table)]
-    notes += [f"Skipped: {name} ({reason})." for name, reason in table.attrs["skipped"].items()]
+    notes += [f"Skipped: {', '.join(names)} ({why})." for why, names in by_reason(table).items()]
     text = styler.to_latex(
         hrules=True,
         column_format="".join(sides),

@@ -10,7 +10,7 @@ from analysis import formats
 from analysis.columns import cells, columns, footnotes
 from analysis.files import write_text
 from analysis.latex import to_latex
-from analysis.rows import heading
+from analysis.rows import by_reason, heading
 
 _GAP = "  "
 _NARROWEST_NAME = 16
@@ -58,11 +58,15 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
         notes.insert(0, "±9%: the interval relative to the value.")
     for note in notes:
         out += textwrap.wrap(note, width, subsequent_indent="  ")
-    if skipped := table.attrs["skipped"]:
+    if skipped := by_reason(table):
         out += ["", "Skipped:"]
-        for name, reason in skipped.items():
+        for reason, names in skipped.items():
             out += textwrap.wrap(
-                f"{name}: {reason}", width, initial_indent="  ", subsequent_indent="    "
+                f"{', '.join(names)}: {reason}",
+                width,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
             )
     return "\n".join(out) + "\n"
 
@@ -85,8 +89,10 @@ def to_markdown(table: pd.DataFrame) -> str:
     body = cells(table, formats.bracketed)
     out += [line([f"`{name}`" if name else "", *rest]) for name, *rest in body]
     out += ["", *(f"{note}  " for note in footnotes(table))]
-    if skipped := table.attrs["skipped"]:
-        out += ["", "Skipped:", "", *(f"- `{name}`: {why}" for name, why in skipped.items())]
+    if skipped := by_reason(table):
+        out += ["", "Skipped:", ""]
+        for reason, names in skipped.items():
+            out.append(f"- {', '.join(f'`{name}`' for name in names)}: {reason}")
     return "\n".join(out) + "\n"
 
 

@@ -90,6 +90,14 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
+def by_reason(lines: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the skipped estimators of a table by the reason they share."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in lines.attrs["skipped"].items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
 def heading(lines: pd.DataFrame) -> str:
     """Return what a table or figure is of: problem, objective, group, samples and true norm."""
     about = lines.attrs["context"]

@@ -80,15 +80,17 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
     it may be negative. The interval inverts the law of Q, a scaled noncentral chi-square whose mean
     and variance match, $E Q = \delta^2 + \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\,
-    \delta^\top C \delta$. Its low end is zero where the bias cannot be told from zero.
+    \delta^\top C \delta$. Its low end is zero where the bias cannot be told from zero. Its high end
+    takes Q for no less than tr C: a mean that happens to fall on the truth does not exclude what
+    the samples cannot see.
     """
     difference = blocks.mean - truth.mean
     q, noise = float(difference @ difference), _noise(blocks, truth)
     rounding = _rounding(truth)
-    if q <= rounding:
-        # Without noise it is the truth, as far as float32 can say.
-        return Estimate(0.0, 0.0, 0.0 if noise.trace <= rounding else rounding)
     if noise.trace <= rounding:
+        # Without noise, as far as float32 can say.
+        if q <= rounding:
+            return Estimate(0.0, 0.0, 0.0)
         length, error = math.sqrt(q), math.sqrt(rounding)
         return Estimate(q - noise.trace, (length - error) ** 2, (length + error) ** 2)
     along = noise.along(difference)
@@ -180,7 +182,12 @@ class _Noise:
         whose root is above every eigenvalue of C.
         """
         square = float(direction @ direction)
-        widest = math.sqrt(self.trace_square)
+        # Where one direction dominates, the root is a variance seen from so few blocks: its 95 % limit.
+        degrees = min(map(len, self.deviations)) - 1
+        limit = degrees / float(stats.chi2.ppf(1 - LEVEL, degrees))
+        widest = min(math.sqrt(self.trace_square) * limit, self.trace)
+        if not square:
+            return widest
         # Blocks have R times the variance of the whole mean; so few of them ask for Student's
         # quantile.
         seen = sum(

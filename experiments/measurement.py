@@ -204,7 +204,7 @@ def _ends(tree: Any) -> list[int]:
     return list(np.cumsum([leaf.size for leaf in jax.tree.leaves(tree)])[:-1])
 
 
-def estimator_columns(estimator: Estimator, distribution: Distribution) -> Row:
+def estimator_columns(estimator: Estimator) -> Row:
     """Return the columns that say which estimator a row is about, as the user wrote it."""
     parameters = {}
     for name, value in estimator.hyperparameters().items():
@@ -213,7 +213,6 @@ def estimator_columns(estimator: Estimator, distribution: Distribution) -> Row:
         "estimator": str(estimator),
         "method": type(estimator).__name__,
         "unbiased": estimator.unbiased,
-        "evaluations": estimator.evaluations(distribution),
         **parameters,
     }
 
@@ -230,7 +229,7 @@ def metric_rows(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -
         "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
         "truth_norm": _truth_norm(truth),
     }
-    shared = {"samples": blocks.count, "note": ""}
+    shared = {"evaluations": evaluations, "samples": blocks.count, "note": ""}
     return [
         {"metric": metric, **dataclasses.asdict(estimate), **shared}
         for metric, estimate in estimates.items()

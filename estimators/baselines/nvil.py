@@ -21,9 +21,12 @@ class NVIL(Baseline):
     `value` and `variance` are moving averages under gradient descent at rate `1 - decay`; the
     network takes any optimiser. The network sees the distribution's *stopped* parameters. A
     baseline computed from anything else, such as the data x, is given as `value` (with
-    `network=None`): the chain rule trains whatever computed it. With `normalise` the signal is
-    divided by $\max(1, \mathrm{std})$ of past
-    signals: the gradient is then unbiased only up to that positive scale.
+    `network=None`): the chain rule trains whatever computed it.
+
+    With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals: the gradient
+    is then unbiased only up to that positive scale. The scale meets what f's sampling contributes
+    and nothing else: an analytic divergence beside f keeps its weight, so the sum of both is
+    tilted. Keep the whole objective inside f.
     Mnih and Gregor 2014 (arXiv:1402.0030).
 
     Args:

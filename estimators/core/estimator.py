@@ -80,10 +80,10 @@ class Estimator(Part, abc.ABC):
         """
         check_key(key)
         if not isinstance(distribution, self.distributions):
-            raise TypeError(self.refusal(distribution))
+            raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
         distribution.check()
         if reason := self.refusal(distribution):
-            raise ValueError(reason)
+            raise ValueError(f"{type(self).__name__}: {reason}")
         self.check()
         f = self._admitted(f)
         if in_continuous_pass():
@@ -93,8 +93,8 @@ class Estimator(Part, abc.ABC):
     def refusal(self, distribution: Distribution) -> str | None:
         """Return why the estimator does not take a distribution, or None where it does."""
         if not isinstance(distribution, self.distributions):
-            allowed = ", ".join(cls.__name__ for cls in self.distributions)
-            return f"{type(self).__name__} takes {allowed}, not {type(distribution).__name__}"
+            allowed = " or ".join(cls.__name__ for cls in self.distributions)
+            return f"takes {allowed}, not {type(distribution).__name__}"
         if self.enumerates and isinstance(distribution, Discrete):
             return distribution.too_large()
         return None

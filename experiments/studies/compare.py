@@ -92,13 +92,14 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
             progress.skip(name)
             continue
         with progress.task(name) as advance:
-            columns = shared | estimator_columns(estimator, point.distribution)
+            columns = shared | estimator_columns(estimator)
             if reason := point.problem.refusal(estimator, point.distribution):
                 results.add([columns | skipped(reason)])
                 continue
             ready = point.ready(estimator, keys["tune"], settings.tune_steps)
             (blocks,) = point.draw(ready, keys["measure"], settings.samples, progress=advance)
-            rows = metric_rows(blocks, point.truth, columns["evaluations"], settings.budget)
+            evaluations = estimator.evaluations(point.distribution)
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget)
             results.add([columns | row for row in rows])
     results.finish()
 
@@ -142,6 +143,7 @@ def skipped(reason: str) -> Row:
         "value": nan,
         "low": nan,
         "high": nan,
+        "evaluations": 0,
         "samples": 0,
         "note": reason,
     }

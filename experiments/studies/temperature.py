@@ -51,8 +51,8 @@ def sweep(
         members = [estimator]
         if has_temperature(estimator):
             members = [dataclasses.replace(estimator, temperature=t) for t in temperatures]  # type: ignore
-        columns = [shared | estimator_columns(member, point.distribution) for member in members]
-        if results.has(columns[-1]["estimator"]):
+        columns = [shared | estimator_columns(member) for member in members]
+        if results.has(columns[0]["estimator"]):
             progress.skip(str(estimator))
             continue
         with progress.task(type(estimator).__name__) as advance:
@@ -65,11 +65,12 @@ def sweep(
             runs = point.draw(
                 argument, keys["measure"], settings.samples, stacked=swept, progress=advance
             )
+            evaluations = estimator.evaluations(point.distribution)
             rows = []
             for own, blocks in zip(columns, runs, strict=True):
                 temperature = own.get("p_temperature")
                 small = temperature is not None and blocks.count < needed_samples(temperature)
-                for row in metric_rows(blocks, point.truth, own["evaluations"], settings.budget):
+                for row in metric_rows(blocks, point.truth, evaluations, settings.budget):
                     rows.append(own | row | {"note": TOO_SMALL if small else ""})
             results.add(rows)
     results.finish()

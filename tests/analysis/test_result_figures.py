@@ -4,14 +4,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_rows as synthetic
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.text import Annotation, Text
-from test_result_tables import USER, with_value
 
 from analysis import files, save_figure, style
 from analysis.figures import bias_variance, error_cost, temperature
+from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.test_result_tables import USER, with_value
 
 FIGURES = {
     "bias_variance": (bias_variance, synthetic.comparison),

@@ -6,12 +6,12 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_rows as synthetic
 
 import analysis
 from analysis import formats
 from analysis.latex import escape
 from analysis.names import natural, without, wrap
+from tests.analysis import synthetic_rows as synthetic
 
 USER = "My_Own%Estimator[path_a=C:\\x~1,k=50%,s={a|b}#&$^]"
 

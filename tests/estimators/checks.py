@@ -1,7 +1,7 @@
 """The contract of every estimator, as functions that raise AssertionError.
 
-`test_battery.py` calls them on every class that the library lists, `test_mutants.py` on wrong ones. What
-a check expects it reads from the facts on the estimator's class, never from its name.
+`test_battery.py` calls them on every class that the library lists, `test_mutants.py` on wrong ones.
+What a check expects it reads from the facts on the estimator's class, never from its name.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ def has_temperature(estimator):
 
 
 def evaluates_at_samples(estimator, distribution):
-    """Say whether the estimate is f at hard samples: seen from an f that is zero at corners only."""
+    """Say whether the estimate is f at hard samples, by an f that is zero at corners only."""
 
     def off_corners(z):
         return jnp.where(jnp.all(z * (1 - z) == 0), 0.0, 1.0).astype(z.dtype)
@@ -83,7 +83,7 @@ def check_value(estimator, problem):
 
 
 def one_bit_bias(estimator, distribution_type):
-    """Return how far value and gradient are from the truth on one bit, by quadrature over its noise."""
+    """Return how far value and gradient are from the truth on one bit, by quadrature."""
     logit = jnp.asarray(0.8)
     chance = jax.nn.sigmoid(logit)
     nodes, weights = logistic_panels(-0.8, float(estimator.temperature))
@@ -116,7 +116,7 @@ def check_relaxation(estimator, distribution_type):
 
 
 def check_transforms(estimator, problem):
-    """Under jit, scan, vmap and grad at once, the same as one key at a time without; and repeatable."""
+    """Under jit, scan, vmap and grad the same as for one key without; and repeatable."""
     estimator = prepared(estimator, problem)
     samples = gradient_samples(problem, (estimator,))
     parameters = problem.arrays(jnp.float32)
@@ -169,7 +169,7 @@ def check_dtypes(estimator, problem):
 
 
 def check_evaluations(estimator, problem):
-    """One gradient evaluates f as often as declared, and off the corners only to differentiate it."""
+    """One gradient evaluates f as often as declared; off the corners only to differentiate it."""
     estimator = prepared(estimator, problem)
     distribution = problem.layer(0)
     parameters = problem.arrays(jnp.float32)

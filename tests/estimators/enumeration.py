@@ -1,5 +1,6 @@
-"""Exact moments of estimators: sums over their hard samples, integrals over their noise. In float64."""
+"""Exact moments of estimators: sums over hard samples, integrals over noise, in float64."""
 
+import functools
 import itertools
 
 import jax
@@ -9,13 +10,16 @@ import numpy as np
 from estimators import Bernoulli, Exact
 from tests.estimators.scripted import hard_keys
 
+FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
+"""Compiling takes longer than running, so the compiler is told to hurry."""
+
 
 def joint(distribution, draws):
     """Return every tuple of hard samples `[N, draws, *event]` and its probability `[N]`."""
     logits = np.asarray(distribution.logits, np.float64)
     if isinstance(distribution, Bernoulli):
         states = np.array(list(itertools.product([0.0, 1.0], repeat=logits.size)))
-        chance = np.where(states > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits))).prod(-1)
+        chance = (1 / (1 + np.exp((1 - 2 * states) * logits.ravel()))).prod(-1)
     else:
         variables = logits.size // logits.shape[-1]
         choices = itertools.product(np.eye(logits.shape[-1]), repeat=variables)
@@ -29,8 +33,8 @@ def joint(distribution, draws):
 def logistic_panels(threshold, width, order=20):
     """Return nodes and weights `[N]` that integrate over logistic noise in float64.
 
-    Gauss-Legendre on panels that grow geometrically away from a threshold, so that integrands that jump
-    there, or vary over `width`, are smooth on each panel. The mass left out is 2e-13.
+    Gauss-Legendre on panels that grow geometrically away from a threshold, so that integrands that
+    jump there, or vary over `width`, are smooth on each panel. The mass left out is 2e-13.
     """
     edges = width * 2.0 ** np.arange(-4, np.ceil(np.log2(64 / width)))
     edges = np.concatenate([threshold - edges[::-1], [threshold], threshold + edges])
@@ -41,23 +45,23 @@ def logistic_panels(threshold, width, order=20):
     return x, (half * weights).ravel() * 0.5 / (1 + np.cosh(x))
 
 
-def per_key(estimator, cls, logits, keys, f):
-    """Return the value and the gradient in the logits for each of the keys."""
-
+@functools.partial(jax.jit, static_argnums=(1, 4), compiler_options=FAST_TO_COMPILE)
+def _per_key(estimator, cls, logits, keys, f):
     def loss(logits, key):
         return estimator(key, cls(logits), f)
 
-    results = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(jnp.asarray(logits), keys)
-    return tuple(map(np.asarray, results))
+    return jax.vmap(jax.value_and_grad(loss), (None, 0))(logits, keys)
+
+
+def per_key(estimator, cls, logits, keys, f):
+    """Return the value and the gradient in the logits for each of the keys."""
+    return tuple(map(np.asarray, _per_key(estimator, cls, jnp.asarray(logits), keys, f)))
 
 
 def exact(cls, logits, f):
     """Return the true value and gradient in the logits."""
-
-    def loss(logits):
-        return Exact()(jax.random.key(0), cls(logits), f)
-
-    return tuple(map(np.asarray, jax.jit(jax.value_and_grad(loss))(jnp.asarray(logits))))
+    value, gradient = per_key(Exact(), cls, logits, jax.random.key(0)[None], f)
+    return value[0], gradient[0]
 
 
 def moments(chance, gradients):

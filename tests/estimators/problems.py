@@ -1,4 +1,4 @@
-"""Problems: a distribution, or two, and an f that is coupled, not quadratic and full of parameters."""
+"""Problems: one distribution or two, and an f that is coupled, not quadratic, and parametric."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ from estimators import Bernoulli, Categorical, Normal, RelaxedBernoulli, Relaxed
 class Problem:
     """An expectation to differentiate with respect to `parameters`.
 
-    `distributions` holds one function per layer, from the parameters and the layer above's sample to
-    the layer's distribution; `objective` maps the parameters and every layer's sample to a scalar.
+    `distributions` holds one function per layer, from the parameters and the sample above to the
+    layer's distribution; `objective` maps the parameters and every layer's sample to a scalar.
     """
 
     name: str

@@ -6,6 +6,8 @@ import functools
 import jax
 import numpy as np
 
+from tests.estimators.enumeration import FAST_TO_COMPILE
+
 COUNT = 2**17
 _CHUNKS = 32
 
@@ -23,10 +25,7 @@ def one_key(problem, key):
     return (key,) * problem.layers
 
 
-# Compiling takes longer than running, so the compiler is told to hurry.
-@functools.partial(
-    jax.jit, static_argnums=(0, 4), compiler_options={"xla_backend_optimization_level": "0"}
-)
+@functools.partial(jax.jit, static_argnums=(0, 4), compiler_options=FAST_TO_COMPILE)
 def _scanned(problem, operators, parameters, keys, split):
     traces[problem] += 1
 

@@ -17,7 +17,7 @@ _TOP = np.uint64(2**64 - 1)
 
 @functools.cache
 def _generator(draws, size):
-    """Return a generator whose key is `[draw, *words]`; folding in a number goes on to another draw.
+    """Return a generator whose key is `[draw, *words]`; folding in a number moves to another draw.
 
     The key itself is draw 0, and `fold_in(key, i)` draw i: the library's noise protocol. A larger
     number (a stream's name) counts as 1.
@@ -66,7 +66,7 @@ def hard_keys(samples):
 
 
 def _words(u, rest):
-    """Return the words for uniform numbers, each given from both ends, so that both are accurate."""
+    """Return the words for uniform numbers given from both ends, so that both are accurate."""
     low = np.floor(np.minimum(u, 0.75) * 2.0**64).astype(np.uint64)
     high = _TOP - np.floor(np.minimum(rest, 0.75) * 2.0**64).astype(np.uint64)
     return np.where(u < rest, low, high)
@@ -83,5 +83,5 @@ def gumbel_keys(noise):
 
 
 def two_class_keys(noise):
-    """Return keys for two classes whose Gumbel noise differs by the given logistic noise `[N, draws]`."""
+    """Return keys for two classes whose Gumbel noise differs by logistic noise `[N, draws]`."""
     return gumbel_keys(np.stack([np.maximum(noise, 0), np.maximum(-noise, 0)], -1))

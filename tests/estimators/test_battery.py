@@ -1,4 +1,4 @@
-"""The contract battery: every estimator that the library lists, on every distribution that it takes.
+"""The contract battery: every estimator of the library, on every distribution that it takes.
 
 Nothing here names an estimator, so a new one needs no edit. Where an item does not apply, the skip
 prints the fact that says so.
@@ -135,9 +135,9 @@ def test_nested_in_itself(example, problem):
 @pytest.mark.parametrize("place", ["over", "under"])
 @pytest.mark.parametrize("cls", estimators.ALL)
 def test_nested_with_another(cls, place):
-    """Over and under an estimator of another class: the score function, which takes every distribution.
+    """Over and under another class: the score function, which takes every distribution.
 
-    Under MuProp for the score function itself.
+    MuProp for the score function itself.
     """
     example = cls.examples()[0]
     other = MuProp() if cls is ScoreFunction else ScoreFunction()

@@ -1,4 +1,4 @@
-"""Every estimator against its definition, gradient by gradient, and so its mean and variance exactly.
+"""Every estimator against its definition, gradient by gradient; so mean and variance exactly.
 
 The definitions are those of the papers, written in numpy for given hard samples or noise. All in
 float64, compared to rounding.
@@ -22,6 +22,7 @@ from estimators import (
     parse,
 )
 from tests.estimators.enumeration import (
+    FAST_TO_COMPILE,
     exact,
     hard_moments,
     joint,
@@ -225,7 +226,7 @@ def test_average(inside, draws):
 @pytest.mark.parametrize("distribution", ["Bernoulli", "Categorical"])
 @pytest.mark.parametrize("cls", [GumbelSoftmax, StraightThroughGumbelSoftmax])
 def test_relaxed(cls, distribution, temperature):
-    """On one bit, over the logistic noise: gradients as defined, and their moments by quadrature."""
+    """On one bit: gradients as defined, and their moments by quadrature over the noise."""
     logit, t = 0.7, 0.45
 
     def f(z):
@@ -292,7 +293,8 @@ def test_gumbel_softmax_is_pathwise_on_the_relaxed_distribution(distribution, dt
 
 
 def _batched(loss):
-    return jax.jit(jax.vmap(jax.value_and_grad(loss), (None, None, 0)))
+    batched = jax.vmap(jax.value_and_grad(loss), (None, None, 0))
+    return jax.jit(batched, compiler_options=FAST_TO_COMPILE)
 
 
 @pytest.mark.parametrize("logit", [-4.0, 0.3, 4.0])

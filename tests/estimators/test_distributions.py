@@ -296,6 +296,24 @@ def test_posterior_of_a_class_is_the_truncated_gumbel(logits, winner, dtype):
     assert scipy.stats.chisquare(cells.ravel()).pvalue > LEAST_P_VALUE
 
 
+def test_posterior_of_a_class_has_the_right_tails():
+    logits, rate = np.float32([0.5, -3.0, 2.0]), 1e-6
+    distribution = Categorical(jnp.broadcast_to(logits, (2**20, 3)))
+    sample = repeat([1.0, 0.0, 0.0], 2**20, "float32")
+    law = scipy.stats.gumbel_r(scipy.special.logsumexp(logits))
+
+    def draw(key):
+        maximum, *others = distribution.posterior(key, sample).T
+        # Levels below the rate, under the Gumbel law truncated at the maximum.
+        low = [
+            location - jnp.log(jnp.exp(location - maximum) - np.log(rate)) > other
+            for location, other in zip(logits[1:], others, strict=True)
+        ]
+        return jnp.stack([maximum < law.ppf(rate), maximum > law.isf(rate), *low])
+
+    assert rare_p_values(draw, [rate] * 4, 2**5).min() > LEAST_P_VALUE
+
+
 def test_posterior_of_a_class_averages_to_the_prior(dtype):
     distribution = Categorical(repeat(CLASS_LOGITS, 2**16, dtype))
     sample_key, posterior_key = jax.random.split(jax.random.key(10))

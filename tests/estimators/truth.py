@@ -1,4 +1,4 @@
-"""The truth, computed without the library: an expectation operator like an estimator, that nests."""
+"""The truth, computed without the library: an operator like an estimator, that nests."""
 
 import functools
 import itertools

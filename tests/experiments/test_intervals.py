@@ -1,0 +1,294 @@
+"""The measurement where the answer is known: closed forms on one bit, and coverage studies.
+
+A study counts how often the 95 % interval holds the known value. Over 1,000 replications the share of
+an exact interval has a standard error of 0.7 %, over 4,000 (the slow ones) of 0.35 %.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
+from experiments import intervals
+from experiments.intervals import Estimate, Truth
+from experiments.measurement import prepare
+from experiments.problems import Quadratic
+from tests.experiments.drawn import Law, blocks_of
+
+# One bit, in closed form ------------------------------------------------------------------------
+
+PROBLEM = Quadratic(target=0.45, logit=1.0)
+CHANCE = 1 / (1 + math.exp(-1.0))
+TRUTH = CHANCE * (1 - CHANCE) * (1 - 2 * 0.45)
+
+
+def two_points(one, zero):
+    """Return the k-th moment of a gradient that is `one` where the bit is 1, else `zero`."""
+    return lambda k: CHANCE * one**k + (1 - CHANCE) * zero**k
+
+
+def relaxed(temperature):
+    """Return the k-th moment of the Gumbel-softmax gradient, by quadrature over logistic noise."""
+
+    def gradient(noise):
+        y = 1 / (1 + math.exp(-(1.0 + noise) / temperature))
+        return 2 * (y - 0.45) * y * (1 - y) / temperature
+
+    def moment(k):
+        return integrate.quad(
+            lambda x: gradient(x) ** k * stats.logistic.pdf(x), -30, 30, limit=200, points=[-1]
+        )[0]
+
+    return moment
+
+
+MOMENTS = {
+    # The score is b - p.
+    ScoreFunction(): two_points(0.55**2 * (1 - CHANCE), -(0.45**2) * CHANCE),
+    StraightThrough(): two_points(
+        2 * 0.55 * CHANCE * (1 - CHANCE), -2 * 0.45 * CHANCE * (1 - CHANCE)
+    ),
+    GumbelSoftmax(0.5): relaxed(0.5),
+}
+ESTIMATORS = pytest.mark.parametrize("estimator", MOMENTS, ids=str)
+
+
+@functools.cache
+def point():
+    return prepare(PROBLEM, jax.random.key(0))
+
+
+@functools.cache
+def measured(estimator):
+    (blocks,) = point().draw(estimator, jax.random.key(1), 2**16)
+    return blocks
+
+
+def central(moment):
+    """Return the variance and the fourth central moment."""
+    m = moment(1)
+    fourth = moment(4) - 4 * m * moment(3) + 6 * m**2 * moment(2) - 3 * m**4
+    return moment(2) - m**2, fourth
+
+
+def about_truth(moment, k):
+    """Return the k-th moment of the distance to the truth."""
+    return sum(math.comb(k, i) * moment(i) * (-TRUTH) ** (k - i) for i in range(k + 1))
+
+
+def test_the_truth_of_one_bit():
+    assert point().truth.mean == pytest.approx([TRUTH], rel=1e-6)
+
+
+@ESTIMATORS
+def test_mean_of_one_bit(estimator):
+    blocks, moment = measured(estimator), MOMENTS[estimator]
+    error = math.sqrt(central(moment)[0] / blocks.count)
+    assert abs(blocks.mean[0] - moment(1)) < 4 * error
+    mean, low, high = intervals.mean(blocks)
+    np.testing.assert_allclose((high - low)[0] / 2, 1.96 * error, rtol=0.05)
+    assert mean == blocks.mean
+
+
+@ESTIMATORS
+def test_squared_bias_of_one_bit(estimator):
+    blocks = measured(estimator)
+    bias = MOMENTS[estimator](1) - TRUTH
+    error = math.sqrt(central(MOMENTS[estimator])[0] / blocks.count)
+    found = intervals.squared_bias(blocks, point().truth)
+    # (bias + error x)^2 - error^2 for standard normal x.
+    assert abs(found.value - bias**2) < 8 * abs(bias) * error + 16 * error**2
+    assert (abs(bias) > 20 * error) == (found.low > 0) == (estimator.unbiased == "no")
+    assert found.low < found.value < found.high or found.low == 0
+
+
+@ESTIMATORS
+def test_variance_of_one_bit(estimator):
+    blocks = measured(estimator)
+    variance, fourth = central(MOMENTS[estimator])
+    found = intervals.variance(blocks)
+    error = math.sqrt((fourth - variance**2) / blocks.count)
+    assert abs(found.value - variance) < 4 * error
+    # 32 blocks know the width to 13 %.
+    assert found.high - found.low == pytest.approx(2 * 2.04 * error, rel=0.55)
+    np.testing.assert_allclose(blocks.variance, [found.value], rtol=1e-9)
+
+
+@ESTIMATORS
+def test_mean_squared_error_of_one_bit(estimator):
+    blocks, moment = measured(estimator), MOMENTS[estimator]
+    found = intervals.mean_squared_error(blocks, point().truth)
+
+    variance = about_truth(moment, 4) - about_truth(moment, 2) ** 2
+    # Straight-through is always as far from this truth: float32's rounding remains.
+    error = math.sqrt(max(variance, 0) / blocks.count) + 1e-7 * about_truth(moment, 2)
+    assert abs(found.value - about_truth(moment, 2)) < 4 * error
+    parts = intervals.squared_bias(blocks, point().truth).value + intervals.variance(blocks).value
+    assert found.value == pytest.approx(parts, rel=1e-4)
+
+
+@ESTIMATORS
+def test_cosines_of_one_bit(estimator):
+    blocks = measured(estimator)
+    assert intervals.cosine_of_mean(blocks, point().truth).value == pytest.approx(1)
+    # One coordinate: the cosine is the sign. Each gradient has that of b, or of y, less 0.45.
+    relaxed = isinstance(estimator, GumbelSoftmax)
+    positive = stats.logistic.sf(0.5 * math.log(0.45 / 0.55) - 1) if relaxed else CHANCE
+    found = intervals.cosine_per_sample(blocks)
+    error = 2 * math.sqrt(positive * (1 - positive) / blocks.count)
+    assert abs(found.value - (2 * positive - 1)) < 4 * error
+    assert found.high - found.low == pytest.approx(2 * 2.04 * error, rel=0.55)
+
+
+def test_equal_cost_error_of_one_bit():
+    blocks, truth = measured(StraightThrough()), point().truth
+    bias, variance = intervals.squared_bias(blocks, truth), intervals.variance(blocks)
+    found = intervals.equal_cost_error(blocks, truth, evaluations=3, budget=60)
+    assert found.value == pytest.approx(bias.value + variance.value / 20)
+    assert found.low == pytest.approx(bias.low + variance.low / 20)
+    assert found.high == pytest.approx(bias.high + variance.high / 20)
+
+
+# Coverage ---------------------------------------------------------------------------------------
+
+FLAT, FALLING = np.ones(30), 1 / np.arange(1.0, 31)
+DOMINATED = np.r_[1.0, np.full(29, 1e-4)]
+SPECTRA = {"flat": FLAT, "1/k": FALLING, "dominated": DOMINATED}
+
+
+def share(found, truth):
+    """Return the share of intervals that hold the truth."""
+    return np.mean([one.low <= truth <= one.high for one in found])
+
+
+def replicate(law, count, statistic, seed=0):
+    rng = np.random.default_rng(seed)
+    return [statistic(law.blocks(rng), law.truth(rng)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_mean_and_variance_cover(name):
+    law = Law(SPECTRA[name], bias=2)
+    rng = np.random.default_rng(3)
+    held, found = [], []
+    for _ in range(4000):
+        blocks = law.blocks(rng)
+        _, low, high = intervals.mean(blocks)
+        held.append((low <= law.mean) & (law.mean <= high))
+        found.append(intervals.variance(blocks))
+    # Every coordinate of the mean.
+    shares = np.mean(held, 0)
+    assert shares.min() >= 0.93 and shares.max() <= 0.97
+    assert 0.93 <= share(found, law.spectrum.sum()) <= 0.97
+
+
+def check_squared_bias(law, count, seed):
+    found = replicate(law, count, intervals.squared_bias, seed)
+    assert share(found, law.squared_bias) >= 0.93
+    values = np.array([one.value for one in found])
+    z = (values.mean() - law.squared_bias) / (values.std(ddof=1) / math.sqrt(count))
+    assert abs(z) < 4, "the estimate is biased"
+    # Not by being wide: a bias of 4 standard errors is seen in most runs.
+    if law.bias == 4:
+        assert np.mean([one.low > 0 for one in found]) > 0.9
+    # Nor where there is none.
+    if law.bias == 0:
+        assert np.median([one.high for one in found]) < 12 * law.error
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "narrow", "sampled"),
+    [
+        # Where the full study came closest to missing.
+        ("dominated", 4, False, False),
+        ("dominated", 1.5, False, True),
+        ("1/k", 4, False, True),
+        ("1/k", 0, False, False),
+        ("flat", 1.5, True, False),
+    ],
+)
+def test_squared_bias_covers(name, bias, narrow, sampled):
+    law = Law(SPECTRA[name], bias, -1 if narrow else 0, sampled)
+    check_squared_bias(law, 1000, seed=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
+@pytest.mark.parametrize("narrow", [False, True], ids=["widest", "narrowest"])
+@pytest.mark.parametrize("bias", [0, 1.5, 4])
+@pytest.mark.parametrize("name", SPECTRA)
+def test_squared_bias_covers_everywhere(name, bias, narrow, sampled):
+    check_squared_bias(Law(SPECTRA[name], bias, -1 if narrow else 0, sampled), 4000, seed=5)
+
+
+def test_a_normal_interval_of_squared_bias_fails():
+    # Why the noncentral law is inverted: on one coordinate, at 1.5 standard errors.
+    law = Law(np.ones(1), bias=1.5)
+
+    def normal(blocks, truth):
+        value = intervals.squared_bias(blocks, truth).value
+        error = 2 * abs(blocks.mean - truth.mean)[0] * math.sqrt(blocks.variance[0] / blocks.count)
+        return Estimate(value, value - 1.96 * error, value + 1.96 * error)
+
+    assert share(replicate(law, 2000, normal), law.squared_bias) < 0.85
+    assert share(replicate(law, 2000, intervals.squared_bias), law.squared_bias) >= 0.93
+
+
+@functools.cache
+def one_bit_gradients(estimator):
+    """Return the gradients of 1,000 replications of 1,024 samples."""
+    problem = PROBLEM
+    params = problem.initial(jax.random.key(0))
+
+    def gradient(key):
+        return jax.grad(lambda p: problem.loss(p, estimator, key, None))(params)["logits"]
+
+    keys = jax.random.split(jax.random.key(6), (1000, 1024))
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(jax.vmap(gradient), keys))(keys))
+
+
+@ESTIMATORS
+def test_intervals_of_real_estimators_cover(estimator):
+    moment = MOMENTS[estimator]
+    runs = [blocks_of(samples, [TRUTH]) for samples in one_bit_gradients(estimator)]
+    truth = Truth(np.array([TRUTH]))
+    means = [Estimate(*(end[0] for end in intervals.mean(blocks))) for blocks in runs]
+    assert 0.93 <= share(means, moment(1)) <= 0.97
+    variance = central(moment)[0]
+    assert 0.93 <= share([intervals.variance(blocks) for blocks in runs], variance) <= 0.97
+    found = [intervals.squared_bias(blocks, truth) for blocks in runs]
+    bias = moment(1) - TRUTH
+    assert share(found, bias**2) >= 0.93
+    values = np.array([one.value for one in found])
+    assert abs(values.mean() - bias**2) < 4 * values.std() / math.sqrt(len(values))
+    if not isinstance(estimator, StraightThrough):  # always as far from the truth
+        found = [intervals.mean_squared_error(blocks, truth) for blocks in runs]
+        assert 0.93 <= share(found, about_truth(moment, 2)) <= 0.97
+
+
+@pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
+def test_mean_squared_error_covers(sampled):
+    law = Law(FALLING, 4, sampled=sampled)
+    truth = law.spectrum.sum() + law.squared_bias
+    found = replicate(law, 2000, intervals.mean_squared_error)
+    assert 0.93 <= share(found, truth) <= 0.97
+    values = np.array([one.value for one in found])
+    assert abs(values.mean() - truth) < 4 * values.std() / math.sqrt(len(values))
+
+
+def test_cosines_cover():
+    law = Law(FALLING, 4)
+    truth, mean = law.true_gradient, law.mean
+    cosine = mean @ truth / np.linalg.norm(mean) / np.linalg.norm(truth)
+    found = replicate(law, 2000, intervals.cosine_of_mean)
+    print("mean",share(found, cosine))
+    rng = np.random.default_rng(8)
+    large = np.mean([law.blocks(rng).cosines.sum() / 512 for _ in range(4000)])
+    found = replicate(law, 2000, lambda blocks, truth: intervals.cosine_per_sample(blocks))
+    print("each", share(found, large))
+    assert 0
