@@ -1,6 +1,7 @@
 """The score function estimator, or REINFORCE, with its baselines."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Self
 
 import jax
@@ -66,14 +67,14 @@ class ScoreFunction(Estimator):
         """Return the mean of f at the samples, the weighted score attached."""
         baseline = self._baseline
         parameters = flat_parameters(distribution)
-        samples = jax.vmap(distribution.sample)(sample_keys(key, baseline.num_evaluations()))
+        samples = _map(distribution.sample, sample_keys(key, baseline.num_evaluations()))
         samples = jax.lax.stop_gradient(samples)
-        values = jax.vmap(f)(samples)
+        values = _map(f, samples)
         stopped = jax.lax.stop_gradient(values)
         signal = baseline.signal(stopped, parameters)
 
         def weighted(distribution):
-            return (signal * jax.vmap(distribution.log_prob)(samples)).mean()
+            return (signal * _map(distribution.log_prob, samples)).mean()
 
         value = attach_gradient(values.mean(), distribution, jax.grad(weighted)(distribution))
         return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
@@ -89,3 +90,8 @@ class ScoreFunction(Estimator):
         if not isinstance(self._baseline, Baseline):
             raise TypeError(f"baseline must be a baseline or None, not {self.baseline!r}")
         self._baseline.check()
+
+
+def _map(function: Callable[[jax.Array], jax.Array], samples: jax.Array) -> jax.Array:
+    """Return `jax.vmap(function)(samples)`; XLA would transpose matrices around an axis of one."""
+    return function(samples[0])[None] if len(samples) == 1 else jax.vmap(function)(samples)

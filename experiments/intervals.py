@@ -14,7 +14,7 @@ from experiments.moments import Blocks
 
 LEVEL = 0.95
 
-# A difference this small against the truth is float32's rounding, not bias.
+# A difference this small against the gradients is float32's rounding, not bias.
 _ROUNDING = 64 * np.finfo(np.float32).eps
 
 
@@ -86,7 +86,7 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     """
     difference = blocks.mean - truth.mean
     q, noise = float(difference @ difference), _noise(blocks, truth)
-    rounding = _rounding(truth)
+    rounding = _rounding(blocks, truth)
     if noise.trace <= rounding:
         # Without noise, as far as float32 can say.
         if q <= rounding:
@@ -111,7 +111,7 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
 def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the mean squared distance of one gradient to the truth, squared bias + variance.
 
-    The interval is the jackknife's over blocks, of its logarithm.
+    The interval is the jackknife's over blocks, those of the truth as well, of its logarithm.
     """
     about = blocks.centre - truth.mean
     # |g - t|^2 = |g - c|^2 + 2 (g - c).(c - t) + |c - t|^2, block by block.
@@ -119,21 +119,33 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     each = sums / blocks.size + about @ about - truth.error
     value = float(each.mean())
     without = (each.sum() - each) / (len(each) - 1)
-    if _rounding(truth) >= value >= 0:
+    if _rounding(blocks, truth) >= value >= 0:
         return Estimate(0.0, 0.0, 0.0)
-    if value <= 0 or np.any(without <= 0):
+    runs = [without]
+    if truth.blocks is not None:
+        # The estimate is |m - t|^2 plus what does not depend on t.
+        distances = np.sum((blocks.mean - _without_one(truth.blocks)) ** 2, -1)
+        runs.append(value + distances - np.sum((blocks.mean - truth.mean) ** 2))
+    if value <= 0 or any(np.any(run <= 0) for run in runs):
         return Estimate(value, math.nan, math.nan)
-    spread = _jackknife(np.log(without))
+    spread = math.hypot(*(_jackknife(np.log(run)) for run in runs))
     return Estimate(value, value * math.exp(-spread), value * math.exp(spread))
 
 
 def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the cosine between the mean gradient and the truth; jackknife interval."""
-    offset, size = blocks.centre, blocks.size
-    without = (blocks.sums.sum(0) - blocks.sums) / (blocks.count - size) + offset
+    """Return the cosine between the expected gradient and the truth.
+
+    Noise turns any mean away from the truth. The jackknife subtracts that to first order and gives
+    the interval, which is rough where the cosine cannot be told from one.
+    """
     value = float(_cosine(blocks.mean, truth.mean))
-    spread = _jackknife(_cosine(without, truth.mean))
-    return Estimate(value, max(value - spread, -1.0), min(value + spread, 1.0))
+    runs = [_cosine(_without_one(blocks), truth.mean)]
+    if truth.blocks is not None:
+        runs.append(_cosine(_without_one(truth.blocks), blocks.mean))
+    spread = math.hypot(*map(_jackknife, runs))
+    value += sum((len(run) - 1) * (value - float(run.mean())) for run in runs)
+    value, low, high = np.clip((value, value - spread, value + spread), -1, 1)
+    return Estimate(float(value), float(low), float(high))
 
 
 def cosine_per_sample(blocks: Blocks) -> Estimate:
@@ -182,7 +194,7 @@ class _Noise:
         whose root is above every eigenvalue of C.
         """
         square = float(direction @ direction)
-        # Where one direction dominates, the root is a variance seen from so few blocks: its 95 % limit.
+        # Where one direction dominates, the root is a variance, seen in few blocks: its 95 % limit.
         degrees = min(map(len, self.deviations)) - 1
         limit = degrees / float(stats.chi2.ppf(1 - LEVEL, degrees))
         widest = min(math.sqrt(self.trace_square) * limit, self.trace)
@@ -253,14 +265,21 @@ def _root(probability, level: float, scale: float) -> float:
     return float(solution.root)
 
 
-def _rounding(truth: Truth) -> float:
-    """Return the squared error that float32 leaves in the truth itself."""
-    return float((_ROUNDING * np.linalg.norm(truth.mean)) ** 2)
+def _rounding(blocks: Blocks, truth: Truth) -> float:
+    """Return the squared error that float32 leaves in the difference of mean and truth."""
+    larger = max(np.linalg.norm(blocks.mean), np.linalg.norm(truth.mean))
+    return float((_ROUNDING * larger) ** 2)
 
 
 def _cosine(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=-1) * np.linalg.norm(truth)
     return vectors @ truth / np.maximum(lengths, np.finfo(float).tiny)
+
+
+def _without_one(blocks: Blocks) -> np.ndarray:
+    """Return the mean gradient without each block, `[R, P]`."""
+    rest = blocks.sums.sum(0) - blocks.sums
+    return rest / (blocks.count - blocks.size) + blocks.centre
 
 
 def _jackknife(without: np.ndarray) -> float:

@@ -6,6 +6,7 @@ follows (bias, variance, intervals) is computed on the host in float64 from the 
 """
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ _AXIS = "samples"
 # takes.
 _CACHE_BYTES = 2**18
 _MEMORY_SHARE = 0.25
-_LARGEST_CHUNK = 4096
+_LARGEST_CHUNK = 2**14
 
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
@@ -38,7 +39,7 @@ class Blocks:
         centre: `[P]`, what was subtracted from every sample.
         sums: `[R, P]`, sums of (g - centre).
         squares: `[R, P]`, sums of (g - centre) squared.
-        cosines: `[R]`, sums of the cosines between g and the centre.
+        cosines: `[R]`, sums of the cosines between g and the centre; nan without a centre.
         size: b.
         seconds: `[rounds]`, time per gradient of each round after the first, which compiles.
     """
@@ -88,7 +89,7 @@ class Sampler:
         count = math.gcd(len(devices), NUM_BLOCKS)
         self.gradient = gradient
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
-        self._compiled = jax.jit(self._sharded, static_argnames="stacked")
+        self._compiled = jax.jit(self._sharded, static_argnames=("size", "chunk", "stacked"))
         self._chunks: dict[Any, int] = {}
 
     def draw(
@@ -97,7 +98,7 @@ class Sampler:
         context: Any,
         key: jax.Array,
         num_samples: int,
-        centre: Any,
+        centre: Any | None = None,
         *,
         stacked: bool = False,
         progress: Callable[[float], None] | None = None,
@@ -111,108 +112,148 @@ class Sampler:
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
                 not on the devices.
             num_samples: at least this many gradients are drawn, rounded up to whole blocks.
-            centre: a pytree like a gradient, near its mean (the true gradient, if known).
+            centre: a pytree like a gradient, near its mean (the true gradient, if known). Zero
+                unless given; then there are no cosines (nan).
             stacked: whether `estimator` is a stack.
             progress: called with the fraction done after every round.
 
         Returns:
             One `Blocks` for each member of the stack, or one alone.
         """
+        shape = self._shape(estimator, context, key, stacked) if centre is None else centre
         size = -(-num_samples // NUM_BLOCKS)
-        chunk = self._chunk(estimator, context, centre, size, stacked)
-        keys = jax.random.split(key, (NUM_BLOCKS, size // chunk, chunk))
+        chunk = self._chunk(estimator, context, shape, size, stacked)
+        numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
         at_once = max(self.mesh.size, 4)
-        seconds, rounds = [], []
+        gathered = _Gathered.empty(shape, _num_members(estimator) if stacked else 1)
+        seconds = []
         for first in range(0, NUM_BLOCKS, at_once):
+            rows = slice(first, first + at_once)
             start = time.perf_counter()
-            some = keys[first : first + at_once]
-            rounds.append(
-                jax.device_get(self._compiled(estimator, context, centre, some, stacked=stacked))
-            )
+            operands = estimator, context, centre, key
+            sums = self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
+            jax.block_until_ready(sums)
             seconds.append((time.perf_counter() - start) / (at_once * size))
+            gathered.place(rows, *sums)
             if progress:
                 progress((first + at_once) / NUM_BLOCKS)
-        return _gather(rounds, centre, size, np.asarray(seconds[1:] or seconds), stacked)
+        origin = np.zeros(_num_coordinates(shape)) if centre is None else flat(centre)
+        return gathered.blocks(origin, size, np.asarray(seconds[1:] or seconds))
 
-    def _chunk(self, estimator, context, centre, size, stacked) -> int:
+    def _shape(self, estimator, context, key, stacked) -> Any:
+        """Return the shapes and types of one gradient."""
+        if stacked:
+            estimator = jax.tree.map(lambda leaf: leaf[0], estimator)
+        return jax.eval_shape(self.gradient, estimator, context, key)
+
+    def _chunk(self, estimator, context, shape, size, stacked) -> int:
         """Gradients per step: a divisor of the block's size, from the memory that one takes."""
         device = self.mesh.devices.flat[0]
-        lanes = len(jax.tree.leaves(estimator)[0]) if stacked else 1
         if device.platform == "cpu":
-            room, one = _CACHE_BYTES, lanes * _num_bytes(centre)
+            room = _CACHE_BYTES
+            one = _num_bytes(shape) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
-            one = self._memory(estimator, context, centre, stacked)
+            one = self._memory(estimator, context, shape, stacked)
         most = int(min(max(room // max(one, 1), 1), _LARGEST_CHUNK, size))
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
-    def _memory(self, estimator, context, centre, stacked) -> int:
+    def _memory(self, estimator, context, shape, stacked) -> int:
         """Bytes that one gradient takes while it is computed, as the compiler plans it."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
-            keys = jax.random.split(jax.random.key(0), (self.mesh.size, 1, 1))
-            lowered = self._compiled.lower(estimator, context, centre, keys, stacked=stacked)
+            operands = estimator, context, None, jax.random.key(0)
+            numbers = np.arange(self.mesh.size, dtype=np.uint32)
+            lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
-            self._chunks[structure] = temporary + _num_bytes(centre)
+            self._chunks[structure] = temporary + _num_bytes(shape)
         return self._chunks[structure]
 
-    def _sharded(self, estimator, context, centre, keys, *, stacked):
-        per_device = jax.vmap(self._blocks, (0, None, None, None)) if stacked else self._blocks
+    def _sharded(self, operands, numbers, *, size, chunk, stacked):
+        per_device = functools.partial(self._blocks, size=size, chunk=chunk)
+        if stacked:
+            per_device = jax.vmap(per_device, (0, None, None, None, None))
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
-        def local(operands, keys):
+        def local(operands, numbers):
             # Without this, gradients with respect to replicated parameters are summed over devices.
             operands = jax.lax.pcast(operands, _AXIS, to="varying")
-            return per_device(*operands, keys)
+            return per_device(*operands, numbers)
 
         sharded = jax.shard_map(
             local, mesh=self.mesh, in_specs=(PartitionSpec(), PartitionSpec(_AXIS)), out_specs=out
         )
-        return sharded((estimator, context, centre), keys)
+        return sharded(operands, numbers)
 
-    def _blocks(self, estimator, context, centre, keys):
-        """Return the sums of each block of `[blocks, steps, chunk]` keys."""
-        norm = _norm(centre)
+    def _blocks(self, estimator, context, centre, key, numbers, *, size, chunk):
+        """Return the sums of the blocks of these numbers, `size` samples each."""
 
-        def one(key):
-            gradient = self.gradient(estimator, context, key)
-            lengths = _norm(gradient) * norm
-            cosine = _dot(gradient, centre) / jnp.where(lengths > 0, lengths, 1)
-            deviation = jax.tree.map(jnp.subtract, gradient, centre)
-            return deviation, jax.tree.map(jnp.square, deviation), cosine
+        def one(index):
+            # What `split` gives, without a key in memory for every sample.
+            return _terms(self.gradient(estimator, context, jax.random.fold_in(key, index)), centre)
 
-        def step(sums, keys):
-            if keys.shape[0] == 1:
-                drawn = one(keys[0])
-            else:
-                drawn = jax.tree.map(lambda x: x.sum(0), jax.vmap(one)(keys))
-            return jax.tree.map(jnp.add, sums, drawn), None
+        def several(first):
+            if chunk == 1:
+                return one(first)
+            drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
+            return jax.tree.map(lambda x: x.sum(0), drawn)
 
-        def block(keys):
-            zero = jax.tree.map(jnp.zeros_like, (centre, centre, norm))
-            return jax.lax.scan(step, zero, keys)[0]
+        def block(number):
+            def step(sums, first):
+                return jax.tree.map(jnp.add, sums, several(first)), None
 
-        return jax.lax.map(block, keys)
+            terms = jax.eval_shape(several, number)
+            zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
+            zero = jax.lax.pcast(zero, _AXIS, to="varying")
+            firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
+            return jax.lax.scan(step, zero, firsts)[0]
+
+        return jax.lax.map(block, numbers)
+
+
+def _terms(gradient, centre):
+    """Return what one gradient adds to the sums: itself, its square and its cosine."""
+    if centre is None:
+        return gradient, jax.tree.map(jnp.square, gradient), None
+    lengths = _norm(gradient) * _norm(centre)
+    cosine = _dot(gradient, centre) / jnp.where(lengths > 0, lengths, 1)
+    deviation = jax.tree.map(jnp.subtract, gradient, centre)
+    return deviation, jax.tree.map(jnp.square, deviation), cosine
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gathered:
+    """The sums of all blocks in float64, `[members, R, P]` and `[members, R]`, filled by rows."""
+
+    sums: np.ndarray
+    squares: np.ndarray
+    cosines: np.ndarray
+
+    @classmethod
+    def empty(cls, shape: Any, members: int) -> "_Gathered":
+        size = members, NUM_BLOCKS, _num_coordinates(shape)
+        return cls(np.empty(size), np.empty(size), np.full(size[:2], np.nan))
+
+    def place(self, rows: slice, sums, squares, cosines) -> None:
+        for whole, tree in ((self.sums, sums), (self.squares, squares)):
+            start, part = 0, whole[:, rows]
+            for leaf in map(np.asarray, jax.tree.leaves(tree)):
+                columns = leaf.reshape(*part.shape[:2], -1)
+                part[..., start : start + columns.shape[-1]] = columns
+                start += columns.shape[-1]
+        if cosines is not None:
+            self.cosines[:, rows] = cosines
+
+    def blocks(self, centre, size, seconds) -> list[Blocks]:
+        members = zip(self.sums, self.squares, self.cosines, strict=True)
+        return [Blocks(centre, *member, size, seconds) for member in members]
 
 
 def flat(tree: Any) -> np.ndarray:
     """Return a pytree of arrays as one float64 vector."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
-
-
-def _gather(rounds, centre, size, seconds, stacked) -> list[Blocks]:
-    axis = 1 if stacked else 0
-    sums, squares, cosines = jax.tree.map(lambda *parts: np.concatenate(parts, axis), *rounds)
-
-    def matrix(tree):
-        leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
-        return np.concatenate([x.reshape(*x.shape[: axis + 1], -1) for x in leaves], -1)
-
-    fields = matrix(sums), matrix(squares), np.asarray(cosines, np.float64)
-    members = zip(*fields, strict=True) if stacked else [fields]
-    return [Blocks(flat(centre), *member, size, seconds) for member in members]
 
 
 def _dot(a, b):
@@ -225,3 +266,11 @@ def _norm(tree):
 
 def _num_bytes(tree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _num_coordinates(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _num_members(stack) -> int:
+    return len(jax.tree.leaves(stack)[0])

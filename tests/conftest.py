@@ -19,3 +19,10 @@ def strict_dtypes():
     """No implicit promotion between dtypes; for estimators only, since optax needs it."""
     with jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """The command line run inside a test leaves the user's compilation cache alone."""
+    cache = jax.config.jax_compilation_cache_dir or tmp_path / "compiled"
+    monkeypatch.setattr("experiments.device._cache", lambda: cache)

@@ -6,7 +6,7 @@ import jax
 
 from estimators.core.baseline import Baseline
 from estimators.core.pytree import averaged, pytree
-from estimators.core.validation import check_between
+from estimators.core.validation import check_between, check_number
 
 
 @pytree
@@ -43,5 +43,6 @@ class MovingAverage(Baseline):
         return MovingAverage(jax.numpy.zeros_like(self.decay), self.value - values.mean())
 
     def check(self) -> None:
-        """Raise unless the decay lies in [0, 1)."""
+        """Raise unless the decay lies in [0, 1) and the average is a number."""
         check_between("MovingAverage decay", self.decay, 0, 1)
+        check_number("MovingAverage value", self.value)

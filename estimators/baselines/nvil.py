@@ -1,6 +1,7 @@
 """The learned, input-dependent baseline of NVIL."""
 
 import dataclasses
+import math
 from typing import Any, Literal, Self
 
 import jax
@@ -10,7 +11,7 @@ from estimators.core.baseline import Baseline
 from estimators.core.distribution import Distribution
 from estimators.core.network import MLP
 from estimators.core.pytree import averaged, pytree, static
-from estimators.core.validation import check_between
+from estimators.core.validation import check_between, check_choice, check_number
 
 
 @pytree
@@ -80,5 +81,12 @@ class NVIL(Baseline):
         return jax.grad(error)(self)
 
     def check(self) -> None:
-        """Raise unless the decay lies in [0, 1)."""
+        """Raise where a hyperparameter is of the wrong type or out of range."""
         check_between("NVIL decay", self.decay, 0, 1)
+        check_number("NVIL value", self.value)
+        check_between("NVIL variance", self.variance, 0, math.inf)
+        check_choice("NVIL normalise", self.normalise, (True, False))
+        if self.network is not None:
+            if not isinstance(self.network, MLP):
+                raise TypeError(f"NVIL network must be an MLP or None, not {self.network}")
+            self.network.check()

@@ -32,7 +32,9 @@ def _attach_gradient_jvp(primals, tangents):
     tangent_leaves = jax.tree.leaves(at_dot, is_leaf=is_zero)
     for slope, tangent in zip(jax.tree.leaves(gradient), tangent_leaves, strict=True):
         if not is_zero(tangent):
-            result_dot = result_dot + jnp.vdot(jax.lax.stop_gradient(slope), tangent)
+            change = jnp.vdot(jax.lax.stop_gradient(slope), tangent)
+            # f may be less precise than the parameters, or more.
+            result_dot = result_dot + change.astype(result_dot.dtype)
     return value, result_dot
 
 
@@ -58,6 +60,7 @@ def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
         at: a pytree of floating-point arrays: an estimator, or a part of one.
         gradient: a pytree shaped like `at`.
     """
+    gradient = jax.tree.map(lambda leaf, slope: slope.astype(jnp.result_type(leaf)), at, gradient)
     zero = _tuning(jax.lax.stop_gradient(value), at, jax.lax.stop_gradient(gradient))
     return value + zero
 
@@ -75,7 +78,8 @@ def _tuning_fwd(value, at, gradient):
 
 
 def _tuning_bwd(gradient, cotangent):
-    scaled = jax.tree.map(lambda slope: jnp.abs(cotangent) * slope, gradient)
+    scale = jnp.abs(cotangent)
+    scaled = jax.tree.map(lambda slope: scale.astype(slope.dtype) * slope, gradient)
     return jnp.zeros_like(cotangent), scaled, jax.tree.map(jnp.zeros_like, gradient)
 
 

@@ -68,8 +68,10 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
     """
     tokens = re.findall(r"[\[\],=]|[^\[\],=\s]+", text)
     value, rest = _parse_value(text, tokens, known)
-    if rest or not dataclasses.is_dataclass(value):
-        raise ValueError(_unknown(text, tokens[0] if tokens else "", known))
+    if not dataclasses.is_dataclass(value):
+        raise ValueError(_unknown(text, tokens[0], known))
+    if rest:
+        raise ValueError(f"cannot read {text!r}: nothing can follow the name and its fields")
     return value
 
 
@@ -89,6 +91,8 @@ def _parse_value(text: str, tokens: Sequence[str], known: Mapping[str, type]):
         value, rest = _parse_value(text, rest, known)
         if name is None and named:
             raise ValueError(f"cannot read {text!r}: positions come before names")
+        if name in named:
+            raise ValueError(f"{text!r} gives {name} twice")
         if name is None:
             positional.append(value)
         else:

@@ -15,14 +15,22 @@ def is_concrete(value: Any) -> bool:
     )
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is a number or an array, or traced."""
+    if not (is_concrete(value) or isinstance(value, Tracer)):
+        raise TypeError(f"{name} must be numeric, not {value}")
+
+
 def check_positive(name: str, value: Any) -> None:
-    """Raise ValueError unless a concrete `value` is finite and above zero."""
+    """Raise unless `value` is a number, and where concrete finite and above zero."""
+    check_number(name, value)
     if is_concrete(value) and not (np.all(np.asarray(value) > 0) and np.all(np.isfinite(value))):
         raise ValueError(f"{name} must be above zero and finite, not {value}")
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
-    """Raise ValueError unless a concrete `value` lies in [low, high)."""
+    """Raise unless `value` is a number, and where concrete lies in [low, high)."""
+    check_number(name, value)
     if is_concrete(value) and not np.all((np.asarray(value) >= low) & (np.asarray(value) < high)):
         raise ValueError(f"{name} must be at least {low} and below {high}, not {value}")
 
@@ -35,14 +43,15 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: Any, choices: tuple[str, ...] | tuple[bool, ...]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def check_floating(name: str, value: Any) -> None:
     """Raise TypeError unless `value` is a float32 or float64 array (or Python float)."""
+    check_number(name, value)
     dtype = jnp.result_type(value)
     if dtype not in (jnp.float32, jnp.float64):
         raise TypeError(f"{name} must be float32 or float64, not {dtype}")

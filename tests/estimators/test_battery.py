@@ -8,7 +8,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import estimators
@@ -92,8 +91,8 @@ def test_refuses_other_distributions(example, distribution):
     example = checks.prepared(example, PROBLEMS[distribution])
     assert (example.refusal(PROBLEMS[distribution].layer(0)) is None) == taken
     if not taken:
-        allowed = ", ".join(cls.__name__ for cls in example.distributions)
-        with pytest.raises(TypeError, match=f"takes {allowed}, not {distribution.__name__}"):
+        allowed = ".*".join(cls.__name__ for cls in example.distributions)
+        with pytest.raises(TypeError, match=f"takes {allowed}.* not {distribution.__name__}"):
             example(jax.random.key(0), PROBLEMS[distribution].layer(0), jnp.sum)
 
 

@@ -15,7 +15,6 @@ from estimators import (
     Average,
     Bernoulli,
     Categorical,
-    Exact,
     GumbelSoftmax,
     Pathwise,
     StraightThroughGumbelSoftmax,

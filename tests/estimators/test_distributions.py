@@ -239,12 +239,11 @@ def test_posterior_of_a_bit_is_the_truncated_logistic(logit, bit, dtype):
     assert ks(posterior, cdf) > LEAST_P_VALUE
 
 
-@pytest.mark.parametrize("bit", [0, 1])
-@pytest.mark.parametrize("logit", [-3.0, 10.0])
+@pytest.mark.parametrize(("logit", "bit"), [(-3.0, 1), (10.0, 0)])
 def test_posterior_of_a_bit_has_the_right_tails(logit, bit):
     distribution = Bernoulli(jnp.full(2**20, logit, jnp.float32))
     sample = jnp.full(2**20, bit, jnp.float32)
-    rates = np.array([1e-6, 3e-7])
+    rates = np.array([1e-6, 1e-8])
     # Away from zero: P(|Z| > z) = expit(+-logit - z) / size. Close to it: the rest.
     size = scipy.special.expit(logit if bit else -logit)
     far = (logit if bit else -logit) - scipy.special.logit(rates * size)
@@ -254,7 +253,8 @@ def test_posterior_of_a_bit_has_the_right_tails(logit, bit):
         distance = jnp.abs(distribution.posterior(key, sample))
         return jnp.stack([distance > z for z in far] + [distance < z for z in near])
 
-    assert rare_p_values(draw, [*rates, *rates], 2**5).min() > LEAST_P_VALUE
+    # At 1e-8, 1.3 hits; noise in JAX's default mode would make 16.
+    assert rare_p_values(draw, [*rates, *rates], 2**7).min() > LEAST_P_VALUE
 
 
 def test_posterior_of_a_bit_averages_to_the_prior(dtype):

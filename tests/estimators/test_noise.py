@@ -5,6 +5,8 @@ Where JAX's default mode is wrong, the same test is shown to reject it.
 """
 
 import functools
+import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+import estimators
 from estimators.core import noise
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
@@ -203,6 +206,16 @@ def test_shapes_and_transformations(name, dtype):
     eps = jnp.finfo(dtype).eps
     np.testing.assert_allclose(mapped, looped, rtol=8 * eps, atol=8 * eps)
     assert len(np.unique(mapped)) == mapped.size
+
+
+def test_nothing_else_draws():
+    # So what this file proves holds for every sample.
+    for path in pathlib.Path(estimators.__file__).parent.rglob("*.py"):
+        used = set(re.findall(r"\brandom\.(\w+)", path.read_text()))
+        if path != pathlib.Path(noise.__file__):
+            assert used <= {"key", "fold_in", "split"}, path
+        else:
+            assert used == {"bits", "fold_in"}
 
 
 def test_sample_keys_are_the_key_itself_and_its_folds():

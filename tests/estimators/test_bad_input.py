@@ -1,0 +1,216 @@
+"""What a caller gets wrong raises at once, and says what is allowed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import estimators
+from estimators import (
+    DARN,
+    MLP,
+    NVIL,
+    Average,
+    Bernoulli,
+    Categorical,
+    GumbelSoftmax,
+    ImportanceBound,
+    LeaveOneOut,
+    MovingAverage,
+    MuProp,
+    Normal,
+    Pathwise,
+    RelaxedBernoulli,
+    RelaxedCategorical,
+    ScoreFunction,
+    SlopeAnnealedStraightThrough,
+    StraightThrough,
+    StraightThroughGumbelSoftmax,
+    stack,
+)
+from tests.estimators.problems import PROBLEMS
+
+KEY = jax.random.key(0)
+BITS = Bernoulli(jnp.zeros(3))
+
+EXAMPLES = [cls.examples()[0] for cls in estimators.ALL]
+
+
+@pytest.fixture(params=EXAMPLES, ids=str)
+def example(request):
+    estimator = request.param
+    distribution = PROBLEMS[estimator.distributions[0]].layer(0)
+    return estimator.initialise(KEY, distribution), distribution
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "message"),
+    [
+        (jax.random.PRNGKey(0), TypeError, "legacy"),
+        (0, TypeError, "typed random key"),
+        (None, TypeError, "typed random key"),
+        (jax.random.split(KEY, 3), ValueError, r"one key, not \(3,\): batch with jax.vmap"),
+    ],
+    ids=["legacy", "integer", "none", "batch"],
+)
+def test_keys(example, key, error, message):
+    estimator, distribution = example
+    with pytest.raises(error, match=message):
+        estimator(key, distribution, jnp.sum)
+
+
+@pytest.mark.parametrize(
+    ("f", "error", "message"),
+    [
+        (lambda z: z, ValueError, "must map one sample to a scalar, but returned shape .*jax.vmap"),
+        (lambda z: z.ravel()[:1], ValueError, r"returned shape \(1,\)"),
+        (lambda z: 1, TypeError, "must return a real number, but returned int"),
+        (lambda z: z.sum() > 0, TypeError, "must return a real number, but returned bool"),
+        (lambda z: z.sum() * 1j, TypeError, "must return a real number, but returned complex"),
+    ],
+    ids=["array", "array of one", "integer", "boolean", "complex"],
+)
+def test_values_of_f(example, f, error, message):
+    estimator, distribution = example
+    with pytest.raises(error, match=message):
+        estimator(KEY, distribution, f)
+
+
+def test_not_a_distribution(example):
+    with pytest.raises(TypeError, match=f"{type(example[0]).__name__} takes .*, not "):
+        example[0](KEY, jnp.zeros(3), jnp.sum)
+
+
+def test_stacks_must_be_mapped_over(example):
+    estimator, distribution = example
+    if not jax.tree.leaves(estimator):
+        pytest.skip("no leaf to stack")
+    with pytest.raises(ValueError, match=r"of shape \(2,\).*jax.vmap"):
+        stack([estimator, estimator])(KEY, distribution, jnp.sum)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "error", "message"),
+    [
+        (Bernoulli(jnp.zeros(3, int)), TypeError, "float32 or float64, not int32"),
+        (Bernoulli(jnp.zeros(3, bool)), TypeError, "float32 or float64, not bool"),
+        (Bernoulli(jnp.zeros(3, jnp.bfloat16)), TypeError, "float32 or float64, not bfloat16"),
+        (Bernoulli(jnp.zeros(3, complex)), TypeError, "float32 or float64, not complex64"),
+        (Bernoulli([0.1, 0.2]), TypeError, "Bernoulli logits must be numeric"),
+        (Bernoulli(None), TypeError, "Bernoulli logits must be numeric"),
+        (Categorical(jnp.zeros((2, 3), int)), TypeError, "float32 or float64, not int32"),
+        (Categorical(jnp.zeros(())), ValueError, r"at least two classes, not shape \(\)"),
+        (Categorical(jnp.zeros((3, 1))), ValueError, r"at least two classes, not shape \(3, 1\)"),
+        (Normal(jnp.zeros(3), jnp.zeros(2)), ValueError, r"one shape, not \(3,\) and \(2,\)"),
+        (Normal(jnp.zeros(3, int), jnp.zeros(3)), TypeError, "mean must be float32 or float64"),
+        (RelaxedBernoulli(jnp.zeros(3), -1.0), ValueError, "temperature must be above zero"),
+        (RelaxedBernoulli(jnp.zeros(3), 0), ValueError, "temperature must be above zero"),
+        (RelaxedBernoulli(jnp.zeros(3), np.nan), ValueError, "temperature must be above zero"),
+        (RelaxedBernoulli(jnp.zeros(3), "cold"), TypeError, "temperature must be numeric"),
+        (RelaxedBernoulli(jnp.zeros(3), jnp.ones(2)), ValueError, r"not \(2,\)"),
+        (RelaxedCategorical(jnp.zeros(3), -1.0), ValueError, "temperature must be above zero"),
+        (RelaxedCategorical(jnp.zeros((2, 1)), 1.0), ValueError, "at least two classes"),
+        (RelaxedCategorical(jnp.zeros((2, 3)), jnp.ones(3)), ValueError, r"not \(3,\)"),
+    ],
+)
+def test_distributions(distribution, error, message):
+    with pytest.raises(error, match=message):
+        ScoreFunction()(KEY, distribution, jnp.sum)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        (GumbelSoftmax(0), ValueError, "GumbelSoftmax temperature must be above zero and finite"),
+        (GumbelSoftmax(-1.0), ValueError, "temperature must be above zero"),
+        (GumbelSoftmax(np.nan), ValueError, "temperature must be above zero"),
+        (GumbelSoftmax(np.inf), ValueError, "temperature must be above zero"),
+        (GumbelSoftmax("cold"), TypeError, "temperature must be numeric, not cold"),
+        (GumbelSoftmax(None), TypeError, "temperature must be numeric, not None"),
+        (StraightThroughGumbelSoftmax(0), ValueError, "temperature must be above zero"),
+        (SlopeAnnealedStraightThrough(0), ValueError, "slope must be above zero"),
+        (SlopeAnnealedStraightThrough(1, "relu"), ValueError, "one of sigmoid, hard_sigmoid"),
+        (StraightThrough("median"), ValueError, "one of mean, identity, not 'median'"),
+        (DARN("quarter"), ValueError, "one of sample, half, not 'quarter'"),
+        (ScoreFunction(3.0), TypeError, "must be a baseline or None"),
+        (ScoreFunction(LeaveOneOut), TypeError, "must be a baseline or None"),
+        (ScoreFunction(LeaveOneOut(1)), ValueError, "num_samples must be at least 2, not 1"),
+        (ScoreFunction(LeaveOneOut(2.0)), TypeError, "num_samples must be an integer"),
+        (ScoreFunction(MovingAverage(1.0)), ValueError, "decay must be at least 0 and below 1"),
+        (ScoreFunction(MovingAverage(-0.1)), ValueError, "decay must be at least 0 and below 1"),
+        (ScoreFunction(MovingAverage(0.9, "low")), TypeError, "value must be numeric"),
+        (ScoreFunction(NVIL(1.0)), ValueError, "decay must be at least 0 and below 1"),
+        (ScoreFunction(NVIL(variance=-1.0)), ValueError, "variance must be at least 0"),
+        (ScoreFunction(NVIL(network=3)), TypeError, "network must be an MLP or None"),
+        (ScoreFunction(NVIL(network=MLP(0))), ValueError, "hidden must be at least 1"),
+        (ScoreFunction(NVIL()), ValueError, r"no weights yet: call estimator.initialise"),
+        (
+            ScoreFunction(NVIL(network=None, value=jnp.zeros(3))),
+            ValueError,
+            r"baseline.value of shape \(3,\)",
+        ),
+        (Average(MuProp, 2), TypeError, "takes an estimator"),
+        (Average(Average(MuProp(), 2), 2), TypeError, "no Average"),
+        (Average(MuProp(), 0), ValueError, "num_samples must be at least 1"),
+        (Average(GumbelSoftmax(0), 2), ValueError, "temperature must be above zero"),
+    ],
+)
+def test_hyperparameters(estimator, error, message):
+    with pytest.raises(error, match=message):
+        estimator(KEY, BITS, jnp.sum)
+
+
+def test_traced_values_are_not_checked():
+    """They have no value yet; and neither building nor mapping over an estimator checks anything."""
+    estimate = jax.jit(lambda temperature: GumbelSoftmax(temperature)(KEY, BITS, jnp.sum))
+    assert np.isfinite(estimate(-1.0))
+    decay = jax.jit(lambda decay: ScoreFunction(MovingAverage(decay))(KEY, BITS, jnp.sum))
+    assert np.isfinite(decay(7.0))
+    estimators_below_zero = GumbelSoftmax(jnp.asarray([-1.0, -2.0]))
+    mapped = jax.vmap(lambda estimator: estimator(KEY, BITS, jnp.sum))(estimators_below_zero)
+    assert np.isfinite(mapped).all()
+    # What JAX puts in the leaves' place: axis numbers, gradients, nothing at all.
+    axes = jax.tree.map(lambda _: 0, GumbelSoftmax(0.5))
+    jax.vmap(lambda estimator: estimator.temperature, in_axes=(axes,))(estimators_below_zero)
+    jax.tree.map(lambda _: None, GumbelSoftmax(0.5))
+
+
+@pytest.mark.parametrize("num_copies", [0, -1])
+def test_copies(num_copies):
+    with pytest.raises(ValueError, match="at least 1"):
+        BITS.independent(num_copies)
+
+
+def test_log_weights_of_a_bound():
+    for log_weight, error in ((lambda z: z, ValueError), (lambda z: 1, TypeError)):
+        with pytest.raises(error, match="f must"):
+            ScoreFunction()(KEY, BITS.independent(2), ImportanceBound(log_weight))
+
+
+def test_pathwise_has_no_discrete_distribution():
+    with pytest.raises(TypeError, match="Pathwise takes Normal.*, not Bernoulli"):
+        Pathwise()(KEY, BITS, jnp.sum)
+
+
+@pytest.mark.parametrize("f_type", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("logits_type", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "estimator",
+    [ScoreFunction(NVIL()), ScoreFunction(LeaveOneOut(2)), MuProp(), DARN("half")],
+    ids=str,
+)
+def test_f_may_be_of_another_precision(estimator, logits_type, f_type):
+    """Gradients have the types of what they belong to, as with plain JAX functions."""
+    with jax.enable_x64(True):
+        q = Bernoulli(jnp.asarray([0.3, -0.5], logits_type))
+        estimator = estimator.initialise(KEY, q)
+
+        def loss(q, estimator):
+            return estimator(KEY, q, lambda z: (2 * z[0] + z[1]).astype(f_type))
+
+        gradients = jax.jit(jax.grad(loss, (0, 1)))(q, estimator)
+        for found, wanted in zip(
+            jax.tree.leaves(gradients), jax.tree.leaves((q, estimator)), strict=True
+        ):
+            assert found.dtype == wanted.dtype
+            assert np.isfinite(found).all()

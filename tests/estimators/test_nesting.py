@@ -1,0 +1,289 @@
+"""Several stochastic layers: nested calls, the tower rule, and the continuous pass."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import estimators
+from estimators import (
+    Bernoulli,
+    Discrete,
+    Exact,
+    GumbelSoftmax,
+    LeaveOneOut,
+    MuProp,
+    ScoreFunction,
+    black_box,
+)
+from tests.estimators import checks
+from tests.estimators.enumeration import FAST_TO_COMPILE, joint
+from tests.estimators.problems import NESTED
+from tests.estimators.sampling import layer_keys, one_key
+from tests.estimators.scripted import hard_keys, logistic_keys
+from tests.estimators.truth import true_gradient
+
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
+TWO_BITS = NESTED[0]
+"""Two bits over two bits."""
+
+
+# The tower rule, exactly
+
+
+def noise_cells(draws):
+    """Return noise `[N, draws, 2]` of layer two that stands for all noise, and its chances.
+
+    A draw of layer two depends on its logits, which depend on layer one's sample. Between the
+    thresholds that these logits set, whatever layer one's sample, nothing changes.
+    """
+    p = TWO_BITS.parameters
+    above = np.array(list(itertools.product([0.0, 1.0], repeat=2)))
+    thresholds = -(p["second"] + above @ p["between"])  # [states of layer one, bits of layer two]
+    noise, chance = [], []
+    for bit in thresholds.T:
+        edges = np.concatenate([[-30.0], np.sort(bit), [30.0]])
+        noise.append((edges[1:] + edges[:-1]) / 2)
+        chance.append(np.diff(1 / (1 + np.exp(-edges))))
+    cells = np.array(list(itertools.product(*noise)))
+    chances = np.array([np.prod(c) for c in itertools.product(*chance)])
+    picks = np.array(list(itertools.product(range(len(cells)), repeat=draws)))
+    return cells[picks], chances[picks].prod(-1)
+
+
+@functools.partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+def nested_gradients(operators, first_keys, second_keys, parameters):
+    def one(first, second):
+        return TWO_BITS.gradient(operators, (first, second), parameters)
+
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(first_keys, second_keys)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "draws"),
+    [(ScoreFunction(), 1), (ScoreFunction(LeaveOneOut(2)), 2), (MuProp(), 1)],
+    ids=str,
+)
+@pytest.mark.usefixtures("float64")
+def test_tower_rule(estimator, draws):
+    """Summed over all samples above and all noise below, every gradient is the truth."""
+    samples, first_chance = joint(TWO_BITS.layer(0, jnp.float64), draws)
+    noise, second_chance = noise_cells(draws)
+    found = nested_gradients(
+        (estimator, estimator),
+        hard_keys(samples),
+        logistic_keys(noise),
+        TWO_BITS.arrays(jnp.float64),
+    )
+    mean = np.einsum("i,j,ijk->k", first_chance, second_chance, found)
+    np.testing.assert_allclose(mean, true_gradient(TWO_BITS), rtol=1e-10, atol=1e-11)
+
+
+# One key for two layers
+
+
+@pytest.mark.parametrize("estimator", [ScoreFunction(), MuProp()], ids=str)
+def test_one_key_for_two_layers_is_biased(estimator):
+    """Silently, and by far more than six standard errors: the battery's own check fails."""
+    checks.check_nested((estimator, estimator), TWO_BITS, layer_keys)
+    with pytest.raises(AssertionError):
+        checks.check_nested((estimator, estimator), TWO_BITS, one_key)
+
+
+def first_examples():
+    return [cls.examples()[0] for cls in estimators.ALL]
+
+
+@pytest.mark.parametrize("example", first_examples(), ids=str)
+def test_key_reuse_is_found_by_jax(example):
+    """`jax.debug_key_reuse` raises for one key in two layers, and not for one key each."""
+    if reason := example.refusal(TWO_BITS.layer(0)):
+        pytest.skip(reason)
+    layers = [checks.prepared(example, TWO_BITS, i) for i in (0, 1)]
+    parameters = TWO_BITS.arrays(jnp.float32)
+
+    def loss(split):
+        key = jax.random.key(0)
+        return jax.jit(lambda key: TWO_BITS.loss(layers, split(TWO_BITS, key), parameters))(key)
+
+    with jax.debug_key_reuse(True):
+        loss(layer_keys)
+        if example.evaluations(TWO_BITS.layer(0)) == TWO_BITS.layer(0).num_states:
+            pytest.skip("enumerates, and uses no key")
+        with pytest.raises(jax.errors.KeyReuseError):
+            loss(one_key)
+
+
+# The continuous pass
+
+
+def chain(layers, estimator, count):
+    """Return a loss of `layers` layers of two bits each; `count` is called with the last sample."""
+    between = jnp.asarray([[1.0, -2.0], [0.5, 1.5]])
+
+    def loss(logits, keys):
+        def descend(number, above):
+            if number == layers:
+                jax.debug.callback(count, above)
+                return jnp.sin(above[0] + 2 * above[1]) + above[0] * above[1]
+            q = Bernoulli(logits[number] + above @ between)
+            return estimator(keys[number], q, lambda z: descend(number + 1, z))
+
+        return descend(0, jnp.zeros(2))
+
+    return loss
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("estimator", "passes_per_layer"), [(MuProp(), 1), (ScoreFunction(), 0)], ids=str
+)
+def test_executed_evaluations(estimator, passes_per_layer, layers):
+    """L + 1 for MuProp: a mean-field pass below each layer, and once the samples; not 2 ** L."""
+    points = []
+    logits = jnp.asarray([[0.3, -0.5]] * layers)
+    keys = jax.random.split(jax.random.key(0), layers)
+    jax.jit(jax.value_and_grad(chain(layers, estimator, points.append)))(logits, keys)
+    jax.effects_barrier()
+    assert len(points) == 1 + passes_per_layer * layers
+    at_samples = [np.isin(point, (0, 1)).all() for point in points]
+    assert sum(at_samples) == 1
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("warm", [True, False], ids=["compiled before", "compiled in the pass"])
+def test_continuous_pass_reaches_an_inner_jit(warm):
+    """Also one that is compiled already: the pass is part of what jit compiles for."""
+    q, key = Bernoulli(jnp.asarray([0.4, -1.1])), jax.random.key(0)
+
+    def below(z1, key, logits):
+        q = Bernoulli(logits + z1)
+        return MuProp()(key, q, lambda z2: jnp.sin(z2 @ jnp.asarray([1.0, 2.0]) + z1[0]) ** 3)
+
+    jitted = jax.jit(below)
+    logits = jnp.asarray([0.3, -0.5])
+    if warm:
+        jitted(jnp.asarray([1.0, 0.0]), key, logits)
+
+    def loss(below, logits):
+        keys = jax.random.split(key)
+        return MuProp()(keys[0], q, lambda z1: below(z1, keys[1], logits))
+
+    for ours, plain in zip(
+        jax.value_and_grad(loss, 1)(jitted, logits),
+        jax.value_and_grad(loss, 1)(below, logits),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=1e-12)
+
+    # And not beyond: outside a pass, the same function samples.
+    samples = [jitted(jnp.asarray([1.0, 0.0]), jax.random.key(i), logits) for i in range(20)]
+    assert len({float(sample) for sample in samples}) > 1
+
+
+def test_continuous_pass_of_every_estimator_is_f_at_the_mean():
+    """Below MuProp: what evaluates at samples, relaxed samples or all states, at one point."""
+    q = Bernoulli(jnp.asarray([0.3, -0.5]))
+    for cls in estimators.ALL:
+        for example in cls.examples():
+            if example.refusal(q):
+                continue
+            example = example.initialise(jax.random.key(1), q)
+            points = []
+
+            def f(z1, example=example, points=points):
+                def at(z2):
+                    jax.debug.callback(points.append, z2)
+                    return z1 @ z2
+
+                return example(jax.random.key(2), Bernoulli(2 * z1 - 1), at)
+
+            MuProp()(jax.random.key(3), q, f)
+            jax.effects_barrier()
+            below = 1 / (1 + np.exp(-(2 * np.asarray(q.mean) - 1)))
+            at_mean = [p for p in points if np.allclose(p, below, rtol=1e-5)]
+            assert len(at_mean) == 1, str(example)
+            assert len(points) == 1 + example.evaluations(q), str(example)
+
+
+# Black boxes
+
+
+def objective(z):
+    return z[0] * z[1] + z[0]
+
+
+BITS = Bernoulli(jnp.asarray([0.3, -0.5]))
+
+
+def over(outer, inner, f):
+    keys = jax.random.split(jax.random.key(0))
+
+    def loss(above, below):
+        def layer(z1):
+            return inner(keys[1], Bernoulli(z1 + below), lambda z2: f(z2) * (1 + z1[0]))
+
+        return outer(keys[0], Bernoulli(above), layer)
+
+    return jnp.stack(jax.grad(loss, (0, 1))(BITS.logits, BITS.logits))
+
+
+def wrapped(inner):
+    """The black box is the whole of what the inner estimator is given."""
+
+    class Wrapped:
+        def __call__(self, key, q, f):
+            return inner(key, q, black_box(f))
+
+    return Wrapped()
+
+
+DIFFERENTIATING = [
+    example
+    for cls in estimators.ALL
+    for example in cls.examples()[:1]
+    if example.differentiates and issubclass(example.distributions[0], Discrete)
+]
+
+
+@pytest.mark.parametrize("inner", DIFFERENTIATING, ids=str)
+def test_black_box_is_refused_below_another_layer(inner):
+    with pytest.raises(TypeError, match="black box"):
+        over(ScoreFunction(), wrapped(inner), objective)
+    # Also when a part of f, and not all of it, is the box.
+    with pytest.raises(TypeError, match="black box"):
+        over(ScoreFunction(), inner, black_box(objective))
+
+
+def test_black_box_is_refused_by_the_mean_field_pass_above_it():
+    with pytest.raises(TypeError, match="black box"):
+        over(MuProp(), wrapped(ScoreFunction()), objective)
+
+
+def test_black_box_of_the_sample_above_is_refused():
+    """The layer above needs its derivative, through the layer between."""
+    keys = jax.random.split(jax.random.key(0))
+
+    def loss(outer, logits):
+        def layer(z1):
+            hidden = black_box(objective)
+            return ScoreFunction()(keys[1], BITS, lambda z2: hidden(z1) * z2[0])
+
+        return outer(keys[0], Bernoulli(logits), layer)
+
+    for outer in (*DIFFERENTIATING, MuProp()):
+        with pytest.raises(TypeError, match="black box"):
+            jax.grad(loss, 1)(outer, BITS.logits)
+    assert np.isfinite(jax.grad(loss, 1)(ScoreFunction(), BITS.logits)).all()
+
+
+@pytest.mark.parametrize("outer", [ScoreFunction(LeaveOneOut(2)), GumbelSoftmax(0.5)], ids=str)
+def test_black_box_is_accepted_below_where_it_is_not_differentiated(outer):
+    """The derivative with respect to the layer above goes through the lower logits, not the box."""
+    for inner in (ScoreFunction(), Exact()):
+        boxed = over(outer, wrapped(inner), objective)
+        np.testing.assert_array_equal(boxed, over(outer, inner, objective))

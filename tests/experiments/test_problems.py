@@ -1,0 +1,454 @@
+"""Problems against their closed forms, and the objectives of the VAE against each other."""
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from estimators import (
+    Bernoulli,
+    Categorical,
+    Exact,
+    GumbelSoftmax,
+    LeaveOneOut,
+    Normal,
+    Pathwise,
+    ScoreFunction,
+    StraightThrough,
+)
+from estimators.core import identity
+from experiments import problems
+from experiments.measurement import check_group, choose, prepare
+from experiments.moments import Sampler, flat
+from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems.vae import training_images
+from experiments.user_code import parse_problem
+
+KEY = jax.random.key(5)
+
+
+def exact(problem, logits=None):
+    """Return the loss and its gradient with respect to the logits, by enumeration."""
+    params = problem.initial(KEY) if logits is None else {"logits": jnp.asarray(logits)}
+    loss = jax.jit(jax.value_and_grad(lambda p: problem.loss(p, Exact(), KEY, None)))
+    value, slope = loss(params)
+    return float(value), np.asarray(slope["logits"])
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+
+
+# Toys -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [0.45, 0.499])
+@pytest.mark.parametrize("logit", [-2.0, 1.0])
+def test_quadratic(target, logit):
+    problem = Quadratic(target, logit)
+    s = sigmoid(logit)
+    value, slope = exact(problem)
+    assert value == pytest.approx(s * (1 - target) ** 2 + (1 - s) * target**2, rel=1e-6)
+    # The gradient is small beside f where the target is near one half.
+    assert slope == pytest.approx([(1 - 2 * target) * s * (1 - s)], abs=1e-7)
+
+
+def test_coupled():
+    problem = Coupled(bits=3)
+    weights, p = np.linspace(1, 2, 3), sigmoid(np.linspace(-2, 2, 3))
+    expected = 0.0
+    for state in itertools.product((0.0, 1.0), repeat=3):
+        b = np.array(state)
+        product = np.prod(0.5 + b) ** (1 / 3)
+        f = np.cos(weights @ b) + 0.5 * (b.mean() - 0.45) ** 2 * product
+        expected += f * np.prod(np.where(b == 1, p, 1 - p))
+    assert exact(problem)[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_coupled_is_neither_linear_nor_separable():
+    # So that no estimator is exact by accident: f'(b) changes with b and with the other bits.
+    problem = Coupled(bits=3)
+    slopes = jax.vmap(jax.grad(problem.f, 1), (None, 0))(
+        jnp.zeros(3), Bernoulli(jnp.zeros(3)).states()
+    )
+    assert np.all(np.ptp(slopes, axis=0) > 0.3)
+
+
+@pytest.mark.parametrize("problem", [SimplexQuadratic(), SimplexQuadratic(scale=1.5)], ids=str)
+def test_simplex_quadratic(problem):
+    # E f = (p - c)' Q (p - c); f itself depends on the logits, and the loss is differentiated
+    # through both.
+    def closed(logits):
+        index = jnp.arange(3.0)
+        q = jnp.exp(-2 * jnp.abs(index[:, None] - index[None, :]))
+        off = jax.nn.softmax(logits) - 1 / 3
+        return off @ q @ off
+
+    # Away from uniform logits, where everything is zero.
+    logits = problem.logits() + jnp.array([0.1, 0.7, -0.2])
+    value, slope = exact(problem, logits)
+    np.testing.assert_allclose(value, closed(logits), rtol=1e-5)
+    np.testing.assert_allclose(slope, jax.grad(closed)(logits), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
+def test_polynomial(power):
+    binary = Polynomial(power, bits=5)
+    categorical = Polynomial(power, bits=5, latent="Categorical")
+    p = sigmoid(np.linspace(-1, 1, 5))
+    expected = np.mean(p * 0.55**power + (1 - p) * 0.45**power)
+    slope = p * (1 - p) * (0.55**power - 0.45**power) / 5
+    for problem in (binary, categorical):
+        params = problem.initial(KEY)
+        np.testing.assert_allclose(problem.exact_loss(params, None), expected, rtol=1e-6)
+        exact_slope = jax.grad(problem.exact_loss)(params, None)["logits"]
+        value, enumerated = exact(problem)
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+        np.testing.assert_allclose(enumerated, exact_slope, rtol=1e-4, atol=1e-7)
+        found = enumerated if problem is binary else enumerated[:, 1]
+        np.testing.assert_allclose(found, slope, rtol=1e-4)
+        if problem is categorical:
+            np.testing.assert_allclose(enumerated[:, 0], -slope, rtol=1e-4)
+
+
+def test_polynomial_at_its_published_size_has_an_exact_gradient():
+    problem = Polynomial(bits=128)
+    distribution = problem.distribution(problem.initial(KEY), None)
+    assert "states" in problem.refusal(Exact(), distribution)
+    assert prepare(problem, KEY).truth.blocks is None
+
+
+# The VAE ----------------------------------------------------------------------------------------
+
+SMALL = {"size": 2, "classes": 3, "batch_size": 3}
+DISCRETE = pytest.mark.parametrize("latent", ["Bernoulli", "Categorical"])
+FORMS = ("analytic", "sampled", "sampled-no-score")
+
+
+@functools.cache
+def ready(latent, layers=0):
+    """Return parameters, away from their start, and a batch."""
+    problem = VAE(latent, layers=layers, width=4, **SMALL)
+    batch = problem.batch(KEY, problem.data())
+    params = problem.measurable(problem.initial(KEY), batch)
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(6), len(leaves))
+    moved = [
+        leaf + 0.1 * jax.random.normal(key, leaf.shape)
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, moved), batch
+
+
+@functools.cache
+def slopes(problem):
+    """Return the exact loss and gradient of a form of the objective."""
+    params, batch = ready(problem.latent, problem.layers)
+    found = jax.jit(jax.value_and_grad(lambda p: problem.loss(p, Exact(), KEY, batch)))(params)
+    return jax.tree.map(np.asarray, found)
+
+
+def bound_by_hand(problem, params, batch):
+    """Return the negative bound of a linear VAE in float64, state by state."""
+    encoder, decoder = params["encoder"]["layers"][0], params["decoder"]["layers"][0]
+    to_float64 = functools.partial(np.asarray, dtype=np.float64)
+    batch = to_float64(batch)
+    images = batch - to_float64(training_images().mean(0))
+    logits = images @ to_float64(encoder["kernel"]) + to_float64(encoder["bias"])
+    logits = (logits + to_float64(params["logits"])).reshape(len(batch), *problem.event_shape)
+    prior, binary = to_float64(params["prior"]), problem.latent == "Bernoulli"
+
+    def probability(logits, state):
+        if binary:
+            return np.prod(np.where(state == 1, sigmoid(logits), 1 - sigmoid(logits)))
+        odds = np.exp(logits)
+        return np.prod(np.sum(state * odds / odds.sum(-1, keepdims=True), -1))
+
+    choices = [0.0, 1.0] if binary else np.eye(problem.classes)
+    states = [np.array(state) for state in itertools.product(choices, repeat=problem.size)]
+    total = 0.0
+    for x, own in zip(batch, logits, strict=True):
+        for state in states:
+            entered = 2 * state - 1 if binary else state.ravel()
+            pixel = sigmoid(entered @ to_float64(decoder["kernel"]) + to_float64(decoder["bias"]))
+            log_likelihood = np.sum(np.log(np.where(x == 1, pixel, 1 - pixel)))
+            q, p = probability(own, state), probability(prior, state)
+            total += q * (np.log(q) - np.log(p) - log_likelihood)
+    return total / len(batch)
+
+
+@DISCRETE
+def test_vae_is_the_negative_bound(latent):
+    problem = VAE(latent, **SMALL)
+    expected = bound_by_hand(problem, *ready(latent))
+    assert slopes(problem)[0] == pytest.approx(expected, rel=1e-5)
+
+
+@DISCRETE
+@pytest.mark.parametrize("form", [*FORMS[1:], "relaxed-density"])
+def test_forms_have_one_exact_gradient(latent, form):
+    value, gradient = slopes(VAE(latent, **SMALL))
+    other_value, other = slopes(VAE(latent, kl=form, **SMALL))
+    assert other_value == pytest.approx(value, rel=1e-6)
+    scale = np.abs(flat(gradient)).max()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-6 * scale), gradient, other
+    )
+
+
+@DISCRETE
+@pytest.mark.parametrize("form", FORMS)
+def test_score_function_is_unbiased_in_every_group(latent, form):
+    problem = VAE(latent, kl=form, **SMALL)
+    params, batch = ready(latent)
+    truth = slopes(problem)[1]
+
+    def gradient(estimator, context, key):
+        params, batch = context
+        return jax.grad(problem.loss)(params, estimator, key, batch)
+
+    (blocks,) = Sampler(gradient).draw(ScoreFunction(), (params, batch), KEY, 2**13, truth)
+    z = blocks.offset / np.sqrt(np.maximum(blocks.variance / blocks.count, 1e-30))
+    ends = np.cumsum([flat(part).size for part in truth.values()])
+    for group, scores, variance in zip(
+        truth, np.split(z, ends[:-1]), np.split(blocks.variance, ends[:-1]), strict=True
+    ):
+        noisy = variance > 1e-12
+        # Groups: encoder and logits, decoder, prior. The prior is exact in closed form.
+        assert noisy.any() or (group == "prior" and form == "analytic"), group
+        if noisy.any():
+            # The largest of 5,000 normal numbers passes 5 once in 300 runs.
+            assert np.abs(scores[noisy]).max() < 5, group
+            assert np.mean(scores[noisy] ** 2) < 1 + 4 * math.sqrt(2 / 4), group
+
+
+def test_forms_differ_in_variance():
+    # Why the form has a name. Nothing but the noise of the score's own mean is detached.
+    found = {}
+    for form in FORMS:
+        problem = VAE(kl=form, size=2, batch_size=3)
+        params, batch = ready("Bernoulli")
+        (blocks,) = Sampler(
+            lambda estimator, context, key, problem=problem: jax.grad(
+                lambda part: problem.loss(context[0] | part, estimator, key, context[1])
+            )(choose(context[0], "logits"))
+        ).draw(ScoreFunction(), (params, batch), KEY, 4096, choose(slopes(problem)[1], "logits"))
+        found[form] = blocks.variance.sum()
+    assert len({round(value, 6) for value in found.values()}) == 3
+
+
+@DISCRETE
+def test_relaxed_density_is_its_formula(latent):
+    problem = VAE(latent, kl="relaxed-density", prior_temperature=0.7, **SMALL)
+    params, batch = ready(latent)
+    temperature = 0.4
+
+    def by_hand(params):
+        total = 0.0
+        logits = problem.encode(params, batch)
+        for key, image, own in zip(jax.random.split(KEY, 3), batch, logits, strict=True):
+            posterior = problem.posterior(own)
+            perturbed = posterior.logits + posterior.noise(key)
+            if latent == "Bernoulli":
+                x = perturbed / temperature
+                y = jax.nn.sigmoid(x)
+
+                def density(x, logits, t):
+                    gap = t * x - logits
+                    return jnp.sum(jnp.log(t) + gap - 2 * jnp.log1p(jnp.exp(gap)))
+
+            else:
+                x = jax.nn.log_softmax(perturbed / temperature)
+                y = jnp.exp(x)
+
+                def density(x, logits, t):
+                    gap = logits - t * x
+                    constant = math.log(2) + 2 * jnp.log(t)
+                    each = jnp.sum(gap, -1) - 3 * jnp.log(jnp.sum(jnp.exp(gap), -1))
+                    return jnp.sum(constant + each)
+
+            divergence = density(x, posterior.logits, temperature)
+            divergence -= density(x, params["prior"], 0.7)
+            total += problem.reconstruction(params, image, y) + divergence
+        return total / 3
+
+    found = jax.jit(
+        jax.value_and_grad(lambda p: problem.loss(p, GumbelSoftmax(temperature), KEY, batch))
+    )(params)
+    expected = jax.jit(jax.value_and_grad(by_hand))(params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), found, expected
+    )
+
+
+def test_relaxed_density_admits_only_what_has_one():
+    problem = VAE(kl="relaxed-density", **SMALL)
+    distribution = problem.distribution(*ready("Bernoulli"))
+    for estimator in (GumbelSoftmax(0.5), Exact()):
+        assert problem.refusal(estimator, distribution) is None
+    for estimator in (ScoreFunction(), StraightThrough()):
+        assert "only GumbelSoftmax" in problem.refusal(estimator, distribution)
+    with pytest.raises(ValueError, match="for discrete latents"):
+        VAE("Normal", kl="relaxed-density").check()
+
+
+def test_normal_latent_is_the_reference_point():
+    # Pathwise and the score function estimate one gradient, and Pathwise far more quietly.
+    problem = VAE("Normal", **SMALL)
+    params, batch = ready("Normal")
+
+    def gradient(estimator, context, key):
+        params, batch = context
+        return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(
+            choose(params, "logits")
+        )
+
+    sampler = Sampler(gradient)
+    zero = jax.tree.map(jnp.zeros_like, choose(params, "logits"))
+    path, score = (
+        sampler.draw(estimator, (params, batch), key, count, zero)[0]
+        for estimator, key, count in (
+            (Pathwise(), jax.random.key(7), 2**12),
+            (ScoreFunction(LeaveOneOut(4)), jax.random.key(8), 2**13),
+        )
+    )
+    error = np.sqrt(path.variance / path.count + score.variance / score.count)
+    assert np.abs((path.mean - score.mean) / error).max() < 4
+    # Four samples each: the plain score function would be worse still.
+    assert path.variance.sum() * 20 < score.variance.sum()
+    # So the agreement is a real one: the gradient is far from zero.
+    assert np.abs(score.mean / error).max() > 10
+    assert problem.exact_loss(params, batch) is None
+    assert isinstance(problem.distribution(params, batch), Normal)
+
+
+@DISCRETE
+def test_hidden_layers(latent):
+    problem = VAE(latent, layers=2, width=4, **SMALL)
+    params, batch = ready(latent, layers=2)
+    for group in ("encoder", "decoder"):
+        kernels = [layer["kernel"].shape for layer in params[group]["layers"].values()]
+        assert len(kernels) == 3 and kernels[0][1] == kernels[1][0] == kernels[1][1] == 4
+    value, gradient = slopes(problem)
+    assert np.isfinite(value)
+    # Every array learns.
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
+    # Against a step along the gradient.
+    step = jax.tree.map(lambda p, g: p - 1e-4 * g, params, gradient)
+    after = problem.loss(step, Exact(), KEY, batch)
+    drop = 1e-4 * sum(np.sum(leaf**2) for leaf in jax.tree.leaves(gradient))
+    assert value - after == pytest.approx(drop, rel=0.1)
+
+
+def test_size_of_the_papers():
+    shapes = jax.eval_shape(VAE(size=200).initial, KEY)
+    assert (
+        sum(leaf.size for leaf in jax.tree.leaves(shapes)) - shapes["prior"].size == 314_784 - 200
+    )
+    shapes = jax.eval_shape(VAE("Categorical", size=20, classes=10).initial, KEY)
+    assert shapes["prior"].shape == (20, 10)
+
+
+def test_batches_are_of_mnist():
+    problem = VAE(batch_size=50)
+    batch = np.asarray(problem.batch(KEY, problem.data()))
+    assert batch.shape == (50, 784) and set(np.unique(batch)) == {0, 1}
+    known = {image.tobytes() for image in training_images()}
+    assert all(image.tobytes() in known for image in batch)
+    other = np.asarray(problem.batch(jax.random.key(9), problem.data()))
+    assert not np.array_equal(batch, other)
+    # The decoder's bias starts at the pixels' log-odds, so it draws the mean image at first.
+    params = problem.initial(KEY)
+    bias = np.asarray(params["decoder"]["layers"][0]["bias"])
+    mean = np.clip(training_images().mean(0), 0.001, 0.999)
+    np.testing.assert_allclose(sigmoid(bias), mean, rtol=1e-4)
+
+
+def test_each_image_has_noise_of_its_own():
+    problem = VAE(size=8, batch_size=2)
+    batch = problem.batch(KEY, problem.data())
+    twice = jnp.stack([batch[0], batch[0]])
+    params = problem.measurable(problem.initial(KEY), twice)
+    gradient = jax.grad(lambda p: problem.loss(p, ScoreFunction(), KEY, twice))(params)["logits"]
+    assert np.all(np.asarray(gradient[0] != gradient[1]))
+
+
+# Every problem ----------------------------------------------------------------------------------
+
+VARIANTS = [
+    *(cls() for cls in problems.ALL),
+    Quadratic(target=0.499, logit=-1.0),
+    Coupled(bits=3),
+    SimplexQuadratic(classes=4, scale=0.25),
+    Polynomial(power=1.5, bits=7, latent="Categorical"),
+    VAE("Categorical", size=3, classes=4, layers=1, kl="sampled-no-score", batch_size=2),
+    VAE("Normal", prior_temperature=0.25),
+]
+
+
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
+def test_identity_is_read_back(problem):
+    assert parse_problem(str(problem)) == problem
+    assert type(parse_problem(str(problem))) is type(problem)
+
+
+def test_identity_names_what_differs_from_the_default():
+    assert str(VAE()) == "VAE"
+    assert str(VAE(size=200, kl="sampled")) == "VAE[size=200,kl=sampled]"
+    assert identity.parse("Quadratic[0.3]", {"Quadratic": Quadratic}) == Quadratic(0.3)
+
+
+@pytest.mark.parametrize("problem", VARIANTS[1:], ids=str)
+def test_groups(problem):
+    batch = problem.batch(KEY, problem.data())
+    params = problem.measurable(problem.initial(KEY), batch)
+    assert check_group(problem, params, None) == problem.group
+    assert check_group(problem, params, "all") == "all"
+    assert check_group(problem, params, "logits") == "logits"
+    assert choose(params, "all") is params and list(choose(params, "logits")) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (VAE(size=0), "VAE size must be at least 1, not 0"),
+        (VAE(classes=1), "VAE classes must be at least 2, not 1"),
+        (VAE(layers=-1), "VAE layers must be at least 0"),
+        (VAE(batch_size=0), "VAE batch_size must be at least 1"),
+        (VAE(latent="Poisson"), "latent must be one of Bernoulli, Categorical, Normal"),
+        (VAE(kl="exact"), "kl must be one of analytic, sampled"),
+        (VAE(prior_temperature=0.0), "prior_temperature must be above zero"),
+        (Coupled(bits=0), "Coupled bits must be at least 1"),
+        (SimplexQuadratic(classes=1), "classes must be at least 2"),
+        (Polynomial(bits=0), "bits must be at least 1"),
+        (Polynomial(latent="Normal"), "latent must be one of Bernoulli, Categorical"),
+    ],
+)
+def test_settings_out_of_range(problem, message):
+    with pytest.raises(ValueError, match=message):
+        problem.check()
+
+
+def test_settings_are_compared():
+    # What a run's identity is made of.
+    for problem in VARIANTS:
+        for field in dataclasses.fields(problem):
+            value = getattr(problem, field.name)
+            if isinstance(value, int | float):
+                changed = dataclasses.replace(problem, **{field.name: value + 1})
+                assert str(changed) != str(problem)
+
+
+def test_distributions():
+    for problem, family in (
+        (Quadratic(), Bernoulli),
+        (SimplexQuadratic(), Categorical),
+        (Polynomial(latent="Categorical", bits=3), Categorical),
+    ):
+        assert isinstance(problem.distribution(problem.initial(KEY), None), family)
