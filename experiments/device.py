@@ -24,7 +24,7 @@ def start(device: Device) -> None:
     # Where JAX runs already (a notebook, a test) its devices stay as they are.
     with contextlib.suppress(RuntimeError):
         # Samples are sharded over CPU devices; code that is not sharded is not slowed by them.
-        jax.config.update("jax_num_cpu_devices", _cores())
+        jax.config.update("jax_num_cpu_devices", num_cores())
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_compilation_cache_dir", str(_cache()))
@@ -38,7 +38,8 @@ def start(device: Device) -> None:
         )
 
 
-def _cores() -> int:
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
     # Linux says which cores this process may use; elsewhere all of them.
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1

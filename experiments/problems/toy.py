@@ -128,13 +128,12 @@ class SimplexQuadratic(Toy):
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the quadratic form."""
         index = jnp.arange(self.classes)
-        q = jnp.exp(-2.0 * jnp.abs(index[:, None] - index))
+        q = jnp.exp(-2.0 * jnp.abs(index[:, None] - index[None, :]))
         p, c = jax.nn.softmax(logits), jnp.full(self.classes, 1 / 3)
         off = p - c
         # E (D - c)_i (D - c)_j, off the diagonal and on it.
-        second = c[:, None] * c - p[:, None] * c - c[:, None] * p
-        second = second + jnp.diag(p)
-        a = off[:, None] * off / second * q
+        second = jnp.outer(c, c) - jnp.outer(p, c) - jnp.outer(c, p) + jnp.diag(p)
+        a = jnp.outer(off, off) / second * q
         return (sample - c) @ a @ (sample - c)
 
     def check(self) -> None:

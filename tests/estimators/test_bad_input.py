@@ -161,7 +161,7 @@ def test_hyperparameters(estimator, error, message):
 
 
 def test_traced_values_are_not_checked():
-    """They have no value yet; and neither building nor mapping over an estimator checks anything."""
+    """They have no value yet; and neither building nor mapping an estimator checks anything."""
     estimate = jax.jit(lambda temperature: GumbelSoftmax(temperature)(KEY, BITS, jnp.sum))
     assert np.isfinite(estimate(-1.0))
     decay = jax.jit(lambda decay: ScoreFunction(MovingAverage(decay))(KEY, BITS, jnp.sum))

@@ -93,7 +93,7 @@ def tail_p_values(sampler, law, dtype, num_chunks):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_tails(name, dtype):
-    num_chunks = 2**7 if dtype == np.float32 else 2**5
+    num_chunks = 2**7 if dtype == np.float32 else 2**4
     p_values, least, greatest = tail_p_values(getattr(noise, name), LAWS[name], dtype, num_chunks)
     assert p_values.min() > LEAST_P_VALUE
     low, high = (0, 1) if name == "uniform" else (-np.inf, np.inf)

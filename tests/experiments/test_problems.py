@@ -15,7 +15,6 @@ from estimators import (
     Categorical,
     Exact,
     GumbelSoftmax,
-    LeaveOneOut,
     Normal,
     Pathwise,
     ScoreFunction,
@@ -135,22 +134,24 @@ def ready(latent, layers=0):
     """Return parameters, away from their start, and a batch."""
     problem = VAE(latent, layers=layers, width=4, **SMALL)
     batch = problem.batch(KEY, problem.data())
-    params = problem.measurable(problem.initial(KEY), batch)
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(6), len(leaves))
-    moved = [
-        leaf + 0.1 * jax.random.normal(key, leaf.shape)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(structure, moved), batch
+    params = problem.measurable(jax.jit(problem.initial)(KEY), batch)
+    rng = np.random.default_rng(6)
+    return jax.tree.map(lambda x: x + np.float32(0.1 * rng.normal(size=x.shape)), params), batch
+
+
+@functools.cache
+def exact_slopes(problem):
+    """Return a function of parameters and batch: the exact loss and its gradient."""
+    loss = jax.value_and_grad(lambda params, batch: problem.loss(params, Exact(), KEY, batch))
+    return jax.jit(loss)
 
 
 @functools.cache
 def slopes(problem):
-    """Return the exact loss and gradient of a form of the objective."""
-    params, batch = ready(problem.latent, problem.layers)
-    found = jax.jit(jax.value_and_grad(lambda p: problem.loss(p, Exact(), KEY, batch)))(params)
-    return jax.tree.map(np.asarray, found)
+    """Return the exact loss and gradient of a form of the objective, in float64."""
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda x: np.asarray(x, np.float64), ready(problem.latent))
+        return jax.tree.map(np.asarray, exact_slopes(problem)(*wide))
 
 
 def bound_by_hand(problem, params, batch):
@@ -186,7 +187,7 @@ def bound_by_hand(problem, params, batch):
 def test_vae_is_the_negative_bound(latent):
     problem = VAE(latent, **SMALL)
     expected = bound_by_hand(problem, *ready(latent))
-    assert slopes(problem)[0] == pytest.approx(expected, rel=1e-5)
+    assert slopes(problem)[0] == pytest.approx(expected, rel=1e-9)
 
 
 @DISCRETE
@@ -194,52 +195,37 @@ def test_vae_is_the_negative_bound(latent):
 def test_forms_have_one_exact_gradient(latent, form):
     value, gradient = slopes(VAE(latent, **SMALL))
     other_value, other = slopes(VAE(latent, kl=form, **SMALL))
-    assert other_value == pytest.approx(value, rel=1e-6)
+    assert other_value == pytest.approx(value, rel=1e-9)
     scale = np.abs(flat(gradient)).max()
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-6 * scale), gradient, other
-    )
+    np.testing.assert_allclose(flat(other), flat(gradient), rtol=1e-7, atol=1e-10 * scale)
 
 
 @DISCRETE
-@pytest.mark.parametrize("form", FORMS)
-def test_score_function_is_unbiased_in_every_group(latent, form):
-    problem = VAE(latent, kl=form, **SMALL)
+def test_score_function_is_unbiased_in_every_form_and_group(latent):
     params, batch = ready(latent)
-    truth = slopes(problem)[1]
-
-    def gradient(estimator, context, key):
-        params, batch = context
-        return jax.grad(problem.loss)(params, estimator, key, batch)
-
-    (blocks,) = Sampler(gradient).draw(ScoreFunction(), (params, batch), KEY, 2**13, truth)
-    z = blocks.offset / np.sqrt(np.maximum(blocks.variance / blocks.count, 1e-30))
-    ends = np.cumsum([flat(part).size for part in truth.values()])
-    for group, scores, variance in zip(
-        truth, np.split(z, ends[:-1]), np.split(blocks.variance, ends[:-1]), strict=True
-    ):
-        noisy = variance > 1e-12
-        # Groups: encoder and logits, decoder, prior. The prior is exact in closed form.
-        assert noisy.any() or (group == "prior" and form == "analytic"), group
-        if noisy.any():
-            # The largest of 5,000 normal numbers passes 5 once in 300 runs.
-            assert np.abs(scores[noisy]).max() < 5, group
-            assert np.mean(scores[noisy] ** 2) < 1 + 4 * math.sqrt(2 / 4), group
-
-
-def test_forms_differ_in_variance():
-    # Why the form has a name. Nothing but the noise of the score's own mean is detached.
-    found = {}
+    noise = {}
     for form in FORMS:
-        problem = VAE(kl=form, size=2, batch_size=3)
-        params, batch = ready("Bernoulli")
-        (blocks,) = Sampler(
-            lambda estimator, context, key, problem=problem: jax.grad(
-                lambda part: problem.loss(context[0] | part, estimator, key, context[1])
-            )(choose(context[0], "logits"))
-        ).draw(ScoreFunction(), (params, batch), KEY, 4096, choose(slopes(problem)[1], "logits"))
-        found[form] = blocks.variance.sum()
-    assert len({round(value, 6) for value in found.values()}) == 3
+        problem = VAE(latent, kl=form, **SMALL)
+        truth = jax.tree.map(jnp.float32, slopes(problem)[1])
+
+        def gradient(estimator, params, key, problem=problem):
+            return jax.grad(problem.loss)(params, estimator, key, batch)
+
+        (blocks,) = Sampler(gradient).draw(ScoreFunction(), params, KEY, 2**13, truth)
+        variance = blocks.variance / blocks.count
+        ends = np.cumsum([flat(part).size for part in truth.values()])[:-1]
+        parts = zip(truth, np.split(blocks.offset, ends), np.split(variance, ends), strict=True)
+        for group, offset, error in parts:
+            if group == "prior" and form == "analytic":
+                assert np.abs(offset).max() < 1e-6  # in closed form
+                continue
+            noisy = error > 0  # black pixels reach no encoder weight
+            scores = offset[noisy] / np.sqrt(error[noisy])
+            # The largest of 5,000 normal numbers passes 5.5 in one run of 5,000.
+            assert np.abs(scores).max() < 5.5, (form, group)
+            noise[form] = noise.get(form, 0) + blocks.variance.sum()
+    # Why the form has a name: one mean, three variances.
+    assert len({round(float(value), 3) for value in noise.values()}) == 3
 
 
 @DISCRETE
@@ -292,7 +278,7 @@ def test_relaxed_density_admits_only_what_has_one():
     for estimator in (GumbelSoftmax(0.5), Exact()):
         assert problem.refusal(estimator, distribution) is None
     for estimator in (ScoreFunction(), StraightThrough()):
-        assert "only GumbelSoftmax" in problem.refusal(estimator, distribution)
+        assert "GumbelSoftmax" in problem.refusal(estimator, distribution)
     with pytest.raises(ValueError, match="for discrete latents"):
         VAE("Normal", kl="relaxed-density").check()
 
@@ -300,50 +286,38 @@ def test_relaxed_density_admits_only_what_has_one():
 def test_normal_latent_is_the_reference_point():
     # Pathwise and the score function estimate one gradient, and Pathwise far more quietly.
     problem = VAE("Normal", **SMALL)
-    params, batch = ready("Normal")
+    batch = problem.batch(KEY, problem.data())
+    params = problem.measurable(jax.jit(problem.initial)(KEY), batch)
 
-    def gradient(estimator, context, key):
-        params, batch = context
-        return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(
-            choose(params, "logits")
-        )
+    def gradient(estimator, params, key):
+        chosen = choose(params, "logits")
+        return jax.grad(lambda p: problem.loss(params | p, estimator, key, batch))(chosen)
 
     sampler = Sampler(gradient)
-    zero = jax.tree.map(jnp.zeros_like, choose(params, "logits"))
-    path, score = (
-        sampler.draw(estimator, (params, batch), key, count, zero)[0]
-        for estimator, key, count in (
-            (Pathwise(), jax.random.key(7), 2**12),
-            (ScoreFunction(LeaveOneOut(4)), jax.random.key(8), 2**13),
-        )
-    )
+    (path,) = sampler.draw(Pathwise(), params, jax.random.key(7), 2**13)
+    (score,) = sampler.draw(ScoreFunction(), params, jax.random.key(8), 2**16)
     error = np.sqrt(path.variance / path.count + score.variance / score.count)
     assert np.abs((path.mean - score.mean) / error).max() < 4
-    # Four samples each: the plain score function would be worse still.
-    assert path.variance.sum() * 20 < score.variance.sum()
-    # So the agreement is a real one: the gradient is far from zero.
-    assert np.abs(score.mean / error).max() > 10
+    # Not for want of a gradient.
+    assert np.abs(score.mean / error).max() > 8
+    assert path.variance.sum() < score.variance.sum() / 20
     assert problem.exact_loss(params, batch) is None
     assert isinstance(problem.distribution(params, batch), Normal)
 
 
-@DISCRETE
-def test_hidden_layers(latent):
-    problem = VAE(latent, layers=2, width=4, **SMALL)
-    params, batch = ready(latent, layers=2)
+def test_hidden_layers():
+    problem = VAE("Categorical", layers=2, width=4, **SMALL)
+    params, batch = ready("Categorical", layers=2)
     for group in ("encoder", "decoder"):
         kernels = [layer["kernel"].shape for layer in params[group]["layers"].values()]
         assert len(kernels) == 3 and kernels[0][1] == kernels[1][0] == kernels[1][1] == 4
-    value, gradient = slopes(problem)
-    assert np.isfinite(value)
+    value, gradient = exact_slopes(problem)(params, batch)
     # Every array learns.
     for leaf in jax.tree.leaves(gradient):
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
-    # Against a step along the gradient.
     step = jax.tree.map(lambda p, g: p - 1e-4 * g, params, gradient)
-    after = problem.loss(step, Exact(), KEY, batch)
-    drop = 1e-4 * sum(np.sum(leaf**2) for leaf in jax.tree.leaves(gradient))
-    assert value - after == pytest.approx(drop, rel=0.1)
+    drop = 1e-4 * np.sum(flat(gradient) ** 2)
+    assert value - exact_slopes(problem)(step, batch)[0] == pytest.approx(drop, rel=0.1)
 
 
 def test_size_of_the_papers():
@@ -364,19 +338,10 @@ def test_batches_are_of_mnist():
     other = np.asarray(problem.batch(jax.random.key(9), problem.data()))
     assert not np.array_equal(batch, other)
     # The decoder's bias starts at the pixels' log-odds, so it draws the mean image at first.
-    params = problem.initial(KEY)
+    params = jax.jit(problem.initial)(KEY)
     bias = np.asarray(params["decoder"]["layers"][0]["bias"])
     mean = np.clip(training_images().mean(0), 0.001, 0.999)
     np.testing.assert_allclose(sigmoid(bias), mean, rtol=1e-4)
-
-
-def test_each_image_has_noise_of_its_own():
-    problem = VAE(size=8, batch_size=2)
-    batch = problem.batch(KEY, problem.data())
-    twice = jnp.stack([batch[0], batch[0]])
-    params = problem.measurable(problem.initial(KEY), twice)
-    gradient = jax.grad(lambda p: problem.loss(p, ScoreFunction(), KEY, twice))(params)["logits"]
-    assert np.all(np.asarray(gradient[0] != gradient[1]))
 
 
 # Every problem ----------------------------------------------------------------------------------
@@ -404,10 +369,10 @@ def test_identity_names_what_differs_from_the_default():
     assert identity.parse("Quadratic[0.3]", {"Quadratic": Quadratic}) == Quadratic(0.3)
 
 
-@pytest.mark.parametrize("problem", VARIANTS[1:], ids=str)
+@pytest.mark.parametrize("problem", VARIANTS, ids=str)
 def test_groups(problem):
     batch = problem.batch(KEY, problem.data())
-    params = problem.measurable(problem.initial(KEY), batch)
+    params = jax.eval_shape(lambda key: problem.measurable(problem.initial(key), batch), KEY)
     assert check_group(problem, params, None) == problem.group
     assert check_group(problem, params, "all") == "all"
     assert check_group(problem, params, "logits") == "logits"

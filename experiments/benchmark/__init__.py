@@ -1,0 +1,34 @@
+"""Time per gradient and training steps per second, beside the same work in PyTorch."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def run(
+    estimators: Sequence[Any] | None = None,
+    *,
+    quick: bool = False,
+    report: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Time estimators on this machine; `experiments.benchmark.suite.run` says what comes back.
+
+    Args:
+        estimators: the estimators; by default those that PyTorch has a counterpart of, and every
+            one where its cost is measured.
+        quick: whether to draw a few samples only: a smoke test, not a measurement.
+        report: is told what is being timed.
+
+    Raises:
+        UsageError: for an estimator that does not fit the problems.
+    """
+    # Imported late: PyTorch's process passes through this file too, and must not load JAX.
+    from experiments.benchmark import suite
+
+    return suite.run(estimators, quick, report)
+
+
+def render(figures: dict[str, Any]) -> str:
+    """Return the figures of `run` as a table of text, at most 100 columns wide."""
+    from experiments.benchmark import table
+
+    return table.render(figures)

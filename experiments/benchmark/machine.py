@@ -1,0 +1,31 @@
+"""What a reader needs to judge a benchmark: the processor, its load, the versions."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from experiments.device import num_cores
+from experiments.results import provenance
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor, the cores that this process may use, and the run's provenance."""
+    return {"processor": _processor(), "cores": num_cores(), **provenance()}
+
+
+def load() -> float | None:
+    """Return the processes that wanted a core in the last minute, or None where nothing says."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,94 @@
+"""The benchmark as text, at most 100 columns wide."""
+
+import re
+from typing import Any
+
+from experiments.benchmark.summary import Summary
+
+_TITLES = {
+    "gradients": (
+        "Seconds for 1,000 gradient samples of all {parameters:,} parameters of\n"
+        "{problem}, batch {batch}: per-parameter mean and variance"
+    ),
+    "steps": "Training steps per second of the same VAE, batch {batch}, Adam",
+    "toy": "Million gradients per second of {problem}, with their mean and variance",
+}
+
+
+def render(figures: dict[str, Any]) -> str:
+    """Return the figures of `suite.run` as text.
+
+    Every entry is a median over rounds with the smallest and the largest. A ratio above one says
+    that estimax is faster.
+    """
+    parts = [_machine(figures)]
+    parts += [_contest(kind, figures[kind]) for kind in _TITLES]
+    parts.append(_cost(figures["cost"]))
+    if figures["quick"]:
+        parts.append("A smoke test (quick): these figures are no measurement.")
+    return "\n\n".join(parts)
+
+
+def _machine(figures: dict[str, Any]) -> str:
+    machine, torch = figures["machine"], figures["torch"]
+    before, after = machine["load"]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, load {before} before and {after} after",
+        f"estimax {machine['versions']['estimax']}, jax {machine['versions']['jax']} "
+        f"on {machine['device']}",
+    ]
+    if "missing" in torch:
+        return "\n".join([*lines, torch["missing"]])
+    lines.append(f"PyTorch {torch['version']} on {torch['device']}, {torch['threads']} threads")
+    for kind, estimator, variant, reason in torch["failed"]:
+        lines.append(f"PyTorch failed at {kind} of {estimator}, {variant}: {reason}")
+    return "\n".join(lines)
+
+
+def _contest(kind: str, contest: dict[str, Any]) -> str:
+    scale = 1e-6 if kind == "toy" else 1.0
+    table = [["estimator", "estimax", "PyTorch at its best", "", "ratio"]]
+    for name, row in contest["rows"].items():
+        best = row["best"]
+        theirs = [_range(row["torch"][best], scale), best] if best else ["-", ""]
+        ratio = _range(row["ratio"]) if best else "-"
+        table.append([_short(name), _range(row["estimax"], scale), *theirs, ratio])
+    return _TITLES[kind].format(**contest) + "\n\n" + _aligned(table)
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    unit = cost["unit"]["median"] * 1e6
+    title = (
+        f"Time per gradient of every parameter of {cost['problem']}, beside evaluations of f;\n"
+        f"the ratio is to as many times one evaluation, forward and backward ({unit:.0f} us)"
+    )
+    table = [["estimator", "us per gradient", "evaluations", "ratio"]]
+    for name, row in cost["rows"].items():
+        time = _range(row["seconds"], 1e6)
+        table.append([_short(name), time, str(row["evaluations"]), f"{row['ratio']:.2f}"])
+    return title + "\n\n" + _aligned(table)
+
+
+def _short(name: str) -> str:
+    """Return an identity without the field names that its values do not need."""
+    return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
+
+
+def _range(summary: Summary, scale: float = 1.0) -> str:
+    median, low, high = (_number(summary[name] * scale) for name in ("median", "min", "max"))
+    return f"{median} ({low}-{high})"
+
+
+def _number(value: float) -> str:
+    """Return three significant digits, or all before the point."""
+    digits = max(0, 2 - len(str(int(abs(value)))) + 1)
+    return f"{value:.{digits}f}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])

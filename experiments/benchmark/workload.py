@@ -1,0 +1,126 @@
+"""A problem at fixed parameters, and the three kinds of work on it that are timed."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from estimators import Estimator
+from experiments.device import PRECISION
+from experiments.moments import Blocks, Sampler
+from experiments.problems import Params, Problem
+from experiments.training import train
+
+Figure = dict[str, float]
+"""The `value` of one round, and moments of the gradients that were drawn."""
+
+Round = Callable[[jax.Array], Figure]
+"""Does one round of work with a key of its own, which it consumes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A problem at its initial parameters and one minibatch.
+
+    Attributes:
+        problem: the objective.
+        params: its parameters; gradients are with respect to all of them.
+        data: what `problem.data()` returned.
+        batch: the minibatch that gradients are drawn on.
+        sampler: the measurement engine.
+    """
+
+    problem: Problem
+    params: Params
+    data: Any
+    batch: Any
+    sampler: Sampler
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters that a gradient has."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
+    def refusal(self, estimator: Estimator) -> str | None:
+        """Return why an estimator does not fit the problem, or None where it does."""
+        distribution = self.problem.distribution(self.params, self.batch)
+        return self.problem.refusal(estimator, distribution)
+
+    def ready(self, estimator: Estimator) -> Estimator:
+        """Return the estimator with the networks that it learns."""
+        distribution = self.problem.distribution(self.params, self.batch)
+        return estimator.initialise(jax.random.key(0), distribution)
+
+    def draw(self, estimator: Estimator, key: jax.Array, num_samples: int) -> Blocks:
+        """Draw gradient samples; `key` is consumed."""
+        context = self.params, self.batch
+        with jax.default_matmul_precision(PRECISION):
+            return self.sampler.draw(estimator, context, key, num_samples)[0]
+
+
+def prepare(problem: Problem) -> Workload:
+    """Return a problem at its initial parameters and one minibatch."""
+    initial, batch = jax.random.split(jax.random.key(0))
+    data = problem.data()
+
+    def gradient(estimator, context, key):
+        params, batch = context
+        return jax.grad(problem.loss)(params, estimator, key, batch)
+
+    return Workload(
+        problem, problem.initial(initial), data, problem.batch(batch, data), Sampler(gradient)
+    )
+
+
+def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
+    """Return rounds of seconds per 1,000 gradients, with their per-parameter mean and variance.
+
+    The figure's `variance` is the total over parameters.
+    """
+    estimator = work.ready(estimator)
+
+    def one_round(key: jax.Array) -> Figure:
+        start = time.perf_counter()
+        blocks = work.draw(estimator, key, num_samples)
+        mean, variance = blocks.mean, blocks.variance
+        seconds = time.perf_counter() - start
+        del mean  # timed, not shown
+        return {"value": seconds * 1000 / blocks.count, "variance": float(variance.sum())}
+
+    return one_round
+
+
+def throughput(work: Workload, estimator: Estimator, num_samples: int) -> Round:
+    """Return rounds of gradients per second, for a problem of one parameter.
+
+    The figure's `mean` and `variance` are those of its gradient.
+    """
+    estimator = work.ready(estimator)
+
+    def one_round(key: jax.Array) -> Figure:
+        start = time.perf_counter()
+        blocks = work.draw(estimator, key, num_samples)
+        (mean,), (variance,) = blocks.mean, blocks.variance
+        seconds = time.perf_counter() - start
+        return {"value": blocks.count / seconds, "mean": float(mean), "variance": float(variance)}
+
+    return one_round
+
+
+def steps(work: Workload, estimator: Estimator, num_steps: int) -> Round:
+    """Return rounds of training steps per second."""
+    estimator = work.ready(estimator)
+
+    @jax.jit
+    def run(key, params, estimator, data):
+        return train(key, work.problem, params, estimator, data, num_steps)
+
+    def one_round(key: jax.Array) -> Figure:
+        start = time.perf_counter()
+        with jax.default_matmul_precision(PRECISION):
+            jax.block_until_ready(run(key, work.params, estimator, work.data))
+        return {"value": num_steps / (time.perf_counter() - start)}
+
+    return one_round
