@@ -204,7 +204,10 @@ class Sampler:
             def step(sums, first):
                 return jax.tree.map(jnp.add, sums, several(first)), None
 
-            terms = jax.eval_shape(several, number)
+            if centre is None:
+                terms = jax.eval_shape(several, number)
+            else:  # known without tracing the gradient once more
+                terms = centre, centre, _norm(centre)
             zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
             zero = jax.lax.pcast(zero, _AXIS, to="varying")
             firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
