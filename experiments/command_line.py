@@ -20,7 +20,7 @@ from experiments.progress import Progress
 from experiments.results import Results, identity
 from experiments.studies import compare, temperature
 from experiments.studies.compare import Settings
-from experiments.user_code import parse_estimator, parse_problem
+from experiments.user_code import blame, parse_estimator, parse_problem
 
 _EPILOG = """\
 problems:    {problems}
@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except UsageError as error:
         print(f"estimax: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if (line := blame(error)) is None:
+            raise
+        print(f"estimax: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("estimax: interrupted; what had finished is kept", file=sys.stderr)
@@ -110,7 +115,9 @@ def _parser() -> _Parser:
     )
     command = add("benchmark", _benchmark, "Time gradients and training steps on this machine.")
     _add_estimators(command)
-    command.add_argument("--json", type=Path, metavar="FILE", help="keep the figures in FILE")
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="keep the figures in FILE (default: print)"
+    )
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
     parser.commands = dict(commands.choices)
     return parser
@@ -131,11 +138,14 @@ def _add_study_options(command: argparse.ArgumentParser) -> None:
     option("--problem", default="VAE", metavar="NAME", help="the problem (default: VAE, 8 bits)")
     _add_estimators(command)
     option(
-        "--group", metavar="NAME", help="parameters of the gradient: logits, encoder, decoder, all"
+        "--group",
+        metavar="NAME",
+        help="parameters of the gradient: logits, encoder, decoder, prior, all "
+        "(default: the problem's own, of a VAE the encoder)",
     )
     for name, kind, text in (
         ("samples", _positive, "gradients drawn of each estimator, rounded up to a multiple of 32"),
-        ("seed", _count, "seed of everything random"),
+        ("seed", _seed, "seed of everything random"),
         ("train-steps", _count, "training steps before measuring"),
         ("tune-steps", _count, "tuning steps of the estimators that learn"),
         ("budget", _positive_number, "evaluations of f at which errors are compared"),
@@ -154,11 +164,7 @@ def _compare(options: argparse.Namespace) -> None:
     rows = results.table()
     table = analysis.comparison_table(rows)
     _present(results, table)
-    figures = {
-        "bias_variance": (bias_variance.draw(rows), bias_variance.data(rows)),
-        "error_cost": (error_cost.draw(rows), error_cost.data(rows)),
-    }
-    _save(results, table, figures)
+    _save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
 
 
 def _temperature(options: argparse.Namespace) -> None:
@@ -171,11 +177,7 @@ def _temperature(options: argparse.Namespace) -> None:
     rows = results.table()
     table = analysis.temperature_table(rows)
     _present(results, table)
-    _save(
-        results,
-        table,
-        {"temperature": (temperature_figure.draw(rows), temperature_figure.data(rows))},
-    )
+    _save(results, table, {"temperature": temperature_figure})
 
 
 def _benchmark(options: argparse.Namespace) -> None:
@@ -205,6 +207,10 @@ def _run_study(options: argparse.Namespace, study: str, extra: dict[str, Any], r
         budget=options.budget,
     )
     compare.check(settings, strict=bool(named))
+    if study == temperature.STUDY and not any(
+        map(temperature.has_temperature, named or everything)
+    ):
+        raise UsageError("no estimator that is named has a temperature")
     configuration = settings.configuration(study) | extra
     folder = options.output or Path("results") / f"{study}-{identity(configuration)}"
     results = Results.open(folder, configuration, force=options.force)
@@ -226,8 +232,15 @@ def _present(results: Results, table) -> None:
 
 def _save(results: Results, table, figures) -> None:
     analysis.save_table(table, results.folder / "table")
-    for name, (figure, data) in figures.items():
-        analysis.save_figure(figure, results.folder / name, data)
+    rows = results.table()
+    for name, kind in figures.items():
+        try:
+            drawn = kind.draw(rows), kind.data(rows)
+        except ValueError as error:  # nothing that an axis can hold
+            _say(f"no figure {name}: {error}")
+        else:
+            figure, data = drawn
+            analysis.save_figure(figure, results.folder / name, data)
 
 
 def _say(message: str) -> None:
@@ -255,6 +268,13 @@ def _whole(text: str, least: int) -> int:
         raise argparse.ArgumentTypeError(
             f"must be a whole number of at least {least}, not {text!r}"
         )
+    return value
+
+
+def _seed(text: str) -> int:
+    value = _count(text)
+    if value >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
     return value
 
 

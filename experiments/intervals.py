@@ -87,6 +87,8 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     difference = blocks.mean - truth.mean
     q, noise = float(difference @ difference), _noise(blocks, truth)
     rounding = _rounding(blocks, truth)
+    if not math.isfinite(q):
+        return Estimate(math.nan, math.nan, math.nan)
     if noise.trace <= rounding:
         # Without noise, as far as float32 can say.
         if q <= rounding:

@@ -50,14 +50,14 @@ class Results:
     ) -> "Results":
         """Open a folder's results: those of the same run, unfinished ones included, or new ones.
 
-        Makes the folder if it is not there; the table is written when rows come.
+        Nothing is written, nor the folder made, before rows come.
 
         Raises:
             UsageError: where the folder cannot be written, or holds another run's results, an older
                 format or a damaged file (unless `force`).
         """
         results = cls(folder, configuration)
-        _make_writable(folder)
+        _check_writable(folder)
         path = folder / FILE
         if force or not path.exists():
             return results
@@ -108,6 +108,7 @@ class Results:
         return table
 
     def _write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / FILE
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -143,7 +144,7 @@ def provenance() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": f"{len(jax.devices())} x {device.device_kind} ({device.platform})",
         "matmul_precision": PRECISION,
-        "x64": bool(jax.config.jax_enable_x64),
+        "float": str(jax.dtypes.canonicalize_dtype(float)),
         "versions": {name: _version(name) for name in _PACKAGES},
         "revision": revision,
         "dirty": bool(_git("status", "--porcelain")) if revision else None,
@@ -165,10 +166,11 @@ def _git(*arguments: str) -> str:
         return ""
 
 
-def _make_writable(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        # Where the folder is not there yet, what is above it says.
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise UsageError(f"--output {folder} cannot be written: {error.strerror}") from error

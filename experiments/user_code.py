@@ -1,7 +1,9 @@
 """Names on the command line: the project's own classes, and those of a user's file."""
 
+import hashlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -14,6 +16,8 @@ from experiments.errors import UsageError
 from experiments.problems import Problem
 
 T = TypeVar("T")
+
+_PREFIX = "estimax_user_"
 
 
 def parse_problem(text: str) -> Problem:
@@ -53,24 +57,46 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
     if not separator:
         return text, {}
     path = Path(file + ".py")
+    module = _load(path)
     own = {
         key: value
-        for key, value in vars(_load(path)).items()
-        if isinstance(value, type) and issubclass(value, kind) and value.__module__ == _module(path)
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, kind)
+        and value.__module__ == module.__name__
     }
     if not own:
         raise UsageError(f"{path} defines no subclass of {kind.__name__}")
     return name, own
 
 
-def _module(path: Path) -> str:
-    return f"user_{path.stem}"
+def source(value: object) -> str | None:
+    """Return what names the user's file, and its content, that defines a value's class."""
+    module = type(value).__module__
+    return module.removeprefix(_PREFIX) if module.startswith(_PREFIX) else None
+
+
+def blame(error: Exception) -> str | None:
+    """Return one line on an error that a user's file raised while it ran, None for another's."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_globals.get("__name__", "").startswith(_PREFIX):
+            return f"{frame.f_code.co_filename}, line {line}: {_in_one_line(error)}"
+    return None
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    name = _module(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    # Its content is part of its name, and so of what a run was of.
+    name = f"{_PREFIX}{path.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -79,7 +105,7 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path} cannot be loaded: {_in_one_line(error)}") from error
     return module

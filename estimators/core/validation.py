@@ -21,6 +21,13 @@ def check_number(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be numeric, not {value}")
 
 
+def check_finite(name: str, value: Any) -> None:
+    """Raise unless `value` is a number, and where concrete finite."""
+    check_number(name, value)
+    if is_concrete(value) and not np.all(np.isfinite(value)):
+        raise ValueError(f"{name} must be finite, not {value}")
+
+
 def check_positive(name: str, value: Any) -> None:
     """Raise unless `value` is a number, and where concrete finite and above zero."""
     check_number(name, value)

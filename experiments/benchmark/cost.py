@@ -32,8 +32,9 @@ def measure(
         report: is told what is going on.
 
     Returns:
-        `unit`, the summary of one evaluation of f in seconds; and `rows` by estimator: `seconds`
-        per gradient, `evaluations`, and the `ratio` of the first to that many evaluations.
+        Plain values: the `problem`; `unit`, the summary of one evaluation of f in seconds; and
+        `rows` by estimator: `seconds` per gradient, `evaluations`, and the `ratio` of the first
+        to that many evaluations.
     """
     fitting = [one for one in estimators if work.refusal(one) is None]
     timed = {"": UNIT} | {str(one): one for one in fitting}
@@ -59,4 +60,4 @@ def measure(
             "evaluations": evaluations,
             "ratio": statistics.median(shares),
         }
-    return {"unit": summarise(unit), "rows": rows}
+    return {"problem": str(work.problem), "unit": summarise(unit), "rows": rows}

@@ -67,6 +67,7 @@ class Opponent:
             print(line, file=self._process.stdin, flush=True)
 
     def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
         if line := self._process.stdout.readline():
             return json.loads(line)
         self._process.wait()

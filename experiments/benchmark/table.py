@@ -1,5 +1,6 @@
 """The benchmark as text, at most 100 columns wide."""
 
+import math
 import re
 from typing import Any
 
@@ -8,7 +9,8 @@ from experiments.benchmark.summary import Summary
 _TITLES = {
     "gradients": (
         "Seconds for 1,000 gradient samples of all {parameters:,} parameters of\n"
-        "{problem}, batch {batch}: per-parameter mean and variance"
+        "{problem}, batch {batch}: mean and variance of each\n"
+        "(below, the sum of the variances)"
     ),
     "steps": "Training steps per second of the same VAE, batch {batch}, Adam",
     "toy": "Million gradients per second of {problem}, with their mean and variance",
@@ -46,6 +48,13 @@ def _machine(figures: dict[str, Any]) -> str:
 
 
 def _contest(kind: str, contest: dict[str, Any]) -> str:
+    parts = [_TITLES[kind].format(**contest), _figures(kind, contest)]
+    if moments := _moments(contest):
+        parts.append(moments)
+    return "\n\n".join(parts)
+
+
+def _figures(kind: str, contest: dict[str, Any]) -> str:
     scale = 1e-6 if kind == "toy" else 1.0
     table = [["estimator", "estimax", "PyTorch at its best", "", "ratio"]]
     for name, row in contest["rows"].items():
@@ -53,7 +62,21 @@ def _contest(kind: str, contest: dict[str, Any]) -> str:
         theirs = [_range(row["torch"][best], scale), best] if best else ["-", ""]
         ratio = _range(row["ratio"]) if best else "-"
         table.append([_short(name), _range(row["estimax"], scale), *theirs, ratio])
-    return _TITLES[kind].format(**contest) + "\n\n" + _aligned(table)
+    return _aligned(table)
+
+
+def _moments(contest: dict[str, Any]) -> str:
+    """Return the moments that were drawn, ours and PyTorch's: that the work is the same."""
+    rows = contest["rows"]
+    names = [
+        name for name in ("mean", "variance") if any(name in r["estimax"] for r in rows.values())
+    ]
+    table = [["estimator", *names, *(f"PyTorch's {name}" for name in names)]]
+    for identity, row in rows.items():
+        sides = row["estimax"], row["torch"].get(row["best"], {})
+        cells = [f"{side[name]:.4g}" if side else "-" for side in sides for name in names]
+        table.append([_short(identity), *cells])
+    return _aligned(table) if names else ""
 
 
 def _cost(cost: dict[str, Any]) -> str:
@@ -80,9 +103,11 @@ def _range(summary: Summary, scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return three significant digits, or all before the point."""
-    digits = max(0, 2 - len(str(int(abs(value)))) + 1)
-    return f"{value:.{digits}f}"
+    """Return all digits before the point: at least three above one, two below."""
+    if value == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)
+    return f"{value:.{max(0, digits)}f}"
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -55,13 +55,13 @@ class Tasks:
         def mapped(w, u):
             return estimator.loss(w, self.batch, u)
 
-        makers = {"eager loop": partial(self._loop, estimator)}
+        makers = {"eager": partial(self._loop, estimator)}
         for chunk in (4, 20):
             function = vmap(grad(mapped), in_dims=(None, 0))
             makers[f"vmap {chunk}"] = partial(self._chunks, estimator, function, chunk)
         if not self.quick:  # compiling takes seconds
             compiled = torch.compile(vmap(grad(mapped), in_dims=(None, 0)))
-            makers["compiled vmap 20"] = partial(self._chunks, estimator, compiled, 20)
+            makers["compiled 20"] = partial(self._chunks, estimator, compiled, 20)
         if folded := estimator.folded:
             for chunk in (4, 20):
                 by_hand = partial(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
-from estimators.core.validation import check_choice, check_count
+from estimators.core.validation import check_choice, check_count, check_finite
 from experiments.problems.problem import Params, Problem
 
 
@@ -66,6 +66,11 @@ class Quadratic(Toy):
 
     target: float = 0.45
     logit: float = 1.0
+
+    def check(self) -> None:
+        """Raise unless target and logit are finite."""
+        check_finite("Quadratic target", self.target)
+        check_finite("Quadratic logit", self.logit)
 
     def logits(self) -> jax.Array:
         """Return the one logit."""
@@ -137,8 +142,9 @@ class SimplexQuadratic(Toy):
         return (sample - c) @ a @ (sample - c)
 
     def check(self) -> None:
-        """Raise unless there are at least two classes."""
+        """Raise unless there are at least two classes and the scale is finite."""
         check_count("SimplexQuadratic classes", self.classes, 2)
+        check_finite("SimplexQuadratic scale", self.scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +184,7 @@ class Polynomial(Toy):
         return jnp.mean(p * 0.55**self.power + (1 - p) * 0.45**self.power)
 
     def check(self) -> None:
-        """Raise unless there is at least one bit and the family is known."""
+        """Raise unless there is at least one bit, a finite power and a known family."""
         check_count("Polynomial bits", self.bits, 1)
+        check_finite("Polynomial power", self.power)
         check_choice("Polynomial latent", self.latent, ("Bernoulli", "Categorical"))

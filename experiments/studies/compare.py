@@ -20,6 +20,7 @@ from experiments.measurement import (
 from experiments.problems import Problem
 from experiments.progress import Progress
 from experiments.results import Results
+from experiments.user_code import source
 
 STUDY = "compare"
 
@@ -52,7 +53,10 @@ class Settings:
         """Return the settings as plain values."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         names = [str(estimator) for estimator in self.estimators]
-        return {"study": study, **plain, "problem": str(self.problem), "estimators": names}
+        found = map(source, (self.problem, *self.estimators))
+        sources = {name for name in found if name}
+        plain |= {"problem": str(self.problem), "estimators": names}
+        return {"study": study, **plain} | ({"user_code": sorted(sources)} if sources else {})
 
     def columns(self, point: Point, study: str) -> Row:
         """Return the columns that every row of a study shares."""

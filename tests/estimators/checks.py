@@ -5,6 +5,7 @@ What a check expects it reads from the facts on the estimator's class, never fro
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,20 @@ import estimators
 from estimators import Bernoulli, Categorical, Discrete
 from tests.estimators.enumeration import logistic_panels
 from tests.estimators.problems import ONE_BIT
-from tests.estimators.sampling import gradient_samples, layer_keys, sample_keys, traces, z_scores
+from tests.estimators.sampling import (
+    COUNT,
+    batch_keys,
+    gradient_batch,
+    gradient_samples,
+    layer_keys,
+    traces,
+    z_scores,
+)
 from tests.estimators.scripted import logistic_keys, two_class_keys
 from tests.estimators.truth import true_gradient
 
 
+@functools.cache
 def prepared(estimator, problem, layer=0):
     """Return the estimator with its networks, which are given something to say."""
     estimator = estimator.initialise(jax.random.key(7), problem.layer(layer))
@@ -44,14 +54,14 @@ def evaluates_at_samples(estimator, distribution):
     return not any(estimator(key, distribution, off_corners) for key in keys)
 
 
-def check_mean(estimator, problem):
+def check_mean(estimator, problem, count=COUNT):
     """The mean gradient is the truth, proportional to it, or visibly neither: as the class says."""
     estimator = prepared(estimator, problem)
     if estimator.unbiased == "up to scale":
         # Only the part through sampling is scaled; f's ordinary derivative is not.
         problem = problem.sampling_only
     truth = true_gradient(problem)[1:]
-    samples = gradient_samples(problem, (estimator,))[:, 1:]
+    samples = gradient_samples(problem, (estimator,), count)[:, 1:]
     scores = z_scores(samples, truth)
     if estimator.unbiased == "yes":
         assert scores.max() < 4, scores
@@ -78,7 +88,8 @@ def check_value(estimator, problem):
     if isinstance(distribution, Discrete) and not evaluates_at_samples(estimator, distribution):
         assert has_temperature(estimator), "f off its corners, and no temperature to reach them"
         pytest.skip("evaluates f at relaxed samples, so its value is biased by design")
-    scores = z_scores(gradient_samples(problem, (estimator,))[:, 0], true_gradient(problem)[0])
+    samples = gradient_samples(problem, (estimator,), COUNT)[:, 0]
+    scores = z_scores(samples, true_gradient(problem)[0])
     assert scores < 4, scores
 
 
@@ -118,25 +129,24 @@ def check_relaxation(estimator, distribution_type):
 def check_transforms(estimator, problem):
     """Under jit, scan, vmap and grad the same as for one key without; and repeatable."""
     estimator = prepared(estimator, problem)
-    samples = gradient_samples(problem, (estimator,))
+    batch = gradient_batch(problem, (estimator,))
     parameters = problem.arrays(jnp.float32)
-    alone = problem.gradient((estimator,), (sample_keys()[0],), parameters)
-    np.testing.assert_allclose(samples[0], alone, rtol=2e-5, atol=2e-5)
-    np.testing.assert_array_equal(gradient_samples(problem, (estimator,)), samples)
+    alone = problem.gradient((estimator,), (batch_keys()[0],), parameters)
+    np.testing.assert_allclose(batch[0], alone, rtol=2e-5, atol=2e-5)
+    np.testing.assert_array_equal(gradient_batch(problem, (estimator,)), batch)
 
 
 def check_compiles_once(estimator, problem):
     """Other keys, parameters and hyperparameters run what is compiled already."""
     estimator = prepared(estimator, problem)
-    gradient_samples(problem, (estimator,))
+    gradient_batch(problem, (estimator,))
     before = traces[problem]
     changed = jax.tree.map(lambda leaf: 0.5 * leaf, estimator)
     parameters = jax.tree.map(lambda x: 0.5 * x, problem.arrays(jnp.float32))
-    gradient_samples(problem, (changed,), parameters=parameters, seed=2)
+    gradient_batch(problem, (changed,), parameters, seed=2)
     if has_temperature(estimator):  # what a user writes: Python numbers
         for temperature in (0.7, 1):
-            written = dataclasses.replace(estimator, temperature=temperature)
-            gradient_samples(problem, (written,))
+            gradient_batch(problem, (dataclasses.replace(estimator, temperature=temperature),))
     assert traces[problem] == before
 
 
@@ -149,7 +159,7 @@ def check_finite(estimator, problem):
     for member in members:
         for changes in ({}, *problem.extremes):
             parameters = problem.arrays(jnp.float32, **changes)
-            samples = gradient_samples(problem, (member,), parameters=parameters)
+            samples = gradient_batch(problem, (member,), parameters)
             assert np.isfinite(samples).all(), (str(member), changes)
 
 

@@ -209,15 +209,19 @@ def _relaxed_classes(logits):
 
 
 NESTED = (
-    _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
-    _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
-    _two_layers("Normal over Normal", _normals, _normals, 1, 1),
-    _two_layers("RelaxedBernoulli over RelaxedCategorical", _relaxed_bits, _relaxed_classes, 1, 2),
+    _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
+    _two_layers("Normal over RelaxedCategorical", _normals, _relaxed_classes, 1, 2),
 )
 """Two layers for one estimator."""
 
+MORE_NESTED = (
+    _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
+    _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
+    _two_layers("RelaxedBernoulli over Normal", _relaxed_bits, _normals, 1, 1),
+)
+
 MIXED = (
-    _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
+    _two_layers("Categorical over Bernoulli", _classes, _bits, 3, 2),
     _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
     _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
 )

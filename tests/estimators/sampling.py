@@ -9,7 +9,7 @@ import numpy as np
 from tests.estimators.enumeration import FAST_TO_COMPILE
 
 COUNT = 2**17
-_CHUNKS = 32
+BATCH = 4096
 
 traces = collections.Counter()
 """How often each problem's gradient was traced."""
@@ -26,7 +26,7 @@ def one_key(problem, key):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4), compiler_options=FAST_TO_COMPILE)
-def _scanned(problem, operators, parameters, keys, split):
+def _batch(problem, operators, parameters, keys, split):
     traces[problem] += 1
 
     def one(key):
@@ -35,19 +35,33 @@ def _scanned(problem, operators, parameters, keys, split):
     def step(_, keys):
         return None, jax.vmap(one)(keys)
 
-    return jax.lax.scan(step, None, keys)[1]
+    return jax.lax.scan(step, None, keys.reshape(8, -1))[1].reshape(BATCH, -1)
 
 
-def sample_keys(seed=1):
-    """Return the `[COUNT]` keys that `gradient_samples` uses."""
-    return jax.random.split(jax.random.key(seed), COUNT)
+def batch_keys(seed=1, number=0):
+    """Return the keys of one batch."""
+    return jax.random.split(jax.random.fold_in(jax.random.key(seed), number), BATCH)
 
 
-def gradient_samples(problem, operators, *, parameters=None, seed=1, split=layer_keys):
-    """Return `COUNT` samples of `[value, *gradient]`: jit of scan of vmap of grad, in float32."""
+def gradient_batch(problem, operators, parameters=None, seed=1, number=0, split=layer_keys):
+    """Return `BATCH` samples of `[value, *gradient]`: jit of scan of vmap of grad, in float32."""
     parameters = problem.arrays(np.float32) if parameters is None else parameters
-    keys = sample_keys(seed).reshape(_CHUNKS, -1)
-    return np.asarray(_scanned(problem, operators, parameters, keys, split)).reshape(COUNT, -1)
+    return np.asarray(_batch(problem, operators, parameters, batch_keys(seed, number), split))
+
+
+@functools.lru_cache(maxsize=2)
+def gradient_samples(problem, operators, count=COUNT, split=layer_keys):
+    """Return `count` samples of `[value, *gradient]`; the last ones are remembered."""
+    numbers = range(count // BATCH)
+    return np.concatenate(
+        [gradient_batch(problem, operators, number=n, split=split) for n in numbers]
+    )
+
+
+def forget():
+    """Free what was compiled and computed: hundreds of programs add up to gigabytes."""
+    _batch.clear_cache()
+    gradient_samples.cache_clear()
 
 
 def z_scores(samples, truth):

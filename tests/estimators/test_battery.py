@@ -1,7 +1,7 @@
 """The contract battery: every estimator of the library, on every distribution that it takes.
 
-Nothing here names an estimator, so a new one needs no edit. Where an item does not apply, the skip
-prints the fact that says so.
+It finds the estimators by itself, so a new one needs no edit. Where an item does not apply, the
+skip prints the fact that says so.
 """
 
 import dataclasses
@@ -11,9 +11,19 @@ import jax.numpy as jnp
 import pytest
 
 import estimators
-from estimators import Bernoulli, Categorical, Discrete, Estimator, MuProp, ScoreFunction
+from estimators import (
+    BIBLIOGRAPHY,
+    Bernoulli,
+    Categorical,
+    Discrete,
+    Distribution,
+    Estimator,
+    MuProp,
+    ScoreFunction,
+)
 from tests.estimators import checks
-from tests.estimators.problems import MIXED, NESTED, PROBLEMS
+from tests.estimators.problems import MIXED, MORE_NESTED, NESTED, PROBLEMS
+from tests.estimators.sampling import COUNT, forget
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -37,10 +47,11 @@ CASES = [
 ]
 
 
-# Scoped so that the tests of one case follow each other and share what they compile.
+# Scoped so that the tests of one case follow each other and share what they compile and sample.
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request):
-    return request.param.estimator, request.param.problem
+    yield request.param.estimator, request.param.problem
+    forget()
 
 
 @pytest.fixture(params=EXAMPLES, ids=str)
@@ -65,6 +76,9 @@ def test_finite(case):
 
 
 def test_transforms(case):
+    estimator, problem = case
+    if not isinstance(problem.layer(0), estimator.distributions[:2]):
+        pytest.skip("distributions: two of them are enough to run without jit, which is slow")
     checks.check_transforms(*case)
 
 
@@ -124,13 +138,32 @@ def test_name(example):
     checks.check_name(example)
 
 
-@pytest.mark.parametrize("problem", NESTED, ids=str)
-def test_nested_in_itself(example, problem):
+@pytest.fixture
+def afterwards_forget():
+    yield
+    forget()
+
+
+def nested_in_itself(example, problem):
     if refusals := [r for i in (0, 1) if (r := example.refusal(problem.layer(i)))]:
         pytest.skip(refusals[0])
     checks.check_nested((example, example), problem)
 
 
+@pytest.mark.usefixtures("afterwards_forget")
+@pytest.mark.parametrize("problem", NESTED, ids=str)
+def test_nested_in_itself(example, problem):
+    nested_in_itself(example, problem)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("afterwards_forget")
+@pytest.mark.parametrize("problem", MORE_NESTED, ids=str)
+def test_nested_in_itself_on_more_distributions(example, problem):
+    nested_in_itself(example, problem)
+
+
+@pytest.mark.usefixtures("afterwards_forget")
 @pytest.mark.parametrize("place", ["over", "under"])
 @pytest.mark.parametrize("cls", estimators.ALL)
 def test_nested_with_another(cls, place):
@@ -147,3 +180,20 @@ def test_nested_with_another(cls, place):
         if not any(operator.refusal(problem.layer(i)) for i, operator in enumerate(operators))
     )
     checks.check_nested(operators, problem)
+
+
+@pytest.mark.slow
+def test_mean_of_many_samples(case):
+    """The same test, with four times the power."""
+    if case[0].unbiased == "no":
+        pytest.skip("unbiased: no, which fewer samples show")
+    checks.check_mean(*case, count=16 * COUNT)
+
+
+def test_facts(example):
+    """What tables print of it."""
+    assert not example.paper or example.paper in BIBLIOGRAPHY
+    assert all(issubclass(cls, Distribution) for cls in example.distributions)
+    assert example.unbiased in ("yes", "no", "up to scale")
+    for fact in (example.differentiates, example.enumerates):
+        assert isinstance(fact, bool)

@@ -21,14 +21,14 @@ from estimators import (
 )
 from tests.estimators import checks
 from tests.estimators.enumeration import FAST_TO_COMPILE, joint
-from tests.estimators.problems import NESTED
+from tests.estimators.problems import MORE_NESTED
 from tests.estimators.sampling import layer_keys, one_key
 from tests.estimators.scripted import hard_keys, logistic_keys
 from tests.estimators.truth import true_gradient
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
-TWO_BITS = NESTED[0]
+TWO_BITS = MORE_NESTED[0]
 """Two bits over two bits."""
 
 

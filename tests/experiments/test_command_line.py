@@ -5,165 +5,337 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pandas as pd
 import pytest
 
+import estimators
+from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]
-FILES = {
-    "compare": {"bias_variance", "error_cost"},
-    "temperature": {"temperature"},
+FIGURES = {"compare": {"bias_variance", "error_cost"}, "temperature": {"temperature"}}
+METRICS = {
+    *("squared_bias", "variance", "mse", "cosine_mean", "cosine_sample", "seconds"),
+    *("equal_cost_error", "truth_norm"),
+}
+CONTEXT = {"study", "problem", "objective", "group", "seed", "step"}
+COLUMNS = CONTEXT | {
+    *("estimator", "method", "unbiased", "evaluations", "samples"),
+    *("metric", "value", "low", "high", "note"),
 }
 
 
-def _bad(capsys, *arguments):
+def refused(capsys, *arguments):
     """Run, expect exit status 2 and one line on the error stream; return it."""
     try:
-        status = main(list(arguments))
+        status = main([str(argument) for argument in arguments])
     except SystemExit as exit:  # from the parser
         status = exit.code
     printed = capsys.readouterr()
     assert status == 2
     assert printed.out == ""
-    assert printed.err.count("\n") == 1, printed.err
+    assert printed.err.startswith("estimax: ") and printed.err.count("\n") == 1, printed.err
     return printed.err
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+# Bad input --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["compar"], "'compare'"),
-        (["compare", "--sample", "3"], "did you mean '--samples'?"),
-        (["compare", "--samples", "0"], "at least 1"),
-        (["compare", "--samples", "many"], "whole number"),
-        (["compare", "--problem", "Vae"], "did you mean 'VAE'?"),
-        (["compare", "--problem", "VAE[siz=3]"], "did you mean 'size'?"),
-        (["compare", "--problem", "VAE[size=0]"], "at least 1, not 0"),
-        (["compare", "--problem", "VAE[kl=exact]"], "analytic, sampled, sampled-no-score"),
-        (["compare", "--estimators", "GumbelSoftmx[1]"], "did you mean 'GumbelSoftmax'?"),
-        (["compare", "--estimators", "GumbelSoftmax[temperature=0]"], "above zero"),
-        (["compare", "--estimators", "GumbelSoftmax[temperature=-1]"], "above zero"),
-        (["compare", "--estimators", "GumbelSoftmax[temperature=nan]"], "above zero"),
-        (["compare", "--estimators", "GumbelSoftmax"], "needs temperature"),
-        (["compare", "--estimators", "GumbelSoftmax[temperature=0.5"], "closing ]"),
-        (["compare", "--estimators", "MovingAverage[0.9]"], "no estimator"),
-        (["compare", "--device", "tpu"], "auto, cpu, gpu"),
-        (["compare", "--problem", "VAE[size=200]", "--estimators", "Exact"], "10^60 states"),
-        (["compare", "--problem", "Quadratic", "--estimators", "Pathwise"], "takes Normal"),
-        (["compare", *SMALL, "--group", "encoder"], "logits, all"),
-        (["compare", "--budget", "0"], "above zero"),
-        (["compare", "--problem", "nothing.py:Mine"], "no file nothing.py"),
-        (["temperature", "--temperatures", "1", "0"], "above zero"),
-        (["benchmark", "--json", "no/such/folder/x.json"], "no such folder"),
+        ([], ["required: COMMAND"]),
+        (["compar"], ["'compar'", "compare", "temperature", "benchmark"]),
+        (["compare", "--sample", "3"], ["'--sample'", "did you mean '--samples'?"]),
+        (["compare", "--sampels=3"], ["did you mean '--samples'?"]),
+        (["temperature", "--temperature", "1"], ["did you mean '--temperatures'?"]),
+        (["compare", "--samples", "0"], ["--samples", "at least 1, not '0'"]),
+        (["compare", "--samples", "-5"], ["at least 1, not '-5'"]),
+        (["compare", "--samples", "many"], ["whole number", "'many'"]),
+        (["compare", "--seed", "-1"], ["--seed", "at least 0"]),
+        (["compare", "--seed", "4294967296"], ["--seed", "below 2^32"]),
+        (["compare", "--budget", "0"], ["--budget", "above zero"]),
+        (["compare", "--budget", "inf"], ["--budget", "above zero"]),
+        (["compare", "--problem", "Vae"], ["'Vae'", "did you mean 'VAE'?", "Quadratic"]),
+        (["compare", "--problem", "VAE[siz=3]"], ["'siz'", "did you mean 'size'?", "latent"]),
+        (["compare", "--problem", "VAE[size=0]"], ["size must be at least 1, not 0"]),
+        (["compare", "--problem", "VAE[size=8.5]"], ["size must be an integer, not 8.5"]),
+        (["compare", "--problem", "VAE[kl=exact]"], ["analytic, sampled, sampled-no-score"]),
+        (["compare", "--problem", "Quadratic[target=abc]"], ["target must be numeric, not abc"]),
+        (["compare", "--problem", "Quadratic[target=nan]"], ["target must be finite"]),
+        (["compare", "--problem", "ScoreFunction"], ["unknown name", "VAE"]),
+        (["compare", "--estimators", "GumbelSoftmx[1]"], ["did you mean 'GumbelSoftmax'?"]),
+        (["compare", "--estimators", "GumbelSoftmax[temp=1]"], ["'temp'", "temperature"]),
+        (["compare", "--estimators", "GumbelSoftmax[temperature=0]"], ["above zero", "not 0"]),
+        (["compare", "--estimators", "GumbelSoftmax[temperature=-1]"], ["above zero", "not -1"]),
+        (["compare", "--estimators", "GumbelSoftmax[temperature=nan]"], ["above zero"]),
+        (["compare", "--estimators", "GumbelSoftmax[temperature=warm]"], ["must be numeric"]),
+        (["compare", "--estimators", "Average[GumbelSoftmax[0],2]"], ["above zero"]),
+        (["compare", "--estimators", "GumbelSoftmax"], ["needs temperature"]),
+        (["compare", "--estimators", "GumbelSoftmax[temperature=0.5"], ["closing ]"]),
+        (["compare", "--estimators", "MovingAverage[0.9]"], ["no estimator"]),
+        (["compare", "--estimators"], ["--estimators", "at least one"]),
+        (["compare", "--device", "tpu"], ["'tpu'", "auto, cpu, gpu"]),
+        (
+            ["compare", "--problem", "VAE[size=200]", "--estimators", "Exact"],
+            ["Exact", "10^60 states", "at most 1,048,576"],
+        ),
+        (
+            ["compare", "--problem", "Quadratic", "--estimators", "Pathwise"],
+            ["Pathwise", "Normal", "not Bernoulli"],
+        ),
+        (
+            ["compare", "--problem", "VAE[kl=relaxed-density]", "--estimators", "MuProp"],
+            ["kl=relaxed-density", "GumbelSoftmax"],
+        ),
+        (["compare", *SMALL, "--group", "encoder"], ["'encoder'", "logits, all"]),
+        (["compare", "--group", "encodr"], ["'encodr'", "encoder", "decoder", "prior", "logits"]),
+        (["temperature", "--temperatures", "1", "0"], ["--temperatures", "above zero", "'0'"]),
+        (["temperature", *SMALL, "--estimators", "MuProp"], ["temperature"]),
+        (["compare", "--problem", "nothing.py:Mine"], ["no file nothing.py"]),
+        (["benchmark", "--json", "no/such/folder/x.json"], ["no such folder"]),
+        (["benchmark", "--estimators", "Gumbel[1]"], ["unknown name 'Gumbel'"]),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line(arguments, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert says in _bad(capsys, *arguments)
-    assert list(tmp_path.iterdir()) == []  # nothing was written
+    output = ["--output", "out/deep"] if arguments[:1] in (["compare"], ["temperature"]) else []
+    for given in (arguments, arguments + output):
+        line = refused(capsys, *given)
+        for words in says:
+            assert words in line
+        assert contents(tmp_path) == {}  # nothing was written, nor a folder made
 
 
-def test_missing_gpu(capsys, tmp_path, monkeypatch):
-    import jax
-
+def test_a_device_that_is_not_there(capsys, tmp_path):
     if any(device.platform == "gpu" for device in jax.devices()):
         pytest.skip("there is a GPU here")
-    monkeypatch.chdir(tmp_path)
-    assert "no GPU" in _bad(capsys, "compare", "--device", "gpu")
-    assert list(tmp_path.iterdir()) == []
+    out = tmp_path / "out"
+    line = refused(capsys, "compare", *SMALL, "--device", "gpu", "--output", out)
+    assert "--device gpu" in line and "only cpu" in line
+    assert not out.exists()
 
 
 def test_output_that_cannot_be_written(capsys, tmp_path):
     (tmp_path / "file").write_text("mine")
-    for folder in (tmp_path / "file", tmp_path / "file" / "inside"):
-        assert "cannot be written" in _bad(capsys, "compare", *SMALL, "--output", str(folder))
-    assert (tmp_path / "file").read_text() == "mine"
+    # /proc takes no folder, not even from root.
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside", Path("/proc/estimax")):
+        line = refused(capsys, "compare", *SMALL, "--output", folder)
+        assert f"--output {folder} cannot be written" in line
+    assert contents(tmp_path) == {"file": b"mine"}
 
 
 def test_results_of_another_run_are_not_overwritten(capsys, tmp_path):
-    folder = str(tmp_path / "out")
-    common = ["compare", *SMALL, "--estimators", "Exact", "--output", folder]
+    out = tmp_path / "out"
+    common = ["compare", *SMALL, "--estimators", "Exact", "--output", str(out)]
     assert main(common) == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = contents(out)
     capsys.readouterr()
-    assert "another run" in _bad(capsys, *common, "--seed", "1")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert "another run" in refused(capsys, *common, "--seed", "1")
+    (study,) = set(pd.read_parquet(out / "results.parquet")["study"])
+    assert study == "compare" and contents(out) == before
+    tempered = ["temperature", *SMALL, "--estimators", "GumbelSoftmax[1]", "--output", str(out)]
+    assert "another run" in refused(capsys, *tempered)
+    assert contents(out) == before
     assert main([*common, "--seed", "1", "--force"]) == 0
-    assert set(pd.read_parquet(folder + "/results.parquet")["seed"]) == {1}
+    assert set(pd.read_parquet(out / "results.parquet")["seed"]) == {1}
 
 
-def test_a_broken_user_file_is_one_line(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("broken.py").write_text("import nothing_of_this_name\n")
-    assert "ModuleNotFoundError" in _bad(capsys, "compare", "--estimators", "broken.py:Mine")
-    Path("empty.py").write_text("")
-    assert "no subclass" in _bad(capsys, "compare", "--problem", "empty.py:Mine")
+# Help -------------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "compare": {
+        "--device": "the CPU",
+        "--problem": "VAE",
+        "--estimators": "every one",
+        "--group": "the encoder",
+        "--samples": "2048",
+        "--seed": "0",
+        "--train-steps": "300",
+        "--tune-steps": "300",
+        "--budget": "100",
+        "--output": "one of its own",
+        "--force": None,
+    },
+    "benchmark": {"--device": "the CPU", "--estimators": "", "--json": "print", "--quick": None},
+}
+OPTIONS["temperature"] = OPTIONS["compare"] | {"--temperatures": "13 from 0.05 to 5"}
 
 
-@pytest.mark.parametrize("command", ["compare", "temperature", "benchmark"])
-def test_help_teaches(command, capsys):
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_mentions_every_option_with_its_default(command, capsys):
     with pytest.raises(SystemExit) as exit:
         main([command, "--help"])
     assert exit.value.code == 0
     text = capsys.readouterr().out
-    assert "GumbelSoftmax" in text
-    assert "VAE[" in text
-    options = [line for line in text.splitlines() if line.strip().startswith("--")]
-    assert len(options) >= 4
+    for name in (*(cls.__name__ for cls in estimators.ALL), "VAE", "Polynomial", "my_file.py"):
+        assert name in text
+    # From one option to the next, and to the epilogue.
+    entries = text.split("options:")[1].split("problems:")[0].split("\n  -")
+    described = {}
+    for entry in entries:
+        words = " ".join(entry.split())
+        if words.startswith("-"):
+            described["-" + words.split()[0]] = words
+    assert described.keys() == OPTIONS[command].keys()
+    for option, default in OPTIONS[command].items():
+        if default is not None:
+            assert f"(default: {default}"[:10] in described[option], option
+            assert default in described[option].split("(default:")[1], option
 
 
-@pytest.mark.parametrize("command", ["compare", "temperature"])
-def test_a_run_leaves_whole_results(command, capsys, tmp_path):
-    folder = tmp_path / "out"
-    names = ["Exact", "StraightThrough", "GumbelSoftmax[temperature=0.5]"]
-    arguments = [command, *SMALL, "--estimators", *names, "--output", str(folder)]
-    if command == "temperature":
-        arguments += ["--temperatures", "0.5", "2"]
-    assert main(arguments) == 0
-    printed = capsys.readouterr()
-    assert "GumbelSoftmax" in printed.out
-    assert "StraightThrough" in printed.err  # progress
-    figures = {f"{stem}.{end}" for stem in FILES[command] for end in ("pdf", "png", "csv")}
+def test_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(command in text for command in OPTIONS)
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+def check_results(folder, command, estimators):
+    """Check what a finished run leaves; return its rows."""
+    figures = {f"{stem}.{end}" for stem in FIGURES[command] for end in ("pdf", "png", "csv")}
     tables = {f"table.{end}" for end in ("txt", "md", "csv", "tex")}
-    assert {path.name for path in folder.iterdir()} == figures | tables | {"results.parquet"}
-
+    files = contents(folder)
+    assert files.keys() == figures | tables | {"results.parquet"}
+    assert all(files.values())
     rows = pd.read_parquet(folder / "results.parquet")
     assert rows.attrs["complete"]
+    assert {c for c in rows if not c.startswith("p_")} == COLUMNS
+    assert all(len(rows[column].unique()) == 1 for column in CONTEXT)
+    assert rows["study"][0] == command
+    # One row for each metric of each estimator, each with its interval.
+    assert list(rows["estimator"].unique()) == estimators
+    for _, part in rows.groupby("estimator"):
+        assert len(part) == len(METRICS) and set(part["metric"]) == METRICS
+    assert np.isfinite(rows[["value", "low", "high"]]).all(axis=None)
+    assert (rows["low"] <= rows["high"]).all()
+    within = (rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])
+    assert within[rows["value"] > 0].mean() > 0.9  # a squared bias may be below its own interval
+    for text in ("table.txt", "table.md", "table.csv", "table.tex"):
+        assert b"GumbelSoftmax" in files[text]
+    return rows
+
+
+def test_compare_on_the_vae(capsys, tmp_path):
+    out = tmp_path / "out"
+    names = ["Exact", "ScoreFunction[baseline=MovingAverage[decay=0.9]]"]
+    names.append("GumbelSoftmax[temperature=0.5]")
+    arguments = ["compare", "--problem", "VAE[size=2,batch_size=5]", "--samples", "50"]
+    arguments += ["--train-steps", "20", "--tune-steps", "20", "--output", str(out)]
+    assert main([*arguments, "--estimators", *names]) == 0
+    printed = capsys.readouterr()
+    rows = check_results(out, "compare", names)
+    assert printed.out.startswith((out / "table.txt").read_text().rstrip("\n").splitlines()[0])
+    assert all(name in printed.out for name in names) and str(out) in printed.out
+    for words in ("training", "finding the true gradient", *names):  # progress
+        assert words in printed.err
+
+    assert rows["problem"][0] == "VAE[size=2,batch_size=5]"
+    assert rows["objective"][0] == "kl=analytic"
+    assert (rows["group"][0], rows["seed"][0], rows["step"][0]) == ("encoder", 0, 20)
+    assert set(rows["samples"]) == {64}  # whole blocks
     assert rows.attrs["provenance"]["matmul_precision"] == "highest"
-    assert set(rows["samples"]) == {64}
-    metrics = rows.pivot(index="estimator", columns="metric", values="value")
-    # The score-free identity of the table: error is squared bias plus variance, up to (n - 1) / n.
-    parts = metrics["squared_bias"] + metrics["variance"]
-    assert parts.to_numpy() == pytest.approx(metrics["mse"].to_numpy(), rel=1e-4, abs=1e-9)
-    if command == "temperature":
-        notes = rows.set_index("p_temperature")["note"]
-        assert set(notes[0.5]) == {"sample too small for its temperature"}  # 64 < 100 / 0.5
-        assert set(notes[2.0]) == {""}
+    values = rows.pivot(index="estimator", columns="metric", values="value")
+    facts = rows.drop_duplicates("estimator").set_index("estimator")
+    assert list(facts.loc[names, "evaluations"]) == [4, 1, 1]
+    assert list(facts.loc[names, "unbiased"]) == ["yes", "yes", "no"]
+    assert list(facts.loc[names, "method"]) == ["Exact", "ScoreFunction", "GumbelSoftmax"]
+    assert facts.loc[names[1], "p_baseline"] == "MovingAverage"
+    assert facts.loc[names[1], "p_baseline.decay"] == 0.9
+    assert facts.loc[names[2], "p_temperature"] == 0.5
+    # Error is squared bias plus variance.
+    parts = values["squared_bias"] + values["variance"]
+    np.testing.assert_allclose(parts, values["mse"], rtol=1e-4, atol=1e-12)
+    assert list(values.loc["Exact", ["squared_bias", "variance", "mse"]]) == [0, 0, 0]
+    assert values["truth_norm"].nunique() == 1 and values["truth_norm"].iloc[0] > 0
+    # The exact gradient first: the table is sorted by error.
+    lines = printed.out.splitlines()
+    order = [next(i for i, line in enumerate(lines) if line.startswith(name)) for name in names]
+    assert order[0] == min(order)
 
     # Finished: nothing is measured again, and the table is printed all the same.
-    stamp = (folder / "results.parquet").read_bytes()
-    assert main(arguments) == 0
-    assert (folder / "results.parquet").read_bytes() == stamp
-    assert capsys.readouterr().out == printed.out
+    before = contents(out)["results.parquet"]
+    assert main([*arguments, "--estimators", *names]) == 0
+    again = capsys.readouterr()
+    assert contents(out)["results.parquet"] == before
+    assert again.out == printed.out and "--force" in again.err
 
 
-def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path):
-    folder = tmp_path / "out"
-    assert (
-        main(["compare", "--problem", "Polynomial", "--samples", "32", "--output", str(folder)])
-        == 0
+def test_temperature_sweep(capsys, tmp_path):
+    out = tmp_path / "out"
+    chosen = ["GumbelSoftmax[temperature=0.9]", "StraightThrough"]
+    arguments = ["temperature", *SMALL, "--output", str(out), "--estimators", *chosen]
+    assert main([*arguments, "--temperatures", "2", "0.5", "2"]) == 0
+    printed = capsys.readouterr().out
+    names = [f"GumbelSoftmax[temperature={t}]" for t in (0.5, 2.0)]
+    rows = check_results(out, "temperature", [*names, "StraightThrough"])
+    by_name = rows.drop_duplicates("estimator").set_index("estimator")
+    assert list(by_name.loc[names, "p_temperature"]) == [0.5, 2]
+    assert np.isnan(by_name.loc["StraightThrough", "p_temperature"])
+    # 64 samples: fewer than 100 / 0.5, more than 100 / 2.
+    small = "sample too small for its temperature"
+    assert list(by_name.loc[[*names, "StraightThrough"], "note"]) == [small, "", ""]
+    assert small in printed
+    variance = rows[rows["metric"] == "variance"].set_index("estimator")["value"]
+    assert variance[names[0]] > 2 * variance[names[1]]
+
+
+def test_swept_temperatures_are_the_estimators_themselves(tmp_path):
+    # One compiled program for all of them measures what `compare` measures of one.
+    for command, name in (("temperature", "GumbelSoftmax[1]"), ("compare", "GumbelSoftmax[0.5]")):
+        arguments = [command, *SMALL, "--estimators", name, "--output", str(tmp_path / command)]
+        sweep = ["--temperatures", "0.5", "2"] if command == "temperature" else []
+        assert main([*arguments, *sweep]) == 0
+    swept, single = (
+        pd.read_parquet(tmp_path / command / "results.parquet")
+        .query("estimator == 'GumbelSoftmax[temperature=0.5]' and metric != 'seconds'")
+        .set_index("metric")[["value", "low", "high"]]
+        for command in ("temperature", "compare")
     )
-    text = capsys.readouterr().out
-    assert "Exact: Bernoulli of event shape (128,) has 10^39 states" in text
-    rows = pd.read_parquet(folder / "results.parquet").set_index("metric")
-    assert set(rows.loc[["skipped"], "method"]) == {"Exact", "Pathwise"}
+    pd.testing.assert_frame_equal(swept, single, rtol=1e-4)
 
 
-PROBLEM = """
+def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path, monkeypatch):
+    # Where nobody named it; named, it is an error.
+    monkeypatch.setattr(estimators, "ALL", (Exact, Pathwise, StraightThrough))
+    out = tmp_path / "out"
+    assert (
+        main(["compare", "--problem", "Polynomial", "--samples", "32", "--output", str(out)]) == 0
+    )
+    assert "10^39 states" in capsys.readouterr().out
+    rows = pd.read_parquet(out / "results.parquet").set_index("metric")
+    skipped = rows.loc[["skipped"]]
+    assert set(skipped["method"]) == {"Exact", "Pathwise"} and skipped["value"].isna().all()
+    assert rows.loc["variance", "method"] == "StraightThrough"
+
+
+def test_a_sampled_truth_and_another_group(tmp_path):
+    # 21 bits: too many to enumerate. So the truth is sampled, and the bias cannot be told from it.
+    out = tmp_path / "out"
+    arguments = ["compare", "--problem", "VAE[size=21,batch_size=2]", "--group", "logits"]
+    arguments += ["--samples", "256", "--train-steps", "0", "--output", str(out)]
+    assert main([*arguments, "--estimators", "ScoreFunction[baseline=LeaveOneOut[4]]"]) == 0
+    rows = pd.read_parquet(out / "results.parquet").set_index("metric")
+    assert set(rows["group"]) == {"logits"}
+    assert rows.loc["squared_bias", "low"] == 0 < rows.loc["squared_bias", "high"]
+
+
+# A user's own file ------------------------------------------------------------------------------
+
+USER_FILE = """
 import dataclasses
 import jax.numpy as jnp
+from estimators import Bernoulli, Estimator, pytree, replace_gradient, static
 from experiments.problems.toy import Toy
 
 @dataclasses.dataclass(frozen=True)
@@ -175,25 +347,143 @@ class Cubic(Toy):
 
     def f(self, logits, sample):
         return jnp.sum(sample) ** 3
+
+@dataclasses.dataclass(frozen=True)
+class Wrong(Cubic):
+    def f(self, logits, sample):
+        return not_defined(sample)
+
+@pytree
+class Scaled(Estimator):
+    scale: float = static(default=2.0)
+
+    distributions = (Bernoulli,)
+    differentiates = True
+    paper = ""
+
+    @property
+    def unbiased(self):
+        return "no"
+
+    def evaluations(self, distribution):
+        return 1
+
+    @classmethod
+    def examples(cls):
+        return [cls()]
+
+    def estimate(self, key, distribution, f):
+        return f(replace_gradient(distribution.sample(key), self.scale * distribution.mean))
+
+@pytree
+class Raising(Scaled):
+    def estimate(self, key, distribution, f):
+        raise RuntimeError("two" + chr(10) + "lines")
 """
 
 
-def test_a_problem_from_a_users_file(capsys, tmp_path):
-    (tmp_path / "cubic.py").write_text(PROBLEM)
-    name = f"{tmp_path / 'cubic.py'}:Cubic[logit=0.25]"
-    arguments = ["--problem", name, "--estimators", "MuProp", "--samples", "64"]
-    assert main(["compare", *arguments, "--output", str(tmp_path / "out")]) == 0
+@pytest.fixture
+def user_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(USER_FILE)
+    return path
+
+
+def test_a_users_problem_and_estimator(user_file, capsys, tmp_path):
+    out = tmp_path / "out"
+    chosen = [f"{user_file}:Scaled[scale=1.0]", f"{user_file}:Scaled[3]", "StraightThrough"]
+    arguments = ["--problem", f"{user_file}:Cubic[logit=0.25]", "--samples", "64"]
+    assert main(["compare", *arguments, "--output", str(out), "--estimators", *chosen]) == 0
     assert "Cubic[logit=0.25]" in capsys.readouterr().out
+    rows = pd.read_parquet(out / "results.parquet")
+    assert set(rows["problem"]) == {"Cubic[logit=0.25]"}
+    variance = rows[rows["metric"] == "variance"].set_index("estimator")["value"]
+    assert variance["Scaled[scale=1.0]"] == pytest.approx(variance["StraightThrough"], rel=1e-5)
+    assert variance["Scaled[scale=3]"] == pytest.approx(9 * variance["StraightThrough"], rel=1e-5)
+    # E f = 2 p + 6 p^2 for two bits of probability p.
+    p = 1 / (1 + np.exp(-0.25))
+    norm = np.sqrt(2) * p * (1 - p) * (1 + 6 * p)
+    assert rows.set_index("metric").loc["truth_norm", "value"].iloc[0] == pytest.approx(norm)
 
 
-def test_the_real_command_in_a_process_of_its_own(tmp_path):
-    """The path that a user walks: devices and cache are set before JAX starts."""
+def test_an_edited_file_is_another_run(user_file, capsys, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["compare", "--problem", f"{user_file}:Cubic", "--samples", "32"]
+    arguments += ["--estimators", "StraightThrough", "--output", str(out)]
+    assert main(arguments) == 0
+    user_file.write_text(USER_FILE.replace("** 3", "** 4"))
+    capsys.readouterr()
+    assert "another run" in refused(capsys, *arguments)
+
+
+def test_two_files_of_one_name(user_file, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "mine.py"
+    other.write_text(USER_FILE.replace("class Scaled", "class Rescaled"))
+    chosen = [f"{user_file}:Scaled", f"{other}:Rescaled"]
+    arguments = ["--samples", "32", "--output", str(tmp_path / "out"), "--estimators", *chosen]
+    assert main(["compare", "--problem", f"{user_file}:Cubic", *arguments]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("import nothing_of_this_name\n", ["ModuleNotFoundError"]),
+        ("def f(:\n", ["SyntaxError", "line 1"]),
+        ("raise ValueError('two\\nlines')\n", ["ValueError: two lines"]),
+        ("import sys\nsys.exit('bye')\n", ["SystemExit: bye"]),
+        ("", ["defines no subclass of Problem"]),
+        ("from experiments.problems import VAE as Mine\n", ["defines no subclass of Problem"]),
+        (USER_FILE, ["unknown name 'Mine'", "Cubic"]),
+    ],
+)
+def test_an_error_in_loading_a_users_file_is_one_line(content, says, capsys, tmp_path):
+    path, out = tmp_path / "broken.py", tmp_path / "out"
+    path.write_text(content)
+    line = refused(capsys, "compare", "--problem", f"{path}:Mine", "--output", out)
+    for words in says:
+        assert words in line
+    assert not out.exists()
+
+
+def test_an_error_in_running_a_users_file_is_one_line(user_file, capsys, tmp_path):
+    # It names the line, as the traceback would.
+    out = tmp_path / "out"
+    common = ["compare", "--samples", "32", "--output", str(out)]
+    number = USER_FILE.splitlines().index("        return not_defined(sample)") + 1
+    assert main([*common, "--problem", f"{user_file}:Wrong"]) == 2
+    *progress, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"estimax: {user_file}, line {number}: NameError") and len(progress) < 3
+    assert not out.exists()
+    # What had finished is kept.
+    chosen = ["--estimators", "StraightThrough", f"{user_file}:Raising"]
+    assert main([*common, "--problem", f"{user_file}:Cubic", *chosen]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("RuntimeError: two lines")
+    assert set(pd.read_parquet(out / "results.parquet")["estimator"]) == {"StraightThrough"}
+
+
+def test_an_error_of_our_own_is_not_hidden(monkeypatch, tmp_path):
+    def fail(*arguments):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("experiments.studies.compare.metric_rows", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["compare", *SMALL, "--estimators", "Exact", "--output", str(tmp_path / "out")])
+
+
+# A process of its own ---------------------------------------------------------------------------
+
+
+def test_the_real_command(tmp_path):
+    # The path that a user walks: devices and cache are set before JAX starts.
     command = [sys.executable, "-m", "experiments.command_line", "compare", *SMALL]
     command += ["--estimators", "ScoreFunction", "--output", str(tmp_path / "out")]
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert "ScoreFunction" in done.stdout
-    assert (tmp_path / "cache" / "estimax" / "compiled").is_dir()
+    assert list((tmp_path / "cache" / "estimax" / "compiled").iterdir())
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     assert rows.attrs["provenance"]["device"].startswith(f"{cores} x ")
+    refusal = subprocess.run([*command[:4], "--problem", "Vae"], capture_output=True, text=True)
+    assert refusal.returncode == 2 and refusal.stderr.count("\n") == 1

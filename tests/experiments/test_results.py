@@ -6,26 +6,36 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from experiments import results as module
+from experiments.command_line import main
 from experiments.errors import UsageError
 from experiments.results import FILE, Results, identity
+from experiments.studies.compare import Settings
+from experiments.user_code import parse_estimator, parse_problem
 
 ROW = {"estimator": "Exact", "metric": "variance", "value": 0.0}
 CONFIGURATION = {"study": "compare", "seed": 0}
 
 
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
 def test_every_added_row_is_on_disk(tmp_path):
-    results = Results.open(tmp_path, CONFIGURATION)
-    assert not (tmp_path / FILE).exists()  # opening writes no table
+    folder = tmp_path / "a" / "b"
+    results = Results.open(folder, CONFIGURATION)
+    assert names(tmp_path) == set()  # nothing was measured yet
     results.add([ROW])
-    table = pd.read_parquet(tmp_path / FILE)
+    table = pd.read_parquet(folder / FILE)
     assert table.to_dict("records") == [ROW]
     assert not table.attrs["complete"]
     results.finish()
-    assert pd.read_parquet(tmp_path / FILE).attrs["complete"]
+    assert pd.read_parquet(folder / FILE).attrs["complete"]
+    assert names(folder) == {FILE}
 
 
 def test_reopening_continues(tmp_path):
@@ -34,6 +44,25 @@ def test_reopening_continues(tmp_path):
     assert again.has("Exact") and not again.has("MuProp") and not again.complete
     again.add([ROW | {"estimator": "MuProp"}])
     assert list(pd.read_parquet(tmp_path / FILE)["estimator"]) == ["Exact", "MuProp"]
+    again.finish()
+    assert Results.open(tmp_path, CONFIGURATION).complete
+
+
+def test_rows_of_different_columns_are_kept_as_they_are(tmp_path):
+    # Estimators have hyperparameters of their own: numbers, names, truth values, none.
+    rows = [
+        ROW | {"p_temperature": 0.5, "samples": 64},
+        ROW | {"p_baseline": "NVIL", "p_baseline.normalise": True, "samples": 64},
+        ROW | {"p_baseline": None, "samples": 64},
+    ]
+    results = Results.open(tmp_path, CONFIGURATION)
+    for row in rows:
+        results.add([row])
+        results = Results.open(tmp_path, CONFIGURATION)
+    (at_once := Results.open(tmp_path / "other", CONFIGURATION)).add(rows)
+    tables = [pd.read_parquet(one.folder / FILE) for one in (results, at_once)]
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["samples"].dtype == np.int64
 
 
 def test_a_failing_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -49,7 +78,7 @@ def test_a_failing_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         results.add([ROW])
     assert (tmp_path / FILE).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert names(tmp_path) == {FILE}
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "other"])
@@ -57,68 +86,164 @@ def test_a_damaged_file_is_refused(damage, tmp_path):
     Results.open(tmp_path, CONFIGURATION).add([ROW])
     path = tmp_path / FILE
     whole = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "other": b"text"}[damage])
-    with pytest.raises(UsageError, match="cannot be read"):
+    damaged = {"empty": b"", "cut": whole[: len(whole) // 2], "other": b"text"}[damage]
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match="cannot be read.*--force"):
         Results.open(tmp_path, CONFIGURATION)
-    assert Results.open(tmp_path, CONFIGURATION, force=True).rows == []
+    assert path.read_bytes() == damaged
+    forced = Results.open(tmp_path, CONFIGURATION, force=True)
+    assert forced.rows == [] and not forced.complete
+    forced.add([ROW])
+    assert Results.open(tmp_path, CONFIGURATION).has("Exact")
+
+
+def test_a_table_of_other_making_is_refused(tmp_path):
+    pd.DataFrame([ROW]).to_parquet(tmp_path / FILE)
+    with pytest.raises(UsageError, match="format None"):
+        Results.open(tmp_path, CONFIGURATION)
 
 
 def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
     Results.open(tmp_path, CONFIGURATION).add([ROW])
-    with pytest.raises(UsageError, match="another run"):
+    with pytest.raises(UsageError, match="another run.*--force"):
         Results.open(tmp_path, CONFIGURATION | {"seed": 1})
+    assert Results.open(tmp_path, CONFIGURATION | {"seed": 1}, force=True).rows == []
     monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
-    with pytest.raises(UsageError, match="format"):
+    with pytest.raises(UsageError, match=f"format {module.FORMAT - 1}"):
         Results.open(tmp_path, CONFIGURATION)
 
 
-def test_identity_is_of_configuration_and_code(monkeypatch):
+# Identity and provenance ------------------------------------------------------------------------
+
+
+def settings(**changes):
+    plain = {"problem": "Quadratic", "estimators": ["ScoreFunction"]} | changes
+    problem = parse_problem(plain.pop("problem"))
+    return Settings(problem, [*map(parse_estimator, plain.pop("estimators"))], **plain)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"problem": "Quadratic[target=0.4]"},
+        {"estimators": ["MuProp"]},
+        {"estimators": ["ScoreFunction", "MuProp"]},
+        {"group": "all"},
+        {"samples": 64},
+        {"seed": 1},
+        {"train_steps": 1},
+        {"tune_steps": 1},
+        {"budget": 10.0},
+    ],
+    ids=str,
+)
+def test_every_setting_is_part_of_the_identity(changes):
+    default = identity(settings().configuration("compare"))
+    assert identity(settings().configuration("compare")) == default
+    assert identity(settings().configuration("temperature")) != default
+    assert identity(settings(**changes).configuration("compare")) != default
+
+
+def test_identity_is_of_the_code(tmp_path, monkeypatch):
     assert identity(CONFIGURATION) == identity(dict(reversed(CONFIGURATION.items())))
-    assert identity(CONFIGURATION) != identity(CONFIGURATION | {"seed": 1})
     before = identity(CONFIGURATION)
     monkeypatch.setattr(module, "_code_digest", lambda: "other code")
     assert identity(CONFIGURATION) != before
+    monkeypatch.undo()
+    # Of both packages that compute the rows, wherever in them.
+    for place in ("experiments/deep", "estimators/core", "analysis"):
+        (tmp_path / place).mkdir(parents=True)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "experiments" / "results.py"))
+    digests = []
+    for file in ("analysis/c.py", "experiments/deep/a.py", "estimators/core/b.py"):
+        digests.append(module._code_digest.__wrapped__())
+        (tmp_path / file).write_text("pass\n")
+    digests.append(module._code_digest.__wrapped__())
+    # The code that draws tables is not part of what they hold.
+    assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
-def test_provenance_says_how(tmp_path):
-    provenance = Results.open(tmp_path, CONFIGURATION).table().attrs["provenance"]
+USER = "from experiments.problems.toy import Quadratic\nclass Mine(Quadratic):\n    shift = {}\n"
+
+
+def test_identity_is_of_the_users_own_file(tmp_path):
+    # Or an edited file would find its old results and measure nothing.
+    path = tmp_path / "mine.py"
+    found = []
+    for shift in (1, 2, 1):
+        path.write_text(USER.format(shift))
+        problem = f"{path}:Mine"
+        assert parse_problem(problem).shift == shift
+        found.append(identity(settings(problem=problem).configuration("compare")))
+    assert found[0] == found[2] != found[1]
+
+
+def test_provenance_is_in_the_file(tmp_path):
+    Results.open(tmp_path, CONFIGURATION).add([ROW])
+    attributes = pd.read_parquet(tmp_path / FILE).attrs
+    assert attributes["configuration"] == CONFIGURATION
+    assert attributes["identity"] == identity(CONFIGURATION)
+    provenance = attributes["provenance"]
     assert provenance["versions"]["jax"] and provenance["python"]
-    assert "cpu" in provenance["device"] or "gpu" in provenance["device"]
-    assert {"command", "revision", "dirty", "matmul_precision", "x64"} <= provenance.keys()
+    assert provenance["device"].endswith("(cpu)") or provenance["device"].endswith("(gpu)")
+    assert {"command", "revision", "dirty", "matmul_precision", "float"} <= provenance.keys()
 
 
-def _compare(folder, tmp_path) -> list[str]:
-    names = ["Exact", "ScoreFunction", "StraightThrough", "MuProp", "GumbelSoftmax[temperature=1]"]
-    return [
-        *(sys.executable, "-m", "experiments.command_line", "compare", "--problem", "Quadratic"),
-        *("--samples", "64", "--output", str(folder), "--estimators", *names),
-    ]
+# A run that is stopped --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=lambda blow: blow.name)
-def test_a_stopped_run_continues_to_the_same_numbers(blow, tmp_path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+def arguments(folder):
+    chosen = ["Exact", "ScoreFunction", "StraightThrough", "MuProp", "GumbelSoftmax[temperature=1]"]
+    common = ["compare", "--problem", "Quadratic", "--samples", "64"]
+    return [*common, "--output", str(folder), "--estimators", *chosen]
 
+
+def stopped_by(blow, folder, cache):
+    """Run `compare` in a process of its own, stop it once there are rows; return how it ended."""
+    command = [sys.executable, "-m", "experiments.command_line", *arguments(folder)]
     run = subprocess.Popen(
-        _compare(stopped, tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 300
-    while not (stopped / FILE).exists():
+    while not (folder / FILE).exists():
         assert run.poll() is None and time.monotonic() < deadline, run.communicate()
         time.sleep(0.01)
     run.send_signal(blow)
-    _, err = run.communicate()
-    assert run.returncode == (130 if blow == signal.SIGINT else -blow)
-    if blow == signal.SIGINT:
-        assert err.decode().splitlines()[-1].startswith("estimax: interrupted")
-    kept = pd.read_parquet(stopped / FILE)
+    out, err = run.communicate()
+    return run.returncode, out, err
+
+
+def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    status, _, _ = stopped_by(signal.SIGKILL, killed, tmp_path / "cache")
+    assert status == -signal.SIGKILL
+    kept = pd.read_parquet(killed / FILE)
     assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
 
-    for folder in (stopped, whole):
-        subprocess.run(_compare(folder, tmp_path), env=environment, check=True, capture_output=True)
-    tables = [pd.read_parquet(folder / FILE) for folder in (stopped, whole)]
-    # What was measured before the blow is kept, its times included; later estimators add columns.
-    pd.testing.assert_frame_equal(tables[0].head(len(kept))[kept.columns], kept)
-    numbers = [table[table["metric"] != "seconds"].reset_index(drop=True) for table in tables]
-    pd.testing.assert_frame_equal(*numbers)
+    assert main(arguments(killed)) == main(arguments(whole)) == 0
+    continued, uninterrupted = (pd.read_parquet(folder / FILE) for folder in (killed, whole))
+    # Times included: nothing that had finished was measured again. Later estimators add columns.
+    pd.testing.assert_frame_equal(continued.head(len(kept))[kept.columns], kept)
+    assert continued.attrs["complete"]
+    assert list(continued["estimator"].unique()) == list(uninterrupted["estimator"].unique())
+    numbers = [
+        table[table["metric"] != "seconds"].reset_index(drop=True)
+        for table in (continued, uninterrupted)
+    ]
+    # The process had another number of devices, which may move the last bit.
+    pd.testing.assert_frame_equal(*numbers, rtol=1e-6)
+
+
+def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
+    folder = tmp_path / "out"
+    status, out, err = stopped_by(signal.SIGINT, folder, tmp_path / "cache")
+    assert status == 130 and out == ""
+    assert err.splitlines()[-1] == "estimax: interrupted; what had finished is kept"
+    assert "Traceback" not in err
+    kept = pd.read_parquet(folder / FILE)
+    assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
+    assert names(folder) == {FILE}

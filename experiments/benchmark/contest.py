@@ -1,0 +1,85 @@
+"""One kind of work, ours and PyTorch's in turn."""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from experiments.benchmark.opponent import Opponent
+from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.workload import Figure, Round
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """One kind of work.
+
+    Attributes:
+        kind: its name, here and in PyTorch's process.
+        figure: what is counted, with its unit.
+        more_is_better: whether the figure is a speed and not a time.
+        ours: our rounds by the estimator's identity.
+        about: what else a reader should know of the work, as plain values.
+    """
+
+    kind: str
+    figure: str
+    more_is_better: bool
+    ours: Mapping[str, Round]
+    about: Mapping[str, Any]
+
+    def compile(self, report: Callable[[str], None]) -> None:
+        """Do one round of ours that is not timed."""
+        for name, one_round in self.ours.items():
+            report(f"compiling {self.kind} of {name}")
+            one_round(jax.random.key(0))
+
+    def hold(
+        self, other: Opponent | None, num_rounds: int, report: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """Time the rounds: of every estimator in turn ours, then PyTorch's.
+
+        Returns:
+            Plain values: `figure`, `more_is_better`, all of `about`, and `rows` by estimator. A
+            row holds the summary of `estimax`; of `torch` by variant; the `best` of these by its
+            median; and the summary of the `ratio`, how many times as fast as that one we are (the
+            last two None without PyTorch).
+        """
+        ours: dict[str, list[Figure]] = {name: [] for name in self.ours}
+        theirs: dict[str, dict[str, list[Figure]]] = {
+            name: {variant: [] for variant in other.variants(self.kind, name)} if other else {}
+            for name in self.ours
+        }
+        for number in range(num_rounds):
+            report(f"timing {self.figure}, round {number + 1} of {num_rounds}")
+            for name, one_round in self.ours.items():
+                ours[name].append(one_round(jax.random.key(number)))
+                for variant, figures in theirs[name].items():
+                    assert other is not None
+                    figures.append(other.round(self.kind, name, variant))
+        rows = {name: self._row(ours[name], theirs[name]) for name in self.ours}
+        counted = {"figure": self.figure, "more_is_better": self.more_is_better}
+        return counted | dict(self.about) | {"rows": rows}
+
+    def _row(self, ours: list[Figure], theirs: dict[str, list[Figure]]) -> dict[str, Any]:
+        torch = {variant: _brief(figures) for variant, figures in theirs.items()}
+        best = ratio = None
+        if torch:
+            choose = max if self.more_is_better else min
+            best = choose(torch, key=lambda variant: torch[variant]["median"])
+            pair = _values(ours), _values(theirs[best])
+            ratio = summarise(ratios(*pair, more_is_better=self.more_is_better))
+        return {"estimax": _brief(ours), "torch": torch, "best": best, "ratio": ratio}
+
+
+def _values(figures: list[Figure]) -> list[float]:
+    return [figure["value"] for figure in figures]
+
+
+def _brief(figures: list[Figure]) -> dict[str, float]:
+    """Return the summary of the values, with the averages of the moments."""
+    moments = figures[0].keys() - {"value"}
+    averages = {name: statistics.fmean(figure[name] for figure in figures) for name in moments}
+    return summarise(_values(figures)) | averages
