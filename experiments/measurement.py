@@ -208,7 +208,9 @@ def estimator_columns(estimator: Estimator) -> Row:
     """Return the columns that say which estimator a row is about, as the user wrote it."""
     parameters = {}
     for name, value in estimator.hyperparameters().items():
-        parameters[f"p_{name}"] = float(value) if isinstance(value, jax.Array) else value
+        # As in the identity, the shortest decimal of the number's own type.
+        number = isinstance(value, jax.Array)
+        parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
     return {
         "estimator": str(estimator),
         "method": type(estimator).__name__,

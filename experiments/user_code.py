@@ -73,7 +73,9 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
 def source(value: object) -> str | None:
     """Return what names the user's file, and its content, that defines a value's class."""
     module = type(value).__module__
-    return module.removeprefix(_PREFIX) if module.startswith(_PREFIX) else None
+    if not module.startswith(_PREFIX):
+        return None
+    return module.removeprefix(_PREFIX).rpartition("_")[0]
 
 
 def blame(error: Exception) -> str | None:
@@ -95,8 +97,9 @@ def _load(path: Path) -> ModuleType:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Its content is part of its name, and so of what a run was of.
-    name = f"{_PREFIX}{path.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
+    # Two files may share a stem, and an edited file is another one.
+    digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, str(path.resolve()).encode())]
+    name = "_".join((_PREFIX + path.stem, *digests))
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -316,7 +316,7 @@ def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path, monkeypatc
     rows = pd.read_parquet(out / "results.parquet").set_index("metric")
     skipped = rows.loc[["skipped"]]
     assert set(skipped["method"]) == {"Exact", "Pathwise"} and skipped["value"].isna().all()
-    assert rows.loc["variance", "method"] == "StraightThrough"
+    assert set(rows.loc["variance", "method"]) == {"StraightThrough"}
 
 
 def test_a_sampled_truth_and_another_group(tmp_path):
@@ -419,7 +419,7 @@ def test_an_edited_file_is_another_run(user_file, capsys, tmp_path):
 def test_two_files_of_one_name(user_file, tmp_path):
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "mine.py"
-    other.write_text(USER_FILE.replace("class Scaled", "class Rescaled"))
+    other.write_text(USER_FILE.replace("Scaled", "Rescaled"))
     chosen = [f"{user_file}:Scaled", f"{other}:Rescaled"]
     arguments = ["--samples", "32", "--output", str(tmp_path / "out"), "--estimators", *chosen]
     assert main(["compare", "--problem", f"{user_file}:Cubic", *arguments]) == 0
