@@ -55,19 +55,22 @@ class Tasks:
         def mapped(w, u):
             return estimator.loss(w, self.batch, u)
 
+        def prepare(w):
+            return partial(vmap(grad(mapped), in_dims=(None, 0)), w)
+
         makers = {"eager": partial(self._loop, estimator)}
         for chunk in (4, 20):
-            function = vmap(grad(mapped), in_dims=(None, 0))
-            makers[f"vmap {chunk}"] = partial(self._chunks, estimator, function, chunk)
+            makers[f"vmap {chunk}"] = partial(self._chunks, estimator, prepare, chunk)
         if not self.quick:  # compiling takes seconds
             compiled = torch.compile(vmap(grad(mapped), in_dims=(None, 0)))
-            makers["compiled 20"] = partial(self._chunks, estimator, compiled, 20)
+            makers["compiled 20"] = partial(
+                self._chunks, estimator, lambda w: partial(compiled, w), 20
+            )
         if folded := estimator.folded:
             for chunk in (4, 20):
-                by_hand = partial(
-                    self._chunks, estimator, lambda w, u: folded(w, self.batch, u), chunk
+                makers[f"by hand {chunk}"] = partial(
+                    self._chunks, estimator, lambda w: folded(w, self.batch), chunk
                 )
-                makers[f"by hand {chunk}"] = by_hand
         return makers
 
     def _loop(self, estimator: Estimator) -> Round:
@@ -85,14 +88,14 @@ class Tasks:
 
         return self._moments(sums, count)
 
-    def _chunks(self, estimator: Estimator, function: Callable, chunk: int) -> Round:
-        """Several gradients in one call."""
-        w, count = [t.clone() for t in self.parameters], self._count()
+    def _chunks(self, estimator: Estimator, prepare: Callable, chunk: int) -> Round:
+        """Several gradients in one call, `prepare(w)(u)`."""
+        gradients, count = prepare([t.clone() for t in self.parameters]), self._count()
 
         def sums():
             first, second = self._zeros(), self._zeros()
             for _ in range(count // chunk):
-                slopes = function(w, self._noise(estimator, chunk))
+                slopes = gradients(self._noise(estimator, chunk))
                 for s, q, g in zip(first, second, slopes, strict=True):
                     s += g.sum(0)
                     q += (g * g).sum(0)

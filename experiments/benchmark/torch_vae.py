@@ -21,7 +21,7 @@ class Estimator:
         samples: hard samples of one gradient, each with noise of its own.
         loss: `loss(w, x, u)`, whose gradient is the estimate: w parameters, x images, u uniform
             noise.
-        folded: `folded(w, x, u)`, `[C, ...]` gradients of C samples written out by hand, or None.
+        folded: `folded(w, x)(u)`, `[C, ...]` gradients of C samples written out by hand, or None.
     """
 
     def __init__(self, identity: str, mean: torch.Tensor):
@@ -147,30 +147,38 @@ def gumbel_softmax(mean: torch.Tensor, temperature: float) -> Callable:
 def folded_score_function(mean: torch.Tensor) -> Callable:
     """Return the score function by hand: all samples of all images in one product of matrices."""
 
-    def gradients(w, x, u):
+    def prepare(w, x):
         logits = encode(w, x, mean)
         p = torch.sigmoid(logits)
-        b = (u < p).float()
-        pixels = _pixels(w, b)
-        f = nll(pixels, x) + nll(w[4].expand_as(b), b) - nll(logits.expand_as(b), b)
-        return _gradients(w, x, mean, b, pixels, (b - p) * (f.unsqueeze(-1) / len(x)))
 
-    return gradients
+        def gradients(u):
+            b = (u < p).float()
+            pixels = _pixels(w, b)
+            f = nll(pixels, x) + nll(w[4].expand_as(b), b) - nll(logits.expand_as(b), b)
+            return _gradients(w, x, mean, b, pixels, (b - p) * (f.unsqueeze(-1) / len(x)))
+
+        return gradients
+
+    return prepare
 
 
 def folded_gumbel_softmax(mean: torch.Tensor, temperature: float) -> Callable:
     """Return Gumbel-softmax by hand."""
 
-    def gradients(w, x, u):
+    def prepare(w, x):
         logits = encode(w, x, mean)
-        z = torch.sigmoid((logits + logistic(u)) / temperature)
-        pixels = _pixels(w, z)
-        output = (torch.sigmoid(pixels) - x) / len(x)
-        back = 2 * (output.view(-1, output.shape[-1]) @ w[2].t()).view_as(z)
-        back = back + (logits - w[4]) / len(x)
-        return _gradients(w, x, mean, z, pixels, back * z * (1 - z) / temperature)
 
-    return gradients
+        def gradients(u):
+            z = torch.sigmoid((logits + logistic(u)) / temperature)
+            pixels = _pixels(w, z)
+            output = (torch.sigmoid(pixels) - x) / len(x)
+            back = 2 * (output.view(-1, output.shape[-1]) @ w[2].t()).view_as(z)
+            back = back + (logits - w[4]) / len(x)
+            return _gradients(w, x, mean, z, pixels, back * z * (1 - z) / temperature)
+
+        return gradients
+
+    return prepare
 
 
 def _pixels(w: Tensors, b: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import jax
 
 from estimators import Estimator
 from experiments.device import PRECISION
-from experiments.moments import Blocks, Sampler
+from experiments.moments import Blocks, Gradient, Sampler
 from experiments.problems import Params, Problem
 from experiments.training import train
 
@@ -29,13 +29,15 @@ class Workload:
         params: its parameters; gradients are with respect to all of them.
         data: what `problem.data()` returned.
         batch: the minibatch that gradients are drawn on.
-        sampler: the measurement engine.
+        gradient: `gradient(estimator, (params, batch), key)`, one sample.
+        sampler: the measurement engine, which draws it.
     """
 
     problem: Problem
     params: Params
     data: Any
     batch: Any
+    gradient: Gradient
     sampler: Sampler
 
     @property
@@ -69,9 +71,8 @@ def prepare(problem: Problem) -> Workload:
         params, batch = context
         return jax.grad(problem.loss)(params, estimator, key, batch)
 
-    return Workload(
-        problem, problem.initial(initial), data, problem.batch(batch, data), Sampler(gradient)
-    )
+    params, minibatch = problem.initial(initial), problem.batch(batch, data)
+    return Workload(problem, params, data, minibatch, gradient, Sampler(gradient))
 
 
 def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
