@@ -55,6 +55,8 @@ class Distribution(abc.ABC):
         check_count("num_copies", num_copies, 1)
 
         def repeat(parameter):
+            if self.event_shape and jnp.ndim(parameter) == 0:  # a temperature that all share
+                return parameter
             return jnp.broadcast_to(parameter, (num_copies, *jnp.shape(parameter)))
 
         return jax.tree.map(repeat, self)

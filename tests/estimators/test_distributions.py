@@ -603,17 +603,12 @@ def test_independent_copies(make, float64):
     np.testing.assert_allclose(gradient.logits, expected, rtol=1e-12, atol=1e-13)
 
 
-shared = pytest.mark.xfail(reason="Distribution.independent repeats a scalar that variables share")
-
-
 @pytest.mark.parametrize(
     "distribution",
     [
-        pytest.param(RelaxedBernoulli(np.float32([0.5, -1.0]), np.float32(0.7)), marks=shared),
+        RelaxedBernoulli(np.float32([0.5, -1.0]), np.float32(0.7)),
         RelaxedBernoulli(np.float32([0.5, -1.0]), np.float32([0.7, 2.0])),
-        pytest.param(
-            RelaxedCategorical(np.float32([[0.5, -1.0, 0.0]] * 2), np.float32(0.7)), marks=shared
-        ),
+        RelaxedCategorical(np.float32([[0.5, -1.0, 0.0]] * 2), np.float32(0.7)),
         RelaxedCategorical(np.float32([[0.5, -1.0, 0.0]] * 2), np.float32([[0.7], [2.0]])),
         Normal(np.float32([0.5, -1.0]), np.float32([0.7, 0.0])),
     ],
