@@ -58,8 +58,8 @@ def variance(blocks: Blocks) -> Estimate:
     def statistic(blocks_left_out):
         return np.log(np.maximum(blocks_left_out, np.finfo(float).tiny))
 
-    per_block = blocks.squares.sum(1)
-    value = float(trace(blocks.count, blocks.sums.sum(0), per_block.sum()))
+    total = blocks.distances.sum()
+    value = float(trace(blocks.count, blocks.total, total))
     # Squares about the centre were summed in float32: what is left below this is rounding.
     if value <= _ROUNDING * float(
         blocks.offset @ blocks.offset + _ROUNDING * blocks.mean @ blocks.mean
@@ -67,8 +67,8 @@ def variance(blocks: Blocks) -> Estimate:
         return Estimate(0.0, 0.0, 0.0)
     without = trace(
         blocks.count - blocks.size,
-        blocks.sums.sum(0) - blocks.sums,
-        per_block.sum() - per_block,
+        blocks.total - blocks.sums,
+        total - blocks.distances,
     )
     spread = _jackknife(statistic(without))
     return Estimate(value, value * math.exp(-spread), value * math.exp(spread))
@@ -117,7 +117,7 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     """
     about = blocks.centre - truth.mean
     # |g - t|^2 = |g - c|^2 + 2 (g - c).(c - t) + |c - t|^2, block by block.
-    sums = blocks.squares.sum(1) + 2 * blocks.sums @ about
+    sums = blocks.distances + 2 * blocks.sums @ about
     each = sums / blocks.size + about @ about - truth.error
     value = float(each.mean())
     without = (each.sum() - each) / (len(each) - 1)
@@ -214,7 +214,7 @@ class _Noise:
 def _noise(blocks: Blocks, truth: Truth) -> _Noise:
     runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
     traces = [float(run.variance.sum()) / run.count for run in runs]
-    deviations = [run.sums / run.size - run.offset for run in runs]
+    deviations = [(run.sums - run.size * run.offset) / run.size for run in runs]
     square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))
     if len(runs) == 2:
         square += 2 * _trace_product(*deviations)
@@ -280,8 +280,7 @@ def _cosine(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _without_one(blocks: Blocks) -> np.ndarray:
     """Return the mean gradient without each block, `[R, P]`."""
-    rest = blocks.sums.sum(0) - blocks.sums
-    return rest / (blocks.count - blocks.size) + blocks.centre
+    return (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
 
 
 def _jackknife(without: np.ndarray) -> float:

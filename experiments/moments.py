@@ -7,6 +7,7 @@ follows (bias, variance, intervals) is computed on the host in float64 from the 
 
 import dataclasses
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -37,8 +38,9 @@ class Blocks:
 
     Attributes:
         centre: `[P]`, what was subtracted from every sample.
-        sums: `[R, P]`, sums of (g - centre).
-        squares: `[R, P]`, sums of (g - centre) squared.
+        sums: `[R, P]`, sums of (g - centre) over each block, in the gradients' own precision.
+        squares: `[P]`, sums of (g - centre) squared over all samples.
+        distances: `[R]`, sums of |g - centre|^2 over each block.
         cosines: `[R]`, sums of the cosines between g and the centre; nan without a centre.
         size: b.
         seconds: `[rounds]`, time per gradient of each round after the first, which compiles.
@@ -47,6 +49,7 @@ class Blocks:
     centre: np.ndarray
     sums: np.ndarray
     squares: np.ndarray
+    distances: np.ndarray
     cosines: np.ndarray
     size: int
     seconds: np.ndarray
@@ -57,9 +60,14 @@ class Blocks:
         return self.size * len(self.sums)
 
     @property
+    def total(self) -> np.ndarray:
+        """Sum of (g - centre) over all samples, `[P]`."""
+        return self.sums.sum(0, dtype=np.float64)
+
+    @property
     def offset(self) -> np.ndarray:
         """Mean less the centre, `[P]`."""
-        return self.sums.sum(0) / self.count
+        return self.total / self.count
 
     @property
     def mean(self) -> np.ndarray:
@@ -69,7 +77,7 @@ class Blocks:
     @property
     def variance(self) -> np.ndarray:
         """Unbiased variance of each coordinate of one gradient, `[P]`."""
-        spread = self.squares.sum(0) - self.count * self.offset**2
+        spread = self.squares - self.count * self.offset**2
         return np.maximum(spread, 0) / (self.count - 1)
 
 
@@ -126,19 +134,24 @@ class Sampler:
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
         at_once = max(self.mesh.size, 4)
         gathered = _Gathered.empty(shape, _num_members(estimator) if stacked else 1)
-        seconds = []
-        for first in range(0, NUM_BLOCKS, at_once):
-            rows = slice(first, first + at_once)
-            start = time.perf_counter()
-            operands = estimator, context, centre, key
-            sums = self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
+        operands = estimator, context, centre, key
+
+        def launch(rows: slice):
+            return self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
+
+        rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
+        ends, running = [time.perf_counter()], launch(rounds[0])
+        for rows, following in itertools.zip_longest(rounds, rounds[1:]):
+            # The devices draw the following round while this one is gathered.
+            sums, running = running, following and launch(following)
             jax.block_until_ready(sums)
-            seconds.append((time.perf_counter() - start) / (at_once * size))
+            ends.append(time.perf_counter())
             gathered.place(rows, *sums)
             if progress:
-                progress((first + at_once) / NUM_BLOCKS)
+                progress(rows.stop / NUM_BLOCKS)
+        seconds = np.diff(ends) / (at_once * size)
         origin = np.zeros(_num_coordinates(shape)) if centre is None else flat(centre)
-        return gathered.blocks(origin, size, np.asarray(seconds[1:] or seconds))
+        return gathered.blocks(origin, size, seconds[1:] if len(rounds) > 1 else seconds)
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -191,8 +204,7 @@ class Sampler:
         """Return the sums of the blocks of these numbers, `size` samples each."""
 
         def one(index):
-            # What `split` gives, without a key in memory for every sample.
-            return _terms(self.gradient(estimator, context, jax.random.fold_in(key, index)), centre)
+            return _terms(self.gradient(estimator, context, sample_key(key, index)), centre)
 
         def several(first):
             if chunk == 1:
@@ -216,6 +228,17 @@ class Sampler:
         return jax.lax.map(block, numbers)
 
 
+def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
+    """Return the key of one sample: a counter added to the hash of the measurement's key.
+
+    Threefry's keys need only differ (Salmon et al. 2011), so nothing is hashed for each sample,
+    which would be half of the time that a toy takes.
+    """
+    hashed = jax.random.fold_in(key, 0)
+    words = jax.random.key_data(hashed).at[-1].add(index.astype("uint32"))
+    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
+
+
 def _terms(gradient, centre):
     """Return what one gradient adds to the sums: itself, its square and its cosine."""
     if centre is None:
@@ -228,29 +251,35 @@ def _terms(gradient, centre):
 
 @dataclasses.dataclass(frozen=True)
 class _Gathered:
-    """The sums of all blocks in float64, `[members, R, P]` and `[members, R]`, filled by rows."""
+    """What `Blocks` holds, of every member: `[members, R, P]`, `[members, P]`, `[members, R]`."""
 
     sums: np.ndarray
     squares: np.ndarray
+    distances: np.ndarray
     cosines: np.ndarray
 
     @classmethod
     def empty(cls, shape: Any, members: int) -> "_Gathered":
         size = members, NUM_BLOCKS, _num_coordinates(shape)
-        return cls(np.empty(size), np.empty(size), np.full(size[:2], np.nan))
+        # Most of the memory that a measurement takes: no wider than what the devices send.
+        sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
+        rows = size[:2]
+        return cls(sums, np.zeros((members, size[2])), np.zeros(rows), np.full(rows, np.nan))
 
     def place(self, rows: slice, sums, squares, cosines) -> None:
-        for whole, tree in ((self.sums, sums), (self.squares, squares)):
-            start, part = 0, whole[:, rows]
-            for leaf in map(np.asarray, jax.tree.leaves(tree)):
-                columns = leaf.reshape(*part.shape[:2], -1)
-                part[..., start : start + columns.shape[-1]] = columns
-                start += columns.shape[-1]
+        start, part = 0, self.distances[:, rows]
+        leaves = jax.tree.leaves(sums), jax.tree.leaves(squares)
+        for pair in zip(*leaves, strict=True):
+            total, square = (np.asarray(leaf).reshape(*part.shape, -1) for leaf in pair)
+            columns = slice(start, start := start + total.shape[-1])
+            self.sums[:, rows, columns] = total
+            self.squares[:, columns] += square.sum(1, dtype=np.float64)
+            part += square.sum(2, dtype=np.float64)
         if cosines is not None:
             self.cosines[:, rows] = cosines
 
     def blocks(self, centre, size, seconds) -> list[Blocks]:
-        members = zip(self.sums, self.squares, self.cosines, strict=True)
+        members = zip(self.sums, self.squares, self.distances, self.cosines, strict=True)
         return [Blocks(centre, *member, size, seconds) for member in members]
 
 

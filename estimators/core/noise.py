@@ -1,4 +1,4 @@
-"""Random numbers: the only file that draws them.
+"""Random numbers: the only file that draws them, from the words of `threefry`.
 
 JAX's default float32 samplers keep 23 bits of a uniform number: a Gumbel variable never exceeds
 15.9 and `bernoulli(1e-8)` fires eleven times too often. Here all 32 bits (64 in float64) of one
@@ -8,11 +8,13 @@ random word reach *both* tails, at the cost of one word per number.
 import jax
 import jax.numpy as jnp
 
+from estimators.core.threefry import random_words
+
 
 def _half_open(key: jax.Array, shape: tuple[int, ...], dtype) -> tuple[jax.Array, jax.Array]:
     """Return u and 1 - u, both exact to the precision of `dtype` even where they are tiny."""
     bits = jnp.finfo(dtype).bits
-    word = jax.random.bits(key, shape, f"uint{bits}")
+    word = random_words(key, shape, bits)
     # The offset of one half keeps both ends open.
     scale = jnp.asarray(2.0**-bits, dtype)
     half = jnp.asarray(0.5, dtype)

@@ -1,4 +1,4 @@
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
 """What PyTorch does in one round: gradient samples, training steps, the toy's gradients."""
 
 import time

@@ -19,7 +19,8 @@ def blocks_of(samples, centre=None):
     return Blocks(
         centre,
         deviations.sum(1),
-        (deviations**2).sum(1),
+        (deviations**2).sum((0, 1)),
+        (deviations**2).sum((1, 2)),
         cosines,
         parts.shape[1],
         np.full(7, 1e-3),

@@ -324,8 +324,10 @@ def test_a_constant_is_known_to_float32(shift):
     truth = Truth(np.float64(np.float32([1 / 3, 2 / 3, 100 / 3])))
     gradient = np.float32(truth.mean) + np.float32(shift) * np.float32([0, 0.7, 0.7])
     blocks = blocks_of(np.tile(np.float64(gradient), (64, 1)), truth.mean)
-    noise = np.float32(1 + 1e-7 * np.random.default_rng(0).normal(size=blocks.squares.shape))
-    blocks = dataclasses.replace(blocks, squares=blocks.squares * noise)
+    noise = np.float32(1 + 1e-7 * np.random.default_rng(0).normal(size=blocks.distances.shape))
+    blocks = dataclasses.replace(
+        blocks, squares=blocks.squares * noise.mean(), distances=blocks.distances * noise
+    )
     bias = intervals.squared_bias(blocks, truth)
     assert bias.low <= 2 * (0.7 * shift) ** 2 <= bias.high
     assert bias.high < 2 * bias.low
@@ -366,10 +368,10 @@ def test_many_coordinates():
     # Beyond 1e5 degrees of freedom the normal limit stands in for the law: no seam.
     count = 200_000
     rng = np.random.default_rng(10)
-    sums, squares = 4 * rng.normal(size=(32, count)), np.full((32, count), 16.0)
+    sums, squares = 4 * rng.normal(size=(32, count)), np.full(count, 32 * 16.0)
 
     def first(cut):
-        parts = sums[:, :cut], squares[:, :cut], np.zeros(32)
+        parts = sums[:, :cut], squares[:cut], np.full(32, cut * 16.0), np.zeros(32)
         return Blocks(np.zeros(cut), *parts, 16, np.zeros(7))
 
     widths = []

@@ -8,7 +8,7 @@ import pytest
 from estimators import GumbelSoftmax, LeaveOneOut, ScoreFunction, stack
 from experiments import moments
 from experiments.measurement import prepare
-from experiments.moments import NUM_BLOCKS, Sampler, flat
+from experiments.moments import NUM_BLOCKS, Sampler, flat, sample_key
 from experiments.problems import VAE
 
 KEY = jax.random.key(3)
@@ -31,14 +31,14 @@ def assert_same(found, expected, rtol=2e-6):
     """The same samples went in: sums differ by float32's rounding at most."""
     assert found.size == expected.size and found.count == expected.count
     np.testing.assert_array_equal(found.centre, expected.centre)
-    for name in ("sums", "squares", "cosines"):
+    for name in ("sums", "squares", "distances", "cosines"):
         one, other = getattr(found, name), getattr(expected, name)
         np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * np.abs(other).max())
 
 
 def one_by_one(gradient, key, count):
     """Return `[R, b, P]` gradients, each of a key of its own."""
-    keys = jax.random.split(key, (NUM_BLOCKS, count // NUM_BLOCKS))
+    keys = jax.vmap(sample_key, (None, 0))(key, jnp.arange(count)).reshape(NUM_BLOCKS, -1)
     leaves = jax.tree.leaves(jax.jit(lambda keys: jax.lax.map(jax.vmap(gradient), keys))(keys))
     shaped = [np.asarray(leaf, np.float64).reshape(*keys.shape, -1) for leaf in leaves]
     return np.concatenate(shaped, -1)
@@ -52,11 +52,13 @@ def test_sums_are_those_of_the_gradients(point):
     samples = one_by_one(gradient, KEY, 64)
     centre = flat(point.centre)
     (found,) = draw(point.sampler, point, ESTIMATOR)
-    assert found.count == 64 and found.sums.dtype == np.float64
+    assert found.count == 64
+    assert found.mean.dtype == found.variance.dtype == np.float64
     off = samples - centre
     atol = 1e-5 * np.abs(off).max()
     np.testing.assert_allclose(found.sums, off.sum(1), rtol=1e-4, atol=atol)
-    np.testing.assert_allclose(found.squares, (off**2).sum(1), rtol=1e-4, atol=atol**2)
+    np.testing.assert_allclose(found.squares, (off**2).sum((0, 1)), rtol=1e-4, atol=atol**2)
+    np.testing.assert_allclose(found.distances, (off**2).sum((1, 2)), rtol=1e-4)
     lengths = np.linalg.norm(samples, axis=-1) * np.linalg.norm(centre)
     np.testing.assert_allclose(found.cosines, (samples @ centre / lengths).sum(1), rtol=1e-4)
     every = samples.reshape(64, -1)
@@ -96,7 +98,8 @@ def test_devices_change_nothing(devices):
     (found,) = draw_toy(64, devices=devices)
     off = samples - flat(TOY_CENTRE)
     np.testing.assert_allclose(found.sums, off.sum(1), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(found.squares, (off**2).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(found.squares, (off**2).sum((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(found.distances, (off**2).sum((1, 2)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("room", [1, 64, 2**30])
@@ -133,6 +136,24 @@ def test_keys_are_the_samples():
     assert np.all(first.sums != other.sums)
     # No two blocks, and so no two devices or rounds, share a key.
     assert len(np.unique(first.sums[:, 0])) == NUM_BLOCKS
+
+
+def test_noise_of_neighbouring_samples_is_independent():
+    count = 2**17
+    keys = jax.vmap(sample_key, (None, 0))(KEY, jnp.arange(count))
+    noise = np.asarray(jax.vmap(lambda key: jax.random.normal(key, (4,)))(keys), np.float64)
+    assert np.abs(np.corrcoef(noise.T) - np.eye(4)).max() < 5 / np.sqrt(count)
+    for lag in (1, 2, 3, 4, 8, 100, 1024):
+        products = noise[:-lag].T @ noise[lag:] / np.sqrt(count)
+        squares = (noise[:-lag] ** 2 - 1).T @ (noise[lag:] ** 2 - 1) / (2 * np.sqrt(count))
+        assert max(np.abs(products).max(), np.abs(squares).max()) < 5, lag
+
+
+def test_neighbouring_seeds_share_no_sample():
+    seeds, indices = jnp.arange(8), jnp.arange(1000)
+    keys = jax.vmap(lambda s: jax.vmap(lambda i: sample_key(jax.random.key(s), i))(indices))(seeds)
+    words = np.asarray(jax.random.key_data(keys)).reshape(8000, -1)
+    assert len(np.unique(words, axis=0)) == 8000
 
 
 @pytest.mark.parametrize(
