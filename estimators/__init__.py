@@ -31,6 +31,7 @@ from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
 from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
+from estimators.vimco import VIMCO
 
 ALL: tuple[type[Estimator], ...] = (
     Exact,
@@ -43,6 +44,7 @@ ALL: tuple[type[Estimator], ...] = (
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
     Average,
+    VIMCO,
 )
 """Every estimator class."""
 
@@ -77,6 +79,7 @@ __all__ = [
     "MLP",
     "NVIL",
     "PARTS",
+    "VIMCO",
     "Average",
     "Baseline",
     "Bernoulli",

@@ -99,6 +99,13 @@ BIBLIOGRAPHY = {
         "International Conference on Machine Learning",
         "1402.0030",
     ),
+    "mnih2016": Paper(
+        "Mnih, Andriy and Rezende, Danilo J.",
+        "Variational Inference for Monte Carlo Objectives",
+        2016,
+        "International Conference on Machine Learning",
+        "1602.06725",
+    ),
     "williams1992": Paper(
         "Williams, Ronald J.",
         "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",

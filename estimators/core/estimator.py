@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
 from estimators.core.distribution import Discrete, Distribution
-from estimators.core.objective import BlackBox, Objective, checked
+from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
 from estimators.core.part import Part
 from estimators.core.validation import check_key
 
@@ -34,6 +34,7 @@ class Estimator(Part, abc.ABC):
         distributions: the types of distribution that the estimator takes.
         differentiates: whether it needs the derivative of f with respect to its sample.
         enumerates: whether it visits every state, so that there must not be too many.
+        needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
         unbiased: whether the mean of its gradients is the true gradient.
     """
@@ -41,6 +42,7 @@ class Estimator(Part, abc.ABC):
     distributions: Any
     differentiates: Any
     enumerates: Any = False
+    needs_bound: Any = False
     paper: Any
 
     @property
@@ -74,8 +76,9 @@ class Estimator(Part, abc.ABC):
 
         Raises:
             TypeError: for a legacy key, a distribution that the estimator does not take, parameters
-                or values of f that are no floating-point numbers, or a black box that would be
-                differentiated or evaluated off its corners.
+                or values of f that are no floating-point numbers, a black box that would be
+                differentiated or evaluated off its corners, or an f that is no `ImportanceBound`
+                where one is needed.
             ValueError: for wrong shapes and concrete hyperparameters out of range.
         """
         check_key(key)
@@ -100,6 +103,10 @@ class Estimator(Part, abc.ABC):
         return None
 
     def _admitted(self, f: Objective) -> Objective:
+        if self.needs_bound and not isinstance(f, ImportanceBound):
+            raise TypeError(
+                f"{type(self).__name__} needs an ImportanceBound over q.independent(m) for f"
+            )
         if self.differentiates and isinstance(f, BlackBox):
             raise TypeError(
                 f"{type(self).__name__} needs the derivative of f, which is a black box"

@@ -77,8 +77,13 @@ class ImportanceBound:
 
     def __call__(self, samples: jax.Array) -> jax.Array:
         """Return the negated bound in nats, a scalar."""
-        log_weights = self.log_weights(samples)
-        return jnp.log(log_weights.shape[0]) - jax.nn.logsumexp(log_weights)
+        return self.reduce(self.log_weights(samples))
+
+    @staticmethod
+    def reduce(log_weights: jax.Array) -> jax.Array:
+        """Return the negated bound from log-weights `[..., m]`, in nats."""
+        count = jnp.asarray(log_weights.shape[-1], log_weights.dtype)
+        return jnp.log(count) - jax.nn.logsumexp(log_weights, axis=-1)
 
 
 def checked(f: Objective) -> Objective:

@@ -57,11 +57,12 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...] | tuple[bool, .
 
 
 def check_floating(name: str, value: Any) -> None:
-    """Raise TypeError unless `value` is a float32 or float64 array (or Python float)."""
+    """Raise unless `value` is a float32 or float64 array (or float), and where concrete finite."""
     check_number(name, value)
     dtype = jnp.result_type(value)
     if dtype not in (jnp.float32, jnp.float64):
         raise TypeError(f"{name} must be float32 or float64, not {dtype}")
+    check_finite(name, value)
 
 
 def check_key(key: Any) -> None:

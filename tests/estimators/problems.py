@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical
+from estimators import (
+    Bernoulli,
+    Categorical,
+    ImportanceBound,
+    Normal,
+    RelaxedBernoulli,
+    RelaxedCategorical,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,7 +23,8 @@ class Problem:
     """An expectation to differentiate with respect to `parameters`.
 
     `distributions` holds one function per layer, from the parameters and the sample above to the
-    layer's distribution; `objective` maps the parameters and every layer's sample to a scalar.
+    layer's distribution; `objective` maps the parameters and every layer's sample to a scalar. With
+    `bound`, it is the log-weight of one of several samples, and f is their bound.
     """
 
     name: str
@@ -24,6 +32,7 @@ class Problem:
     distributions: tuple[Callable, ...]
     objective: Callable
     extremes: tuple[dict[str, np.ndarray], ...] = ()
+    bound: bool = False
 
     def __str__(self):
         return self.name
@@ -49,16 +58,21 @@ class Problem:
         """Return the nested estimate, with one operator and one key per layer."""
 
         def descend(number, samples):
-            if number == self.layers:
-                return self.objective(parameters, *samples)
             above = samples[-1] if samples else None
             distribution = self.distributions[number](parameters, above)
             key = None if keys is None else keys[number]
-            return operators[number](
-                key, distribution, lambda z: descend(number + 1, [*samples, z])
-            )
+            if number == self.layers - 1:
+                below = self.f(parameters, *samples)
+            else:
+                below = lambda z: descend(number + 1, [*samples, z])  # noqa: E731
+            return operators[number](key, distribution, below)
 
         return descend(0, [])
+
+    def f(self, parameters, *samples, wrap=lambda f: f):
+        """Return the last layer's f, given the samples of those above; `wrap` sees its calls."""
+        one = wrap(lambda z: self.objective(parameters, *samples, z))
+        return ImportanceBound(one) if self.bound else one
 
     def gradient(self, operators, keys, parameters):
         """Return `[value, *gradient]` as one vector; the gradient's order is the parameters'."""
@@ -150,6 +164,38 @@ RELAXED_CATEGORICAL = _one_layer(
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e-3)},
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e3)},
 )
+
+
+def _bound(name, family, logits, saturated):
+    """The bound of three samples, whose log-weight holds log q, as every real one does."""
+
+    def log_weight(parameters, z):
+        return _corners(parameters, family(parameters["logits"]), z)
+
+    saturated = {"logits": saturated}
+    parameters = {"logits": logits, "weights": np.linspace(1.5, -1.0, logits.size)}
+    return Problem(
+        name,
+        parameters,
+        (lambda p, above: family(p["logits"]).independent(3),),
+        log_weight,
+        (parameters | saturated,),
+        bound=True,
+    )
+
+
+BOUNDS = {
+    Bernoulli: _bound(
+        "bound of Bernoulli", Bernoulli, np.array([-1.5, 0.7]), np.array([50.0, -50.0])
+    ),
+    Categorical: _bound(
+        "bound of Categorical",
+        Categorical,
+        np.array([[1.5, 0.5, -1.0]]),
+        np.array([[50.0, -50.0, 0.0]]),
+    ),
+}
+"""Multi-sample bounds."""
 
 ONE_BIT = _one_layer(
     "one bit",

@@ -28,7 +28,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     stack,
 )
-from tests.estimators.problems import PROBLEMS
+from tests.estimators.problems import BOUNDS, PROBLEMS
 
 KEY = jax.random.key(0)
 BITS = Bernoulli(jnp.zeros(3))
@@ -39,8 +39,13 @@ EXAMPLES = [cls.examples()[0] for cls in estimators.ALL]
 @pytest.fixture(params=EXAMPLES, ids=str)
 def example(request):
     estimator = request.param
-    distribution = PROBLEMS[estimator.distributions[0]].layer(0)
+    problems = BOUNDS if estimator.needs_bound else PROBLEMS
+    distribution = problems[estimator.distributions[0]].layer(0)
     return estimator.initialise(KEY, distribution), distribution
+
+
+def objective(estimator, f):
+    return ImportanceBound(f) if estimator.needs_bound else f
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_keys(example, key, error, message):
 def test_values_of_f(example, f, error, message):
     estimator, distribution = example
     with pytest.raises(error, match=message):
-        estimator(KEY, distribution, f)
+        estimator(KEY, distribution, objective(estimator, f))
 
 
 def test_not_a_distribution(example):
@@ -96,6 +101,8 @@ def test_stacks_must_be_mapped_over(example):
         (Bernoulli(jnp.zeros(3, bool)), TypeError, "float32 or float64, not bool"),
         (Bernoulli(jnp.zeros(3, jnp.bfloat16)), TypeError, "float32 or float64, not bfloat16"),
         (Bernoulli(jnp.zeros(3, complex)), TypeError, "float32 or float64, not complex64"),
+        (Bernoulli(jnp.array([0.0, jnp.nan])), ValueError, "Bernoulli logits must be finite"),
+        (Categorical(jnp.array([0.0, jnp.inf])), ValueError, "Categorical logits must be finite"),
         (Bernoulli([0.1, 0.2]), TypeError, "Bernoulli logits must be numeric"),
         (Bernoulli(None), TypeError, "Bernoulli logits must be numeric"),
         (Categorical(jnp.zeros((2, 3), int)), TypeError, "float32 or float64, not int32"),

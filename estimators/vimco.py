@@ -1,0 +1,76 @@
+"""The VIMCO estimator of multi-sample bounds."""
+
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_gradient
+from estimators.core.objective import ImportanceBound, Objective
+from estimators.core.pytree import pytree
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+
+@pytree
+class VIMCO(Estimator):
+    r"""VIMCO: the score function of a multi-sample bound, with a learning signal per sample.
+
+    $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, beside the ordinary gradient of the
+    log-weights, where $\hat L = \log \frac1m \sum_j e^{w_j}$ and $\hat L^{-i}$ has $w_i$ replaced
+    by the mean of the others: it depends on them alone, so it is a baseline. Needs two samples or
+    more.
+    Mnih and Rezende 2016 (arXiv:1602.06725), the geometric mean.
+    """
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = False
+    needs_bound = True
+    paper = "mnih2016"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Unbiased."""
+        return "yes"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One of the log-weight for each sample."""
+        return distribution.event_shape[0]
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """The one there is."""
+        return (cls(),)
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the negated bound, the scores attached."""
+        assert isinstance(distribution, Discrete) and isinstance(f, ImportanceBound)
+        samples = distribution.sample(key)
+        log_weights = f.log_weights(samples)
+        stopped = jax.lax.stop_gradient(log_weights)
+        signal = f.reduce(stopped) - f.reduce(_others(stopped))
+
+        def weighted(distribution):
+            each = distribution.log_probs(samples).reshape(len(samples), -1).sum(-1)
+            return jnp.vdot(signal, each)
+
+        return attach_gradient(
+            f.reduce(log_weights), distribution, jax.grad(weighted)(distribution)
+        )
+
+    def refusal(self, distribution: Distribution) -> str | None:
+        """Return also where there is one sample: it has no others."""
+        if reason := super().refusal(distribution):
+            return reason
+        if not distribution.event_shape or distribution.event_shape[0] < 2:
+            return "needs two samples or more: q.independent(m) with m >= 2"
+        return None
+
+
+def _others(log_weights: jax.Array) -> jax.Array:
+    """Return `[m, m]`: in row i, weight i is replaced by the mean of the others."""
+    count = len(log_weights)
+    mean = (log_weights.sum() - log_weights) / (count - 1)
+    return jnp.where(jnp.eye(count, dtype=bool), mean[:, None], log_weights[None])
