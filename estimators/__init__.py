@@ -27,6 +27,8 @@ from estimators.exact import Exact
 from estimators.gumbel_softmax import GumbelSoftmax
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
+from estimators.rebar import REBAR
+from estimators.relax import RELAX
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
@@ -38,6 +40,8 @@ ALL: tuple[type[Estimator], ...] = (
     Pathwise,
     ScoreFunction,
     MuProp,
+    REBAR,
+    RELAX,
     DARN,
     StraightThrough,
     SlopeAnnealedStraightThrough,
@@ -79,6 +83,8 @@ __all__ = [
     "MLP",
     "NVIL",
     "PARTS",
+    "REBAR",
+    "RELAX",
     "VIMCO",
     "Average",
     "Baseline",

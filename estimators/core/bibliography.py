@@ -106,6 +106,22 @@ BIBLIOGRAPHY = {
         "International Conference on Machine Learning",
         "1602.06725",
     ),
+    "grathwohl2018": Paper(
+        "Grathwohl, Will and Choi, Dami and Wu, Yuhuai and Roeder, Geoffrey and Duvenaud, David",
+        "Backpropagation through the Void: Optimizing control variates for black-box gradient "
+        "estimation",
+        2018,
+        "International Conference on Learning Representations",
+        "1711.00123",
+    ),
+    "tucker2017": Paper(
+        "Tucker, George and Mnih, Andriy and Maddison, Chris J. and Lawson, Dieterich "
+        "and Sohl-Dickstein, Jascha",
+        "REBAR: Low-variance, unbiased gradient estimates for discrete latent variable models",
+        2017,
+        "Advances in Neural Information Processing Systems",
+        "1703.07370",
+    ),
     "williams1992": Paper(
         "Williams, Ronald J.",
         "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",

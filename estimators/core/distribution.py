@@ -116,8 +116,12 @@ class Discrete(Distribution):
         """Draw parameter-free noise of shape `event_shape`; `key` is consumed."""
 
     @abc.abstractmethod
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        """Draw the perturbed logits given the hard sample; differentiable in the logits."""
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return perturbed logits given the hard sample, from noise like that of `perturb`."""
+
+    @abc.abstractmethod
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the noise from which `perturb_given` makes these perturbed logits: its inverse."""
 
     @abc.abstractmethod
     def hard(self, perturbed: jax.Array) -> jax.Array:
@@ -151,6 +155,10 @@ class Discrete(Distribution):
     def perturb(self, noise: jax.Array) -> jax.Array:
         """Return the perturbed logits, `logits + noise`."""
         return self.logits + noise
+
+    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
+        """Draw the perturbed logits given the hard sample; differentiable in the logits."""
+        return self.perturb_given(self.noise(key), sample)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw one hard sample; `key` is consumed."""

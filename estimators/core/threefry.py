@@ -26,8 +26,7 @@ def random_words(key: jax.Array, shape: tuple[int, ...], bits: int) -> jax.Array
         What `jax.random.bits` returns, of type uint32 or uint64.
     """
     # Looking into a key does not use it up, to JAX: only its own draw finds a key used twice.
-    debugging = jax.config.jax_debug_key_reuse
-    if debugging or str(jax.random.key_impl(key)) != "threefry2x32":
+    if jax.debug_key_reuse.value or str(jax.random.key_impl(key)) != "threefry2x32":
         return jax.random.bits(key, shape, f"uint{bits}")
     first, second = jax.random.key_data(key)
     counter = jax.lax.iota(np.uint32, math.prod(shape))

@@ -56,8 +56,8 @@ class Bernoulli(Discrete):
         r"""Return $\min(1, \max(0, (\phi + 1) / 2))$."""
         return jnp.clip((logits + 1) / 2, 0, 1)
 
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        r"""Draw $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
 
         With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1
         and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
@@ -65,8 +65,15 @@ class Bernoulli(Discrete):
         """
         # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
         sign = 2 * sample - 1
-        draw = draw_like(logistic, key, self.logits)
-        return sign * jax.nn.softplus(sign * draw + jax.nn.softplus(sign * self.logits))
+        return sign * jax.nn.softplus(sign * noise + jax.nn.softplus(sign * self.logits))
+
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $V = \pm(\log(e^{|z|} - 1) - \mathrm{softplus}(\pm\phi))$, + where b = 1."""
+        sign = 2 * sample - 1
+        size = jnp.maximum(sign * perturbed, jnp.finfo(self.dtype).tiny)
+        # log(e^x - 1), for large and for small x.
+        inverse_softplus = size + jnp.log(-jnp.expm1(-size))
+        return sign * (inverse_softplus - jax.nn.softplus(sign * self.logits))
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""

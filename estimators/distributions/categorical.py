@@ -70,23 +70,30 @@ class Categorical(Discrete):
         log_odds = logits - jax.nn.logsumexp(others, axis=-1)
         return jnp.clip((log_odds + 1) / 2, 0, 1)
 
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        r"""Draw $\theta + G$ given that its arg max is the sample.
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $\theta + G$ given that its arg max is the sample.
 
         The maximum is a Gumbel variable located at $\log \sum_k e^{\theta_k}$; the others are
         Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
         arXiv:2010.04838).
         """
         log_probs = jax.nn.log_softmax(self.logits)
-        draw = self.noise(key)
-        winner = jnp.sum(sample * draw, -1, keepdims=True)
-        others = -jnp.logaddexp(-draw - log_probs, -winner)
+        winner = jnp.sum(sample * noise, -1, keepdims=True)
+        others = -jnp.logaddexp(-noise - log_probs, -winner)
         shift = jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
         maximum = winner + shift
         # Rounding can lift another class to the maximum: keep it one step below.
         step = jnp.finfo(self.dtype).eps * jnp.abs(maximum) + jnp.finfo(self.dtype).tiny
         below = jnp.minimum(others + shift, maximum - jax.lax.stop_gradient(step))
         return jnp.where(sample > 0, maximum, below)
+
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the Gumbel noise: the maximum's own, the others' before truncation."""
+        centred = perturbed - jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
+        winner = jnp.sum(sample * centred, -1, keepdims=True)
+        below = jnp.maximum(winner - centred, jnp.finfo(self.dtype).tiny)
+        others = centred - jnp.log(-jnp.expm1(-below)) - jax.nn.log_softmax(self.logits)
+        return jnp.where(sample > 0, winner, others)
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
