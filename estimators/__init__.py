@@ -5,6 +5,8 @@
 `jax.grad` of that scalar is the gradient estimate.
 """
 
+from estimators.arm import ARM
+from estimators.arms import ARMS
 from estimators.average import Average
 from estimators.baselines.leave_one_out import LeaveOneOut
 from estimators.baselines.moving_average import MovingAverage
@@ -20,11 +22,13 @@ from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
 from estimators.core.pytree import averaged, learned, pytree, static
 from estimators.darn import DARN
+from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
 from estimators.exact import Exact
 from estimators.gumbel_softmax import GumbelSoftmax
+from estimators.local_disarm import LocalDisARM
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
 from estimators.rebar import REBAR
@@ -49,6 +53,10 @@ ALL: tuple[type[Estimator], ...] = (
     StraightThroughGumbelSoftmax,
     Average,
     VIMCO,
+    ARM,
+    DisARM,
+    ARMS,
+    LocalDisARM,
 )
 """Every estimator class."""
 
@@ -78,6 +86,8 @@ def parse(text: str, *more: type[Estimator]) -> Estimator:
 
 __all__ = [
     "ALL",
+    "ARM",
+    "ARMS",
     "BIBLIOGRAPHY",
     "DARN",
     "MLP",
@@ -92,6 +102,7 @@ __all__ = [
     "BlackBox",
     "Categorical",
     "Continuous",
+    "DisARM",
     "Discrete",
     "Distribution",
     "Estimator",
@@ -99,6 +110,7 @@ __all__ = [
     "GumbelSoftmax",
     "ImportanceBound",
     "LeaveOneOut",
+    "LocalDisARM",
     "MovingAverage",
     "MuProp",
     "Normal",

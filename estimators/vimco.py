@@ -50,7 +50,8 @@ class VIMCO(Estimator):
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped = jax.lax.stop_gradient(log_weights)
-        signal = f.reduce(stopped) - f.reduce(_others(stopped))
+        others = (stopped.sum() - stopped) / (len(stopped) - 1)
+        signal = f.reduce(stopped) - f.reduce(f.replaced(stopped, others))
 
         def weighted(distribution):
             each = distribution.log_probs(samples).reshape(len(samples), -1).sum(-1)
@@ -67,10 +68,3 @@ class VIMCO(Estimator):
         if not distribution.event_shape or distribution.event_shape[0] < 2:
             return "needs two samples or more: q.independent(m) with m >= 2"
         return None
-
-
-def _others(log_weights: jax.Array) -> jax.Array:
-    """Return `[m, m]`: in row i, weight i is replaced by the mean of the others."""
-    count = len(log_weights)
-    mean = (log_weights.sum() - log_weights) / (count - 1)
-    return jnp.where(jnp.eye(count, dtype=bool), mean[:, None], log_weights[None])

@@ -50,6 +50,20 @@ BIBLIOGRAPHY = {
         "International Conference on Learning Representations",
         "1609.01704",
     ),
+    "dimitriev2021": Paper(
+        "Dimitriev, Aleksandar and Zhou, Mingyuan",
+        "ARMS: Antithetic-REINFORCE-Multi-Sample Gradient for Binary Variables",
+        2021,
+        "International Conference on Machine Learning",
+        "2105.14141",
+    ),
+    "dong2020": Paper(
+        "Dong, Zhe and Mnih, Andriy and Tucker, George",
+        "DisARM: An Antithetic Gradient Estimator for Binary Latent Variables",
+        2020,
+        "Advances in Neural Information Processing Systems",
+        "2006.10680",
+    ),
     "gregor2014": Paper(
         "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles "
         "and Wierstra, Daan",
@@ -127,5 +141,12 @@ BIBLIOGRAPHY = {
         "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
         1992,
         "Machine Learning 8",
+    ),
+    "yin2019": Paper(
+        "Yin, Mingzhang and Zhou, Mingyuan",
+        "ARM: Augment-REINFORCE-Merge Gradient for Stochastic Binary Networks",
+        2019,
+        "International Conference on Learning Representations",
+        "1807.11143",
     ),
 }

@@ -1,0 +1,31 @@
+"""The Dirichlet copula: several uniform numbers that avoid each other."""
+
+import jax
+import jax.numpy as jnp
+
+
+def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
+    r"""Return logarithms of n uniform numbers, each pair of which is negatively dependent.
+
+    Exponential variables $E_i = -\log(1 - \sigma(L_i))$ over their sum are a uniform point d on the
+    simplex; each $u_i = (1 - d_i)^{n - 1}$ is uniform. Two of them are $u, 1 - u$. $u_i$ falls in
+    $L_i$.
+
+    Args:
+        noise: $L$, independent logistic noise, `[n, ...]` with n of two or more.
+    """
+    count = len(noise)
+    shares = jax.nn.softplus(noise)
+    # Summed without the one, for subtracting it would leave rounding of a small rest.
+    one = jnp.eye(count, dtype=bool).reshape(count, count, *[1] * (noise.ndim - 1))
+    others = jnp.where(one, 0, shares[None]).sum(1)
+    return (count - 1) * (jnp.log(others) - jnp.log(shares.sum(0, keepdims=True)))
+
+
+def joint_chance(chance: jax.Array, other: jax.Array, count: int) -> jax.Array:
+    r"""Return $P(u_1 < p, u_2 < q)$ of two of n repelled uniform numbers.
+
+    $\max(0, p^{1/(n-1)} + q^{1/(n-1)} - 1)^{n-1}$.
+    """
+    root = 1 / (count - 1)
+    return jnp.maximum(chance**root + other**root - 1, 0) ** (count - 1)
