@@ -27,6 +27,7 @@ from estimators.exact import Exact
 from estimators.gumbel_softmax import GumbelSoftmax
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
+from estimators.reinmax import ReinMax
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
@@ -43,6 +44,7 @@ ALL: tuple[type[Estimator], ...] = (
     SlopeAnnealedStraightThrough,
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
+    ReinMax,
     Average,
     VIMCO,
 )
@@ -98,6 +100,7 @@ __all__ = [
     "Normal",
     "Paper",
     "Pathwise",
+    "ReinMax",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "ScoreFunction",

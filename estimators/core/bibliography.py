@@ -85,6 +85,13 @@ BIBLIOGRAPHY = {
         2019,
         "ICLR workshop: Deep Reinforcement Learning Meets Structured Prediction",
     ),
+    "liu2023": Paper(
+        "Liu, Liyuan and Dong, Chengyu and Liu, Xiaodong and Yu, Bin and Gao, Jianfeng",
+        "Bridging Discrete and Backpropagation: Straight-Through and Beyond",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        "2304.08612",
+    ),
     "maddison2017": Paper(
         "Maddison, Chris J. and Mnih, Andriy and Teh, Yee Whye",
         "The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables",

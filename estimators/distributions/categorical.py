@@ -92,6 +92,11 @@ class Categorical(Discrete):
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
         return jnp.sum(sample * jax.nn.log_softmax(self.logits), -1, keepdims=True)
 
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        r"""Return $\log (p + D)$: logits need no normalisation."""
+        log_probs = jax.nn.log_softmax(self.logits)
+        return jnp.where(sample > 0, jnp.log1p(jnp.exp(log_probs)), log_probs)
+
     def relax(self, temperature: Any) -> "RelaxedCategorical":
         """Return the Concrete distribution at a temperature."""
         return RelaxedCategorical(self.logits, temperature)
