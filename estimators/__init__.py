@@ -20,11 +20,18 @@ from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
 from estimators.core.pytree import averaged, learned, pytree, static
 from estimators.darn import DARN
+from estimators.decoupled_straight_through_gumbel_softmax import (
+    DecoupledStraightThroughGumbelSoftmax,
+)
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
 from estimators.exact import Exact
+from estimators.gapped_straight_through import GappedStraightThrough
+from estimators.gumbel_rao import GumbelRao
 from estimators.gumbel_softmax import GumbelSoftmax
+from estimators.indecater import IndeCateR
+from estimators.local_expectation import LocalExpectation
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
 from estimators.reinmax import ReinMax
@@ -44,7 +51,12 @@ ALL: tuple[type[Estimator], ...] = (
     SlopeAnnealedStraightThrough,
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
+    GumbelRao,
+    GappedStraightThrough,
+    DecoupledStraightThroughGumbelSoftmax,
     ReinMax,
+    LocalExpectation,
+    IndeCateR,
     Average,
     VIMCO,
 )
@@ -88,13 +100,18 @@ __all__ = [
     "BlackBox",
     "Categorical",
     "Continuous",
+    "DecoupledStraightThroughGumbelSoftmax",
     "Discrete",
     "Distribution",
     "Estimator",
     "Exact",
+    "GappedStraightThrough",
+    "GumbelRao",
     "GumbelSoftmax",
     "ImportanceBound",
+    "IndeCateR",
     "LeaveOneOut",
+    "LocalExpectation",
     "MovingAverage",
     "MuProp",
     "Normal",

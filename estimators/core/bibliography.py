@@ -50,6 +50,20 @@ BIBLIOGRAPHY = {
         "International Conference on Learning Representations",
         "1609.01704",
     ),
+    "desmet2023": Paper(
+        "De Smet, Lennert and Sansone, Emanuele and Zuidberg Dos Martires, Pedro",
+        "Differentiable Sampling of Categorical Distributions Using the CatLog-Derivative Trick",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        "2311.12569",
+    ),
+    "fan2022": Paper(
+        "Fan, Ting-Han and Chi, Ta-Chung and Rudnicky, Alexander I. and Ramadge, Peter J.",
+        "Training Discrete Deep Generative Models via Gapped Straight-Through Estimator",
+        2022,
+        "International Conference on Machine Learning",
+        "2206.07235",
+    ),
     "gregor2014": Paper(
         "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles "
         "and Wierstra, Daan",
@@ -112,6 +126,27 @@ BIBLIOGRAPHY = {
         2016,
         "International Conference on Machine Learning",
         "1602.06725",
+    ),
+    "paulus2021": Paper(
+        "Paulus, Max B. and Maddison, Chris J. and Krause, Andreas",
+        "Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator",
+        2021,
+        "International Conference on Learning Representations",
+        "2010.04838",
+    ),
+    "shah2024": Paper(
+        "Shah, Rushi and Yan, Mingyuan and Mozer, Michael Curtis and Liu, Dianbo",
+        "Improving Discrete Optimisation Via Decoupled Straight-Through Gumbel-Softmax",
+        2024,
+        "arXiv",
+        "2410.13331",
+    ),
+    "titsias2015": Paper(
+        "Titsias, Michalis K. and Lázaro-Gredilla, Miguel",
+        "Local Expectation Gradients for Black Box Variational Inference",
+        2015,
+        "Advances in Neural Information Processing Systems",
+        "1503.01494",
     ),
     "williams1992": Paper(
         "Williams, Ronald J.",

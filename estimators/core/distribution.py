@@ -141,6 +141,10 @@ class Discrete(Distribution):
         """
 
     @abc.abstractmethod
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[K - 1, *event_shape]`: every variable at each of its other values in turn."""
+
+    @abc.abstractmethod
     def halfway_logits(self, sample: jax.Array) -> jax.Array:
         """Return the logits of the mean half way to a hard sample, `(mean + sample) / 2`."""
 

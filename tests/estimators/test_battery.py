@@ -125,6 +125,8 @@ def test_relaxation(example, distribution):
     """Its gradient would be biased at any temperature if f were evaluated at hard samples."""
     if not checks.has_temperature(example):
         pytest.skip("hyperparameters: no temperature")
+    if not issubclass(distribution, example.distributions):
+        pytest.skip("distributions: not this one")
     if checks.evaluates_at_samples(example, PROBLEMS[distribution].layer(0)):
         pytest.skip("evaluates f at hard samples: falling temperature does not remove its bias")
     checks.check_relaxation(example, distribution)
@@ -182,7 +184,7 @@ def test_nested_with_another(cls, place):
     operators = (example, other) if place == "over" else (other, example)
     problem = next(
         problem
-        for problem in MIXED
+        for problem in (*MIXED, *MORE_NESTED)
         if not any(operator.refusal(problem.layer(i)) for i, operator in enumerate(operators))
     )
     checks.check_nested(operators, problem)
