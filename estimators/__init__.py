@@ -22,16 +22,24 @@ from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
 from estimators.core.pytree import averaged, learned, pytree, static
 from estimators.darn import DARN
+from estimators.decoupled_straight_through_gumbel_softmax import (
+    DecoupledStraightThroughGumbelSoftmax,
+)
 from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
 from estimators.exact import Exact
+from estimators.gapped_straight_through import GappedStraightThrough
+from estimators.gumbel_rao import GumbelRao
 from estimators.gumbel_softmax import GumbelSoftmax
+from estimators.indecater import IndeCateR
 from estimators.local_disarm import LocalDisARM
+from estimators.local_expectation import LocalExpectation
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
 from estimators.rebar import REBAR
+from estimators.reinmax import ReinMax
 from estimators.relax import RELAX
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
@@ -51,6 +59,12 @@ ALL: tuple[type[Estimator], ...] = (
     SlopeAnnealedStraightThrough,
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
+    GumbelRao,
+    GappedStraightThrough,
+    DecoupledStraightThroughGumbelSoftmax,
+    ReinMax,
+    LocalExpectation,
+    IndeCateR,
     Average,
     VIMCO,
     ARM,
@@ -103,19 +117,25 @@ __all__ = [
     "Categorical",
     "Continuous",
     "DisARM",
+    "DecoupledStraightThroughGumbelSoftmax",
     "Discrete",
     "Distribution",
     "Estimator",
     "Exact",
+    "GappedStraightThrough",
+    "GumbelRao",
     "GumbelSoftmax",
     "ImportanceBound",
+    "IndeCateR",
     "LeaveOneOut",
     "LocalDisARM",
+    "LocalExpectation",
     "MovingAverage",
     "MuProp",
     "Normal",
     "Paper",
     "Pathwise",
+    "ReinMax",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "ScoreFunction",

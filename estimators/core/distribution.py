@@ -1,6 +1,7 @@
 """What a distribution offers to estimators: the abstract classes."""
 
 import abc
+import dataclasses
 import math
 from typing import Any, ClassVar, Self
 
@@ -144,6 +145,14 @@ class Discrete(Distribution):
         """
 
     @abc.abstractmethod
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[K - 1, *event_shape]`: every variable at each of its other values in turn."""
+
+    @abc.abstractmethod
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        """Return the logits of the mean half way to a hard sample, `(mean + sample) / 2`."""
+
+    @abc.abstractmethod
     def relax(self, temperature: Any) -> Relaxed:
         """Return the relaxed (Concrete) distribution with the same logits."""
 
@@ -151,6 +160,10 @@ class Discrete(Distribution):
     def mean(self) -> jax.Array:
         """The mean: the probabilities."""
         return self.squash(self.logits)
+
+    def with_logits(self, logits: jax.Array) -> Self:
+        """Return the same kind of distribution with other logits."""
+        return dataclasses.replace(self, logits=logits)  # type: ignore[type-var]
 
     def perturb(self, noise: jax.Array) -> jax.Array:
         """Return the perturbed logits, `logits + noise`."""

@@ -79,6 +79,16 @@ class Bernoulli(Discrete):
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
         return sample * self.logits - jax.nn.softplus(self.logits)
 
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[1, *event_shape]`: every bit flipped."""
+        return (1 - sample)[None]
+
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        r"""Return $\log\frac{1 + s}{1 - s}$ where b = 1 and $\log\frac{s}{2 - s}$ where b = 0."""
+        sign = 2 * sample - 1
+        towards = sign * self.logits
+        return sign * (jnp.log1p(jax.nn.sigmoid(towards)) + jax.nn.softplus(towards))
+
     def relax(self, temperature: Any) -> "RelaxedBernoulli":
         """Return the binary Concrete distribution at a temperature."""
         return RelaxedBernoulli(self.logits, temperature)

@@ -99,6 +99,16 @@ class Categorical(Discrete):
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
         return jnp.sum(sample * jax.nn.log_softmax(self.logits), -1, keepdims=True)
 
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[K - 1, *event_shape]`: every class moved on by 1 to K - 1, in a ring."""
+        steps = range(1, sample.shape[-1])
+        return jnp.stack([jnp.roll(sample, step, axis=-1) for step in steps])
+
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        r"""Return $\log (p + D)$: logits need no normalisation."""
+        log_probs = jax.nn.log_softmax(self.logits)
+        return jnp.where(sample > 0, jnp.log1p(jnp.exp(log_probs)), log_probs)
+
     def relax(self, temperature: Any) -> "RelaxedCategorical":
         """Return the Concrete distribution at a temperature."""
         return RelaxedCategorical(self.logits, temperature)
