@@ -31,6 +31,8 @@ from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
 from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
+from estimators.sum_and_sample import SumAndSample
+from estimators.unordered_set import UnorderedSet
 from estimators.vimco import VIMCO
 
 ALL: tuple[type[Estimator], ...] = (
@@ -44,6 +46,8 @@ ALL: tuple[type[Estimator], ...] = (
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
     Average,
+    UnorderedSet,
+    SumAndSample,
     VIMCO,
 )
 """Every estimator class."""
@@ -104,6 +108,8 @@ __all__ = [
     "SlopeAnnealedStraightThrough",
     "StraightThrough",
     "StraightThroughGumbelSoftmax",
+    "SumAndSample",
+    "UnorderedSet",
     "attach_gradient",
     "attach_tuning",
     "averaged",

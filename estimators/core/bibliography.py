@@ -85,6 +85,21 @@ BIBLIOGRAPHY = {
         2019,
         "ICLR workshop: Deep Reinforcement Learning Meets Structured Prediction",
     ),
+    "kool2020": Paper(
+        "Kool, Wouter and van Hoof, Herke and Welling, Max",
+        "Estimating Gradients for Discrete Random Variables by Sampling without Replacement",
+        2020,
+        "International Conference on Learning Representations",
+        "2002.06043",
+    ),
+    "liu2019": Paper(
+        "Liu, Runjing and Regier, Jeffrey and Tripuraneni, Nilesh and Jordan, Michael I. "
+        "and McAuliffe, Jon",
+        "Rao-Blackwellized Stochastic Gradients for Discrete Distributions",
+        2019,
+        "International Conference on Machine Learning",
+        "1810.04777",
+    ),
     "maddison2017": Paper(
         "Maddison, Chris J. and Mnih, Andriy and Teh, Yee Whye",
         "The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables",
