@@ -45,6 +45,8 @@ from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
 from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
+from estimators.sum_and_sample import SumAndSample
+from estimators.unordered_set import UnorderedSet
 from estimators.vimco import VIMCO
 
 ALL: tuple[type[Estimator], ...] = (
@@ -66,6 +68,8 @@ ALL: tuple[type[Estimator], ...] = (
     LocalExpectation,
     IndeCateR,
     Average,
+    UnorderedSet,
+    SumAndSample,
     VIMCO,
     ARM,
     DisARM,
@@ -142,6 +146,8 @@ __all__ = [
     "SlopeAnnealedStraightThrough",
     "StraightThrough",
     "StraightThroughGumbelSoftmax",
+    "SumAndSample",
+    "UnorderedSet",
     "attach_gradient",
     "attach_tuning",
     "averaged",

@@ -129,6 +129,26 @@ class Discrete(Distribution):
         """Return the hard sample that the perturbed logits stand for."""
 
     @abc.abstractmethod
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probability of every class of every variable, `[variables, classes]`.
+
+        A bit's classes are 0 and 1.
+        """
+
+    @abc.abstractmethod
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the sample whose variables have the given classes `[variables]`, integers."""
+
+    @abc.abstractmethod
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$, `[variables, classes]`, by which classes fall short of their arg max.
+
+        The perturbed log-probabilities of a variable, given their maximum M, are
+        $-\log(e^{-M} + E_k / p_k)$: E is zero for the arg max (the class of the hard sample) and
+        for the others exponential, independent of each other, of M and of the arg max.
+        """
+
+    @abc.abstractmethod
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return probabilities: sigmoid of Bernoulli logits, softmax of categorical ones."""
 

@@ -48,6 +48,28 @@ class Bernoulli(Discrete):
         """Return one where the perturbed logit is positive."""
         return (perturbed > 0).astype(self.dtype)
 
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probabilities of 0 and 1, `[D, 2]`."""
+        logits = jnp.ravel(self.logits)
+        return -jax.nn.softplus(jnp.stack([logits, -logits], -1))
+
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the bits in the event's shape."""
+        return classes.reshape(self.event_shape).astype(self.dtype)
+
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$ of the other value from the logistic noise, `[D, 2]`.
+
+        What is left of the noise, given the winner, is by how much it won: $x = |\phi + L|$. Its
+        survival function is a uniform variable U, and $E = -\log U = \log(1 + (e^x - 1) q)$
+        with q the other value's probability.
+        """
+        perturbed = jnp.ravel(self.perturb(noise))[:, None]
+        lead = jnp.abs(perturbed)
+        other = self.class_log_probs() + lead + jnp.log(-jnp.expm1(-lead))
+        excess = jnp.log(jax.nn.softplus(other))
+        return jnp.where((perturbed > 0) == jnp.array([[False, True]]), -jnp.inf, excess)
+
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the sigmoid."""
         return jax.nn.sigmoid(logits)

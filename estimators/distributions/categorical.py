@@ -54,6 +54,28 @@ class Categorical(Discrete):
         classes = perturbed.shape[-1]
         return jax.nn.one_hot(jnp.argmax(perturbed, -1), classes, dtype=self.dtype)
 
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probabilities of the classes, `[D, K]`."""
+        return jax.nn.log_softmax(self.logits).reshape(-1, self.event_shape[-1])
+
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the one-hot vectors in the event's shape."""
+        one_hot = jax.nn.one_hot(classes, self.event_shape[-1], dtype=self.dtype)
+        return one_hot.reshape(self.event_shape)
+
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$ of the other classes from the Gumbel noise, `[D, K]`.
+
+        $E_k = e^{-G_k} - p_k e^{-M}$, which is what an exponential variable exceeds a bound by.
+        """
+        shape = -1, self.event_shape[-1]
+        log_probs, noise = self.class_log_probs(), noise.reshape(shape)
+        perturbed = log_probs + noise
+        winner = jnp.argmax(self.perturb(noise.reshape(self.event_shape)).reshape(shape), -1)
+        lead = jnp.max(perturbed, -1, keepdims=True) - perturbed
+        excess = -noise + jnp.log(-jnp.expm1(-lead))
+        return jnp.where(jax.nn.one_hot(winner, shape[-1], dtype=bool), -jnp.inf, excess)
+
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the softmax over the last axis."""
         return jax.nn.softmax(logits)
