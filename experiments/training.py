@@ -18,6 +18,8 @@ def train(
     data: Any,
     num_steps: int,
     learning_rate: float = 1e-3,
+    *,
+    tuned: bool = True,
 ) -> tuple[Params, Estimator, jax.Array]:
     """Train a problem's parameters, and the estimator's leaves by the same backward passes.
 
@@ -29,6 +31,7 @@ def train(
         data: what `problem.data()` returned.
         num_steps: number of Adam steps, each on a minibatch of its own.
         learning_rate: Adam's, for the parameters.
+        tuned: whether the estimator's own leaves learn.
 
     Returns:
         Final parameters, the estimator with its learned leaves, and the loss estimate of every
@@ -43,9 +46,12 @@ def train(
         params, estimator, model_state, leaf_state = state
         batch_key, noise_key = jax.random.split(key)
         batch = problem.batch(batch_key, data)
-        value, (slope, leaf_slope) = jax.value_and_grad(problem.loss, (0, 1))(
-            params, estimator, noise_key, batch
-        )
+
+        def loss(params, estimator):
+            estimator = estimator if tuned else jax.lax.stop_gradient(estimator)
+            return problem.loss(params, estimator, noise_key, batch)
+
+        value, (slope, leaf_slope) = jax.value_and_grad(loss, (0, 1))(params, estimator)
         update, model_state = model_optimiser.update(slope, model_state)
         leaf_update, leaf_state = leaf_optimiser.update(leaf_slope, leaf_state)
         params = optax.apply_updates(params, update)

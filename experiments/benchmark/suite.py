@@ -10,7 +10,15 @@ import jax
 import numpy as np
 
 import estimators as library
-from estimators import Estimator, GumbelSoftmax, LeaveOneOut, ScoreFunction, StraightThrough
+from estimators import (
+    REBAR,
+    DisARM,
+    Estimator,
+    GumbelSoftmax,
+    LeaveOneOut,
+    ScoreFunction,
+    StraightThrough,
+)
 from experiments.benchmark import cost, opponent, workload
 from experiments.benchmark.contest import Contest
 from experiments.benchmark.machine import load, machine
@@ -25,6 +33,8 @@ DEFAULT = (
     ScoreFunction(LeaveOneOut(2)),
     StraightThrough(),
     GumbelSoftmax(0.5),
+    DisARM(),
+    REBAR(0.5),
 )
 """The estimators that PyTorch has a counterpart of."""
 

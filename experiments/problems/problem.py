@@ -72,7 +72,13 @@ class Problem(abc.ABC):
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit the problem, or None where it does."""
+        if estimator.needs_bound:
+            return "needs a multi-sample bound, as in VAE[size=4,kl=sampled,num_samples=2]"
         return estimator.refusal(distribution)
+
+    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
+        """Return the evaluations of f that one gradient of the estimator takes."""
+        return estimator.evaluations(distribution)
 
     def check(self) -> None:  # noqa: B027 (most problems have nothing to check)
         """Raise ValueError where a setting is out of range."""

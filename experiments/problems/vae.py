@@ -15,6 +15,7 @@ from estimators import (
     Estimator,
     Exact,
     GumbelSoftmax,
+    ImportanceBound,
     Normal,
     Pathwise,
 )
@@ -62,6 +63,8 @@ class VAE(Problem):
             2017), which only `GumbelSoftmax` has; its bias is against the discrete bound.
         prior_temperature: temperature of the prior's relaxed density.
         batch_size: images in a minibatch.
+        num_samples: samples in the importance weighted bound (Burda et al. 2016); 1 is the evidence
+            lower bound. Several need kl="sampled": nothing may be detached inside such a bound.
     """
 
     latent: Latent = "Bernoulli"
@@ -72,6 +75,7 @@ class VAE(Problem):
     kl: KL = "analytic"
     prior_temperature: float = 0.5
     batch_size: int = 100
+    num_samples: int = 1
 
     @property
     def objective(self) -> str:
@@ -159,9 +163,12 @@ class VAE(Problem):
         return _softplus(pixels).sum() - image @ pixels
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
-        """Return q(z | x) of the first image."""
+        """Return q(z | x) of the first image; of `num_samples` copies where there are several."""
         without = {name: part for name, part in params.items() if name != "logits"}
-        return self.posterior(self.encode(without, batch[0]))
+        return self._copies(self.posterior(self.encode(without, batch[0])))
+
+    def _copies(self, posterior: Distribution) -> Distribution:
+        return posterior if self.num_samples == 1 else posterior.independent(self.num_samples)
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the mean negative bound of the batch in nats; `key` is consumed.
@@ -181,6 +188,12 @@ class VAE(Problem):
         def reconstruction(sample):
             return self.reconstruction(params, image, sample)
 
+        if self.num_samples > 1:
+
+            def log_weight(sample):
+                return prior.log_prob(sample) - posterior.log_prob(sample) - reconstruction(sample)
+
+            return estimator(key, self._copies(posterior), ImportanceBound(log_weight))
         if self.kl == "analytic":
             return estimator(key, posterior, reconstruction) + posterior.kl(prior)
         if self.kl == "relaxed-density" and isinstance(estimator, GumbelSoftmax):
@@ -206,7 +219,14 @@ class VAE(Problem):
         """Return why an estimator does not fit: its distributions, or the form of the bound."""
         if self.kl == "relaxed-density" and not isinstance(estimator, GumbelSoftmax | Exact):
             return "kl=relaxed-density is for GumbelSoftmax, whose relaxed sample has a density"
-        return estimator.refusal(distribution)
+        if self.num_samples > 1:
+            return estimator.refusal(distribution)
+        return super().refusal(estimator, distribution)
+
+    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
+        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        count = super().evaluations(estimator, distribution)
+        return count if estimator.needs_bound else count * self.num_samples
 
     def check(self) -> None:
         """Raise where a setting is out of range."""
@@ -218,6 +238,9 @@ class VAE(Problem):
         check_count("VAE layers", self.layers, 0)
         check_count("VAE width", self.width, 1)
         check_count("VAE batch_size", self.batch_size, 1)
+        check_count("VAE num_samples", self.num_samples, 1)
+        if self.num_samples > 1 and self.kl != "sampled":
+            raise ValueError(f"a bound of several samples needs kl=sampled, not {self.kl}")
         check_positive("VAE prior_temperature", self.prior_temperature)
         if self.kl == "relaxed-density" and self.latent == "Normal":
             raise ValueError(

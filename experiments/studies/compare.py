@@ -102,7 +102,7 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
                 continue
             ready = point.ready(estimator, keys["tune"], settings.tune_steps)
             (blocks,) = point.draw(ready, keys["measure"], settings.samples, progress=advance)
-            evaluations = estimator.evaluations(point.distribution)
+            evaluations = point.problem.evaluations(estimator, point.distribution)
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget)
             results.add([columns | row for row in rows])
     results.finish()

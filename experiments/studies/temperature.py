@@ -65,7 +65,7 @@ def sweep(
             runs = point.draw(
                 argument, keys["measure"], settings.samples, stacked=swept, progress=advance
             )
-            evaluations = estimator.evaluations(point.distribution)
+            evaluations = point.problem.evaluations(estimator, point.distribution)
             rows = []
             for own, blocks in zip(columns, runs, strict=True):
                 temperature = own.get("p_temperature")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from experiments import benchmark
 from experiments.benchmark import cost, opponent, suite, workload
 from experiments.benchmark.summary import ratios, summarise
 from experiments.errors import UsageError
-from experiments.moments import NUM_BLOCKS
+from experiments.moments import NUM_BLOCKS, sample_key
 from experiments.problems import VAE, Quadratic
 
 needs_torch = pytest.mark.skipif(not opponent.is_installed(), reason="PyTorch is not installed")
@@ -32,7 +33,7 @@ def one_by_one(work, estimator, key, count):
     def gradient(key):
         return jax.grad(work.problem.loss)(work.params, estimator, key, work.batch)
 
-    keys = jax.random.split(key, (count,))
+    keys = jax.vmap(sample_key, (None, 0))(key, jnp.arange(count))
     leaves = jax.tree.leaves(jax.jit(lambda keys: jax.lax.map(gradient, keys))(keys))
     return np.concatenate([np.asarray(leaf, np.float64).reshape(count, -1) for leaf in leaves], 1)
 
@@ -182,6 +183,7 @@ def test_an_opponent_that_ends_says_why():
     assert "Error" in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @needs_torch
 def test_pytorch_does_the_same_work(monkeypatch):
     monkeypatch.setattr(suite, "_QUICK", suite.Effort(3, 256, 5, 2**18, 2, 32))

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from estimators import (
+    VIMCO,
     Bernoulli,
     Categorical,
     Exact,
     GumbelSoftmax,
+    MuProp,
     Normal,
     Pathwise,
     ScoreFunction,
@@ -417,3 +419,38 @@ def test_distributions():
         (Polynomial(latent="Categorical", bits=3), Categorical),
     ):
         assert isinstance(problem.distribution(problem.initial(KEY), None), family)
+
+
+# The bound of several samples --------------------------------------------------------------------
+
+
+def test_importance_weighted_bound():
+    """Written out over all states of all samples; and its estimators see it as such."""
+    problem = VAE(size=2, batch_size=2, kl="sampled", num_samples=2)
+    params, batch = ready_for(problem)
+    prior = np.asarray(jax.nn.sigmoid(params["prior"]))
+    states = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    expected = 0.0
+    for image, logits in zip(batch, problem.encode(params, batch), strict=True):
+        q = np.asarray(jax.nn.sigmoid(logits))
+        chance = np.prod(np.where(states > 0, q, 1 - q), -1)
+        log_prior = np.log(np.where(states > 0, prior, 1 - prior)).sum(-1)
+        fit = [-float(problem.reconstruction(params, image, jnp.asarray(z))) for z in states]
+        weights = np.array(fit) + log_prior - np.log(chance)
+        pairs = np.logaddexp(weights[:, None], weights) - np.log(2)
+        expected -= chance @ pairs @ chance / len(batch)
+    found = problem.loss(params, Exact(), KEY, batch)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    distribution = problem.distribution(params, batch)
+    assert problem.refusal(VIMCO(), distribution) is None
+    assert "multi-sample bound" in VAE().refusal(VIMCO(), VAE().distribution(params, batch))
+    # In evaluations of the log-weight, whatever f is to the estimator.
+    counts = [problem.evaluations(e, distribution) for e in (VIMCO(), ScoreFunction(), MuProp())]
+    assert counts == [2, 2, 4]
+    with pytest.raises(ValueError, match="needs kl=sampled"):
+        VAE(num_samples=2).check()
+
+
+def ready_for(problem):
+    batch = problem.batch(jax.random.key(1), problem.data())
+    return problem.initial(jax.random.key(2)), batch
