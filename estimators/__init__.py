@@ -22,19 +22,31 @@ from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
 from estimators.core.pytree import averaged, learned, pytree, static
 from estimators.darn import DARN
+from estimators.decoupled_straight_through_gumbel_softmax import (
+    DecoupledStraightThroughGumbelSoftmax,
+)
 from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
 from estimators.exact import Exact
+from estimators.gapped_straight_through import GappedStraightThrough
+from estimators.gumbel_rao import GumbelRao
 from estimators.gumbel_softmax import GumbelSoftmax
+from estimators.indecater import IndeCateR
 from estimators.local_disarm import LocalDisARM
+from estimators.local_expectation import LocalExpectation
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
+from estimators.rebar import REBAR
+from estimators.reinmax import ReinMax
+from estimators.relax import RELAX
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
 from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
+from estimators.sum_and_sample import SumAndSample
+from estimators.unordered_set import UnorderedSet
 from estimators.vimco import VIMCO
 
 ALL: tuple[type[Estimator], ...] = (
@@ -42,12 +54,22 @@ ALL: tuple[type[Estimator], ...] = (
     Pathwise,
     ScoreFunction,
     MuProp,
+    REBAR,
+    RELAX,
     DARN,
     StraightThrough,
     SlopeAnnealedStraightThrough,
     GumbelSoftmax,
     StraightThroughGumbelSoftmax,
+    GumbelRao,
+    GappedStraightThrough,
+    DecoupledStraightThroughGumbelSoftmax,
+    ReinMax,
+    LocalExpectation,
+    IndeCateR,
     Average,
+    UnorderedSet,
+    SumAndSample,
     VIMCO,
     ARM,
     DisARM,
@@ -89,6 +111,8 @@ __all__ = [
     "MLP",
     "NVIL",
     "PARTS",
+    "REBAR",
+    "RELAX",
     "VIMCO",
     "Average",
     "Baseline",
@@ -97,25 +121,33 @@ __all__ = [
     "Categorical",
     "Continuous",
     "DisARM",
+    "DecoupledStraightThroughGumbelSoftmax",
     "Discrete",
     "Distribution",
     "Estimator",
     "Exact",
+    "GappedStraightThrough",
+    "GumbelRao",
     "GumbelSoftmax",
     "ImportanceBound",
+    "IndeCateR",
     "LeaveOneOut",
     "LocalDisARM",
+    "LocalExpectation",
     "MovingAverage",
     "MuProp",
     "Normal",
     "Paper",
     "Pathwise",
+    "ReinMax",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "ScoreFunction",
     "SlopeAnnealedStraightThrough",
     "StraightThrough",
     "StraightThroughGumbelSoftmax",
+    "SumAndSample",
+    "UnorderedSet",
     "attach_gradient",
     "attach_tuning",
     "averaged",

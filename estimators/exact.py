@@ -7,13 +7,11 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.evaluate import evaluate_all
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-
-# States evaluated at once: above it memory would grow with the number of states.
-_BATCH = 1024
 
 
 @pytree
@@ -54,7 +52,4 @@ class Exact(Estimator):
         def term(state):
             return jnp.exp(distribution.log_prob(state)) * f(state)
 
-        if len(states) <= _BATCH:
-            return jax.vmap(term)(states).sum()
-        # Recomputing a batch backwards keeps memory independent of the number of states.
-        return jax.lax.map(jax.checkpoint(term), states, batch_size=_BATCH).sum()
+        return evaluate_all(term, states).sum()

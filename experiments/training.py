@@ -96,7 +96,7 @@ def tune(
 def is_tuned(estimator: Estimator) -> bool:
     """Say whether an estimator has leaves that learn."""
     fields = (_field(estimator, path) for path, _ in jax.tree.leaves_with_path(estimator))
-    return any(field.metadata.keys() & {"average", "learned"} for _, field in fields)
+    return any(field.metadata.keys() & {"average", "learned", "tuned"} for _, field in fields)
 
 
 def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTransformation:

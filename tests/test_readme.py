@@ -47,7 +47,8 @@ def test_the_table_states_the_facts(row):
     assert {True: "yes", False: "no"}[estimator.differentiates] == differentiates
     two, three = (estimators.Bernoulli(jnp.zeros(size)) for size in (2, 3))
     counts = estimator.evaluations(two), estimator.evaluations(three)
-    shown = {(4, 8): "2^D or K^D"}.get(counts, str(counts[0]))
+    formulas = {(4, 8): "2^D or K^D", (3, 4): "1 + D (K - 1)", (4, 6): "n D K"}
+    shown = formulas.get(counts, str(counts[0]))
     if estimator.needs_bound:  # the bound of m = 2 and 3 samples
         shown = {(2, 3): "m", (4, 6): "2 m"}[counts]
     assert evaluations == shown

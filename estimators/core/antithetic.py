@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.objective import Objective
-from estimators.core.threefry import debugging_key_reuse
 from estimators.distributions.bernoulli import Bernoulli
 
 
@@ -21,7 +20,7 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
 
 def at_pair(f: Objective, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return f at both samples, with the same keys where f draws further ones."""
-    if debugging_key_reuse():  # which would take the second call for a mistake
+    if jax.debug_key_reuse.value:  # which would take the second call for a mistake
         at_first, at_second = jax.vmap(f)(jnp.stack([first, second]))
         return at_first, at_second
     # Not by vmap: around an axis of two XLA copies and transposes f's arrays.

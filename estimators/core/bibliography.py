@@ -50,6 +50,13 @@ BIBLIOGRAPHY = {
         "International Conference on Learning Representations",
         "1609.01704",
     ),
+    "desmet2023": Paper(
+        "De Smet, Lennert and Sansone, Emanuele and Zuidberg Dos Martires, Pedro",
+        "Differentiable Sampling of Categorical Distributions Using the CatLog-Derivative Trick",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        "2311.12569",
+    ),
     "dimitriev2021": Paper(
         "Dimitriev, Aleksandar and Zhou, Mingyuan",
         "ARMS: Antithetic-REINFORCE-Multi-Sample Gradient for Binary Variables",
@@ -63,6 +70,21 @@ BIBLIOGRAPHY = {
         2020,
         "Advances in Neural Information Processing Systems",
         "2006.10680",
+    ),
+    "fan2022": Paper(
+        "Fan, Ting-Han and Chi, Ta-Chung and Rudnicky, Alexander I. and Ramadge, Peter J.",
+        "Training Discrete Deep Generative Models via Gapped Straight-Through Estimator",
+        2022,
+        "International Conference on Machine Learning",
+        "2206.07235",
+    ),
+    "grathwohl2018": Paper(
+        "Grathwohl, Will and Choi, Dami and Wu, Yuhuai and Roeder, Geoffrey and Duvenaud, David",
+        "Backpropagation through the Void: Optimizing control variates for black-box gradient "
+        "estimation",
+        2018,
+        "International Conference on Learning Representations",
+        "1711.00123",
     ),
     "gregor2014": Paper(
         "Gregor, Karol and Danihelka, Ivo and Mnih, Andriy and Blundell, Charles "
@@ -99,6 +121,28 @@ BIBLIOGRAPHY = {
         2019,
         "ICLR workshop: Deep Reinforcement Learning Meets Structured Prediction",
     ),
+    "kool2020": Paper(
+        "Kool, Wouter and van Hoof, Herke and Welling, Max",
+        "Estimating Gradients for Discrete Random Variables by Sampling without Replacement",
+        2020,
+        "International Conference on Learning Representations",
+        "2002.06043",
+    ),
+    "liu2019": Paper(
+        "Liu, Runjing and Regier, Jeffrey and Tripuraneni, Nilesh and Jordan, Michael I. "
+        "and McAuliffe, Jon",
+        "Rao-Blackwellized Stochastic Gradients for Discrete Distributions",
+        2019,
+        "International Conference on Machine Learning",
+        "1810.04777",
+    ),
+    "liu2023": Paper(
+        "Liu, Liyuan and Dong, Chengyu and Liu, Xiaodong and Yu, Bin and Gao, Jianfeng",
+        "Bridging Discrete and Backpropagation: Straight-Through and Beyond",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        "2304.08612",
+    ),
     "maddison2017": Paper(
         "Maddison, Chris J. and Mnih, Andriy and Teh, Yee Whye",
         "The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables",
@@ -119,6 +163,35 @@ BIBLIOGRAPHY = {
         2016,
         "International Conference on Machine Learning",
         "1602.06725",
+    ),
+    "paulus2021": Paper(
+        "Paulus, Max B. and Maddison, Chris J. and Krause, Andreas",
+        "Rao-Blackwellizing the Straight-Through Gumbel-Softmax Gradient Estimator",
+        2021,
+        "International Conference on Learning Representations",
+        "2010.04838",
+    ),
+    "shah2024": Paper(
+        "Shah, Rushi and Yan, Mingyuan and Mozer, Michael Curtis and Liu, Dianbo",
+        "Improving Discrete Optimisation Via Decoupled Straight-Through Gumbel-Softmax",
+        2024,
+        "arXiv",
+        "2410.13331",
+    ),
+    "titsias2015": Paper(
+        "Titsias, Michalis K. and Lázaro-Gredilla, Miguel",
+        "Local Expectation Gradients for Black Box Variational Inference",
+        2015,
+        "Advances in Neural Information Processing Systems",
+        "1503.01494",
+    ),
+    "tucker2017": Paper(
+        "Tucker, George and Mnih, Andriy and Maddison, Chris J. and Lawson, Dieterich "
+        "and Sohl-Dickstein, Jascha",
+        "REBAR: Low-variance, unbiased gradient estimates for discrete latent variable models",
+        2017,
+        "Advances in Neural Information Processing Systems",
+        "1703.07370",
     ),
     "williams1992": Paper(
         "Williams, Ronald J.",

@@ -1,6 +1,7 @@
 """What a distribution offers to estimators: the abstract classes."""
 
 import abc
+import dataclasses
 import math
 from typing import Any, ClassVar, Self
 
@@ -116,12 +117,36 @@ class Discrete(Distribution):
         """Draw parameter-free noise of shape `event_shape`; `key` is consumed."""
 
     @abc.abstractmethod
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        """Draw the perturbed logits given the hard sample; differentiable in the logits."""
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return perturbed logits given the hard sample, from noise like that of `perturb`."""
+
+    @abc.abstractmethod
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the noise from which `perturb_given` makes these perturbed logits: its inverse."""
 
     @abc.abstractmethod
     def hard(self, perturbed: jax.Array) -> jax.Array:
         """Return the hard sample that the perturbed logits stand for."""
+
+    @abc.abstractmethod
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probability of every class of every variable, `[variables, classes]`.
+
+        A bit's classes are 0 and 1.
+        """
+
+    @abc.abstractmethod
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the sample whose variables have the given classes `[variables]`, integers."""
+
+    @abc.abstractmethod
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$, `[variables, classes]`, by which classes fall short of their arg max.
+
+        The perturbed log-probabilities of a variable, given their maximum M, are
+        $-\log(e^{-M} + E_k / p_k)$: E is zero for the arg max (the class of the hard sample) and
+        for the others exponential, independent of each other, of M and of the arg max.
+        """
 
     @abc.abstractmethod
     def squash(self, logits: jax.Array) -> jax.Array:
@@ -140,6 +165,14 @@ class Discrete(Distribution):
         """
 
     @abc.abstractmethod
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[K - 1, *event_shape]`: every variable at each of its other values in turn."""
+
+    @abc.abstractmethod
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        """Return the logits of the mean half way to a hard sample, `(mean + sample) / 2`."""
+
+    @abc.abstractmethod
     def relax(self, temperature: Any) -> Relaxed:
         """Return the relaxed (Concrete) distribution with the same logits."""
 
@@ -148,9 +181,17 @@ class Discrete(Distribution):
         """The mean: the probabilities."""
         return self.squash(self.logits)
 
+    def with_logits(self, logits: jax.Array) -> Self:
+        """Return the same kind of distribution with other logits."""
+        return dataclasses.replace(self, logits=logits)  # type: ignore[type-var]
+
     def perturb(self, noise: jax.Array) -> jax.Array:
         """Return the perturbed logits, `logits + noise`."""
         return self.logits + noise
+
+    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
+        """Draw the perturbed logits given the hard sample; differentiable in the logits."""
+        return self.perturb_given(self.noise(key), sample)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw one hard sample; `key` is consumed."""

@@ -47,6 +47,22 @@ def _dense(tangent, primal):
 attach_gradient.defjvp(_attach_gradient_jvp, symbolic_zeros=True)
 
 
+def attach_scores(value: jax.Array, at: Any, samples: jax.Array, signal: jax.Array) -> jax.Array:
+    r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q(z_i)$ attached at q.
+
+    Args:
+        value: a scalar.
+        at: q, a distribution.
+        samples: $z_i$, `[n, *event]`.
+        signal: `[n]`, stopped.
+    """
+
+    def weighted(distribution):
+        return jnp.vdot(signal, jax.vmap(distribution.log_prob)(samples))
+
+    return attach_gradient(value, at, jax.grad(weighted)(at))
+
+
 def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
     r"""Return `value`, whose derivative in `at` is `gradient` times $|\mathrm{cotangent}|$.
 

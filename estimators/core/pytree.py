@@ -23,6 +23,11 @@ def averaged(**options: Any) -> Any:
     return dataclasses.field(metadata={"average": True}, **options)
 
 
+def tuned(**options: Any) -> Any:
+    """Mark a part whose leaves learn, whatever pytree it is; it is part of the name."""
+    return dataclasses.field(metadata={"tuned": True}, **options)
+
+
 def leaf_names(cls: type) -> list[str]:
     """Return the names of a dataclass's fields that hold pytree leaves."""
     return [field.name for field in dataclasses.fields(cls) if not field.metadata.get("static")]
@@ -34,7 +39,7 @@ def static_names(cls: type) -> list[str]:
 
 
 @dataclass_transform(
-    frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged)
+    frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged, tuned)
 )
 def pytree(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree: fields are leaves, `static()` fields structure.

@@ -26,7 +26,7 @@ def random_words(key: jax.Array, shape: tuple[int, ...], bits: int) -> jax.Array
         What `jax.random.bits` returns, of type uint32 or uint64.
     """
     # Looking into a key does not use it up, to JAX: only its own draw finds a key used twice.
-    if debugging_key_reuse() or str(jax.random.key_impl(key)) != "threefry2x32":
+    if jax.debug_key_reuse.value or str(jax.random.key_impl(key)) != "threefry2x32":
         return jax.random.bits(key, shape, f"uint{bits}")
     first, second = jax.random.key_data(key)
     counter = jax.lax.iota(np.uint32, math.prod(shape))
@@ -36,11 +36,6 @@ def random_words(key: jax.Array, shape: tuple[int, ...], bits: int) -> jax.Array
     else:
         words = high.astype("uint64") << np.uint64(32) | low.astype("uint64")
     return words.reshape(shape)
-
-
-def debugging_key_reuse() -> bool:
-    """Say whether JAX looks for keys that are used twice."""
-    return jax.config.jax_debug_key_reuse  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _threefry(first, second, x, y):

@@ -48,6 +48,28 @@ class Bernoulli(Discrete):
         """Return one where the perturbed logit is positive."""
         return (perturbed > 0).astype(self.dtype)
 
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probabilities of 0 and 1, `[D, 2]`."""
+        logits = jnp.ravel(self.logits)
+        return -jax.nn.softplus(jnp.stack([logits, -logits], -1))
+
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the bits in the event's shape."""
+        return classes.reshape(self.event_shape).astype(self.dtype)
+
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$ of the other value from the logistic noise, `[D, 2]`.
+
+        What is left of the noise, given the winner, is by how much it won: $x = |\phi + L|$. Its
+        survival function is a uniform variable U, and $E = -\log U = \log(1 + (e^x - 1) q)$
+        with q the other value's probability.
+        """
+        perturbed = jnp.ravel(self.perturb(noise))[:, None]
+        lead = jnp.abs(perturbed)
+        other = self.class_log_probs() + lead + jnp.log(-jnp.expm1(-lead))
+        excess = jnp.log(jax.nn.softplus(other))
+        return jnp.where((perturbed > 0) == jnp.array([[False, True]]), -jnp.inf, excess)
+
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the sigmoid."""
         return jax.nn.sigmoid(logits)
@@ -56,8 +78,8 @@ class Bernoulli(Discrete):
         r"""Return $\min(1, \max(0, (\phi + 1) / 2))$."""
         return jnp.clip((logits + 1) / 2, 0, 1)
 
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        r"""Draw $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
 
         With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1
         and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
@@ -65,12 +87,29 @@ class Bernoulli(Discrete):
         """
         # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
         sign = 2 * sample - 1
-        draw = draw_like(logistic, key, self.logits)
-        return sign * jax.nn.softplus(sign * draw + jax.nn.softplus(sign * self.logits))
+        return sign * jax.nn.softplus(sign * noise + jax.nn.softplus(sign * self.logits))
+
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $V = \pm(\log(e^{|z|} - 1) - \mathrm{softplus}(\pm\phi))$, + where b = 1."""
+        sign = 2 * sample - 1
+        size = jnp.maximum(sign * perturbed, jnp.finfo(self.dtype).tiny)
+        # log(e^x - 1), for large and for small x.
+        inverse_softplus = size + jnp.log(-jnp.expm1(-size))
+        return sign * (inverse_softplus - jax.nn.softplus(sign * self.logits))
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
         return sample * self.logits - jax.nn.softplus(self.logits)
+
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[1, *event_shape]`: every bit flipped."""
+        return (1 - sample)[None]
+
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        r"""Return $\log\frac{1 + s}{1 - s}$ where b = 1 and $\log\frac{s}{2 - s}$ where b = 0."""
+        sign = 2 * sample - 1
+        towards = sign * self.logits
+        return sign * (jnp.log1p(jax.nn.sigmoid(towards)) + jax.nn.softplus(towards))
 
     def relax(self, temperature: Any) -> "RelaxedBernoulli":
         """Return the binary Concrete distribution at a temperature."""

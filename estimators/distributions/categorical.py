@@ -54,6 +54,28 @@ class Categorical(Discrete):
         classes = perturbed.shape[-1]
         return jax.nn.one_hot(jnp.argmax(perturbed, -1), classes, dtype=self.dtype)
 
+    def class_log_probs(self) -> jax.Array:
+        """Return the log-probabilities of the classes, `[D, K]`."""
+        return jax.nn.log_softmax(self.logits).reshape(-1, self.event_shape[-1])
+
+    def of_classes(self, classes: jax.Array) -> jax.Array:
+        """Return the one-hot vectors in the event's shape."""
+        one_hot = jax.nn.one_hot(classes, self.event_shape[-1], dtype=self.dtype)
+        return one_hot.reshape(self.event_shape)
+
+    def log_excess(self, noise: jax.Array) -> jax.Array:
+        r"""Return $\log E$ of the other classes from the Gumbel noise, `[D, K]`.
+
+        $E_k = e^{-G_k} - p_k e^{-M}$, which is what an exponential variable exceeds a bound by.
+        """
+        shape = -1, self.event_shape[-1]
+        log_probs, noise = self.class_log_probs(), noise.reshape(shape)
+        perturbed = log_probs + noise
+        winner = jnp.argmax(self.perturb(noise.reshape(self.event_shape)).reshape(shape), -1)
+        lead = jnp.max(perturbed, -1, keepdims=True) - perturbed
+        excess = -noise + jnp.log(-jnp.expm1(-lead))
+        return jnp.where(jax.nn.one_hot(winner, shape[-1], dtype=bool), -jnp.inf, excess)
+
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the softmax over the last axis."""
         return jax.nn.softmax(logits)
@@ -70,17 +92,16 @@ class Categorical(Discrete):
         log_odds = logits - jax.nn.logsumexp(others, axis=-1)
         return jnp.clip((log_odds + 1) / 2, 0, 1)
 
-    def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
-        r"""Draw $\theta + G$ given that its arg max is the sample.
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        r"""Return $\theta + G$ given that its arg max is the sample.
 
         The maximum is a Gumbel variable located at $\log \sum_k e^{\theta_k}$; the others are
         Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
         arXiv:2010.04838).
         """
         log_probs = jax.nn.log_softmax(self.logits)
-        draw = self.noise(key)
-        winner = jnp.sum(sample * draw, -1, keepdims=True)
-        others = -jnp.logaddexp(-draw - log_probs, -winner)
+        winner = jnp.sum(sample * noise, -1, keepdims=True)
+        others = -jnp.logaddexp(-noise - log_probs, -winner)
         shift = jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
         maximum = winner + shift
         # Rounding can lift another class to the maximum: keep it one step below.
@@ -88,9 +109,27 @@ class Categorical(Discrete):
         below = jnp.minimum(others + shift, maximum - jax.lax.stop_gradient(step))
         return jnp.where(sample > 0, maximum, below)
 
+    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the Gumbel noise: the maximum's own, the others' before truncation."""
+        centred = perturbed - jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
+        winner = jnp.sum(sample * centred, -1, keepdims=True)
+        below = jnp.maximum(winner - centred, jnp.finfo(self.dtype).tiny)
+        others = centred - jnp.log(-jnp.expm1(-below)) - jax.nn.log_softmax(self.logits)
+        return jnp.where(sample > 0, winner, others)
+
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
         return jnp.sum(sample * jax.nn.log_softmax(self.logits), -1, keepdims=True)
+
+    def alternatives(self, sample: jax.Array) -> jax.Array:
+        """Return `[K - 1, *event_shape]`: every class moved on by 1 to K - 1, in a ring."""
+        steps = range(1, sample.shape[-1])
+        return jnp.stack([jnp.roll(sample, step, axis=-1) for step in steps])
+
+    def halfway_logits(self, sample: jax.Array) -> jax.Array:
+        r"""Return $\log (p + D)$: logits need no normalisation."""
+        log_probs = jax.nn.log_softmax(self.logits)
+        return jnp.where(sample > 0, jnp.log1p(jnp.exp(log_probs)), log_probs)
 
     def relax(self, temperature: Any) -> "RelaxedCategorical":
         """Return the Concrete distribution at a temperature."""

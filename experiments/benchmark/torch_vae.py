@@ -18,7 +18,7 @@ class Estimator:
 
     Attributes:
         identity: what the project calls it.
-        samples: hard samples of one gradient, each with noise of its own.
+        samples: how often a gradient draws noise.
         loss: `loss(w, x, u)`, whose gradient is the estimate: w parameters, x images, u uniform
             noise.
         folded: `folded(w, x)(u)`, `[C, ...]` gradients of C samples written out by hand, or None.
@@ -48,6 +48,11 @@ class Estimator:
             self.samples = 2
         elif identity == "StraightThrough":
             self.loss = straight_through(mean)
+        elif identity == "DisARM":
+            self.loss = disarm(mean)
+        elif temperature := temperature_of(identity, "REBAR"):
+            self.loss = rebar(mean, temperature)
+            self.samples = 2
         else:
             raise KeyError(identity)
 
@@ -61,9 +66,9 @@ class Estimator:
         return torch.rand(shape, device=device).clamp_(_TINY, 1 - _TINY)
 
 
-def temperature_of(identity: str) -> float | None:
-    """Return the temperature of Gumbel-softmax, or None for another estimator."""
-    relaxed = re.fullmatch(r"GumbelSoftmax\[temperature=(.+)\]", identity)
+def temperature_of(identity: str, name: str = "GumbelSoftmax") -> float | None:
+    """Return the temperature of an estimator of this name, or None for another estimator."""
+    relaxed = re.fullmatch(rf"{name}\[temperature=([^,]+)\]", identity)
     return float(relaxed[1]) if relaxed else None
 
 
@@ -140,6 +145,46 @@ def gumbel_softmax(mean: torch.Tensor, temperature: float) -> Callable:
         logits = encode(w, x, mean)
         z = torch.sigmoid((logits + logistic(u)) / temperature)
         return integrand(w, x, z, logits.detach()).mean()
+
+    return loss
+
+
+def disarm(mean: torch.Tensor) -> Callable:
+    """Return the loss of DisARM: both samples of an antithetic pair in one product of matrices."""
+
+    def loss(w, x, u):
+        logits = encode(w, x, mean)
+        fixed = logits.detach()
+        p = torch.sigmoid(fixed)
+        b1, b2 = (u > 1 - p).float(), (u < p).float()
+        f = integrand(w, torch.cat([x, x]), torch.cat([b1, b2]), torch.cat([fixed, fixed]))
+        first, second = f.view(2, -1)
+        signal = 0.5 * (first - second).detach().unsqueeze(1)
+        slope = signal * (b1 - b2) * torch.sigmoid(fixed.abs())
+        return (0.5 * (first + second) + (slope * logits).sum(-1)).mean()
+
+    return loss
+
+
+def rebar(mean: torch.Tensor, temperature: float) -> Callable:
+    """Return the loss of REBAR at fixed temperature and eta = 1, all samples in one product."""
+
+    def loss(w, x, u):
+        logits = encode(w, x, mean)
+        fixed = logits.detach()
+        p = torch.sigmoid(logits)
+        z = logits + logistic(u[0])
+        b = (z.detach() > 0).float()
+        conditional = torch.where(b > 0, u[1] * p + (1 - p), u[1] * (1 - p))
+        given = logits + logistic(conditional.clamp(1e-6, 1 - 1e-6))
+        soft = torch.cat([torch.sigmoid(z / temperature), torch.sigmoid(given / temperature)])
+        # The decoder and the prior learn from the hard sample alone.
+        still = [t.detach() for t in w]
+        relaxed = integrand(still, torch.cat([x, x]), soft, torch.cat([fixed, fixed]))
+        free, conditioned = relaxed.view(2, -1)
+        f = integrand(w, x, b, fixed)
+        signal = (f - conditioned).detach()
+        return (f - nll(logits, b) * signal + free - conditioned).mean()
 
     return loss
 

@@ -185,7 +185,7 @@ def check_evaluations(estimator, problem):
     distribution = problem.layer(0)
     parameters = problem.arrays(jnp.float32)
     points = []
-    seen = _recorder(points)
+    seen = recorder(points)
 
     @jax.jit
     def gradient(distribution):
@@ -198,7 +198,7 @@ def check_evaluations(estimator, problem):
         assert np.isin(np.array(points), (0, 1)).all()
 
 
-def _recorder(points):
+def recorder(points):
     """Return an identity that keeps what runs through it, where the compiler has left it in."""
 
     def keep(batch):

@@ -25,7 +25,8 @@ def joint(distribution, draws):
         choices = itertools.product(np.eye(logits.shape[-1]), repeat=variables)
         states = np.array(list(choices)).reshape(-1, *logits.shape)
         power = np.exp(logits)
-        chance = (states * power / power.sum(-1, keepdims=True)).sum(-1).prod(-1)
+        each = (states * power / power.sum(-1, keepdims=True)).sum(-1)
+        chance = each.reshape(len(states), -1).prod(-1)
     picks = np.array(list(itertools.product(range(len(states)), repeat=draws)))
     return states.reshape(-1, *logits.shape)[picks], chance[picks].prod(-1)
 

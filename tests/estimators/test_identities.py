@@ -1,7 +1,5 @@
 """Identities: when estimators agree, when they are exact, and when they are not."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,6 @@ from estimators import (
     Bernoulli,
     Categorical,
     GumbelSoftmax,
-    ImportanceBound,
     LeaveOneOut,
     MuProp,
     ScoreFunction,
@@ -21,7 +18,6 @@ from estimators import (
     StraightThrough,
 )
 from tests.estimators.enumeration import (
-    FAST_TO_COMPILE,
     exact,
     hard_moments,
     joint,
@@ -30,7 +26,6 @@ from tests.estimators.enumeration import (
     per_key,
 )
 from tests.estimators.scripted import hard_keys, logistic_keys, two_class_keys
-from tests.estimators.truth import expectation
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
 
@@ -234,45 +229,3 @@ def test_two_classes_are_one_bit(example):
     else:
         np.testing.assert_allclose(first, -second, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(gradients[:, 0], first, rtol=1e-9, atol=1e-12)
-
-
-def log_joint(z):
-    return 1.5 * jnp.sin(2 * z[0] + z[1]) - z[0] * z[1]
-
-
-@partial(jax.jit, static_argnums=2, compiler_options=FAST_TO_COMPILE)
-def bound_per_key(estimator, keys, num_samples, logits):
-    def loss(logits, key):
-        q = Bernoulli(logits)
-        bound = ImportanceBound(lambda z: log_joint(z) - q.log_prob(z))
-        return estimator(key, q.independent(num_samples), bound)
-
-    return jax.vmap(jax.value_and_grad(loss), (None, 0))(logits, keys)
-
-
-@partial(jax.jit, static_argnums=0, compiler_options=FAST_TO_COMPILE)
-@partial(jax.value_and_grad, argnums=1)
-def bound_written_out(num_samples, logits):
-    q = Bernoulli(logits)
-
-    def f(z):
-        weights = [jnp.exp(log_joint(each) - q.log_prob(each)) for each in z]
-        return -jnp.log(sum(weights) / num_samples)
-
-    return expectation(None, q.independent(num_samples), f)
-
-
-@pytest.mark.parametrize("num_samples", [1, 2, 3])
-def test_importance_bound(num_samples):
-    """An ordinary f of several samples: exact in mean over every one of their states."""
-    logits = jnp.asarray([-1.5, 0.4])
-    truth = bound_written_out(num_samples, logits)
-    estimator_draws = {ScoreFunction(): 1, ScoreFunction(LeaveOneOut(2)): 2, MuProp(): 1}
-    for estimator, draws in estimator_draws.items():
-        samples, chance = joint(Bernoulli(logits).independent(num_samples), draws)
-        results = bound_per_key(estimator, hard_keys(samples), num_samples, logits)
-        for got, wanted in zip(results, truth, strict=True):
-            np.testing.assert_allclose(np.tensordot(chance, got, 1), wanted, rtol=1e-11)
-    by_exact = bound_per_key(estimators.Exact(), jax.random.key(0)[None], num_samples, logits)
-    for got, wanted in zip(by_exact, truth, strict=True):
-        np.testing.assert_allclose(got[0], wanted, rtol=1e-12)

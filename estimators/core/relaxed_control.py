@@ -1,0 +1,65 @@
+"""The score function with a control variate on the relaxed sample: what REBAR and RELAX share."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete
+from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.objective import Objective
+
+E = TypeVar("E")
+
+
+def relaxed_control(
+    estimator: E,
+    key: jax.Array,
+    distribution: Discrete,
+    f: Objective,
+    control: Callable[[E, Discrete, jax.Array], jax.Array],
+    coupled: bool = False,
+) -> jax.Array:
+    r"""Return f at a hard sample b, with the controlled score attached.
+
+    $(f(b) - c(\tilde z)) \nabla \log q(b) + \nabla c(z) - \nabla c(\tilde z)$, where z are the
+    perturbed logits whose hard map is b, and $\tilde z$ an independent draw of them given b. Its
+    mean is the true gradient for every c. The gradient of its own squared norm is attached at the
+    estimator's leaves: it is an unbiased estimate of the gradient of the variance.
+
+    Args:
+        estimator: the estimator, whose leaves c depends on.
+        key: a typed random key, consumed.
+        distribution: the distribution.
+        f: the objective.
+        control: c, as `control(estimator, distribution, perturbed)`.
+        coupled: whether $\tilde z$ takes the noise that makes it z itself, in place of its own.
+    """
+    noise = distribution.noise(key)
+    fixed = jax.lax.stop_gradient(distribution)
+    perturbed = fixed.perturb(noise)
+    sample = fixed.hard(perturbed)
+    value = f(sample)
+    if coupled:
+        further = fixed.noise_given(perturbed, sample)
+    else:
+        further = fixed.noise(jax.random.fold_in(key, 1))
+
+    def gradient(estimator: E) -> Discrete:
+        def difference(distribution: Discrete) -> tuple[jax.Array, jax.Array]:
+            free = control(estimator, distribution, distribution.perturb(noise))
+            given = control(estimator, distribution, distribution.perturb_given(further, sample))
+            return free - given, given
+
+        correction, given = jax.grad(difference, has_aux=True)(fixed)
+        # The signal is live in the estimator's leaves, for tuning.
+        signal = jax.lax.stop_gradient(value) - given
+        return jax.tree.map(lambda s, c: signal * s + c, fixed.score(sample), correction)
+
+    def square(estimator: E) -> jax.Array:
+        squares = jax.tree.map(lambda slope: jnp.vdot(slope, slope), gradient(estimator))
+        return jax.tree.reduce(jnp.add, squares)
+
+    value_with_gradient = attach_gradient(value, distribution, gradient(estimator))
+    return attach_tuning(value_with_gradient, estimator, jax.grad(square)(estimator))

@@ -1,0 +1,88 @@
+"""The gapped straight-through estimator."""
+
+from typing import Any, Literal, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import replace_gradient
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_positive
+from estimators.distributions.categorical import Categorical
+
+
+@pytree
+class GappedStraightThrough(Estimator):
+    r"""Gapped straight-through: logits are moved until the drawn class leads, without any noise.
+
+    The drawn class is lifted to the largest logit and every other one lowered, where necessary, to
+    a gap below it: $\theta' = \theta + m_1 - m_2$ with $m_1, m_2$ constant. Then $f'(D) J(y) /
+    \tau$ with $y = \mathrm{softmax}(\theta' / \tau)$. Deterministic given D, so without
+    straight-through Gumbel-softmax's second source of variance. Biased.
+    Fan et al. 2022 (arXiv:2206.07235), section 4.
+
+    Args:
+        temperature: $\tau > 0$.
+        gap: a number of at least zero, or "p" for $-\log(1 - p_D) / p_D$: the mean lead that the
+            drawn class has over the rest in Gumbel noise.
+    """
+
+    temperature: Any
+    gap: float | Literal["p"] = static(default=1.0)
+
+    distributions = (Categorical,)
+    differentiates = True
+    paper = "fan2022"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Biased."""
+        return "no"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One."""
+        del distribution
+        return 1
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Both gaps of the paper."""
+        return (cls(0.5), cls(0.5, "p"))
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the derivative at the moved logits."""
+        assert isinstance(distribution, Categorical)
+        sample = distribution.sample(key)
+        logits = jax.lax.stop_gradient(distribution.logits)
+        largest = logits.max(-1, keepdims=True)
+        gap = self.gap if self.gap != "p" else _mean_lead(logits, sample)
+        moved = jnp.where(sample > 0, largest, jnp.minimum(logits, largest - gap))
+        perturbed = moved + (distribution.logits - logits)
+        soft = distribution.relaxed(perturbed, jax.lax.stop_gradient(self.temperature))
+        return f(replace_gradient(sample, soft))
+
+    def check(self) -> None:
+        """Raise unless the temperature is positive and the gap a number, or "p"."""
+        check_positive("GappedStraightThrough temperature", self.temperature)
+        if self.gap == "p":
+            return
+        if isinstance(self.gap, bool) or not isinstance(self.gap, int | float):
+            raise ValueError(f'GappedStraightThrough gap must be a number or "p", not {self.gap!r}')
+        if not 0 <= self.gap < float("inf"):
+            raise ValueError(
+                f"GappedStraightThrough gap must be at least zero and finite, not {self.gap}"
+            )
+
+
+def _mean_lead(logits: jax.Array, sample: jax.Array) -> jax.Array:
+    r"""Return $-\log(1 - p) / p$ for the drawn class, `[..., 1]`, accurate at both ends."""
+    log_probs = jax.nn.log_softmax(logits)
+    chance = jnp.sum(sample * jnp.exp(log_probs), -1, keepdims=True)
+    others = jax.nn.logsumexp(log_probs, axis=-1, keepdims=True, where=sample == 0)
+    tiny = jnp.finfo(logits.dtype).tiny
+    safe = jnp.maximum(chance, tiny)
+    lead = jnp.where(chance < 0.5, -jnp.log1p(-jnp.minimum(safe, 0.5)), -others) / safe
+    return jnp.where(chance > tiny, lead, jnp.ones_like(lead))

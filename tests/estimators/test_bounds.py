@@ -1,0 +1,191 @@
+"""Multi-sample bounds: exact in mean over every sample, and every estimator on them."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import estimators
+from estimators import (
+    VIMCO,
+    Bernoulli,
+    Categorical,
+    ImportanceBound,
+    LeaveOneOut,
+    MuProp,
+    ScoreFunction,
+)
+from tests.estimators import checks
+from tests.estimators.enumeration import FAST_TO_COMPILE, joint, moments
+from tests.estimators.problems import BOUNDS
+from tests.estimators.sampling import BATCH, forget, gradient_samples
+from tests.estimators.scripted import hard_keys
+from tests.estimators.truth import expectation
+
+LOGITS = {
+    Bernoulli: np.array([-1.5, 0.4]),
+    Categorical: np.array([[1.2, -0.4, 0.1]]),
+}
+CASES = [(cls, m) for cls in LOGITS for m in (2, 3)]
+
+
+def log_joint(z):
+    x = z.ravel()
+    return 1.5 * jnp.sin(2 * x[0] + x[1]) - x[0] * x[1] + 0.7 * x[-1]
+
+
+def log_weight(q):
+    return lambda z: log_joint(z) - q.log_prob(z)
+
+
+@partial(jax.jit, static_argnums=(1, 3), compiler_options=FAST_TO_COMPILE)
+def bound_per_key(estimator, cls, keys, num_samples, logits):
+    def loss(logits, key):
+        q = cls(logits)
+        return estimator(key, q.independent(num_samples), ImportanceBound(log_weight(q)))
+
+    return jax.vmap(jax.value_and_grad(loss), (None, 0))(logits, keys)
+
+
+@partial(jax.jit, static_argnums=(0, 1), compiler_options=FAST_TO_COMPILE)
+@partial(jax.value_and_grad, argnums=2)
+def bound_written_out(cls, num_samples, logits):
+    q = cls(logits)
+
+    def f(z):
+        weights = [jnp.exp(log_weight(q)(each)) for each in z]
+        return -jnp.log(sum(weights) / num_samples)
+
+    return expectation(None, q.independent(num_samples), f)
+
+
+def over_all_samples(estimator, cls, num_samples, draws=1):
+    """Return every tuple of samples, its chance, and value and gradient there."""
+    logits = jnp.asarray(LOGITS[cls])
+    samples, chance = joint(cls(logits).independent(num_samples), draws)
+    values, gradients = bound_per_key(estimator, cls, hard_keys(samples), num_samples, logits)
+    return samples, chance, np.asarray(values), np.asarray(gradients)
+
+
+def assert_unbiased(estimator, cls, num_samples, draws=1):
+    _, chance, *results = over_all_samples(estimator, cls, num_samples, draws)
+    truth = bound_written_out(cls, num_samples, jnp.asarray(LOGITS[cls]))
+    for got, wanted in zip(results, truth, strict=True):
+        np.testing.assert_allclose(np.tensordot(chance, got, 1), wanted, rtol=1e-11)
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize("num_samples", [1, 2, 3])
+def test_importance_bound(num_samples):
+    """An ordinary f of several samples: exact in mean over every one of their states."""
+    for estimator, draws in {
+        ScoreFunction(): 1,
+        ScoreFunction(LeaveOneOut(2)): 2,
+        MuProp(): 1,
+    }.items():
+        assert_unbiased(estimator, Bernoulli, num_samples, draws)
+    logits = jnp.asarray(LOGITS[Bernoulli])
+    truth = bound_written_out(Bernoulli, num_samples, logits)
+    key = jax.random.key(0)[None]
+    by_exact = bound_per_key(estimators.Exact(), Bernoulli, key, num_samples, logits)
+    for got, wanted in zip(by_exact, truth, strict=True):
+        np.testing.assert_allclose(got[0], wanted, rtol=1e-12)
+
+
+# VIMCO
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize(("cls", "num_samples"), CASES)
+def test_vimco_is_unbiased(cls, num_samples):
+    assert_unbiased(VIMCO(), cls, num_samples)
+
+
+def scores(cls, samples):
+    logits = LOGITS[cls]
+    power = np.exp(logits)
+    mean = power / (1 + power) if cls is Bernoulli else power / power.sum(-1, keepdims=True)
+    return samples - mean
+
+
+def weights_of(cls, samples):
+    """Return `[N, m]` log-weights."""
+    q = cls(jnp.asarray(LOGITS[cls]))
+    return np.asarray(jax.vmap(jax.vmap(log_weight(q)))(jnp.asarray(samples)))
+
+
+def log_mean(log_weights):
+    return np.log(np.exp(log_weights).mean(-1))
+
+
+def surrogate(log_weights, baseline, score):
+    """Return the bound's negated gradient for `[N, m]` baselines, as the papers write it.
+
+    With the share v of each weight: sum of (L - v - baseline) score, since log q is in the weight.
+    """
+    share = np.exp(log_weights) / np.exp(log_weights).sum(-1, keepdims=True)
+    signal = log_mean(log_weights)[:, None] - share - baseline
+    return -np.einsum("nm,nm...->n...", signal, score)
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize(("cls", "num_samples"), CASES)
+def test_vimco_as_defined(cls, num_samples):
+    """Gradient by gradient: weight i is replaced by the geometric mean of the others."""
+    samples, _, values, gradients = over_all_samples(VIMCO(), cls, num_samples)
+    samples = samples[:, 0]
+    w = weights_of(cls, samples)
+    np.testing.assert_allclose(values, -log_mean(w), rtol=1e-12, atol=1e-14)
+    baseline = []
+    for i in range(num_samples):
+        others = np.delete(w, i, axis=1)
+        baseline.append(log_mean(np.concatenate([others, others.mean(1, keepdims=True)], 1)))
+    defined = surrogate(w, np.stack(baseline, 1), scores(cls, samples))
+    np.testing.assert_allclose(gradients, defined, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize(("cls", "num_samples"), CASES)
+def test_vimco_is_the_score_function_with_a_baseline_per_sample(cls, num_samples):
+    """The same mean as without, exactly; and here less variance."""
+    _, chance, _, with_baselines = over_all_samples(VIMCO(), cls, num_samples)
+    _, _, _, without = over_all_samples(ScoreFunction(), cls, num_samples)
+    (mean, variance), (plain_mean, plain_variance) = (
+        moments(chance, gradients) for gradients in (with_baselines, without)
+    )
+    np.testing.assert_allclose(mean, plain_mean, rtol=1e-11)
+    assert variance.sum() < plain_variance.sum()
+
+
+@pytest.mark.parametrize("q", [Bernoulli(np.zeros(2, "float32")).independent(1), Bernoulli(0.0)])
+def test_vimco_of_one_sample_is_refused(q):
+    with pytest.raises(ValueError, match="two samples or more"):
+        VIMCO()(jax.random.key(0), q, ImportanceBound(jnp.sum))
+
+
+# Every estimator
+
+
+ON_BOUNDS = [
+    pytest.param(example, problem, id=f"{example} on {problem}")
+    for cls in estimators.ALL
+    for example in cls.examples()
+    for distribution, problem in BOUNDS.items()
+    if issubclass(distribution, example.distributions)
+]
+
+
+@pytest.mark.usefixtures("strict_dtypes")
+@pytest.mark.parametrize(("example", "problem"), ON_BOUNDS)
+def test_every_estimator_takes_a_bound(example, problem):
+    """Unbiased where it says so, and finite where not."""
+    if reason := example.refusal(problem.layer(0)):
+        pytest.skip(reason)
+    count = 8 * BATCH
+    if example.unbiased != "no":
+        checks.check_mean(example, problem, count)
+    samples = gradient_samples(problem, (checks.prepared(example, problem),), count)
+    assert np.isfinite(samples).all()
+    forget()
