@@ -5,7 +5,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
-from estimators.core.antithetic import antithetic_pair
+from estimators.core.antithetic import antithetic_pair, at_pair
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient
@@ -46,7 +46,7 @@ class ARM(Estimator):
         """Return the mean of f over the pair, the difference times the noise attached."""
         assert isinstance(distribution, Bernoulli)
         noise = distribution.noise(key)
-        at_first, at_second = (f(sample) for sample in antithetic_pair(distribution, noise))
+        at_first, at_second = at_pair(f, *antithetic_pair(distribution, noise))
         # u - 1/2, as the logistic noise is log u - log(1 - u).
         gradient = (at_first - at_second) * jnp.tanh(noise / 2) / 2
         return attach_gradient((at_first + at_second) / 2, distribution.logits, gradient)

@@ -4,7 +4,7 @@ from typing import Self
 
 import jax
 
-from estimators.core.antithetic import antithetic_pair, paired_score
+from estimators.core.antithetic import antithetic_pair, at_pair, paired_score
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient
@@ -46,6 +46,6 @@ class DisARM(Estimator):
         """Return the mean of f over the pair, the weighted difference attached."""
         assert isinstance(distribution, Bernoulli)
         first, second = antithetic_pair(distribution, distribution.noise(key))
-        at_first, at_second = f(first), f(second)
+        at_first, at_second = at_pair(f, first, second)
         gradient = (at_first - at_second) * paired_score(distribution, first, second)
         return attach_gradient((at_first + at_second) / 2, distribution.logits, gradient)

@@ -1,7 +1,9 @@
 """Antithetic pairs of Bernoulli samples: one noise, used with both signs."""
 
 import jax
+import jax.numpy as jnp
 
+from estimators.core.objective import Objective
 from estimators.distributions.bernoulli import Bernoulli
 
 
@@ -14,6 +16,15 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
     samples = (distribution.hard(distribution.perturb(signed)) for signed in (noise, -noise))
     first, second = jax.lax.stop_gradient(tuple(samples))
     return first, second
+
+
+def at_pair(f: Objective, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return f at both samples, with the same keys where f draws further ones."""
+    if jax.debug_key_reuse.value:  # which would take the second call for a mistake
+        at_first, at_second = jax.vmap(f)(jnp.stack([first, second]))
+        return at_first, at_second
+    # Not by vmap: around an axis of two XLA copies and transposes f's arrays.
+    return f(first), f(second)
 
 
 def paired_score(distribution: Bernoulli, first: jax.Array, second: jax.Array) -> jax.Array:
