@@ -35,6 +35,8 @@ from estimators.local_expectation import LocalExpectation
 from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
 from estimators.reinmax import ReinMax
+from estimators.reinmax_cv import ReinMaxCV
+from estimators.reinmax_rao import ReinMaxRao
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
@@ -55,6 +57,8 @@ ALL: tuple[type[Estimator], ...] = (
     GappedStraightThrough,
     DecoupledStraightThroughGumbelSoftmax,
     ReinMax,
+    ReinMaxRao,
+    ReinMaxCV,
     LocalExpectation,
     IndeCateR,
     Average,
@@ -118,6 +122,8 @@ __all__ = [
     "Paper",
     "Pathwise",
     "ReinMax",
+    "ReinMaxCV",
+    "ReinMaxRao",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "ScoreFunction",
