@@ -40,6 +40,8 @@ from estimators.muprop import MuProp
 from estimators.pathwise import Pathwise
 from estimators.rebar import REBAR
 from estimators.reinmax import ReinMax
+from estimators.reinmax_cv import ReinMaxCV
+from estimators.reinmax_rao import ReinMaxRao
 from estimators.relax import RELAX
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
@@ -65,6 +67,8 @@ ALL: tuple[type[Estimator], ...] = (
     GappedStraightThrough,
     DecoupledStraightThroughGumbelSoftmax,
     ReinMax,
+    ReinMaxRao,
+    ReinMaxCV,
     LocalExpectation,
     IndeCateR,
     Average,
@@ -140,6 +144,8 @@ __all__ = [
     "Paper",
     "Pathwise",
     "ReinMax",
+    "ReinMaxCV",
+    "ReinMaxRao",
     "RelaxedBernoulli",
     "RelaxedCategorical",
     "ScoreFunction",

@@ -193,6 +193,13 @@ BIBLIOGRAPHY = {
         "Advances in Neural Information Processing Systems",
         "1703.07370",
     ),
+    "wang2026": Paper(
+        "Wang, Daniel and Bui, Thang D.",
+        "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent Variables",
+        2026,
+        "arXiv",
+        "2603.08257",
+    ),
     "williams1992": Paper(
         "Williams, Ronald J.",
         "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",

@@ -21,6 +21,15 @@ def reinmax(world, z, temperature=1.0):
     return 2 * world.through_mean(slope, (tempered + z[0]) / 2) - world.through_mean(slope) / 2
 
 
+def reinmax_with_slope(world, z, scale=1.0):
+    def heun(slope):
+        half = world.through_mean(slope, (world.mean + z[0]) / 2)
+        return 2 * half - world.through_mean(slope) / 2
+
+    slope = world.slope(world.mean)
+    return heun(world.slope(z[0]) - scale * slope) + scale * world.through_mean(slope)
+
+
 def gapped(world, z, temperature, gap=None):
     drawn = z[0] > 0
     chance = world.mean[drawn][:, None]
@@ -64,6 +73,8 @@ def indecater(world, z):
 DEFINITIONS = {
     "ReinMax": (1, reinmax),
     "ReinMax[1.5]": (1, partial(reinmax, temperature=1.5)),
+    "ReinMaxCV[control=slope]": (1, reinmax_with_slope),
+    "ReinMaxCV[scale=0.4,control=slope]": (1, partial(reinmax_with_slope, scale=0.4)),
     "GappedStraightThrough[0.5]": (1, partial(gapped, temperature=0.5, gap=1.0)),
     "GappedStraightThrough[1.5,0.2]": (1, partial(gapped, temperature=1.5, gap=0.2)),
     "GappedStraightThrough[0.7,p]": (1, partial(gapped, temperature=0.7)),
@@ -151,6 +162,26 @@ def gumbel_rao(world, noise, temperature):
     return averaged(world, world.slope(z), world.logits, z, noise[1:], temperature)
 
 
+def halfway(world, z):
+    half = (world.mean + z) / 2
+    return np.log(half) - (np.log(1 - half) if world.cls is Bernoulli else 0)
+
+
+def reinmax_rao(world, noise, temperature):
+    z = hard(world.cls, world.logits + noise[0])
+    slope = world.slope(z)
+    step = averaged(world, slope, halfway(world, z), z, noise[1:], temperature)
+    return 2 * step - world.through_mean(slope) / 2
+
+
+def reinmax_cv(world, noise, temperature, scale):
+    z = hard(world.cls, world.logits + noise[0])
+    slope, middle = world.slope(z), halfway(world, z)
+    step = averaged(world, slope, middle, z, noise[1:], temperature)
+    plain = relaxed(world, slope, middle + noise[0], temperature)
+    return reinmax(world, [z]) + scale * (step - plain)
+
+
 def decoupled(world, noise, forward, backward):
     z = hard(world.cls, world.logits / forward + noise[0])
     soft = probabilities(world.cls, world.logits / backward + noise[0])
@@ -160,6 +191,10 @@ def decoupled(world, noise, forward, backward):
 NOISY = {
     "GumbelRao[0.5,1]": (2, partial(gumbel_rao, temperature=0.5)),
     "GumbelRao[1.5,3]": (4, partial(gumbel_rao, temperature=1.5)),
+    "ReinMaxRao[0.5,1]": (2, partial(reinmax_rao, temperature=0.5)),
+    "ReinMaxRao[1.5,3]": (4, partial(reinmax_rao, temperature=1.5)),
+    "ReinMaxCV[1,1,1]": (2, partial(reinmax_cv, temperature=1.0, scale=1.0)),
+    "ReinMaxCV[0.5,0.3,3]": (4, partial(reinmax_cv, temperature=0.5, scale=0.3)),
     "DecoupledStraightThroughGumbelSoftmax[1,0.5]": (
         1,
         partial(decoupled, forward=1, backward=0.5),

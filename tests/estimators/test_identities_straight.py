@@ -15,6 +15,8 @@ from estimators import (
     IndeCateR,
     LocalExpectation,
     ReinMax,
+    ReinMaxCV,
+    ReinMaxRao,
     ScoreFunction,
     StraightThrough,
     StraightThroughGumbelSoftmax,
@@ -68,6 +70,9 @@ def of_five(z):
         (ReinMax(1.0), coupled_quadratic, True),
         (ReinMax(1.0), coupled_cubic, False),
         (ReinMax(2.0), linear, False),
+        (ReinMaxCV(control="slope"), coupled_quadratic, True),
+        (ReinMaxCV(scale=0.3, control="slope"), coupled_quadratic, True),
+        (ReinMaxCV(control="slope"), coupled_cubic, False),
         (StraightThrough(), coupled_quadratic, False),
     ],
     ids=lambda x: getattr(x, "__name__", None) or str(x),
@@ -154,19 +159,66 @@ def test_gumbel_rao_of_one_sample_is_straight_through_gumbel_softmax_in_law(name
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
-def test_variance_of_gumbel_rao(temperature):
-    """The noise given the hard sample is averaged away, and only that; the mean stays."""
-    chance, weight, found = over_noise(GumbelRao(temperature, 1), "Bernoulli", 1)
+@pytest.mark.parametrize("cls", [GumbelRao, ReinMaxRao])
+def test_variance_over_the_noise_given_the_sample(cls, temperature):
+    """That noise is averaged away, one n-th of it is left, and only that; the mean stays."""
+    chance, weight, found = over_noise(cls(temperature, 1), "Bernoulli", 1)
     given = found @ weight
     within = chance @ ((found - given[:, None]) ** 2 @ weight)
     mean = chance @ given
     between = chance @ (given - mean) ** 2
     for draws in (1, 2):
-        chance, weight, found = over_noise(GumbelRao(temperature, draws), "Bernoulli", draws, 6)
+        chance, weight, found = over_noise(cls(temperature, draws), "Bernoulli", draws, 6)
         np.testing.assert_allclose(chance @ (found @ weight), mean, rtol=1e-5)
         variance = chance @ ((found - mean) ** 2 @ weight)
         np.testing.assert_allclose(variance, within / draws + between, rtol=1e-5)
     assert within > 1e-4
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_reinmax_with_the_slope_at_the_mean(name):
+    """The mean of ReinMax for every f; without variance for linear f."""
+    cls, logits = WORLDS[name]
+    controlled = ReinMaxCV(control="slope")
+    for f in (coupled_cubic, multilinear) if cls is Bernoulli else (coupled_cubic,):
+        with_control, plain = (
+            hard_moments(member, cls, logits, f)[0] for member in (controlled, ReinMax())
+        )
+        np.testing.assert_allclose(with_control, plain, rtol=1e-11, atol=1e-13)
+    assert hard_moments(controlled, cls, logits, linear)[1].max() < 1e-28
+    assert hard_moments(ReinMax(), cls, logits, linear)[1].max() > 1e-2
+
+
+@pytest.mark.parametrize("control", ["gumbel", "slope"])
+@pytest.mark.parametrize("name", WORLDS)
+def test_reinmax_cv_of_scale_zero_is_reinmax(name, control):
+    cls, logits = WORLDS[name]
+    keys = jax.random.split(jax.random.key(0), 100)
+    zero, plain = (
+        per_key(member, cls, logits, keys, coupled_cubic)
+        for member in (ReinMaxCV(scale=0, control=control), ReinMax())
+    )
+    for one, other in zip(zero, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def square(z):
+    return (z.ravel()[0] - 0.2) ** 2
+
+
+def test_reinmax_rao_and_its_published_control_variate_are_not_exact_for_quadratics():
+    """By quadrature over the noise that draws the bit, and the noise given it."""
+    (nodes, weights), (others, rest) = logistic_panels(-LOGIT, 1, 8), logistic_panels(0, 1, 8)
+    noise = np.stack([grid.ravel() for grid in np.meshgrid(nodes, others, indexing="ij")], -1)
+    keys, weight = logistic_keys(noise[..., None]), np.outer(weights, rest).ravel()
+    truth = exact(Bernoulli, np.array([LOGIT]), square)[1]
+    results = {
+        str(member): per_key(member, Bernoulli, np.array([LOGIT]), keys, square)[1]
+        for member in (ReinMax(), ReinMaxRao(1.0, 1), ReinMaxCV(num_samples=1))
+    }
+    found = {name: abs(weight @ result - truth)[0] for name, result in results.items()}
+    assert found.pop("ReinMax") < 1e-8
+    assert min(found.values()) > 1e-3, found
 
 
 @pytest.mark.parametrize("name", WORLDS)
