@@ -261,10 +261,10 @@ def check_name(estimator):
     jax.tree.map(np.testing.assert_array_equal, back, estimator)
 
 
-def check_nested(operators, problem, split=layer_keys):
+def check_nested(operators, problem, split=layer_keys, count=COUNT):
     """Two layers are two calls: finite under every transformation, and unbiased if both are."""
     layers = [prepared(operator, problem, i) for i, operator in enumerate(operators)]
-    samples = gradient_samples(problem, tuple(layers), split=split)
+    samples = gradient_samples(problem, tuple(layers), count, split)
     assert np.isfinite(samples).all()
     if all(operator.unbiased == "yes" for operator in operators):
         scores = z_scores(samples, true_gradient(problem))

@@ -148,29 +148,31 @@ def afterwards_forget():
     forget()
 
 
-def nested_in_itself(example, problem):
+def nested_in_itself(example, problem, count=COUNT):
     if example.needs_bound:
         pytest.skip("needs_bound: not linear in f, so several layers are one path per sample")
     if refusals := [r for i in (0, 1) if (r := example.refusal(problem.layer(i)))]:
         pytest.skip(refusals[0])
-    checks.check_nested((example, example), problem)
+    checks.check_nested((example, example), problem, count=count)
 
 
 @pytest.mark.usefixtures("afterwards_forget")
 @pytest.mark.parametrize("problem", NESTED, ids=str)
-def test_nested_in_itself(example, problem):
-    nested_in_itself(example, problem)
+@pytest.mark.parametrize("cls", estimators.ALL)
+def test_nested_in_itself(cls, problem):
+    nested_in_itself(cls.examples()[0], problem)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("afterwards_forget")
-@pytest.mark.parametrize("problem", MORE_NESTED, ids=str)
-def test_nested_in_itself_on_more_distributions(example, problem):
-    nested_in_itself(example, problem)
+@pytest.mark.parametrize("problem", (*NESTED, *MORE_NESTED), ids=str)
+def test_nested_in_itself_with_many_samples(example, problem):
+    """Every variant, on more distributions, with a million samples."""
+    nested_in_itself(example, problem, 8 * COUNT)
 
 
 @pytest.mark.usefixtures("afterwards_forget")
-@pytest.mark.parametrize("place", ["over", "under"])
+@pytest.mark.parametrize("place", ["over", pytest.param("under", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cls", estimators.ALL)
 def test_nested_with_another(cls, place):
     """Over and under another class: the score function, which takes every distribution.
