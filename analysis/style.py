@@ -51,12 +51,21 @@ _PLACES = (
     "CARMS",
     "SumAndSample",
     "RODEO",
-    "GST",
+    "GappedStraightThrough",
     "VIMCO",
     "LAX",
     "NVIL",
     "SlopeAnnealedStraightThrough",
     "Pathwise",
+    "IndeCateR",
+    "LocalExpectation",
+    "ReinMaxRao",
+    "ReinMaxCV",
+    "DecoupledStraightThroughGumbelSoftmax",
+    "LocalDisARM",
+    "CategoricalDisARM",
+    "OVIS",
+    "Average",
 )
 _RESERVED = 40  # not the length of the above: a new name there leaves users' colours as they are
 _BLACK = "#000000"

@@ -190,13 +190,14 @@ class Sampler:
             per_device = jax.vmap(per_device, (0, None, None, None, None))
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
-        def local(operands, numbers):
-            # Without this, gradients with respect to replicated parameters are summed over devices.
-            operands = jax.lax.pcast(operands, _AXIS, to="varying")
-            return per_device(*operands, numbers)
-
         sharded = jax.shard_map(
-            local, mesh=self.mesh, in_specs=(PartitionSpec(), PartitionSpec(_AXIS)), out_specs=out
+            lambda operands, numbers: per_device(*operands, numbers),  # pyright: ignore[reportCallIssue]
+            mesh=self.mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
+            out_specs=out,
+            # Else JAX sums gradients with respect to what all devices share over the devices, and
+            # wants every scan inside a user's f to say what varies.
+            check_vma=False,
         )
         return sharded(operands, numbers)
 
@@ -221,7 +222,6 @@ class Sampler:
             else:  # known without tracing the gradient once more
                 terms = centre, centre, _norm(centre)
             zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-            zero = jax.lax.pcast(zero, _AXIS, to="varying")
             firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
             return jax.lax.scan(step, zero, firsts)[0]
 

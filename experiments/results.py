@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from experiments.device import PRECISION
 from experiments.errors import UsageError
@@ -98,6 +99,10 @@ class Results:
     def table(self) -> pd.DataFrame:
         """Return the tidy table, provenance in its `attrs`."""
         table = pd.DataFrame(self.rows)
+        for name in table.columns:
+            # A hyperparameter may be a number to one estimator and a word to another.
+            if infer_dtype(table[name], skipna=True) in ("mixed", "mixed-integer"):
+                table[name] = table[name].map(str, na_action="ignore")
         table.attrs = {
             "format": FORMAT,
             "identity": self.identity,

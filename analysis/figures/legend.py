@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from analysis.names import wrap
 from analysis.style import Look, width
 
-_LONGEST_NAME = 54
+_LONGEST_NAME = 46
 _LONGEST_TITLE = 120
 _MARGIN = 0.04  # inches
 

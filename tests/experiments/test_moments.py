@@ -205,3 +205,19 @@ def test_a_sampled_truth_is_the_mean_of_other_samples():
     z = (blocks.mean - point.truth.mean) / np.sqrt(noise)
     # Other keys: different samples of the same mean.
     assert 0.5 < np.sqrt(np.mean(z**2)) < 1.6
+
+
+def test_a_scan_inside_the_gradient():
+    """A user's f may loop; on several devices too."""
+
+    def gradient(_, context, key):
+        def loss(context):
+            start = jnp.zeros(())
+            return jax.lax.scan(lambda c, x: (c + context * x, None), start, jnp.arange(3.0))[0]
+
+        return jax.grad(loss)(context) + jax.random.normal(key)
+
+    arguments = (), jnp.float32(0.3), KEY, NUM_BLOCKS * 8
+    one, four = (Sampler(gradient, jax.devices()[:n]).draw(*arguments)[0] for n in (1, 4))
+    np.testing.assert_allclose(one.mean, four.mean, rtol=1e-6)
+    assert abs(one.mean[0] - 3) < 5 * np.sqrt(one.variance[0] / one.count)
