@@ -1,6 +1,7 @@
 """The gapped straight-through estimator."""
 
-from typing import Any, Literal, Self
+import math
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,8 @@ from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
-from estimators.core.pytree import pytree, static
-from estimators.core.validation import check_positive
+from estimators.core.pytree import pytree
+from estimators.core.validation import check_between, check_positive
 from estimators.distributions.categorical import Categorical
 
 
@@ -26,12 +27,12 @@ class GappedStraightThrough(Estimator):
 
     Args:
         temperature: $\tau > 0$.
-        gap: a number of at least zero, or "p" for $-\log(1 - p_D) / p_D$: the mean lead that the
-            drawn class has over the rest in Gumbel noise.
+        gap: a number of at least zero, or None for the paper's "p": $-\log(1 - p_D) / p_D$, the
+            mean lead that the drawn class has over the rest in Gumbel noise.
     """
 
     temperature: Any
-    gap: float | Literal["p"] = static(default=1.0)
+    gap: Any = 1.0
 
     distributions = (Categorical,)
     differentiates = True
@@ -50,7 +51,7 @@ class GappedStraightThrough(Estimator):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Both gaps of the paper."""
-        return (cls(0.5), cls(0.5, "p"))
+        return (cls(0.5), cls(0.5, None))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the derivative at the moved logits."""
@@ -58,7 +59,7 @@ class GappedStraightThrough(Estimator):
         sample = distribution.sample(key)
         logits = jax.lax.stop_gradient(distribution.logits)
         largest = logits.max(-1, keepdims=True)
-        gap = self.gap if self.gap != "p" else _mean_lead(logits, sample)
+        gap = _mean_lead(logits, sample) if self.gap is None else jax.lax.stop_gradient(self.gap)
         moved = jnp.where(sample > 0, largest, jnp.minimum(logits, largest - gap))
         perturbed = moved + (distribution.logits - logits)
         soft = distribution.relaxed(perturbed, jax.lax.stop_gradient(self.temperature))
@@ -67,14 +68,8 @@ class GappedStraightThrough(Estimator):
     def check(self) -> None:
         """Raise unless the temperature is positive and the gap a number, or "p"."""
         check_positive("GappedStraightThrough temperature", self.temperature)
-        if self.gap == "p":
-            return
-        if isinstance(self.gap, bool) or not isinstance(self.gap, int | float):
-            raise ValueError(f'GappedStraightThrough gap must be a number or "p", not {self.gap!r}')
-        if not 0 <= self.gap < float("inf"):
-            raise ValueError(
-                f"GappedStraightThrough gap must be at least zero and finite, not {self.gap}"
-            )
+        if self.gap is not None:
+            check_between("GappedStraightThrough gap", self.gap, 0, math.inf)
 
 
 def _mean_lead(logits: jax.Array, sample: jax.Array) -> jax.Array:

@@ -24,10 +24,10 @@ class ReinMaxRao(Estimator):
     $f'(D) (2 \cdot \frac1K \sum_k J(y_k) / \tau - \frac12 J(p))$ with $y_k =
     \mathrm{softmax}((\theta' + G_k) / \tau)$, $\theta' = \log \frac{p + D}{2}$ and $G_k$ drawn
     given $\arg\max(\theta' + G_k) = D$. What is averaged is straight-through Gumbel-softmax at
-    $\theta'$; it is no conditional mean of `ReinMax`, which is a function of D already. So it gives
-    up exactness for quadratics (even for linear f) for less variance. Biased.
-    Wang and Bui 2026 (arXiv:2603.08257): the formula was read from the authors' published code, the
-    text itself could not be had; the exactness given up was found by quadrature.
+    $\theta'$; it is no conditional mean of `ReinMax`, which is a function of D already. So no
+    theorem says that its variance is less than ReinMax's, and it is not exact for quadratics, nor
+    for linear f, as quadrature shows. Biased. Wang and Bui 2026 (arXiv:2603.08257): the formula was
+    read from the authors' published code, the text itself could not be had.
 
     Args:
         temperature: $\tau > 0$.

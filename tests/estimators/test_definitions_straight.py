@@ -77,7 +77,7 @@ DEFINITIONS = {
     "ReinMaxCV[scale=0.4,control=slope]": (1, partial(reinmax_with_slope, scale=0.4)),
     "GappedStraightThrough[0.5]": (1, partial(gapped, temperature=0.5, gap=1.0)),
     "GappedStraightThrough[1.5,0.2]": (1, partial(gapped, temperature=1.5, gap=0.2)),
-    "GappedStraightThrough[0.7,p]": (1, partial(gapped, temperature=0.7)),
+    "GappedStraightThrough[0.7,None]": (1, partial(gapped, temperature=0.7)),
     "LocalExpectation": (1, local_expectation),
 }
 """How many hard samples an estimator takes, and its gradient given these."""

@@ -206,14 +206,15 @@ def square(z):
     return (z.ravel()[0] - 0.2) ** 2
 
 
-def test_reinmax_rao_and_its_published_control_variate_are_not_exact_for_quadratics():
+@pytest.mark.parametrize("f", [linear, square])
+def test_reinmax_rao_and_its_published_control_variate_are_not_exact(f):
     """By quadrature over the noise that draws the bit, and the noise given it."""
     (nodes, weights), (others, rest) = logistic_panels(-LOGIT, 1, 8), logistic_panels(0, 1, 8)
     noise = np.stack([grid.ravel() for grid in np.meshgrid(nodes, others, indexing="ij")], -1)
     keys, weight = logistic_keys(noise[..., None]), np.outer(weights, rest).ravel()
-    truth = exact(Bernoulli, np.array([LOGIT]), square)[1]
+    truth = exact(Bernoulli, np.array([LOGIT]), f)[1]
     results = {
-        str(member): per_key(member, Bernoulli, np.array([LOGIT]), keys, square)[1]
+        str(member): per_key(member, Bernoulli, np.array([LOGIT]), keys, f)[1]
         for member in (ReinMax(), ReinMaxRao(1.0, 1), ReinMaxCV(num_samples=1))
     }
     found = {name: abs(weight @ result - truth)[0] for name, result in results.items()}
@@ -274,7 +275,7 @@ def test_gap_p_is_the_mean_lead_in_gumbel_noise():
         key = hard_keys(np.array([[[1.0, 0.0]]]))
         by_gap, by_number = (
             per_key(GappedStraightThrough(0.8, gap), Categorical, logits, key, one_bit)[1]
-            for gap in ("p", float(weights @ lead))
+            for gap in (None, float(weights @ lead))
         )
         np.testing.assert_allclose(by_gap, by_number, rtol=1e-8)
 
@@ -355,3 +356,25 @@ def test_any_event_shape(estimator, cls, shape):
     shaped, plain = (per_key(estimator, cls, each, keys, coupled_linear) for each in (logits, row))
     np.testing.assert_allclose(shaped[0], plain[0], rtol=1e-12)
     np.testing.assert_allclose(shaped[1].reshape(plain[1].shape), plain[1], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        (ReinMax(0), ValueError, "ReinMax temperature must be above zero"),
+        (GumbelRao(-1, 1), ValueError, "GumbelRao temperature must be above zero"),
+        (GumbelRao(1, 0), ValueError, "num_samples must be at least 1"),
+        (ReinMaxRao(1, 1.5), TypeError, "num_samples must be an integer"),
+        (ReinMaxCV(scale=np.inf), ValueError, "scale must be finite"),
+        (ReinMaxCV(control="none"), ValueError, "control must be one of gumbel, slope"),
+        (IndeCateR(0), ValueError, "num_samples must be at least 1"),
+        (GappedStraightThrough(1, -0.1), ValueError, "gap must be at least 0"),
+        (GappedStraightThrough(1, "p"), TypeError, "gap must be numeric"),
+        (DecoupledStraightThroughGumbelSoftmax(0, 1), ValueError, "forward_temperature must be"),
+        (DecoupledStraightThroughGumbelSoftmax(1, 0), ValueError, "backward_temperature must be"),
+    ],
+    ids=str,
+)
+def test_refuses(estimator, error, message):
+    with pytest.raises(error, match=message):
+        estimator(jax.random.key(0), Categorical(jnp.zeros((1, 3))), jnp.sum)
