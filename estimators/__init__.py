@@ -11,7 +11,7 @@ from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
 from estimators.core import identity as _identity
 from estimators.core.baseline import Baseline
-from estimators.core.bibliography import BIBLIOGRAPHY, Paper
+from estimators.core.bibliography import BIBLIOGRAPHY, Paper, citation
 from estimators.core.distribution import Continuous, Discrete, Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient, attach_tuning, replace_gradient
@@ -26,6 +26,7 @@ from estimators.distributions.normal import Normal
 from estimators.exact import Exact
 from estimators.gumbel_softmax import GumbelSoftmax
 from estimators.muprop import MuProp
+from estimators.ovis import OVIS
 from estimators.pathwise import Pathwise
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
@@ -49,6 +50,7 @@ ALL: tuple[type[Estimator], ...] = (
     UnorderedSet,
     SumAndSample,
     VIMCO,
+    OVIS,
 )
 """Every estimator class."""
 
@@ -82,6 +84,7 @@ __all__ = [
     "DARN",
     "MLP",
     "NVIL",
+    "OVIS",
     "PARTS",
     "VIMCO",
     "Average",
@@ -114,6 +117,7 @@ __all__ = [
     "attach_tuning",
     "averaged",
     "black_box",
+    "citation",
     "learned",
     "parse",
     "pytree",
