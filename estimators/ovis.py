@@ -34,7 +34,7 @@ class OVIS(Estimator):
     - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in the
       place of $z_i$, which all i share. Unbiased.
 
-    Lievin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as their authors' program has them;
+    Liévin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as their authors' program has them;
     the bias follows from the formulas and is measured by the tests.
 
     Args:
