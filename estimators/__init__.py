@@ -13,7 +13,7 @@ from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
 from estimators.core import identity as _identity
 from estimators.core.baseline import Baseline
-from estimators.core.bibliography import BIBLIOGRAPHY, Paper
+from estimators.core.bibliography import BIBLIOGRAPHY, Paper, citation
 from estimators.core.distribution import Continuous, Discrete, Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient, attach_tuning, replace_gradient
@@ -37,6 +37,7 @@ from estimators.indecater import IndeCateR
 from estimators.local_disarm import LocalDisARM
 from estimators.local_expectation import LocalExpectation
 from estimators.muprop import MuProp
+from estimators.ovis import OVIS
 from estimators.pathwise import Pathwise
 from estimators.rebar import REBAR
 from estimators.reinmax import ReinMax
@@ -79,6 +80,7 @@ ALL: tuple[type[Estimator], ...] = (
     DisARM,
     ARMS,
     LocalDisARM,
+    OVIS,
 )
 """Every estimator class."""
 
@@ -114,6 +116,7 @@ __all__ = [
     "DARN",
     "MLP",
     "NVIL",
+    "OVIS",
     "PARTS",
     "REBAR",
     "RELAX",
@@ -158,6 +161,7 @@ __all__ = [
     "attach_tuning",
     "averaged",
     "black_box",
+    "citation",
     "learned",
     "parse",
     "pytree",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.antithetic import antithetic_pair, paired_score
+from estimators.core.copies import with_replaced
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient
@@ -51,8 +52,8 @@ class LocalDisARM(Estimator):
         first, second = antithetic_pair(distribution, distribution.noise(key))
         at_first, at_second = f.log_weights(first), f.log_weights(second)
         bounds = f.reduce(at_first), f.reduce(at_second)
-        step = bounds[0] - f.reduce(f.replaced(at_first, at_second))
-        step_back = bounds[1] - f.reduce(f.replaced(at_second, at_first))
+        step = bounds[0] - f.reduce(with_replaced(at_first, at_second))
+        step_back = bounds[1] - f.reduce(with_replaced(at_second, at_first))
         weight = paired_score(distribution, first, second)
         gradient = jax.vmap(jnp.multiply)((step - step_back) / 2, weight)
         return attach_gradient((bounds[0] + bounds[1]) / 2, distribution.logits, gradient)

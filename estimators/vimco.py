@@ -3,11 +3,10 @@
 from typing import Self
 
 import jax
-import jax.numpy as jnp
 
+from estimators.core.copies import attach_copy_scores, too_few, with_replaced
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient
 from estimators.core.objective import ImportanceBound, Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
@@ -50,21 +49,11 @@ class VIMCO(Estimator):
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped = jax.lax.stop_gradient(log_weights)
-        others = (stopped.sum() - stopped) / (len(stopped) - 1)
-        signal = f.reduce(stopped) - f.reduce(f.replaced(stopped, others))
-
-        def weighted(distribution):
-            each = distribution.log_probs(samples).reshape(len(samples), -1).sum(-1)
-            return jnp.vdot(signal, each)
-
-        return attach_gradient(
-            f.reduce(log_weights), distribution, jax.grad(weighted)(distribution)
-        )
+        count = len(stopped)
+        others = (stopped.sum() - stopped) / (count - 1)
+        signal = f.reduce(stopped) - f.reduce(with_replaced(stopped, others))
+        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
 
     def refusal(self, distribution: Distribution) -> str | None:
         """Return also where there is one sample: it has no others."""
-        if reason := super().refusal(distribution):
-            return reason
-        if not distribution.event_shape or distribution.event_shape[0] < 2:
-            return "needs two samples or more: q.independent(m) with m >= 2"
-        return None
+        return super().refusal(distribution) or too_few(distribution)

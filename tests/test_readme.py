@@ -50,7 +50,7 @@ def test_the_table_states_the_facts(row):
     formulas = {(4, 8): "2^D or K^D", (3, 4): "1 + D (K - 1)", (4, 6): "n D K"}
     shown = formulas.get(counts, str(counts[0]))
     if estimator.needs_bound:  # the bound of m = 2 and 3 samples
-        shown = {(2, 3): "m", (4, 6): "2 m"}[counts]
+        shown = {(2, 3): "m", (3, 4): "m + 1", (4, 6): "2 m"}[counts]
     assert evaluations == shown
     source = estimators.BIBLIOGRAPHY.get(estimator.paper)
     assert (source.short in paper and source.link in paper) if source else paper == ""

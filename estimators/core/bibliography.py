@@ -1,6 +1,33 @@
-"""The papers that the estimators come from."""
+"""The papers that the estimators come from, and their BibTeX."""
 
 import dataclasses
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from estimators.core.part import Part
+
+_MEETING = re.compile("Conference|Workshop|Symposium|Meeting|Advances in|Proceedings", re.I)
+"""What the venue of an @inproceedings says; any other venue is a journal, or arXiv."""
+
+_ACCENTS = {
+    "\N{COMBINING GRAVE ACCENT}": "`",
+    "\N{COMBINING ACUTE ACCENT}": "'",
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "^",
+    "\N{COMBINING TILDE}": "~",
+    "\N{COMBINING MACRON}": "=",
+    "\N{COMBINING BREVE}": "u ",
+    "\N{COMBINING DOT ABOVE}": ".",
+    "\N{COMBINING DIAERESIS}": '"',
+    "\N{COMBINING RING ABOVE}": "r ",
+    "\N{COMBINING DOUBLE ACUTE ACCENT}": "H ",
+    "\N{COMBINING CARON}": "v ",
+    "\N{COMBINING CEDILLA}": "c ",
+    "\N{COMBINING OGONEK}": "k ",
+}
+_LETTERS = {"ø": r"{\o}", "Ø": r"{\O}", "ł": r"{\l}", "Ł": r"{\L}", "ß": r"{\ss}"} | {
+    character: "\\" + character for character in "&%$#_"
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +52,70 @@ class Paper:
         last = [name.split(",")[0] for name in names]
         shown = {1: last[0], 2: " and ".join(last)}.get(len(last), f"{last[0]} et al.")
         return f"{shown} {self.year}"
+
+    def bibtex(self, key: str) -> str:
+        """Return the entry that is cited by a key, in ASCII, so that every BibTeX reads it."""
+        # Braces keep the capitals of names.
+        fields = {"author": _latex(self.authors), "title": f"{{{_latex(self.title)}}}"}
+        volume = re.search(r" (\d+)$", self.venue)
+        venue = self.venue[: volume.start()] if volume else self.venue
+        if venue == "arXiv":
+            kind = "misc"
+        elif _MEETING.search(venue):
+            kind, fields["booktitle"] = "inproceedings", _latex(self.venue)
+        else:
+            kind, fields["journal"] = "article", _latex(venue)
+            fields |= {"volume": volume[1]} if volume else {}
+        fields["year"] = str(self.year)
+        if self.arxiv:
+            fields |= {"eprint": self.arxiv, "archiveprefix": "arXiv", "url": self.link}
+        lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+        return "\n".join([f"@{kind}{{{key},", *lines, "}"])
+
+
+def citation(*estimators: Part) -> str:
+    """Return BibTeX of the papers behind estimators and their parts, each once.
+
+    Example:
+        `print(citation(GumbelSoftmax(0.5), ScoreFunction(LeaveOneOut(4))))`
+
+    Args:
+        *estimators: estimators, or parts of them such as baselines.
+
+    Raises:
+        TypeError: for anything else, such as a class.
+        ValueError: where an estimator names a paper that `BIBLIOGRAPHY` does not hold.
+    """
+    for estimator in estimators:
+        if not isinstance(estimator, Part):
+            raise TypeError(f"citation takes estimators, not {estimator!r}")
+    keys = dict.fromkeys(key for part in estimators for key in _papers(part) if key)
+    for key in keys:
+        if key not in BIBLIOGRAPHY:
+            raise ValueError(f"no paper {key!r} in BIBLIOGRAPHY")
+    return "\n\n".join(BIBLIOGRAPHY[key].bibtex(key) for key in keys)
+
+
+def _papers(part: Part) -> Iterator[str]:
+    yield getattr(part, "paper", "")
+    for field in dataclasses.fields(part):  # type: ignore[arg-type]
+        inner = getattr(part, field.name)
+        if isinstance(inner, Part):
+            yield from _papers(inner)
+            if field.default is None:
+                # With an optional part it may show that one's paper; without, it shows its own.
+                yield from _papers(dataclasses.replace(part, **{field.name: None}))  # type: ignore[type-var]
+
+
+def _latex(text: str) -> str:
+    """Return text in ASCII, accents and special characters as LaTeX writes them."""
+    written = ""
+    for character in text:
+        letter, *accents = unicodedata.normalize("NFD", character)
+        written += (
+            f"{{\\{_ACCENTS[accents[0]]}{letter}}}" if accents else _LETTERS.get(letter, letter)
+        )
+    return written
 
 
 BIBLIOGRAPHY = {
@@ -128,6 +219,14 @@ BIBLIOGRAPHY = {
         "International Conference on Learning Representations",
         "2002.06043",
     ),
+    "lievin2020": Paper(
+        "Liévin, Valentin and Dittadi, Andrea and Christensen, Anders and Winther, Ole",
+        "Optimal Variance Control of the Score-Function Gradient Estimator "
+        "for Importance-Weighted Bounds",
+        2020,
+        "Advances in Neural Information Processing Systems 33",
+        "2008.01998",
+    ),
     "liu2019": Paper(
         "Liu, Runjing and Regier, Jeffrey and Tripuraneni, Nilesh and Jordan, Michael I. "
         "and McAuliffe, Jon",
@@ -178,12 +277,27 @@ BIBLIOGRAPHY = {
         "arXiv",
         "2410.13331",
     ),
+    "shi2022": Paper(
+        "Shi, Jiaxin and Zhou, Yuhao and Hwang, Jessica and Titsias, Michalis K. "
+        "and Mackey, Lester",
+        "Gradient Estimation with Discrete Stein Operators",
+        2022,
+        "Advances in Neural Information Processing Systems",
+        "2202.09497",
+    ),
     "titsias2015": Paper(
         "Titsias, Michalis K. and Lázaro-Gredilla, Miguel",
         "Local Expectation Gradients for Black Box Variational Inference",
         2015,
         "Advances in Neural Information Processing Systems",
         "1503.01494",
+    ),
+    "titsias2022": Paper(
+        "Titsias, Michalis K. and Shi, Jiaxin",
+        "Double Control Variates for Gradient Estimation in Discrete Latent Variable Models",
+        2022,
+        "International Conference on Artificial Intelligence and Statistics",
+        "2111.05300",
     ),
     "tucker2017": Paper(
         "Tucker, George and Mnih, Andriy and Maddison, Chris J. and Lawson, Dieterich "

@@ -85,12 +85,6 @@ class ImportanceBound:
         count = jnp.asarray(log_weights.shape[-1], log_weights.dtype)
         return jnp.log(count) - jax.nn.logsumexp(log_weights, axis=-1)
 
-    @staticmethod
-    def replaced(log_weights: jax.Array, others: jax.Array) -> jax.Array:
-        """Return `[m, m]` log-weights: in row i, the i-th is replaced by the i-th of `others`."""
-        own = jnp.eye(len(log_weights), dtype=bool)
-        return jnp.where(own, others[:, None], log_weights[None])
-
 
 def checked(f: Objective) -> Objective:
     """Return f with a clear error where it does not return a real scalar."""

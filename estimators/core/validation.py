@@ -42,6 +42,13 @@ def check_between(name: str, value: Any, low: float, high: float) -> None:
         raise ValueError(f"{name} must be at least {low} and below {high}, not {value}")
 
 
+def check_share(name: str, value: Any) -> None:
+    """Raise unless `value` is a number, and where concrete lies in [0, 1]."""
+    check_number(name, value)
+    if is_concrete(value) and not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1)):
+        raise ValueError(f"{name} must be at least 0 and at most 1, not {value}")
+
+
 def check_count(name: str, value: Any, least: int) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool):

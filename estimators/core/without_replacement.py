@@ -98,5 +98,9 @@ def _search(distribution: Discrete, given: jax.Array, rank: Callable[..., jax.Ar
         return (classes, longer[kept], ranks, jnp.logaddexp(log_rest, dropped)), None
 
     steps = jnp.arange(variables), log_probs, jnp.moveaxis(given, 1, 0)
-    (classes, log_probs, _, log_rest), _ = jax.lax.scan(extend, start, steps)
+    # Its first step is taken outside: under jax.shard_map, what a scan starts from must vary over
+    # devices where what it carries does.
+    beam, _ = extend(start, jax.tree.map(lambda step: step[0], steps))
+    rest = jax.tree.map(lambda step: step[1:], steps)
+    (classes, log_probs, _, log_rest), _ = jax.lax.scan(extend, beam, rest)
     return States(jax.vmap(distribution.of_classes)(classes), log_probs, log_rest)

@@ -26,6 +26,8 @@ from estimators import (
     SlopeAnnealedStraightThrough,
     StraightThrough,
     StraightThroughGumbelSoftmax,
+    SumAndSample,
+    UnorderedSet,
     stack,
 )
 from tests.estimators.problems import BOUNDS, PROBLEMS
@@ -91,7 +93,7 @@ def test_stacks_must_be_mapped_over(example):
     if not jax.tree.leaves(estimator):
         pytest.skip("no leaf to stack")
     with pytest.raises(ValueError, match=r"of shape \(2,\).*jax.vmap"):
-        stack([estimator, estimator])(KEY, distribution, jnp.sum)
+        stack([estimator, estimator])(KEY, distribution, objective(estimator, jnp.sum))
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,8 @@ def test_distributions(distribution, error, message):
             ValueError,
             r"baseline.value of shape \(3,\)",
         ),
+        (UnorderedSet(0), ValueError, "num_samples must be at least 1"),
+        (SumAndSample(2.0), TypeError, "num_samples must be an integer"),
         (Average(MuProp, 2), TypeError, "takes an estimator"),
         (Average(Average(MuProp(), 2), 2), TypeError, "no Average"),
         (Average(MuProp(), 0), ValueError, "num_samples must be at least 1"),
@@ -205,7 +209,14 @@ def test_pathwise_has_no_discrete_distribution():
 )
 @pytest.mark.parametrize(
     "estimator",
-    [ScoreFunction(NVIL()), ScoreFunction(LeaveOneOut(2)), MuProp(), DARN("half")],
+    [
+        ScoreFunction(NVIL()),
+        ScoreFunction(LeaveOneOut(2)),
+        MuProp(),
+        DARN("half"),
+        UnorderedSet(3),
+        SumAndSample(3),
+    ],
     ids=str,
 )
 def test_f_may_be_of_another_precision(estimator, logits_type, f_type):

@@ -9,6 +9,7 @@ import pytest
 
 import estimators
 from estimators import (
+    OVIS,
     VIMCO,
     Bernoulli,
     Categorical,
@@ -160,9 +161,69 @@ def test_vimco_is_the_score_function_with_a_baseline_per_sample(cls, num_samples
 
 
 @pytest.mark.parametrize("q", [Bernoulli(np.zeros(2, "float32")).independent(1), Bernoulli(0.0)])
-def test_vimco_of_one_sample_is_refused(q):
+@pytest.mark.parametrize("estimator", [VIMCO(), OVIS()], ids=str)
+def test_one_sample_is_refused(estimator, q):
     with pytest.raises(ValueError, match="two samples or more"):
-        VIMCO()(jax.random.key(0), q, ImportanceBound(jnp.sum))
+        estimator(jax.random.key(0), q, ImportanceBound(jnp.sum))
+
+
+# OVIS
+
+FORMS = [OVIS(), OVIS(0.3), OVIS(0.0), OVIS(auxiliary_samples=1), OVIS(auxiliary_samples=2)]
+
+
+def log_mean_without(log_weights, i):
+    return log_mean(np.delete(log_weights, i, axis=1))
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize(("cls", "num_samples"), CASES)
+@pytest.mark.parametrize("estimator", FORMS, ids=str)
+def test_ovis_as_defined(estimator, cls, num_samples):
+    """Gradient by gradient; so the mean, which is the truth where the class says so."""
+    draws = 2 if estimator.auxiliary_samples else 1
+    found = over_all_samples(estimator, cls, num_samples, draws)
+    samples, chance, values, gradients = found
+    w = weights_of(cls, samples[:, 0])
+    np.testing.assert_allclose(values, -log_mean(w), rtol=1e-12, atol=1e-14)
+    gamma, baseline = float(estimator.gamma), []
+    for i in range(num_samples):
+        if estimator.auxiliary_samples:
+            each = []
+            for log_weight in weights_of(cls, samples[:, 1]).T[: estimator.auxiliary_samples]:
+                swapped = w.copy()
+                swapped[:, i] = log_weight
+                share = np.exp(log_weight) / np.exp(swapped).sum(1)
+                each.append(log_mean(swapped) - share)
+            baseline.append(np.mean(each, 0))
+        else:
+            share = np.exp(w[:, i]) / np.exp(w).sum(1)
+            fewer = np.log(1 - 1 / num_samples)
+            baseline.append(log_mean_without(w, i) - gamma * share + (1 - gamma) * fewer)
+    defined = surrogate(w, np.stack(baseline, 1), scores(cls, samples[:, 0]))
+    np.testing.assert_allclose(gradients, defined, rtol=1e-11, atol=1e-12)
+
+    value, gradient = bound_written_out(cls, num_samples, jnp.asarray(LOGITS[cls]))
+    np.testing.assert_allclose(chance @ values, value, rtol=1e-12)
+    mean = np.tensordot(chance, gradients, 1)
+    if estimator.unbiased == "yes":
+        np.testing.assert_allclose(mean, gradient, rtol=1e-10, atol=1e-13)
+    else:
+        assert np.abs(mean - gradient).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "error", "message"),
+    [
+        (OVIS(1.5), ValueError, "gamma must be at least 0 and at most 1"),
+        (OVIS("low"), TypeError, "gamma must be numeric"),
+        (OVIS(auxiliary_samples=-1), ValueError, "at least 0"),
+    ],
+)
+def test_ovis_hyperparameters(estimator, error, message):
+    with pytest.raises(error, match=message):
+        q = Bernoulli(jnp.zeros(2)).independent(2)
+        estimator(jax.random.key(0), q, ImportanceBound(jnp.sum))
 
 
 # Every estimator

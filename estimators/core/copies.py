@@ -1,0 +1,38 @@
+"""What estimators of multi-sample bounds share: independent copies, of which each has a signal."""
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.gradients import attach_gradient
+
+
+def attach_copy_scores(
+    value: jax.Array, copies: Discrete, samples: jax.Array, signal: jax.Array
+) -> jax.Array:
+    r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q_i(z_i)$ attached at the copies.
+
+    Args:
+        value: a scalar.
+        copies: `q.independent(m)`.
+        samples: one of each copy, `[m, *event]`.
+        signal: `[m]`, stopped.
+    """
+
+    def weighted(copies):
+        return jnp.vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))
+
+    return attach_gradient(value, copies, jax.grad(weighted)(copies))
+
+
+def with_replaced(log_weights: jax.Array, by: jax.Array) -> jax.Array:
+    """Return `[m, m]`: in row i, weight i is replaced by `by[i]`, or by the scalar."""
+    others = ~jnp.eye(len(log_weights), dtype=bool)
+    return jnp.where(others, log_weights[None], jnp.reshape(by, (-1, 1)))
+
+
+def too_few(copies: Distribution) -> str | None:
+    """Return what to write instead where a sample has no others, else None."""
+    if not copies.event_shape or copies.event_shape[0] < 2:
+        return "needs two samples or more: q.independent(m) with m >= 2"
+    return None
