@@ -29,6 +29,7 @@ from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
+from estimators.double_cv import DoubleCV
 from estimators.exact import Exact
 from estimators.gapped_straight_through import GappedStraightThrough
 from estimators.gumbel_rao import GumbelRao
@@ -41,6 +42,7 @@ from estimators.pathwise import Pathwise
 from estimators.rebar import REBAR
 from estimators.reinmax import ReinMax
 from estimators.relax import RELAX
+from estimators.rodeo import RODEO
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
@@ -75,6 +77,8 @@ ALL: tuple[type[Estimator], ...] = (
     DisARM,
     ARMS,
     LocalDisARM,
+    DoubleCV,
+    RODEO,
 )
 """Every estimator class."""
 
@@ -113,6 +117,7 @@ __all__ = [
     "PARTS",
     "REBAR",
     "RELAX",
+    "RODEO",
     "VIMCO",
     "Average",
     "Baseline",
@@ -124,6 +129,7 @@ __all__ = [
     "DecoupledStraightThroughGumbelSoftmax",
     "Discrete",
     "Distribution",
+    "DoubleCV",
     "Estimator",
     "Exact",
     "GappedStraightThrough",

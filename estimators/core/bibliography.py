@@ -178,12 +178,27 @@ BIBLIOGRAPHY = {
         "arXiv",
         "2410.13331",
     ),
+    "shi2022": Paper(
+        "Shi, Jiaxin and Zhou, Yuhao and Hwang, Jessica and Titsias, Michalis K. "
+        "and Mackey, Lester",
+        "Gradient Estimation with Discrete Stein Operators",
+        2022,
+        "Advances in Neural Information Processing Systems",
+        "2202.09497",
+    ),
     "titsias2015": Paper(
         "Titsias, Michalis K. and Lázaro-Gredilla, Miguel",
         "Local Expectation Gradients for Black Box Variational Inference",
         2015,
         "Advances in Neural Information Processing Systems",
         "1503.01494",
+    ),
+    "titsias2022": Paper(
+        "Titsias, Michalis K. and Shi, Jiaxin",
+        "Double Control Variates for Gradient Estimation in Discrete Latent Variable Models",
+        2022,
+        "International Conference on Artificial Intelligence and Statistics",
+        "2111.05300",
     ),
     "tucker2017": Paper(
         "Tucker, George and Mnih, Andriy and Maddison, Chris J. and Lawson, Dieterich "
