@@ -29,6 +29,7 @@ from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
+from estimators.double_cv import DoubleCV
 from estimators.exact import Exact
 from estimators.gapped_straight_through import GappedStraightThrough
 from estimators.gumbel_rao import GumbelRao
@@ -44,6 +45,7 @@ from estimators.reinmax import ReinMax
 from estimators.reinmax_cv import ReinMaxCV
 from estimators.reinmax_rao import ReinMaxRao
 from estimators.relax import RELAX
+from estimators.rodeo import RODEO
 from estimators.score_function import ScoreFunction
 from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
 from estimators.straight_through import StraightThrough
@@ -81,6 +83,8 @@ ALL: tuple[type[Estimator], ...] = (
     ARMS,
     LocalDisARM,
     OVIS,
+    DoubleCV,
+    RODEO,
 )
 """Every estimator class."""
 
@@ -120,6 +124,7 @@ __all__ = [
     "PARTS",
     "REBAR",
     "RELAX",
+    "RODEO",
     "VIMCO",
     "Average",
     "Baseline",
@@ -131,6 +136,7 @@ __all__ = [
     "DecoupledStraightThroughGumbelSoftmax",
     "Discrete",
     "Distribution",
+    "DoubleCV",
     "Estimator",
     "Exact",
     "GappedStraightThrough",

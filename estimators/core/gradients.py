@@ -1,9 +1,12 @@
 """The two primitives by which an estimator says what its derivative is. First derivatives only."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+
+E = TypeVar("E")
 
 
 @jax.custom_jvp
@@ -25,7 +28,7 @@ def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
 
 
 def _attach_gradient_jvp(primals, tangents):
-    value, _, gradient = primals
+    value, at, gradient = primals
     value_dot, at_dot, _ = tangents
     result_dot = _dense(value_dot, value)
     is_zero = lambda leaf: isinstance(leaf, jax.custom_derivatives.SymbolicZero)  # noqa: E731
@@ -35,7 +38,8 @@ def _attach_gradient_jvp(primals, tangents):
             change = jnp.vdot(jax.lax.stop_gradient(slope), tangent)
             # f may be less precise than the parameters, or more.
             result_dot = result_dot + change.astype(result_dot.dtype)
-    return value, result_dot
+    # Attached again: f's value is differentiated once more where f's slope was asked for with it.
+    return attach_gradient(value, at, gradient), result_dot
 
 
 def _dense(tangent, primal):
@@ -79,6 +83,29 @@ def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
     gradient = jax.tree.map(lambda leaf, slope: slope.astype(jnp.result_type(leaf)), at, gradient)
     zero = _tuning(jax.lax.stop_gradient(value), at, jax.lax.stop_gradient(gradient))
     return value + zero
+
+
+def attach_learning(
+    value: jax.Array, at: Any, estimator: E, gradient: Callable[[E], Any]
+) -> jax.Array:
+    """Return `value` with an estimator's gradient attached, and what the estimator learns from it.
+
+    The gradient of its own squared norm is attached at the estimator's leaves: where the mean does
+    not depend on them, an unbiased estimate of the gradient of the variance.
+
+    Args:
+        value: a scalar.
+        at: a distribution.
+        estimator: the estimator, whose leaves learn.
+        gradient: maps the estimator to a pytree shaped like `at`; live in its leaves alone.
+    """
+
+    def square(estimator: E) -> jax.Array:
+        squares = jax.tree.map(lambda slope: jnp.vdot(slope, slope), gradient(estimator))
+        return jax.tree.reduce(jnp.add, squares)
+
+    value = attach_gradient(value, at, gradient(estimator))
+    return attach_tuning(value, estimator, jax.grad(square)(estimator))
 
 
 @jax.custom_vjp

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete
-from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.gradients import attach_learning
 from estimators.core.objective import Objective
 
 E = TypeVar("E")
@@ -25,8 +24,7 @@ def relaxed_control(
 
     $(f(b) - c(\tilde z)) \nabla \log q(b) + \nabla c(z) - \nabla c(\tilde z)$, where z are the
     perturbed logits whose hard map is b, and $\tilde z$ an independent draw of them given b. Its
-    mean is the true gradient for every c. The gradient of its own squared norm is attached at the
-    estimator's leaves: it is an unbiased estimate of the gradient of the variance.
+    mean is the true gradient for every c, so the estimator's leaves learn by its squared norm.
 
     Args:
         estimator: the estimator, whose leaves c depends on.
@@ -57,9 +55,4 @@ def relaxed_control(
         signal = jax.lax.stop_gradient(value) - given
         return jax.tree.map(lambda s, c: signal * s + c, fixed.score(sample), correction)
 
-    def square(estimator: E) -> jax.Array:
-        squares = jax.tree.map(lambda slope: jnp.vdot(slope, slope), gradient(estimator))
-        return jax.tree.reduce(jnp.add, squares)
-
-    value_with_gradient = attach_gradient(value, distribution, gradient(estimator))
-    return attach_tuning(value_with_gradient, estimator, jax.grad(square)(estimator))
+    return attach_learning(value, distribution, estimator, gradient)

@@ -1,0 +1,131 @@
+"""The RODEO estimator."""
+
+import dataclasses
+import math
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_learning
+from estimators.core.noise import normal, sample_keys
+from estimators.core.objective import Objective
+from estimators.core.pytree import learned, pytree, static
+from estimators.core.validation import check_count
+from estimators.distributions.bernoulli import Bernoulli
+
+
+@pytree
+class RODEO(Estimator):
+    r"""RODEO: leave-one-out with control variates made by a discrete Stein operator.
+
+    Where $x^{(i)}$ is x with bit i flipped,
+
+    $$(A h)(x) = \frac{1}{D} \sum_i q(x^{(i)}_i) (h(x^{(i)}) - h(x))$$
+
+    has mean zero under q for every h: each term is the step of a Gibbs sampler, which leaves q as
+    it is. The gradient is
+
+    $$\frac1n \sum_k \Big(f_k - \frac{1}{n-1} \sum_{j \ne k} (f_j + (A h_j)(x_j))\Big)
+    \nabla \log q(x_k) + (A \tilde h_k)(x_k).$$
+
+    $h_k$ and $\tilde h_k = H_2 \nabla \log q$ are built of the other samples' f and f' alone, as
+    means over $j \ne k$ of the two outputs $H_1, H_2$ of a network that sees $f_j$ and the linear
+    guess $f'_j \cdot (x - x_j)$ of the rest. So it is unbiased for every network, and needs f at
+    the n samples only. The network learns by descent on the squared gradient; its output weights
+    start at zero, where it is `ScoreFunction` with `LeaveOneOut`. Shi et al. 2022
+    (arXiv:2202.09497); which mean, operator and inputs: as in the authors' code.
+
+    Args:
+        num_samples: n, at least two.
+        hidden: number of the network's hidden units, leaky rectifiers: values of f have any scale.
+        layers: learned; `initialise` gives the network its weights.
+    """
+
+    num_samples: int = static()
+    hidden: int = static(default=100)
+    layers: Any = learned(default=None)
+
+    distributions = (Bernoulli,)
+    differentiates = True
+    paper = "shi2022"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Unbiased."""
+        return "yes"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One for each sample."""
+        del distribution
+        return self.num_samples
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """A pair."""
+        return (cls(2),)
+
+    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
+        """Return it with a network; `key` is consumed."""
+        dtype = distribution.dtype
+        scale = math.sqrt(2 / (1 + self.hidden))
+        layers = {
+            "weight": scale * normal(key, (2, self.hidden), dtype),
+            "bias": jnp.zeros(self.hidden, dtype),
+            "out": jnp.zeros((self.hidden, 2), dtype),
+            "out_bias": jnp.zeros(2, dtype),
+        }
+        return dataclasses.replace(self, layers=layers)
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the mean of f over the samples, the controlled differences attached."""
+        assert isinstance(distribution, Bernoulli)
+        if self.layers is None:
+            raise ValueError(
+                "RODEO has no network yet: call estimator.initialise(key, distribution) first"
+            )
+        count, shape = self.num_samples, distribution.event_shape
+        samples = jax.vmap(distribution.sample)(sample_keys(key, count))
+        values, slopes = jax.vmap(jax.value_and_grad(f))(samples)
+        points, stopped, slopes, mean = jax.lax.stop_gradient(
+            (samples.reshape(count, -1), values, slopes.reshape(count, -1), distribution.mean)
+        )
+        score = points - mean.reshape(1, -1)
+        step = 1 - 2 * points
+        # A bit's chance of the other value.
+        rate = abs(score)
+
+        def gradient(estimator: "RODEO") -> Bernoulli:
+            control, more = jnp.zeros_like(stopped), jnp.zeros_like(score)
+            for shift in range(1, count):
+                value, slope, other = (jnp.roll(x, shift, 0) for x in (stopped, slopes, points))
+                here = (slope * (points - other)).sum(1)
+                flipped = here[:, None] + slope * step
+                at_here = estimator._network(value, here)
+                at_flipped = jax.vmap(estimator._network, (None, 1), 1)(value, flipped)
+                change = jnp.einsum("kd,kdo->ko", rate, at_flipped - at_here[:, None])
+                control += change[:, 0]
+                # The score at a flipped point is the score here, but for the bit itself.
+                more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
+            terms = (count - 1) * points.shape[1]
+            control, more = control / terms, more / terms
+            total = stopped + control
+            signal = stopped - (total.sum() - total) / (count - 1)
+            found = (signal[:, None] * score + more).mean(0)
+            return Bernoulli(found.reshape(shape))
+
+        return attach_learning(values.mean(), distribution, self, gradient)
+
+    def _network(self, value: jax.Array, linear: jax.Array) -> jax.Array:
+        """Return the two outputs `[n, 2]` for `[n]` values of f and `[n]` linear guesses."""
+        layers = self.layers
+        inputs = jnp.stack([linear, value], -1)
+        hidden = jax.nn.leaky_relu(inputs @ layers["weight"] + layers["bias"][None], 0.3)
+        return hidden @ layers["out"] + layers["out_bias"][None]
+
+    def check(self) -> None:
+        """Raise unless there are two samples or more, and a hidden unit."""
+        check_count("RODEO num_samples", self.num_samples, 2)
+        check_count("RODEO hidden", self.hidden, 1)
