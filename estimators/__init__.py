@@ -11,6 +11,8 @@ from estimators.average import Average
 from estimators.baselines.leave_one_out import LeaveOneOut
 from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
+from estimators.carms import CARMS
+from estimators.categorical_disarm import CategoricalDisARM
 from estimators.core import identity as _identity
 from estimators.core.baseline import Baseline
 from estimators.core.bibliography import BIBLIOGRAPHY, Paper
@@ -79,6 +81,8 @@ ALL: tuple[type[Estimator], ...] = (
     LocalDisARM,
     DoubleCV,
     RODEO,
+    CARMS,
+    CategoricalDisARM,
 )
 """Every estimator class."""
 
@@ -111,6 +115,7 @@ __all__ = [
     "ARM",
     "ARMS",
     "BIBLIOGRAPHY",
+    "CARMS",
     "DARN",
     "MLP",
     "NVIL",
@@ -124,6 +129,7 @@ __all__ = [
     "Bernoulli",
     "BlackBox",
     "Categorical",
+    "CategoricalDisARM",
     "Continuous",
     "DisARM",
     "DecoupledStraightThroughGumbelSoftmax",
