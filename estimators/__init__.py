@@ -11,6 +11,8 @@ from estimators.average import Average
 from estimators.baselines.leave_one_out import LeaveOneOut
 from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
+from estimators.carms import CARMS
+from estimators.categorical_disarm import CategoricalDisARM
 from estimators.core import identity as _identity
 from estimators.core.baseline import Baseline
 from estimators.core.bibliography import BIBLIOGRAPHY, Paper, citation
@@ -85,6 +87,8 @@ ALL: tuple[type[Estimator], ...] = (
     OVIS,
     DoubleCV,
     RODEO,
+    CARMS,
+    CategoricalDisARM,
 )
 """Every estimator class."""
 
@@ -117,6 +121,7 @@ __all__ = [
     "ARM",
     "ARMS",
     "BIBLIOGRAPHY",
+    "CARMS",
     "DARN",
     "MLP",
     "NVIL",
@@ -131,6 +136,7 @@ __all__ = [
     "Bernoulli",
     "BlackBox",
     "Categorical",
+    "CategoricalDisARM",
     "Continuous",
     "DisARM",
     "DecoupledStraightThroughGumbelSoftmax",

@@ -11,7 +11,7 @@ from estimators.core.gradients import attach_learning
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
-from estimators.core.validation import check_count
+from estimators.core.validation import check_count, check_finite
 from estimators.distributions.bernoulli import Bernoulli
 
 
@@ -22,17 +22,19 @@ class DoubleCV(Estimator):
     f at each sample becomes $t_i = f_i + \alpha\, \bar g_{-i} \cdot (b_i - s)$, where $\bar g_{-i}$
     is the mean of f' over the other samples; then $\frac{1}{n-1} \sum_i (t_i - \bar t) (b_i - s) -
     \alpha\, \bar g\, s (1 - s)$. The last term is the mean of what the Taylor terms add, so it is
-    unbiased for every alpha, which is learned by descent on the squared gradient. With alpha = 0,
-    where it starts, it is `ScoreFunction` with `LeaveOneOut`. Titsias and Shi 2022
-    (arXiv:2111.05300).
+    unbiased for every alpha, which is learned by descent on the squared gradient: `alpha_change` is
+    added to it. With alpha = 0, the paper's start, it is `ScoreFunction` with `LeaveOneOut`; with
+    alpha = -1 it has no variance for linear f. Titsias and Shi 2022 (arXiv:2111.05300).
 
     Args:
         num_samples: n, at least two.
-        alpha: $\alpha$, learned.
+        alpha: $\alpha$, where learning starts.
+        alpha_change: learned.
     """
 
     num_samples: int = static()
-    alpha: Any = learned(default=0.0)
+    alpha: Any = 0.0
+    alpha_change: Any = learned(default=0.0)
 
     distributions = (Bernoulli,)
     differentiates = True
@@ -65,14 +67,16 @@ class DoubleCV(Estimator):
         excess = slopes.mean(0) * mean * (1 - mean)
 
         def gradient(estimator: "DoubleCV") -> Bernoulli:
-            total = stopped + estimator.alpha * taylor
+            alpha = jax.lax.stop_gradient(estimator.alpha) + estimator.alpha_change
+            total = stopped + alpha * taylor
             signal = (total - total.mean()) / (count - 1)
             # The signals sum to zero, so the mean of the samples is not needed.
             weighted = jax.vmap(jnp.multiply)(signal, samples).sum(0)
-            return Bernoulli(weighted - estimator.alpha * excess)
+            return Bernoulli(weighted - alpha * excess)
 
         return attach_learning(values.mean(), distribution, self, gradient)
 
     def check(self) -> None:
-        """Raise unless there are two samples or more."""
+        """Raise unless there are two samples or more, and alpha is a finite number."""
+        check_finite("DoubleCV alpha", self.alpha)
         check_count("DoubleCV num_samples", self.num_samples, 2)

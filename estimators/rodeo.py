@@ -126,6 +126,11 @@ class RODEO(Estimator):
         return hidden @ layers["out"] + layers["out_bias"][None]
 
     def check(self) -> None:
-        """Raise unless there are two samples or more, and a hidden unit."""
+        """Raise unless there are two samples or more, a hidden unit, and one network."""
         check_count("RODEO num_samples", self.num_samples, 2)
         check_count("RODEO hidden", self.hidden, 1)
+        stack = jnp.shape(self.layers["out_bias"])[:-1] if self.layers else ()
+        if stack:
+            raise ValueError(
+                f"RODEO has networks of shape {stack}: map over a stack of estimators with jax.vmap"
+            )

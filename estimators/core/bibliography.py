@@ -155,12 +155,26 @@ BIBLIOGRAPHY = {
         "International Conference on Machine Learning",
         "2105.14141",
     ),
+    "dimitriev2021carms": Paper(
+        "Dimitriev, Alek and Zhou, Mingyuan",
+        "CARMS: Categorical-Antithetic-REINFORCE Multi-Sample Gradient Estimator",
+        2021,
+        "Advances in Neural Information Processing Systems",
+        "2110.14002",
+    ),
     "dong2020": Paper(
         "Dong, Zhe and Mnih, Andriy and Tucker, George",
         "DisARM: An Antithetic Gradient Estimator for Binary Latent Variables",
         2020,
         "Advances in Neural Information Processing Systems",
         "2006.10680",
+    ),
+    "dong2021": Paper(
+        "Dong, Zhe and Mnih, Andriy and Tucker, George",
+        "Coupled Gradient Estimators for Discrete Latent Variables",
+        2021,
+        "Advances in Neural Information Processing Systems",
+        "2106.08056",
     ),
     "fan2022": Paper(
         "Fan, Ting-Han and Chi, Ta-Chung and Rudnicky, Alexander I. and Ramadge, Peter J.",
