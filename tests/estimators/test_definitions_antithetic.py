@@ -48,7 +48,9 @@ def disarm(noise):
     return (f_of(first) - f_of(second))[:, None] / 2 * sign * sigmoid(np.abs(BITS))
 
 
-@pytest.mark.parametrize(("estimator", "definition"), [(ARM(), arm), (DisARM(), disarm)], ids=str)
+@pytest.mark.parametrize(
+    ("estimator", "definition"), [(ARM(), arm), (DisARM(), disarm)], ids=["ARM", "DisARM"]
+)
 def test_pair(estimator, definition):
     """As defined for any noise; unbiased, value and gradient, over all of it."""
     noise = np.random.default_rng(0).logistic(size=(200, 3))
