@@ -25,8 +25,10 @@ class IndeCateR(Estimator):
     CatLog-derivative trick for independent variables. Unbiased for every f; exact for one variable.
     Since no two variables share a sample, their gradients are independent: per coordinate the
     variance is that of `LocalExpectation` over n, without its correlation between variables.
-    De Smet et al. 2023 (arXiv:2311.12569), theorem on independent variables; a sample's own value
-    of variable i is one of those summed over, so f is evaluated n K times for each variable.
+    A sample's own value of variable i is one of those summed over, so f is evaluated n K times for
+    each variable. De Smet et al. 2023 (arXiv:2311.12569); the text could be had in part only, so
+    that the samples are drawn anew for each variable, and not shared, is a reading of it. Mean and
+    variance per coordinate are the same either way.
 
     Args:
         num_samples: n for each variable, at least 1.
