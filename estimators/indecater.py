@@ -3,12 +3,12 @@
 from typing import Self
 
 import jax
+import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.evaluate import evaluate_all
-from estimators.core.gradients import attach_gradient
-from estimators.core.local import local_gradient, num_alternatives, num_variables
+from estimators.core.local import attach_local, neighbours, num_alternatives, num_variables
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
@@ -25,8 +25,10 @@ class IndeCateR(Estimator):
     CatLog-derivative trick for independent variables. Unbiased for every f; exact for one variable.
     Since no two variables share a sample, their gradients are independent: per coordinate the
     variance is that of `LocalExpectation` over n, without its correlation between variables.
-    De Smet et al. 2023 (arXiv:2311.12569), theorem on independent variables; a sample's own value
-    of variable i is one of those summed over, so f is evaluated n K times for each variable.
+    A sample's own value of variable i is one of those summed over, so f is evaluated n K times for
+    each variable. De Smet et al. 2023 (arXiv:2311.12569); the text could be had in part only, so
+    that the samples are drawn anew for each variable, and not shared, is a reading of it. Mean and
+    variance per coordinate are the same either way.
 
     Args:
         num_samples: n for each variable, at least 1.
@@ -55,21 +57,22 @@ class IndeCateR(Estimator):
         return (cls(1), cls(2))
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f at the samples, the local expectations' mean attached."""
+        """Return the mean of the local expectations, their gradients attached."""
         assert isinstance(distribution, Discrete)
-        keys = sample_keys(key, self.num_samples * num_variables(distribution))
+        count = num_variables(distribution)
+        keys = sample_keys(key, self.num_samples * count)
         samples = jax.vmap(distribution.sample)(keys)
-        values = evaluate_all(f, samples)
+        samples = samples.reshape(self.num_samples, count, *distribution.event_shape)
+        others = jax.vmap(lambda each: neighbours(distribution, each))(samples)
+        # In one call, so that a layer below uses its key once.
+        points = jnp.concatenate([samples[:, :, None], others], 2)
+        found = evaluate_all(f, points.reshape(-1, *distribution.event_shape))
+        found = found.reshape(points.shape[:3])
 
-        def rows(array):
-            return array.reshape(self.num_samples, -1, *array.shape[1:])
+        def local(samples, found):
+            return attach_local(distribution, samples, found[:, 0], found[:, 1:])
 
-        def gradient(samples, values):
-            return local_gradient(distribution, samples, values, f)
-
-        gradients = jax.vmap(gradient)(rows(samples), rows(values))
-        mean = jax.tree.map(lambda each: each.mean(0), gradients)
-        return attach_gradient(values.mean(), distribution, mean)
+        return jax.vmap(local)(samples, found).mean()
 
     def check(self) -> None:
         """Raise unless there is at least one sample."""

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient
-from estimators.core.local import local_gradient, num_alternatives, num_variables
+from estimators.core.evaluate import evaluate_all
+from estimators.core.local import attach_local, neighbours, num_alternatives, num_variables
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
@@ -23,7 +23,7 @@ class LocalExpectation(Estimator):
     $s_i (1 - s_i) (f(z_{\ne i}, 1) - f(z_{\ne i}, 0))$. Unbiased for every f. It is the score
     function's mean given the others (Rao-Blackwell), so per coordinate no single-sample score
     function with a baseline on the others has less variance; exact for one variable, and for any
-    f that is a sum of functions of one variable each. The sample is the only noise.
+    f that is a sum of functions of one variable each.
     Titsias and Lazaro-Gredilla 2015 (arXiv:1503.01494).
     """
 
@@ -47,11 +47,13 @@ class LocalExpectation(Estimator):
         return (cls(),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return f at the sample, the local expectations attached."""
+        """Return the mean of the local expectations, their gradients attached."""
         assert isinstance(distribution, Discrete)
         sample = distribution.sample(key)
-        value = f(sample)
-        count = num_variables(distribution)
-        shared = jnp.broadcast_to(sample, (count, *sample.shape))
-        values = jnp.broadcast_to(value, (count,))
-        return attach_gradient(value, distribution, local_gradient(distribution, shared, values, f))
+        samples = jnp.broadcast_to(sample, (num_variables(distribution), *sample.shape))
+        others = neighbours(distribution, samples)
+        # In one call, so that a layer below uses its key once.
+        points = jnp.concatenate([sample[None], others.reshape(-1, *sample.shape)])
+        at_sample, found = jnp.split(evaluate_all(f, points), [1])
+        values = jnp.broadcast_to(at_sample, samples.shape[:1])
+        return attach_local(distribution, samples, values, found.reshape(others.shape[:2]))

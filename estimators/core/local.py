@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete
-from estimators.core.evaluate import evaluate_all
-from estimators.core.objective import Objective
+from estimators.core.gradients import attach_gradient
 
 
 def num_variables(distribution: Discrete) -> int:
@@ -18,31 +17,52 @@ def num_alternatives(distribution: Discrete) -> int:
     return len(jax.eval_shape(distribution.alternatives, distribution.mean))
 
 
-def local_gradient(
-    distribution: Discrete, samples: jax.Array, values: jax.Array, f: Objective
-) -> Discrete:
-    r"""Return $\sum_i \sum_v (f(z^{(i)}_{\ne i}, v) - f(z^{(i)})) \nabla q(z_i = v)$.
+def neighbours(distribution: Discrete, samples: jax.Array) -> jax.Array:
+    """Return `[variables, K - 1, *event]`: sample i with variable i at each of its other values.
 
-    Exact for variable i given the others in its own sample; f at the sample can be subtracted since
-    probabilities sum to one. Evaluates f `num_alternatives` times for each variable.
+    Args:
+        distribution: of the samples.
+        samples: hard samples `[variables, *event]`, one for each variable.
+    """
+    others = _alternatives_of_own(distribution, samples)
+    return jnp.where(_own(distribution, samples)[:, None], others[None], samples[:, None])
+
+
+def attach_local(
+    distribution: Discrete, samples: jax.Array, values: jax.Array, found: jax.Array
+) -> jax.Array:
+    r"""Return the mean of the local expectations of f, with their gradients attached.
+
+    For each variable i, $E_i = \sum_v q(z_i = v) f(z^{(i)}_{\ne i}, v)$; attached, $\sum_v \nabla
+    q(z_i = v) f(z^{(i)}_{\ne i}, v)$. Both are taken from the differences to f at the sample, so
+    that a constant in f is not rounded.
 
     Args:
         distribution: of the samples.
         samples: hard samples `[variables, *event]`, one for each variable.
         values: f at these samples, `[variables]`.
-        f: evaluated at hard samples, and not differentiated.
+        found: f at their `neighbours`, `[variables, K - 1]`.
     """
-    shape = jax.eval_shape(distribution.log_probs, samples[0]).shape
-    own = jnp.eye(len(samples), dtype=bool).reshape(-1, *shape)
-    # One event that holds variable i of sample i, and its other values.
-    held = jnp.where(own, samples, jnp.zeros_like(samples)).sum(0)
-    others = distribution.alternatives(held)
-    points = jnp.where(own[:, None], others[None], samples[:, None])
-    found = evaluate_all(f, points.reshape(-1, *held.shape)).reshape(points.shape[:2])
-    steps = jax.lax.stop_gradient(found - values[:, None])
+    others = _alternatives_of_own(distribution, samples)
+    steps = found - values[:, None]
+
+    def chances(distribution):
+        return jnp.exp(jax.vmap(distribution.log_probs)(others)).reshape(steps.T.shape).T
 
     def weighted(distribution):
-        chance = jnp.exp(jax.vmap(distribution.log_probs)(others))
-        return jnp.vdot(steps.T, chance.reshape(steps.T.shape))
+        return jnp.vdot(jax.lax.stop_gradient(steps), chances(distribution))
 
-    return jax.grad(weighted)(distribution)
+    expected = values + jnp.sum(jax.lax.stop_gradient(chances(distribution)) * steps, -1)
+    return attach_gradient(expected.mean(), distribution, jax.grad(weighted)(distribution))
+
+
+def _own(distribution: Discrete, samples: jax.Array) -> jax.Array:
+    """Return `[variables, *event]`, or with a last axis of one: where variable i is in row i."""
+    shape = jax.eval_shape(distribution.log_probs, samples[0]).shape
+    return jnp.eye(len(samples), dtype=bool).reshape(-1, *shape)
+
+
+def _alternatives_of_own(distribution: Discrete, samples: jax.Array) -> jax.Array:
+    """Return `[K - 1, *event]`: the other values of variable i in sample i."""
+    held = jnp.where(_own(distribution, samples), samples, jnp.zeros_like(samples)).sum(0)
+    return distribution.alternatives(held)

@@ -378,3 +378,17 @@ def test_any_event_shape(estimator, cls, shape):
 def test_refuses(estimator, error, message):
     with pytest.raises(error, match=message):
         estimator(jax.random.key(0), Categorical(jnp.zeros((1, 3))), jnp.sum)
+
+
+@pytest.mark.parametrize("estimator", [LocalExpectation(), IndeCateR(1), IndeCateR(3)], ids=str)
+@pytest.mark.parametrize("name", WORLDS)
+def test_one_variable_is_exact(name, estimator):
+    """Value and gradient, whatever is drawn."""
+    cls, logits = {"Bernoulli": (Bernoulli, BITS[:1]), "Categorical": (Categorical, FIVE_CLASSES)}[
+        name
+    ]
+    keys = jax.random.split(jax.random.key(0), 50)
+    value, gradient = exact(cls, logits, coupled_linear)
+    values, gradients = per_key(estimator, cls, logits, keys, coupled_linear)
+    np.testing.assert_allclose(values, value, rtol=1e-12)
+    np.testing.assert_allclose(gradients, np.broadcast_to(gradient, gradients.shape), rtol=1e-11)
