@@ -46,9 +46,30 @@ CASES = [
 ]
 
 
+FIRST = [cls.examples()[0] for cls in estimators.ALL]
+
+
+def is_first(example):
+    """Say whether an example is its class's first; what others share with it is a slow test."""
+    return any(str(example) == str(first) for first in FIRST)
+
+
 # Scoped so that the tests of one case follow each other and share what they compile and sample.
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request):
+    yield request.param.estimator, request.param.problem
+    forget()
+
+
+@pytest.fixture(
+    params=[
+        case if is_first(case.estimator) else pytest.param(case, marks=pytest.mark.slow)
+        for case in CASES
+    ],
+    ids=str,
+)
+def first_case(request):
+    """A case; those of further variants of a class are slow tests."""
     yield request.param.estimator, request.param.problem
     forget()
 
@@ -74,27 +95,27 @@ def test_finite(case):
     checks.check_finite(*case)
 
 
-def test_transforms(case):
-    estimator, problem = case
+def test_transforms(first_case):
+    estimator, problem = first_case
     if not isinstance(problem.layer(0), estimator.distributions[:2]):
         pytest.skip("distributions: two of them are enough to run without jit, which is slow")
-    checks.check_transforms(*case)
+    checks.check_transforms(*first_case)
 
 
-def test_compiles_once(case):
-    checks.check_compiles_once(*case)
+def test_compiles_once(first_case):
+    checks.check_compiles_once(*first_case)
 
 
-def test_dtypes(case):
-    checks.check_dtypes(*case)
+def test_dtypes(first_case):
+    checks.check_dtypes(*first_case)
 
 
 def test_evaluations(case):
     checks.check_evaluations(*case)
 
 
-def test_black_box(case):
-    checks.check_black_box(*case)
+def test_black_box(first_case):
+    checks.check_black_box(*first_case)
 
 
 @pytest.mark.parametrize("distribution", PROBLEMS, ids=lambda cls: cls.__name__)
