@@ -163,8 +163,8 @@ class RelaxedBernoulli(Relaxed):
     def check(self) -> None:
         """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
         check_floating("RelaxedBernoulli logits", self.logits)
-        check_floating("RelaxedBernoulli temperature", self.temperature)
         check_positive("RelaxedBernoulli temperature", self.temperature)
+        check_floating("RelaxedBernoulli temperature", self.temperature)
         shape = jnp.shape(self.temperature)
         if shape not in ((), self.event_shape):
             raise ValueError(

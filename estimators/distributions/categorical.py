@@ -198,8 +198,8 @@ class RelaxedCategorical(Relaxed):
         """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
         check_floating("RelaxedCategorical logits", self.logits)
         _check_classes("RelaxedCategorical", self.event_shape)
-        check_floating("RelaxedCategorical temperature", self.temperature)
         check_positive("RelaxedCategorical temperature", self.temperature)
+        check_floating("RelaxedCategorical temperature", self.temperature)
         shape, one_each = jnp.shape(self.temperature), (*self.event_shape[:-1], 1)
         if shape not in ((), one_each):
             raise ValueError(

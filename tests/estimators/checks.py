@@ -52,7 +52,7 @@ def evaluates_at_samples(estimator, distribution):
 
     f = ImportanceBound(off_corners) if estimator.needs_bound else off_corners
     keys = jax.random.split(jax.random.key(2), 3)
-    return not any(estimator(key, distribution, f) for key in keys)
+    return not jax.jit(jax.vmap(lambda key: estimator(key, distribution, f)))(keys).any()
 
 
 def check_mean(estimator, problem, count=COUNT):

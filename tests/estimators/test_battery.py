@@ -54,24 +54,36 @@ def is_first(example):
     return any(str(example) == str(first) for first in FIRST)
 
 
-# Scoped so that the tests of one case follow each other and share what they compile and sample.
-@pytest.fixture(scope="module", params=CASES, ids=str)
+def parameters(slow_variants):
+    """Return the cases as parameters: the tests of one share a worker, and so what it compiles."""
+    for case in CASES:
+        slow = slow_variants and not is_first(case.estimator)
+        marks = [pytest.mark.xdist_group(str(case)), *([pytest.mark.slow] if slow else [])]
+        yield pytest.param(case, marks=marks, id=str(case))
+
+
+# Scoped so that the tests of one case follow each other.
+@pytest.fixture(scope="module", params=parameters(slow_variants=False))
 def case(request):
     yield request.param.estimator, request.param.problem
     forget()
 
 
+@pytest.fixture(scope="module", params=parameters(slow_variants=True))
+def first_case(request):
+    """A case; those of further variants of a class are slow tests."""
+    return request.param.estimator, request.param.problem
+
+
 @pytest.fixture(
     params=[
-        case if is_first(case.estimator) else pytest.param(case, marks=pytest.mark.slow)
-        for case in CASES
+        example if is_first(example) else pytest.param(example, marks=pytest.mark.slow)
+        for example in EXAMPLES
     ],
     ids=str,
 )
-def first_case(request):
-    """A case; those of further variants of a class are slow tests."""
-    yield request.param.estimator, request.param.problem
-    forget()
+def first_example(request):
+    return request.param
 
 
 @pytest.fixture(params=EXAMPLES, ids=str)
@@ -97,8 +109,8 @@ def test_finite(case):
 
 def test_transforms(first_case):
     estimator, problem = first_case
-    if not isinstance(problem.layer(0), estimator.distributions[:2]):
-        pytest.skip("distributions: two of them are enough to run without jit, which is slow")
+    if not isinstance(problem.layer(0), estimator.distributions[:1]):
+        pytest.skip("distributions: one of them is enough to run without jit, which is slow")
     checks.check_transforms(*first_case)
 
 
@@ -130,33 +142,33 @@ def test_refuses_other_distributions(example, distribution):
             example(jax.random.key(0), PROBLEMS[distribution].layer(0), jnp.sum)
 
 
-def test_one_bit(example):
-    if Bernoulli not in example.distributions:
+def test_one_bit(first_example):
+    if Bernoulli not in first_example.distributions:
         pytest.skip("distributions: no Bernoulli")
-    if example.unbiased != "yes":
-        pytest.skip(f"unbiased: {example.unbiased}")
-    if example.needs_bound:
+    if first_example.unbiased != "yes":
+        pytest.skip(f"unbiased: {first_example.unbiased}")
+    if first_example.needs_bound:
         pytest.skip("needs_bound: one bit has none")
-    checks.check_one_bit(example)
+    checks.check_one_bit(first_example)
 
 
 @pytest.mark.parametrize("distribution", [Bernoulli, Categorical], ids=lambda cls: cls.__name__)
-def test_relaxation(example, distribution):
+def test_relaxation(first_example, distribution):
     """Its gradient would be biased at any temperature if f were evaluated at hard samples."""
-    if not checks.has_temperature(example):
+    if not checks.has_temperature(first_example):
         pytest.skip("hyperparameters: no temperature")
-    if not issubclass(distribution, example.distributions):
+    if not issubclass(distribution, first_example.distributions):
         pytest.skip("distributions: not this one")
-    example = checks.prepared(example, PROBLEMS[distribution])
-    if checks.evaluates_at_samples(example, PROBLEMS[distribution].layer(0)):
+    first_example = checks.prepared(first_example, PROBLEMS[distribution])
+    if checks.evaluates_at_samples(first_example, PROBLEMS[distribution].layer(0)):
         pytest.skip("evaluates f at hard samples: falling temperature does not remove its bias")
-    checks.check_relaxation(example, distribution)
+    checks.check_relaxation(first_example, distribution)
 
 
-def test_sweep(example):
-    if not jax.tree.leaves(example):
+def test_sweep(first_example):
+    if not jax.tree.leaves(first_example):
         pytest.skip("no leaf to vary")
-    checks.check_sweep(example, first_problem(example))
+    checks.check_sweep(first_example, first_problem(first_example))
 
 
 def test_name(example):

@@ -230,9 +230,11 @@ def test_ovis_hyperparameters(estimator, error, message):
 
 
 ON_BOUNDS = [
-    pytest.param(example, problem, id=f"{example} on {problem}")
+    pytest.param(
+        example, problem, id=f"{example} on {problem}", marks=[pytest.mark.slow] * (number > 0)
+    )
     for cls in estimators.ALL
-    for example in cls.examples()
+    for number, example in enumerate(cls.examples())
     for distribution, problem in BOUNDS.items()
     if issubclass(distribution, example.distributions)
 ]

@@ -99,6 +99,7 @@ def rare_p_values(draw, probabilities, num_chunks):
     return np.array([test.pvalue for test in tests])
 
 
+@pytest.mark.slow
 def test_rare_bits_are_drawn_at_their_rate():
     # Also with p = 1 less the rate; and 1e-8 is 1.3 hits, where JAX's default mode has 16.
     logits = scipy.special.logit([1e-6, 1e-7, 1e-8]).astype(np.float32)
@@ -239,7 +240,9 @@ def test_posterior_of_a_bit_is_the_truncated_logistic(logit, bit, dtype):
     assert ks(posterior, cdf) > LEAST_P_VALUE
 
 
-@pytest.mark.parametrize(("logit", "bit"), [(-3.0, 1), (10.0, 0)])
+@pytest.mark.parametrize(
+    ("logit", "bit"), [(-3.0, 1), pytest.param(10.0, 0, marks=pytest.mark.slow)]
+)
 def test_posterior_of_a_bit_has_the_right_tails(logit, bit):
     distribution = Bernoulli(jnp.full(2**20, logit, jnp.float32))
     sample = jnp.full(2**20, bit, jnp.float32)
@@ -296,6 +299,7 @@ def test_posterior_of_a_class_is_the_truncated_gumbel(logits, winner, dtype):
     assert scipy.stats.chisquare(cells.ravel()).pvalue > LEAST_P_VALUE
 
 
+@pytest.mark.slow
 def test_posterior_of_a_class_has_the_right_tails():
     logits, rate = np.float32([0.5, -3.0, 2.0]), 1e-6
     distribution = Categorical(jnp.broadcast_to(logits, (2**20, 3)))
