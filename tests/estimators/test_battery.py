@@ -99,12 +99,12 @@ def test_mean(case):
     checks.check_mean(*case)
 
 
-def test_value(case):
-    checks.check_value(*case)
+def test_value(first_case):
+    checks.check_value(*first_case)
 
 
-def test_finite(case):
-    checks.check_finite(*case)
+def test_finite(first_case):
+    checks.check_finite(*first_case)
 
 
 def test_transforms(first_case):
