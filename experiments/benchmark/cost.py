@@ -56,7 +56,7 @@ def measure(
     distribution = work.problem.distribution(work.params, work.batch)
     rows = {}
     for name, own in seconds.items():
-        evaluations = timed[name].evaluations(distribution)
+        evaluations = work.problem.evaluations(timed[name], distribution)
         shares = [one / (evaluations * other) for one, other in zip(own, unit, strict=True)]
         rows[name] = {
             "seconds": summarise(own),
