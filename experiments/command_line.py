@@ -217,11 +217,8 @@ def _run_study(options: argparse.Namespace, study: str, extra: dict[str, Any], r
     if results.complete:
         _say(f"{folder} holds this run already (--force measures again)")
         return results
-    progress = Progress(len(settings.estimators))
-    try:
+    with Progress(len(settings.estimators)) as progress:
         run(settings, results, progress)
-    finally:
-        progress.close()
     return results
 
 

@@ -1,7 +1,9 @@
 """Progress on the error stream, so that tables can be piped: a bar, or lines in a log."""
 
 import contextlib
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
@@ -10,7 +12,12 @@ _LAYOUT = "{desc:<58.58}|{bar}| {n:.1f}/{total_fmt} {elapsed}"
 
 
 class Progress:
-    """Progress over tasks; each task may report the fraction of it that is done."""
+    """Progress over tasks; each task may report the fraction of it that is done.
+
+    Within its context an interrupt is a KeyboardInterrupt at the next report, since one raised
+    wherever Python happens to be is lost in callbacks of JAX and of the garbage collector. A second
+    interrupt does not wait.
+    """
 
     def __init__(self, num_tasks: int):
         """Start at no task of `num_tasks`."""
@@ -20,9 +27,32 @@ class Progress:
         )
         self._num_tasks = num_tasks
         self._num_started = 0
+        self._stopping = False
+
+    def __enter__(self) -> "Progress":
+        """Take charge of interrupts."""
+        self._is_main = threading.current_thread() is threading.main_thread()
+        if self._is_main:
+            self._handler = signal.signal(signal.SIGINT, self._stop)
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Remove the bar."""
+        if self._is_main:
+            signal.signal(signal.SIGINT, self._handler)
+        self._bar.close()
+
+    def _stop(self, *_) -> None:
+        self._stopping = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _beat(self) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
 
     def say(self, message: str) -> None:
         """Show what is going on before the next task."""
+        self._beat()
         self._bar.set_description_str(message)
         if not self._is_terminal:
             print(message, file=sys.stderr, flush=True)
@@ -41,10 +71,7 @@ class Progress:
 
         def advance(fraction: float) -> None:
             self._bar.update(start + fraction - self._bar.n)
+            self._beat()
 
         yield advance
         advance(1.0)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._bar.close()

@@ -1,3 +1,10 @@
+import collections
+import os
+
+# Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
+# reads this as it starts.
+os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+
 import jax
 import pytest
 
@@ -26,3 +33,17 @@ def own_cache(monkeypatch, tmp_path):
     """The command line run inside a test leaves the user's compilation cache alone."""
     cache = jax.config.jax_compilation_cache_dir or tmp_path / "compiled"
     monkeypatch.setattr("experiments.device._cache", lambda: cache)
+
+
+@pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out
+def pytest_collection_modifyitems(items):
+    seen = collections.Counter()
+    for item in items:
+        if marker := item.get_closest_marker("first_cases"):
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > marker.args[0]:
+                item.add_marker(pytest.mark.slow)
+        # The tests of a file share what JAX has compiled, so they share a worker.
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

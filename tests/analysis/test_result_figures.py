@@ -79,6 +79,7 @@ def assert_readable(figure):
             assert line.get_transform() != ax.transData or (ys[np.isfinite(ys)] > 0).all()
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_readable_with_few_and_many(name, rows):
     module, make = FIGURES[name]

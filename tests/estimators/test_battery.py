@@ -21,12 +21,11 @@ from estimators import (
     ScoreFunction,
 )
 from tests.estimators import checks
+from tests.estimators.examples import EXAMPLES, is_first, parameter, parameters
 from tests.estimators.problems import BOUNDS, MIXED, MORE_NESTED, NESTED, PROBLEMS
 from tests.estimators.sampling import COUNT, forget
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
-
-EXAMPLES = [example for cls in estimators.ALL for example in cls.examples()]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,42 +45,38 @@ CASES = [
 ]
 
 
-FIRST = [cls.examples()[0] for cls in estimators.ALL]
-
-
-def is_first(example):
-    """Say whether an example is its class's first; what others share with it is a slow test."""
-    return any(str(example) == str(first) for first in FIRST)
-
-
-def parameters(slow_variants):
+def cases(is_slow):
     """Return the cases as parameters: the tests of one share a worker, and so what it compiles."""
     for case in CASES:
-        slow = slow_variants and not is_first(case.estimator)
-        marks = [pytest.mark.xdist_group(str(case)), *([pytest.mark.slow] if slow else [])]
-        yield pytest.param(case, marks=marks, id=str(case))
+        yield parameter(
+            case.estimator,
+            case,
+            name=str(case),
+            slow=is_slow(case),
+            marks=[pytest.mark.xdist_group(str(case))],
+        )
+
+
+def on_first_distribution(case):
+    return isinstance(case.problem.layer(0), case.estimator.distributions[:1])
 
 
 # Scoped so that the tests of one case follow each other.
-@pytest.fixture(scope="module", params=parameters(slow_variants=False))
+@pytest.fixture(scope="module", params=cases(lambda case: not is_first(case.estimator)))
 def case(request):
     yield request.param.estimator, request.param.problem
     forget()
 
 
-@pytest.fixture(scope="module", params=parameters(slow_variants=True))
+@pytest.fixture(
+    scope="module",
+    params=cases(lambda case: not (is_first(case.estimator) and on_first_distribution(case))),
+)
 def first_case(request):
-    """A case; those of further variants of a class are slow tests."""
     return request.param.estimator, request.param.problem
 
 
-@pytest.fixture(
-    params=[
-        example if is_first(example) else pytest.param(example, marks=pytest.mark.slow)
-        for example in EXAMPLES
-    ],
-    ids=str,
-)
+@pytest.fixture(params=parameters())
 def first_example(request):
     return request.param
 
@@ -103,14 +98,11 @@ def test_value(first_case):
     checks.check_value(*first_case)
 
 
-def test_finite(first_case):
-    checks.check_finite(*first_case)
+def test_finite(case):
+    checks.check_finite(*case)
 
 
 def test_transforms(first_case):
-    estimator, problem = first_case
-    if not isinstance(problem.layer(0), estimator.distributions[:1]):
-        pytest.skip("distributions: one of them is enough to run without jit, which is slow")
     checks.check_transforms(*first_case)
 
 
@@ -205,7 +197,8 @@ def test_nested_in_itself_with_many_samples(example, problem):
 
 
 @pytest.mark.usefixtures("afterwards_forget")
-@pytest.mark.parametrize("place", ["over", pytest.param("under", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["over", "under"])
 @pytest.mark.parametrize("cls", estimators.ALL)
 def test_nested_with_another(cls, place):
     """Over and under another class: the score function, which takes every distribution.

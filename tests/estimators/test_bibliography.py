@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-import estimators
 from estimators import (
     BIBLIOGRAPHY,
     NVIL,
@@ -19,8 +18,7 @@ from estimators import (
     StraightThrough,
     citation,
 )
-
-EXAMPLES = [example for cls in estimators.ALL for example in cls.examples()]
+from tests.estimators.examples import EXAMPLES
 
 
 def cited(*members):

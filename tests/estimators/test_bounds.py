@@ -20,6 +20,7 @@ from estimators import (
 )
 from tests.estimators import checks
 from tests.estimators.enumeration import FAST_TO_COMPILE, joint, moments
+from tests.estimators.examples import EXAMPLES, is_first, parameter
 from tests.estimators.problems import BOUNDS
 from tests.estimators.sampling import BATCH, forget, gradient_samples
 from tests.estimators.scripted import hard_keys
@@ -230,11 +231,14 @@ def test_ovis_hyperparameters(estimator, error, message):
 
 
 ON_BOUNDS = [
-    pytest.param(
-        example, problem, id=f"{example} on {problem}", marks=[pytest.mark.slow] * (number > 0)
+    parameter(
+        example,
+        example,
+        problem,
+        name=f"{example} on {problem}",
+        slow=not is_first(example) or distribution is not example.distributions[0],
     )
-    for cls in estimators.ALL
-    for number, example in enumerate(cls.examples())
+    for example in EXAMPLES
     for distribution, problem in BOUNDS.items()
     if issubclass(distribution, example.distributions)
 ]

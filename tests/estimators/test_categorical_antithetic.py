@@ -153,6 +153,7 @@ def ratios_of(count):
     return np.array([np.outer(p, p) / np.maximum(together(p, count), 1e-300) for p in CHANCE])
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_carms(count):
     """As defined for any noise, samples included."""
@@ -230,6 +231,7 @@ def test_two_samples_of_two_classes_by_carms_are_disarm():
     np.testing.assert_allclose(gradients.sum(-1), 0, atol=1e-14)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("estimator", [CARMS(2), CARMS(4), CategoricalDisARM()], ids=str)
 def test_constant_added_to_f(estimator):
     """Leaves the gradient unchanged, sample by sample."""

@@ -101,6 +101,7 @@ def test_the_density_of_three_classes_integrates_to_one_on_the_simplex(temperatu
     np.testing.assert_allclose(np.sum(density * jacobian) * area, 1, rtol=1e-8)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_densities_of_independent_variables_multiply(temperature, float64):
     logits = np.stack([CLASS_LOGITS, -CLASS_LOGITS])
@@ -172,6 +173,7 @@ def test_samples_round_to_the_hard_sample(temperature, float64):
     np.testing.assert_array_equal(relaxed > 0.5, hard == 1)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("temperature", [1e-1, 1e-2, 1e-3])
 def test_cold_samples_approach_one_hot_and_their_mean_the_probabilities(temperature, dtype):
     # The gap of two perturbed logits is logistic, of density at most 1/4, and costs e^(-gap / t).
@@ -287,6 +289,7 @@ def test_samples_of_three_classes_have_the_density(temperature, dtype):
     assert scipy.stats.chisquare(counts, expected).pvalue > LEAST_P_VALUE
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize("extreme", [0.5, 50.0])
 def test_densities_of_samples_are_finite_in_float32(extreme, temperature):
@@ -335,6 +338,7 @@ def both_with_gradients(ours, theirs, *arguments):
             yield jax.value_and_grad(function, argnums=(0, 1, 2))(*map(jnp.asarray, arguments))
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 3.0])
 def test_densities_agree_with_tensorflow_probability(temperature, tfd, float64):
     logits = np.random.default_rng(11).normal(size=(4, 3)) * 2

@@ -113,6 +113,7 @@ def controlled(name, count):
 BOTH = pytest.mark.parametrize("name", ["DoubleCV", "RODEO"])
 
 
+@pytest.mark.first_cases(2)
 @BOTH
 @pytest.mark.parametrize("count", [2, 3])
 def test_definition(name, count):

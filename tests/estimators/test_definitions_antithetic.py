@@ -187,6 +187,7 @@ def bound_per_key(estimator, keys, num_samples, logits):
     return np.asarray(values), np.asarray(slopes)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("num_samples", [1, 2, 3])
 def test_local_disarm(num_samples):
     """Over every cell of the noise: the mean is the bound's gradient, its own one included."""

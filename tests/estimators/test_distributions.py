@@ -64,6 +64,7 @@ def joint_counts(distribution, num_samples, key):
     return same.sum(0), np.exp(np.asarray(jax.vmap(distribution.log_prob)(states), float))
 
 
+@pytest.mark.first_cases(5)
 @pytest.mark.parametrize(
     "make",
     [
@@ -120,6 +121,7 @@ def test_rare_bits_are_drawn_at_their_rate():
     assert rare_p_values(draw_default, [1e-8], 2**7).min() < LEAST_P_VALUE
 
 
+@pytest.mark.slow
 def test_rare_classes_are_drawn_at_their_rate():
     # Ten hits or more of each are expected: none at all would fail.
     logits = np.float32([scipy.special.logit(1e-6), 0, scipy.special.logit(2e-7)])
@@ -176,6 +178,7 @@ def test_a_sample_is_the_hard_map_of_perturbed_logits(dtype):
 # Relaxed samples --------------------------------------------------------------------------------
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize("temperature", [1e-3, 0.5, 2.0, 1e3])
 def test_relaxed_samples_have_the_law(temperature, dtype):
     count = 2**16
@@ -285,6 +288,7 @@ def posterior_levels(logits, winner, posterior):
     return levels
 
 
+@pytest.mark.first_cases(9)
 @pytest.mark.parametrize("winner", [0, 1, 2])
 @pytest.mark.parametrize("logits", [[0.0, 0.0, 0.0], [0.5, -3.0, 2.0], [1.0, -50.0, 50.0]], ids=str)
 def test_posterior_of_a_class_is_the_truncated_gumbel(logits, winner, dtype):
@@ -348,6 +352,7 @@ def test_posterior_stands_for_its_sample(cls):
         assert count_wrong(jax.random.key(11), logit) == 0
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("logit", [-50.0, 0.0, 50.0])
 def test_posterior_at_extreme_logits_is_finite_and_has_finite_gradients(logit):
     key, count = jax.random.key(12), 2**12
@@ -394,6 +399,7 @@ def test_gradient_of_the_posterior_of_a_bit_is_that_of_its_inverse_cdf(bit, floa
     np.testing.assert_allclose(gradient, -by_logit / by_value, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("winner", [0, 1, 3])
 def test_gradient_of_the_posterior_of_a_class_is_that_of_its_inverse_cdf(winner, float64):
     logits = np.array(CLASS_LOGITS)
@@ -555,6 +561,7 @@ def test_score_is_the_sample_less_the_mean(make, float64):
         np.testing.assert_allclose(slope(log_prob, 0.0), (scores[0] * direction).sum(), rtol=1e-7)
 
 
+@pytest.mark.first_cases(3)
 def test_entropy_and_divergence_are_sums_over_states(make, float64):
     one, other = make(float64), make(float64, seed=1)
     _, _, p = probabilities_of(one)
@@ -592,6 +599,7 @@ def test_log_probability_at_relaxed_samples_is_the_cross_entropy(make, float64):
     np.testing.assert_allclose(distribution.log_prob(relaxed), terms.sum(), rtol=1e-12)
 
 
+@pytest.mark.first_cases(3)
 def test_independent_copies(make, float64):
     distribution = make(float64)
     copies = distribution.independent(3)
@@ -607,6 +615,7 @@ def test_independent_copies(make, float64):
     np.testing.assert_allclose(gradient.logits, expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     "distribution",
     [

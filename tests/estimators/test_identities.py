@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import estimators
 from estimators import (
     DARN,
     Bernoulli,
@@ -25,6 +24,7 @@ from tests.estimators.enumeration import (
     moments,
     per_key,
 )
+from tests.estimators.examples import EXAMPLES, parameters
 from tests.estimators.scripted import hard_keys, logistic_keys, two_class_keys
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
@@ -177,15 +177,12 @@ def test_constant_added_to_f(estimator, invariant, name):
     assert (np.abs(shifted - plain).max() < 1e-11) == invariant
 
 
-EXAMPLES = [
-    example
-    for cls in estimators.ALL
-    for example in cls.examples()
-    if Categorical in example.distributions and not example.needs_bound
-]
+ON_CLASSES = parameters(
+    [e for e in EXAMPLES if Categorical in e.distributions and not e.needs_bound]
+)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+@pytest.mark.parametrize("example", ON_CLASSES)
 def test_shift_of_categorical_logits(example):
     """Only differences of logits matter, sample by sample."""
     # Networks start as zero, so what they see does not matter.
@@ -200,7 +197,7 @@ def test_shift_of_categorical_logits(example):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+@pytest.mark.parametrize("example", ON_CLASSES)
 def test_two_classes_are_one_bit(example):
     """Noise by noise: the logit is the difference of the two, its noise that of two Gumbels."""
     if Bernoulli not in example.distributions:

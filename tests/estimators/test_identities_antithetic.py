@@ -85,6 +85,7 @@ def test_constant_added_to_f(estimator):
     np.testing.assert_allclose(shifted, plain, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize("copula", ["dirichlet", "gaussian"])
 @pytest.mark.parametrize("count", [2, 3, 10])
 def test_arms_is_finite_at_every_logit(copula, count):

@@ -346,6 +346,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize(("cls", "shape"), SHAPES, ids=str)
 @pytest.mark.parametrize("estimator", [LocalExpectation(), IndeCateR(2)], ids=str)
 def test_any_event_shape(estimator, cls, shape):

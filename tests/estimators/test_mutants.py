@@ -243,6 +243,7 @@ def test_mean(rule, claim, problem):
     fails(checks.check_mean, Mutant(rule, claim), problem)
 
 
+@pytest.mark.first_cases(4)
 @PROBLEMS
 @pytest.mark.parametrize(
     ("rule", "claim"),

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import estimators
 from estimators import (
     REBAR,
     Bernoulli,
@@ -21,6 +20,7 @@ from estimators import (
 )
 from tests.estimators import checks
 from tests.estimators.enumeration import FAST_TO_COMPILE, joint
+from tests.estimators.examples import EXAMPLES, FIRST, parameters
 from tests.estimators.problems import MORE_NESTED
 from tests.estimators.sampling import layer_keys, one_key
 from tests.estimators.scripted import hard_keys, logistic_keys
@@ -94,11 +94,7 @@ def test_one_key_for_two_layers_is_biased(estimator):
         checks.check_nested((estimator, estimator), TWO_BITS, one_key)
 
 
-def first_examples():
-    return [cls.examples()[0] for cls in estimators.ALL if not cls.needs_bound]
-
-
-@pytest.mark.parametrize("example", first_examples(), ids=str)
+@pytest.mark.parametrize("example", [e for e in FIRST if not e.needs_bound], ids=str)
 def test_key_reuse_is_found_by_jax(example):
     """`jax.debug_key_reuse` raises for one key in two layers, and not for one key each."""
     if isinstance(example, REBAR):
@@ -110,7 +106,10 @@ def test_key_reuse_is_found_by_jax(example):
 
     def loss(split):
         key = jax.random.key(0)
-        return jax.jit(lambda key: TWO_BITS.loss(layers, split(TWO_BITS, key), parameters))(key)
+        return jax.jit(
+            lambda key: TWO_BITS.loss(layers, split(TWO_BITS, key), parameters),
+            compiler_options=FAST_TO_COMPILE,
+        )(key)
 
     with jax.debug_key_reuse(True):
         loss(layer_keys)
@@ -156,6 +155,7 @@ def test_executed_evaluations(estimator, passes_per_layer, layers):
     assert sum(at_samples) == 1
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("warm", [True, False], ids=["compiled before", "compiled in the pass"])
 def test_continuous_pass_reaches_an_inner_jit(warm):
@@ -187,30 +187,32 @@ def test_continuous_pass_reaches_an_inner_jit(warm):
     assert len({float(sample) for sample in samples}) > 1
 
 
-def test_continuous_pass_of_every_estimator_is_f_at_the_mean():
+TWO_CHANCES = Bernoulli(jnp.asarray([0.3, -0.5]))
+
+
+@pytest.mark.parametrize(
+    "example", parameters([e for e in EXAMPLES if not (e.refusal(TWO_CHANCES) or e.needs_bound)])
+)
+def test_continuous_pass_of_every_estimator_is_f_at_the_mean(example):
     """Below MuProp: what evaluates at samples, relaxed samples or all states, at one point."""
-    q = Bernoulli(jnp.asarray([0.3, -0.5]))
-    for cls in estimators.ALL:
-        for example in cls.examples():
-            if example.refusal(q) or example.needs_bound:
-                continue
-            example = example.initialise(jax.random.key(1), q)
-            points = []
-            seen = checks.recorder(points)
+    q = TWO_CHANCES
+    example = example.initialise(jax.random.key(1), q)
+    points = []
+    seen = checks.recorder(points)
 
-            def loss(q, shift, example=example, seen=seen):
-                def f(z1):
-                    below = Bernoulli(2 * z1 - 1 + shift)
-                    return example(jax.random.key(2), below, lambda z2: jnp.sin(z1 @ seen(z2)))
+    def loss(q, shift):
+        def f(z1):
+            below = Bernoulli(2 * z1 - 1 + shift)
+            return example(jax.random.key(2), below, lambda z2: jnp.sin(z1 @ seen(z2)))
 
-                return MuProp()(jax.random.key(3), q, f)
+        return MuProp()(jax.random.key(3), q, f)
 
-            gradient = jax.jit(jax.value_and_grad(loss, (0, 1)))
-            jax.block_until_ready(gradient(q, jnp.zeros(2)))
-            below = 1 / (1 + np.exp(-(2 * np.asarray(q.mean) - 1)))
-            at_mean = [p for p in points if np.allclose(p, below, rtol=1e-5)]
-            assert len(at_mean) == 1, str(example)
-            assert len(points) == 1 + example.evaluations(q), str(example)
+    gradient = jax.jit(jax.value_and_grad(loss, (0, 1)), compiler_options=FAST_TO_COMPILE)
+    jax.block_until_ready(gradient(q, jnp.zeros(2)))
+    below = 1 / (1 + np.exp(-(2 * np.asarray(q.mean) - 1)))
+    at_mean = [p for p in points if np.allclose(p, below, rtol=1e-5)]
+    assert len(at_mean) == 1
+    assert len(points) == 1 + example.evaluations(q)
 
 
 # Black boxes
@@ -247,8 +249,7 @@ def wrapped(inner):
 
 DIFFERENTIATING = [
     example.initialise(jax.random.key(1), BITS)
-    for cls in estimators.ALL
-    for example in cls.examples()[:1]
+    for example in FIRST
     if example.differentiates and Bernoulli in example.distributions
 ]
 

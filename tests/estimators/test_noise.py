@@ -40,6 +40,7 @@ def half_way(values, towards):
     return (values.astype(float) + np.nextafter(values, values.dtype.type(towards))) / 2
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize("transform", [lambda sampler: sampler, jax.jit], ids=["eager", "jit"])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_law(name, transform, dtype):
@@ -91,6 +92,7 @@ def tail_p_values(sampler, law, dtype, num_chunks):
     return np.array(p_values), float(least), float(greatest)
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_tails(name, dtype):
     num_chunks = 2**7 if dtype == np.float32 else 2**4
@@ -100,6 +102,7 @@ def test_tails(name, dtype):
     assert low < least < greatest < high
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", ["uniform", "logistic", "gumbel"])
 def test_default_mode_of_jax_fails_in_the_tails(name):
     # In float32: this is why estimators.core.noise exists. Its normal numbers err beyond 3e-8: that
@@ -122,6 +125,7 @@ def atom_p_value(draws, law):
     return scipy.stats.poisson.sf(counts - 1, expected).min() * len(values)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_tails_have_no_atoms(name):
     key, shape = jax.random.key(2), (2**22,)
@@ -189,6 +193,7 @@ def test_every_number_is_the_quantile_of_its_word(name, transform, dtype, from_w
 # Keys, shapes, transformations ------------------------------------------------------------------
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_shapes_and_transformations(name, dtype):
     sampler = getattr(noise, name)

@@ -127,6 +127,7 @@ def assert_same(one, other):
         np.testing.assert_allclose(left, right, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.usefixtures("float64")
 @EVERY
 def test_without_control_they_are_the_score_function(name):
@@ -136,6 +137,7 @@ def test_without_control_they_are_the_score_function(name):
         assert_same(sampled(estimator, name), sampled(ScoreFunction(), name))
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.usefixtures("float64")
 @EVERY
 def test_relax_of_f_is_rebar(name):
@@ -213,6 +215,7 @@ def relaxed_control_cases() -> list[Estimator]:
 CASES = pytest.mark.parametrize("estimator", relaxed_control_cases(), ids=str)
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.usefixtures("float64")
 @CASES
 @EVERY
@@ -228,10 +231,11 @@ def test_tuning_gradient_is_that_of_the_squared_gradient(estimator, name):
         estimator,
     )
 
+    @jax.jit
     def square(estimator):
         return jnp.sum(jax.grad(lambda q: estimator(key, q, coupled))(q).logits ** 2)
 
-    tuning = jax.grad(lambda e: -3 * e(key, q, coupled))(estimator)
+    tuning = jax.jit(jax.grad(lambda e: -3 * e(key, q, coupled)))(estimator)
     for path in ("log_temperature_change", "eta_change"):
         if not hasattr(estimator, path):
             continue
@@ -259,10 +263,7 @@ def test_tuning_gradient_is_that_of_the_squared_gradient(estimator, name):
         np.testing.assert_allclose(along, 3 * difference, rtol=1e-4, atol=1e-6)
 
 
-def flops(function, *arguments):
-    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
-
-
+@pytest.mark.first_cases(2)
 @CASES
 def test_tuning_costs_nothing_unless_asked_for(estimator):
     q, key = Bernoulli(jnp.zeros(50)), jax.random.key(0)
@@ -275,11 +276,12 @@ def test_tuning_costs_nothing_unless_asked_for(estimator):
     def untuned(q, estimator):
         return loss(q, jax.lax.stop_gradient(estimator))
 
-    model_only = flops(jax.grad(loss), q, estimator)
-    assert model_only == flops(jax.grad(untuned), q, estimator)
-    assert flops(jax.grad(loss, (0, 1)), q, estimator) > 1.3 * model_only
+    model_only = checks.flops(jax.grad(loss), q, estimator)
+    assert model_only == checks.flops(jax.grad(untuned), q, estimator)
+    assert checks.flops(jax.grad(loss, (0, 1)), q, estimator) > 1.3 * model_only
 
 
+@pytest.mark.first_cases(2)
 @CASES
 def test_tuning_leaves_the_models_gradient_alone(estimator):
     """For whatever f closes over as well."""
@@ -310,6 +312,7 @@ def test_any_pytree_is_a_control_variate():
 # Several layers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_relaxed_passes(layers):
     """2 L + 1 evaluations for L layers, not 3 ** L; one of them at hard samples."""

@@ -8,6 +8,7 @@ import pytest
 from estimators.core.threefry import random_words
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 4, 5), (1000,), (0,)])
 def test_words_are_jaxs(shape, bits):

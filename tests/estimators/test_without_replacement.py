@@ -95,13 +95,14 @@ def log(fraction):
         (2, by_every_order),
         (3, by_every_order),
         (6, by_every_order),
-        (9, by_inclusion_and_exclusion),
+        pytest.param(9, by_inclusion_and_exclusion, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 3e-6), ("float64", 1e-12)])
 def test_order_probabilities(count, reference, dtype, tolerance):
     """From even to as skewed as can be, in a set of nearly no probability to nearly all."""
     random = np.random.default_rng(count)
+    probabilities = jax.jit(order_probabilities)
     for skew in (0.1, 3.0, 20.0):
         for odds in (1e-25, 1e-6, 1.0, 1e6):  # of the set
             shape = random.normal(size=count) * skew
@@ -112,7 +113,7 @@ def test_order_probabilities(count, reference, dtype, tolerance):
             rest = Fraction(math.exp(log_rest))
             chance = [p / (sum(chance) + rest) for p in chance]
             given = jnp.asarray(log_probs), jnp.asarray(log_rest)
-            first, following, left = map(np.asarray, order_probabilities(*given))
+            first, following, left = map(np.asarray, probabilities(*given))
             assert first.dtype == dtype
             wanted = reference(chance)
             for found, truth in zip((first, following), wanted, strict=True):
@@ -148,6 +149,7 @@ def numbers(states, found):
     return same.reshape(*same.shape[: found.ndim - states.ndim + 2], -1).all(-1).argmax(-1)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("size", [1, 2, 5])
 @pytest.mark.parametrize(
     ("cls", "logits"), [(Bernoulli, BITS), (Categorical, CLASSES)], ids=["bits", "classes"]
@@ -168,6 +170,7 @@ def test_the_rest_is_precise_where_it_is_tiny():
     np.testing.assert_allclose(np.exp(log_rest), np.exp(-45) + np.exp(-50), rtol=1e-5)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize(
     ("cls", "logits"), [(Bernoulli, BITS[:2]), (Categorical, CLASSES)], ids=["bits", "classes"]
@@ -228,6 +231,7 @@ def test_excess_of_classes():
             assert z_scores(product, mean).max() < 4
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("cls", [Bernoulli, Categorical])
 def test_excess_is_never_undefined(cls):
     with jax.enable_x64(False):
@@ -332,6 +336,7 @@ def test_value_of_more_states_varies_less():
     assert variances[-1] < 1e-28
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("cls", "logits"), [(Bernoulli, BITS), (Categorical, CLASSES)], ids=["bits", "classes"]
 )
@@ -355,6 +360,7 @@ def test_one_state_is_the_score_function_and_all_are_exact(estimator, cls, logit
     assert per_key(estimator(count - 2), cls, logits, keys, coupled)[0].std() > 0
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     ("cls", "logits"), [(Bernoulli, BITS), (Categorical, CLASSES)], ids=["bits", "classes"]
 )
@@ -375,6 +381,7 @@ def test_constant_added_to_f(estimator, invariant, cls, logits):
     assert (np.abs(shifted - plain).max() < 1e-11) == invariant
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     "q",
     [

@@ -38,6 +38,7 @@ def one_by_one(work, estimator, key, count):
     return np.concatenate([np.asarray(leaf, np.float64).reshape(count, -1) for leaf in leaves], 1)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("estimator", suite.DEFAULT, ids=str)
 def test_moments_are_those_of_the_gradients(small, estimator):
     key = jax.random.key(5)

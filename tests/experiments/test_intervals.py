@@ -172,6 +172,7 @@ def replicate(law, count, statistic, seed=0):
     return [statistic(law.blocks(rng), law.truth(rng)) for _ in range(count)]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", SPECTRA)
 def test_mean_and_variance_cover(name):
     law = Law(SPECTRA[name], bias=2)
@@ -202,6 +203,7 @@ def check_squared_bias(law, count, seed):
         assert np.median([one.high for one in found]) < 12 * law.error
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     ("name", "bias", "narrow", "sampled"),
     [
@@ -253,6 +255,7 @@ def one_bit_gradients(estimator):
     return np.asarray(jax.jit(lambda keys: jax.lax.map(jax.vmap(gradient), keys))(keys))
 
 
+@pytest.mark.first_cases(1)
 @ESTIMATORS
 def test_intervals_of_real_estimators_cover(estimator):
     moment = MOMENTS[estimator]
@@ -272,6 +275,7 @@ def test_intervals_of_real_estimators_cover(estimator):
         assert 0.93 <= share(found, about_truth(moment, 2)) <= 0.97
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
 def test_mean_squared_error_covers(sampled):
     law = Law(FALLING, 4, sampled=sampled)
@@ -282,6 +286,7 @@ def test_mean_squared_error_covers(sampled):
     assert abs(values.mean() - truth) < 4 * values.std() / math.sqrt(len(values))
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
 def test_cosine_of_mean_covers(sampled):
     # The angle of a mean is biased by its noise, as its squared distance is.

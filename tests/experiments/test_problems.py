@@ -202,6 +202,7 @@ def test_forms_have_one_exact_gradient(latent, form):
     np.testing.assert_allclose(flat(other), flat(gradient), rtol=1e-7, atol=1e-10 * scale)
 
 
+@pytest.mark.first_cases(1)
 @DISCRETE
 def test_score_function_is_unbiased_in_every_form_and_group(latent):
     params, batch = ready(VAE(latent, **SMALL))
