@@ -286,6 +286,7 @@ def test_bad_input_is_one_clear_error(name):
         module.draw(rows.assign(value=np.nan, p_temperature=np.nan))
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_saved_files(name, tmp_path):
     module, make = FIGURES[name]

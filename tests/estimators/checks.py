@@ -52,7 +52,8 @@ def evaluates_at_samples(estimator, distribution):
 
     f = ImportanceBound(off_corners) if estimator.needs_bound else off_corners
     keys = jax.random.split(jax.random.key(2), 3)
-    return not jax.jit(jax.vmap(lambda key: estimator(key, distribution, f)))(keys).any()
+    values = jax.vmap(lambda key: estimator(key, distribution, f))
+    return not jax.jit(values, compiler_options=FAST_TO_COMPILE)(keys).any()
 
 
 def check_mean(estimator, problem, count=COUNT):
@@ -247,8 +248,10 @@ def check_sweep(estimator, problem):
     def gradient(member):
         return problem.gradient((member,), (jax.random.key(1),), parameters)
 
-    swept = jax.jit(jax.vmap(gradient))(estimators.stack(members))
-    alone = [jax.jit(gradient)(member) for member in estimators.unstack(estimators.stack(members))]
+    fast = functools.partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+    swept = fast(jax.vmap(gradient))(estimators.stack(members))
+    one = fast(gradient)
+    alone = [one(member) for member in estimators.unstack(estimators.stack(members))]
     np.testing.assert_allclose(swept, alone, rtol=2e-5, atol=2e-5)
     for member, back in zip(members, estimators.unstack(estimators.stack(members)), strict=True):
         jax.tree.map(np.testing.assert_array_equal, member, back)

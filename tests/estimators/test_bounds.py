@@ -177,6 +177,7 @@ def log_mean_without(log_weights, i):
     return log_mean(np.delete(log_weights, i, axis=1))
 
 
+@pytest.mark.first_cases(5)
 @pytest.mark.usefixtures("float64", "strict_dtypes")
 @pytest.mark.parametrize(("cls", "num_samples"), CASES)
 @pytest.mark.parametrize("estimator", FORMS, ids=str)

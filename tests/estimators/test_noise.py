@@ -92,7 +92,7 @@ def tail_p_values(sampler, law, dtype, num_chunks):
     return np.array(p_values), float(least), float(greatest)
 
 
-@pytest.mark.first_cases(4)
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_tails(name, dtype):
     num_chunks = 2**7 if dtype == np.float32 else 2**4

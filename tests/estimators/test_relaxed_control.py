@@ -263,7 +263,7 @@ def test_tuning_gradient_is_that_of_the_squared_gradient(estimator, name):
         np.testing.assert_allclose(along, 3 * difference, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.first_cases(2)
+@pytest.mark.first_cases(1)
 @CASES
 def test_tuning_costs_nothing_unless_asked_for(estimator):
     q, key = Bernoulli(jnp.zeros(50)), jax.random.key(0)

@@ -381,7 +381,7 @@ def test_constant_added_to_f(estimator, invariant, cls, logits):
     assert (np.abs(shifted - plain).max() < 1e-11) == invariant
 
 
-@pytest.mark.first_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "q",
     [

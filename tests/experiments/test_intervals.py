@@ -203,7 +203,7 @@ def check_squared_bias(law, count, seed):
         assert np.median([one.high for one in found]) < 12 * law.error
 
 
-@pytest.mark.first_cases(2)
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("name", "bias", "narrow", "sampled"),
     [

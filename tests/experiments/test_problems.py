@@ -286,6 +286,7 @@ def test_relaxed_density_admits_only_what_has_one():
         VAE("Normal", kl="relaxed-density").check()
 
 
+@pytest.mark.slow
 def test_normal_latent_is_the_reference_point():
     # Pathwise and the score function estimate one gradient, and Pathwise far more quietly.
     problem = VAE("Normal", **SMALL)

@@ -39,7 +39,7 @@ def test_tuning_lowers_the_variance_on_the_toy(estimator):
     assert lower_variance(TOY, estimator, 1000, 4096)
 
 
-@pytest.mark.first_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [REBAR(0.5), RELAX(), DoubleCV(4), RODEO(2)], ids=str)
 def test_tuning_lowers_the_variance_on_mnist(estimator):
     assert lower_variance(VAE(size=4, batch_size=20), estimator, 200, 1024)
@@ -56,7 +56,7 @@ def test_untuned_is_not_lower_than_itself():
     assert not lower_variance(TOY, REBAR(0.5), 0, 1024)
 
 
-@pytest.mark.first_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [REBAR(0.5), RELAX(), DoubleCV(2), RODEO(2)], ids=str)
 def test_gradients_are_unbiased_with_tuning_on(estimator):
     """Encoder, decoder and prior: from the backward pass that tunes the estimator as well."""
