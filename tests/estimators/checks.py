@@ -139,6 +139,14 @@ def check_transforms(estimator, problem):
     np.testing.assert_array_equal(gradient_batch(problem, (estimator,)), batch)
 
 
+def check_without_jit(estimator, problem):
+    """Run as Python, one operation after the other, it gives what it gives compiled."""
+    estimator = prepared(estimator, problem)
+    arguments = (estimator,), (batch_keys()[0],), problem.arrays(jnp.float32)
+    compiled = jax.jit(problem.gradient, compiler_options=FAST_TO_COMPILE)(*arguments)
+    np.testing.assert_allclose(problem.gradient(*arguments), compiled, rtol=2e-5, atol=2e-5)
+
+
 def check_compiles_once(estimator, problem):
     """Other keys, parameters and hyperparameters run what is compiled already."""
     estimator = prepared(estimator, problem)
@@ -274,8 +282,3 @@ def check_nested(operators, problem, split=layer_keys, count=COUNT):
     if all(operator.unbiased == "yes" for operator in operators):
         scores = z_scores(samples, true_gradient(problem))
         assert scores.max() < 4, scores
-
-
-def flops(function, *arguments):
-    """Return how many floating-point operations a function compiles to."""
-    return jax.jit(function).lower(*arguments).compile().cost_analysis().get("flops", 0)

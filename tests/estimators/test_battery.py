@@ -106,6 +106,11 @@ def test_transforms(first_case):
     checks.check_transforms(*first_case)
 
 
+@pytest.mark.slow
+def test_without_jit(first_case):
+    checks.check_without_jit(*first_case)
+
+
 def test_compiles_once(first_case):
     checks.check_compiles_once(*first_case)
 

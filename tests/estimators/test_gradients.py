@@ -16,7 +16,7 @@ from estimators import (
     attach_gradient,
     attach_tuning,
 )
-from tests.estimators.checks import flops
+from tests.estimators.cost import flops
 from tests.estimators.examples import FIRST
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")

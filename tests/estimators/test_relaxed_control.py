@@ -21,6 +21,7 @@ from estimators import (
 )
 from estimators.core.continuous_pass import relaxed_pass
 from tests.estimators import checks
+from tests.estimators.cost import flops
 from tests.estimators.enumeration import exact, logistic_panels, per_key
 from tests.estimators.scripted import logistic_keys
 
@@ -276,9 +277,9 @@ def test_tuning_costs_nothing_unless_asked_for(estimator):
     def untuned(q, estimator):
         return loss(q, jax.lax.stop_gradient(estimator))
 
-    model_only = checks.flops(jax.grad(loss), q, estimator)
-    assert model_only == checks.flops(jax.grad(untuned), q, estimator)
-    assert checks.flops(jax.grad(loss, (0, 1)), q, estimator) > 1.3 * model_only
+    model_only = flops(jax.grad(loss), q, estimator)
+    assert model_only == flops(jax.grad(untuned), q, estimator)
+    assert flops(jax.grad(loss, (0, 1)), q, estimator) > 1.3 * model_only
 
 
 @pytest.mark.first_cases(2)
