@@ -30,6 +30,7 @@ from estimators.decoupled_straight_through_gumbel_softmax import (
 from estimators.disarm import DisARM
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.chain import Chain
 from estimators.distributions.normal import Normal
 from estimators.double_cv import DoubleCV
 from estimators.exact import Exact
@@ -137,6 +138,7 @@ __all__ = [
     "BlackBox",
     "Categorical",
     "CategoricalDisARM",
+    "Chain",
     "Continuous",
     "DisARM",
     "DecoupledStraightThroughGumbelSoftmax",

@@ -11,6 +11,7 @@ from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
+from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count
 from estimators.score_function import ScoreFunction
 
@@ -44,9 +45,19 @@ class Average(Estimator):
         return self.estimator.differentiates
 
     @property
+    def tuning(self) -> Tuning:
+        """As the estimator inside."""
+        return self.estimator.tuning
+
+    @property
     def paper(self) -> str:
         """That of the estimator inside."""
         return self.estimator.paper
+
+    @property
+    def continuous_passes(self) -> int:
+        """As many times those of the estimator inside as there are samples."""
+        return self.num_samples * self.estimator.continuous_passes
 
     @property
     def unbiased(self) -> Unbiased:

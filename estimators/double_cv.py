@@ -11,6 +11,7 @@ from estimators.core.gradients import attach_learning
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
+from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count, check_finite
 from estimators.distributions.bernoulli import Bernoulli
 
@@ -38,6 +39,7 @@ class DoubleCV(Estimator):
 
     distributions = (Bernoulli,)
     differentiates = True
+    tuning = Tuning(1e-3, is_relative=False)
     paper = "titsias2022"
 
     @property

@@ -12,6 +12,7 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.chain import Chain
 
 
 @pytree
@@ -23,7 +24,7 @@ class Exact(Estimator):
     states raise ValueError.
     """
 
-    distributions = (Bernoulli, Categorical)
+    distributions = (Bernoulli, Categorical, Chain)
     differentiates = False
     enumerates = True
     paper = ""
@@ -35,7 +36,7 @@ class Exact(Estimator):
 
     def evaluations(self, distribution: Distribution) -> int:
         """One for each state."""
-        assert isinstance(distribution, Discrete)
+        assert isinstance(distribution, Discrete | Chain)
         return distribution.num_states
 
     @classmethod
@@ -46,7 +47,7 @@ class Exact(Estimator):
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the sum over all states."""
         del key
-        assert isinstance(distribution, Discrete)
+        assert isinstance(distribution, Discrete | Chain)
         states = distribution.states()
 
         def term(state):

@@ -26,6 +26,7 @@ class MuProp(Estimator):
 
     distributions = (Bernoulli, Categorical)
     differentiates = True
+    continuous_passes = 1
     paper = "gu2016"
 
     @property

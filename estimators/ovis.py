@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators.core.copies import attach_copy_scores, too_few, with_replaced
-from estimators.core.distribution import Discrete, Distribution
+from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.noise import sample_keys
 from estimators.core.objective import ImportanceBound, Objective
@@ -15,6 +15,7 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count, check_share
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.chain import Chain
 
 
 @pytree
@@ -45,7 +46,7 @@ class OVIS(Estimator):
     gamma: Any = 1.0
     auxiliary_samples: int = static(default=0)
 
-    distributions = (Bernoulli, Categorical)
+    distributions = (Bernoulli, Categorical, Chain)
     differentiates = False
     needs_bound = True
     paper = "lievin2020"
@@ -66,7 +67,7 @@ class OVIS(Estimator):
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the negated bound, the scores attached."""
-        assert isinstance(distribution, Discrete) and isinstance(f, ImportanceBound)
+        assert isinstance(f, ImportanceBound)
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped = jax.lax.stop_gradient(log_weights)
@@ -80,9 +81,10 @@ class OVIS(Estimator):
             fewer = jnp.log1p(jnp.asarray(-1 / len(stopped), stopped.dtype))
             control = others - gamma * (jax.nn.softmax(stopped) + fewer)
         signal = f.reduce(stopped) + control
-        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
+        copies = distribution.given(samples)
+        return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
-    def _further(self, key: jax.Array, distribution: Discrete) -> jax.Array:
+    def _further(self, key: jax.Array, distribution: Distribution) -> jax.Array:
         """Return the auxiliary samples, `[auxiliary_samples, *event]`: copies of further draws."""
         draws = -(-self.auxiliary_samples // distribution.event_shape[0])
         copies = jax.vmap(distribution.sample)(sample_keys(key, 1 + draws)[1:])

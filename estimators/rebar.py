@@ -11,6 +11,7 @@ from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
 from estimators.core.relaxed_control import relaxed_control
+from estimators.core.tuning import Tuning
 from estimators.core.validation import check_choice, check_number, check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -50,6 +51,8 @@ class REBAR(Estimator):
 
     distributions = (Bernoulli, Categorical)
     differentiates = True
+    continuous_passes = 2
+    tuning = Tuning(10.0, b2=0.99999)
     paper = "tucker2017"
 
     @property

@@ -69,6 +69,11 @@ class ReinMaxCV(Estimator):
         """Biased."""
         return "no"
 
+    @property
+    def continuous_passes(self) -> int:
+        """One at the mean where its slope is the control."""
+        return 1 if self.control == "slope" else 0
+
     def evaluations(self, distribution: Distribution) -> int:
         """One at the sample, and one at the mean where its slope is the control."""
         del distribution

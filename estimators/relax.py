@@ -55,6 +55,11 @@ class RELAX(Estimator):
         """Unbiased."""
         return "yes"
 
+    @property
+    def continuous_passes(self) -> int:
+        """Two at relaxed samples, where f is relaxed."""
+        return 2 if self.relaxes_objective else 0
+
     def evaluations(self, distribution: Distribution) -> int:
         """One at the hard sample, and two at relaxed ones where f is part of c."""
         del distribution

@@ -13,6 +13,7 @@ from estimators.core.gradients import attach_learning
 from estimators.core.noise import normal, sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
+from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 
@@ -50,6 +51,7 @@ class RODEO(Estimator):
 
     distributions = (Bernoulli,)
     differentiates = True
+    tuning = Tuning(1e-3, is_relative=False)
     paper = "shi2022"
 
     @property

@@ -5,12 +5,13 @@ from typing import Self
 import jax
 
 from estimators.core.copies import attach_copy_scores, too_few, with_replaced
-from estimators.core.distribution import Discrete, Distribution
+from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.objective import ImportanceBound, Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.chain import Chain
 
 
 @pytree
@@ -24,7 +25,7 @@ class VIMCO(Estimator):
     Mnih and Rezende 2016 (arXiv:1602.06725), the geometric mean.
     """
 
-    distributions = (Bernoulli, Categorical)
+    distributions = (Bernoulli, Categorical, Chain)
     differentiates = False
     needs_bound = True
     paper = "mnih2016"
@@ -45,14 +46,15 @@ class VIMCO(Estimator):
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the negated bound, the scores attached."""
-        assert isinstance(distribution, Discrete) and isinstance(f, ImportanceBound)
+        assert isinstance(f, ImportanceBound)
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped = jax.lax.stop_gradient(log_weights)
         count = len(stopped)
         others = (stopped.sum() - stopped) / (count - 1)
         signal = f.reduce(stopped) - f.reduce(with_replaced(stopped, others))
-        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
+        copies = distribution.given(samples)
+        return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
     def refusal(self, distribution: Distribution) -> str | None:
         """Return also where there is one sample: it has no others."""

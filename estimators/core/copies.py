@@ -8,7 +8,7 @@ from estimators.core.gradients import attach_gradient
 
 
 def attach_copy_scores(
-    value: jax.Array, copies: Discrete, samples: jax.Array, signal: jax.Array
+    value: jax.Array, copies: Distribution, samples: jax.Array, signal: jax.Array
 ) -> jax.Array:
     r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q_i(z_i)$ attached at the copies.
 
@@ -18,6 +18,7 @@ def attach_copy_scores(
         samples: one of each copy, `[m, *event]`.
         signal: `[m]`, stopped.
     """
+    assert isinstance(copies, Discrete)
 
     def weighted(copies):
         return jnp.vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))

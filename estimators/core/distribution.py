@@ -51,6 +51,15 @@ class Distribution(abc.ABC):
         """Return the gradient of `log_prob(sample)` in the parameters, shaped like them."""
         return jax.grad(lambda distribution: distribution.log_prob(sample))(self)
 
+    def given(self, sample: jax.Array) -> "Distribution":
+        """Return what the distribution is along a sample: itself, unless it has several layers."""
+        del sample
+        return self
+
+    def too_large(self) -> str | None:
+        """Return how many states there are where they are too many to enumerate, else None."""
+        return None
+
     def independent(self, num_copies: int) -> Self:
         """Return independent copies as one distribution of event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)

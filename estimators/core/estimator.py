@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
-from estimators.core.distribution import Discrete, Distribution
+from estimators.core.distribution import Distribution
 from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
 from estimators.core.part import Part
+from estimators.core.tuning import Tuning
 from estimators.core.validation import check_key
 
 Unbiased = Literal["yes", "no", "up to scale"]
@@ -34,7 +35,10 @@ class Estimator(Part, abc.ABC):
         distributions: the types of distribution that the estimator takes.
         differentiates: whether it needs the derivative of f with respect to its sample.
         enumerates: whether it visits every state, so that there must not be too many.
+        continuous_passes: how many of its evaluations of f are continuous passes, which evaluate
+            further layers once.
         needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`.
+        tuning: how the published experiments tuned its own leaves.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
         unbiased: whether the mean of its gradients is the true gradient.
     """
@@ -42,7 +46,9 @@ class Estimator(Part, abc.ABC):
     distributions: Any
     differentiates: Any
     enumerates: Any = False
+    continuous_passes: Any = 0
     needs_bound: Any = False
+    tuning: Any = Tuning()
     paper: Any
 
     @property
@@ -98,9 +104,7 @@ class Estimator(Part, abc.ABC):
         if not isinstance(distribution, self.distributions):
             allowed = " or ".join(cls.__name__ for cls in self.distributions)
             return f"takes {allowed}, not {type(distribution).__name__}"
-        if self.enumerates and isinstance(distribution, Discrete):
-            return distribution.too_large()
-        return None
+        return distribution.too_large() if self.enumerates else None
 
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):

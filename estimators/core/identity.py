@@ -114,11 +114,12 @@ def _build(text: str, cls: type, positional: list, named: dict):
                 f"{cls.__name__} has no {name!r}{nearest(name, fields)}; it has: "
                 f"{', '.join(fields) or 'nothing to set'}"
             )
-    if len(positional) > len(fields):
+    ordered = [name for name, field in fields.items() if not field.kw_only]
+    if len(positional) > len(ordered):
         raise ValueError(
-            f"{cls.__name__} takes {len(fields)} values, not {len(positional)}: {text!r}"
+            f"{cls.__name__} takes {len(ordered)} values, not {len(positional)}: {text!r}"
         )
-    values = dict(zip(fields, positional, strict=False))
+    values = dict(zip(ordered, positional, strict=False))
     if repeated := values.keys() & named.keys():
         raise ValueError(f"{text!r} gives {', '.join(repeated)} twice")
     values |= named

@@ -11,6 +11,7 @@ import numpy as np
 from estimators import (
     Bernoulli,
     Categorical,
+    Chain,
     ImportanceBound,
     Normal,
     RelaxedBernoulli,
@@ -184,6 +185,28 @@ def _bound(name, family, logits, saturated):
     )
 
 
+def _second_layer(parameters, z):
+    return Bernoulli(parameters["bias"] + parameters["kernel"] @ z)
+
+
+def _paths(parameters, above=None):
+    return Chain(Bernoulli(parameters["logits"]), parameters, (_second_layer,))
+
+
+BOUND_OF_CHAIN = Problem(
+    "bound of Chain",
+    {
+        "logits": np.array([-1.0, 0.6]),
+        "bias": np.array([0.4]),
+        "kernel": np.array([[1.5, -0.8]]),
+        "weights": np.linspace(1.5, -1.0, 3),
+    },
+    (lambda p, above: _paths(p).independent(2),),
+    lambda p, z: _corners(p, _paths(p), z),
+    bound=True,
+)
+"""Two layers: each sample is a path."""
+
 BOUNDS = {
     Bernoulli: _bound(
         "bound of Bernoulli", Bernoulli, np.array([-1.5, 0.7]), np.array([50.0, -50.0])
@@ -194,6 +217,7 @@ BOUNDS = {
         np.array([[1.5, 0.5, -1.0]]),
         np.array([[50.0, -50.0, 0.0]]),
     ),
+    Chain: BOUND_OF_CHAIN,
 }
 """Multi-sample bounds."""
 

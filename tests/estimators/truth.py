@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical
+from estimators import (
+    Bernoulli,
+    Categorical,
+    Chain,
+    Normal,
+    RelaxedBernoulli,
+    RelaxedCategorical,
+)
 
 # The trapezoidal rule in logistic noise. Integrands are analytic within pi * temperature of the
 # real line (temperatures of 0.7 and up here), so its error is below exp(-2 pi * 2.2 / 0.5) = 1e-12,
@@ -54,6 +61,9 @@ def expectation(key, distribution, f):
         power = jnp.exp(distribution.logits)
         chance = power / power.sum(-1, keepdims=True)
         weights = (points * chance[None]).sum(-1).reshape(len(points), -1).prod(-1)
+    elif isinstance(distribution, Chain):
+        points = _grid([0.0, 1.0], size).reshape(-1, *shape)
+        weights = jax.vmap(jax.vmap(functools.partial(_path_chance, distribution)))(points).prod(-1)
     elif isinstance(distribution, Normal):
         noise, weights = _normal_nodes(size)
         scale = jnp.exp(distribution.log_scale)
@@ -67,6 +77,17 @@ def expectation(key, distribution, f):
         points = (distribution.logits[None] + noise.reshape(-1, *shape)) / distribution.temperature
         points = points - jnp.log(jnp.exp(points).sum(-1, keepdims=True))
     return jnp.vdot(weights, jax.vmap(f)(jnp.asarray(points, distribution.dtype)))
+
+
+def _path_chance(chain, path):
+    """Return the probability of a path of bits."""
+    chance, logits, start = 1.0, chain.first.logits, 0
+    for conditional in (*chain.conditionals, None):
+        bits = path[start : start + len(logits)]
+        chance *= jnp.where(bits > 0, jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)).prod()
+        start += len(logits)
+        logits = conditional and conditional(chain.parameters, bits).logits
+    return chance
 
 
 @functools.cache

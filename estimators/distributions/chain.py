@@ -1,0 +1,119 @@
+"""Several layers of discrete variables as one distribution over paths."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_count
+
+
+@pytree
+class Chain(Distribution):
+    r"""Paths through several layers: $q(z_1) \, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})$.
+
+    What a multi-sample bound over several layers is an expectation of: each of its samples is one
+    joint path (Mnih and Rezende 2016), so `estimator(key, chain.independent(m),
+    ImportanceBound(log_weight))`. The event has the layers behind each other on its first axis. For
+    one sample, nest calls of the estimator instead.
+
+    Args:
+        first: the distribution of $z_1$.
+        parameters: a pytree, live: what the conditionals depend on.
+        conditionals: functions `(parameters, sample of the layer before) -> distribution`, one for
+            each further layer, of the first one's kind.
+    """
+
+    first: Discrete
+    parameters: Any
+    conditionals: tuple[Callable[[Any, jax.Array], Discrete], ...] = static()
+    num_copies: int = static(default=0)
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the first layer's logits, and so of the rest."""
+        return self.first.dtype
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one path; `[copies, ...]` of independent ones."""
+        length = sum(layer.event_shape[0] for layer in self._shapes())
+        path = (length, *self.first.event_shape[1:])
+        return (self.num_copies, *path) if self.num_copies else path
+
+    def sample(self, key: jax.Array) -> jax.Array:
+        """Draw one path, or one for each copy; `key` is consumed."""
+        if self.num_copies:
+            return jax.vmap(self._one().sample)(jax.random.split(key, self.num_copies))
+        keys = jax.random.split(key, 1 + len(self.conditionals))
+        samples = [self.first.sample(keys[0])]
+        for key, conditional in zip(keys[1:], self.conditionals, strict=True):
+            samples.append(conditional(self.parameters, samples[-1]).sample(key))
+        return jnp.concatenate(samples)
+
+    def given(self, sample: jax.Array) -> Discrete:
+        """Return the layers along a path as one distribution of independent variables."""
+        if self.num_copies:
+            return jax.vmap(self._one().given)(sample)
+        layers = self._layers(sample)
+        return self.first.with_logits(jnp.concatenate([layer.logits for layer in layers]))
+
+    def log_prob(self, sample: jax.Array) -> jax.Array:
+        """Return the log-probability of a path (of all copies together), in nats."""
+        return self.given(sample).log_prob(sample)
+
+    def states(self) -> jax.Array:
+        """Return all paths, or combinations of them, `[num_states, *event_shape]`."""
+        return self._flat().states()
+
+    @property
+    def num_states(self) -> int:
+        """Number of paths, or of their combinations."""
+        return self._flat().num_states
+
+    def too_large(self) -> str | None:
+        """Return how many states there are where they are too many to enumerate, else None."""
+        return self._flat().too_large()
+
+    def independent(self, num_copies: int) -> Self:
+        """Return independent paths as one distribution of event `[num_copies, *event]`."""
+        check_count("num_copies", num_copies, 1)
+        return Chain(self.first, self.parameters, self.conditionals, num_copies)  # type: ignore
+
+    def check(self) -> None:
+        """Raise where the first layer's logits are wrong, or the layers are of several kinds."""
+        self.first.check()
+        kinds = {(type(layer), layer.event_shape[1:]) for layer in self._shapes()}
+        if len(kinds) > 1:
+            raise ValueError("the layers of a Chain must be of one kind")
+
+    def _one(self) -> "Chain":
+        return Chain(self.first, self.parameters, self.conditionals)
+
+    def _flat(self) -> Discrete:
+        """Return independent variables that take the same values as the paths."""
+        return self.first.with_logits(jnp.zeros(self.event_shape, self.dtype))
+
+    def _layers(self, path: jax.Array) -> list[Discrete]:
+        """Return every layer's distribution along a path."""
+        layers, start = [self.first], 0
+        for conditional in self.conditionals:
+            end = start + layers[-1].event_shape[0]
+            layers.append(conditional(self.parameters, path[start:end]))
+            start = end
+        return layers
+
+    def _shapes(self) -> list[Discrete]:
+        """Return the layers with the shapes of their logits in the place of these."""
+
+        def layers():
+            found = [self.first]
+            for conditional in self.conditionals:
+                below = jnp.zeros(found[-1].event_shape, self.dtype)
+                found.append(conditional(self.parameters, below))
+            return found
+
+        return jax.eval_shape(layers)
