@@ -12,7 +12,7 @@ from torch.func import grad, vmap
 
 from experiments.benchmark.torch_toy import toy_gradient
 from experiments.benchmark.torch_vae import Estimator, Tensors
-from experiments.data import binarise, load_mnist
+from experiments.data import pixels
 
 Round = Callable[[], dict[str, float]]
 """Returns the figure of one round, and moments that show that the work is the same."""
@@ -26,8 +26,8 @@ class Tasks:
         self.device = torch.device(request["device"])
         self.quick = request["quick"]
         self.toy = request["toy"]
-        self.images = torch.from_numpy(binarise(load_mnist("train")[0], "threshold"))
-        self.images = self.images.to(self.device)
+        bits = pixels("MNIST", "train", "threshold").astype(np.float32)
+        self.images = torch.from_numpy(bits).to(self.device)
         with np.load(request["parameters"]) as arrays:
             *self.parameters, self.batch = (
                 torch.from_numpy(arrays[name]).to(self.device) for name in sorted(arrays)

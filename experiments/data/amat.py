@@ -1,0 +1,73 @@
+"""The published static binarisation of MNIST, which users bring themselves.
+
+Larochelle and Murray 2011 drew every pixel once; their three files are what "static" or "fixed"
+MNIST means in most papers. They have no labels.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.data import fetch, files
+from experiments.data.errors import DataError
+from experiments.data.images import PIXELS, Split
+
+_COUNTS: dict[Split, int] = {"train": 50_000, "validation": 10_000, "test": 10_000}
+_NAMES: dict[Split, str] = {
+    "train": "binarized_mnist_train.amat",
+    "validation": "binarized_mnist_valid.amat",
+    "test": "binarized_mnist_test.amat",
+}
+# As published by tensorflow/datasets in tensorflow_datasets/url_checksums/binarized_mnist.txt, for
+# http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/.
+_CHECKSUMS: dict[Split, str] = {
+    "train": "sha256:ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
+    "validation": "sha256:1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
+    "test": "sha256:e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
+}
+
+
+def published(split: Split) -> npt.NDArray[np.uint8]:
+    """Return a split of the published static binarisation, from the folder that the user named.
+
+    Returns:
+        Zeros and ones, read-only uint8 `[N, 784]`.
+
+    Raises:
+        DataError: The file is in no folder, cannot be read, or is another one.
+    """
+    name = _NAMES[split]
+    if (path := fetch.in_folder("MNIST", [name])) is None:
+        raise DataError(
+            f"the published binarisation of MNIST is read from {name}, which was not found; "
+            f"{fetch.BY_FOLDER}"
+        )
+    return read_amat(path, _COUNTS[split], _CHECKSUMS[split])
+
+
+def read_amat(path: Path, count: int, checksum: str) -> npt.NDArray[np.uint8]:
+    """Read lines of 784 zeros and ones between spaces, refusing any file but the expected one.
+
+    Args:
+        path: The file.
+        count: The number of lines, N, that it must hold.
+        checksum: Of the file, `algorithm:hexadecimal`.
+
+    Returns:
+        Zeros and ones, read-only uint8 `[N, 784]`.
+
+    Raises:
+        DataError: The file cannot be read, or is truncated, corrupt or another one than expected.
+    """
+    content = files.read(path)
+    files.check(path, content, checksum)
+    characters = np.frombuffer(content, np.uint8)
+    bits = characters[(characters == ord("0")) | (characters == ord("1"))] - ord("0")
+    if bits.size != count * PIXELS:
+        raise DataError(
+            f"{path}: expected {count} lines of {PIXELS} zeros and ones, {count * PIXELS} in all, "
+            f"but it holds {bits.size}"
+        )
+    bits.flags.writeable = False
+    return bits.reshape(count, PIXELS)

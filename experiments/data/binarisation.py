@@ -1,0 +1,75 @@
+"""How grey images become the vectors that models are trained on."""
+
+import functools
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.data.amat import published
+from experiments.data.datasets import check, load
+from experiments.data.errors import DataError
+from experiments.data.fixed import SEED, fixed
+from experiments.data.images import PIXELS, Dataset, Split
+
+Binarisation = Literal["threshold", "fixed", "published", "dynamic", "real"]
+
+
+@functools.cache
+def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.NDArray[np.uint8]:
+    """Return the images of a split as vectors, made once per process.
+
+    Args:
+        dataset: As `load` takes it.
+        split: As `load` takes it.
+        binarisation: "threshold" gives 1 where a grey value exceeds 127; "fixed" draws every pixel
+            x once, ever, from Bernoulli(x / 255); "published" is the draw for MNIST that Larochelle
+            and Murray 2011 published, whose files the user brings. "dynamic" and "real" give the
+            grey values themselves, which the caller draws from in every minibatch, or divides by
+            255.
+
+    Returns:
+        Zeros and ones, or grey values from 0 to 255: read-only uint8 `[N, 784]`.
+
+    Raises:
+        DataError: A name is unknown, the binarisation is not there for that data set, or a file is
+            missing, truncated, corrupt or another one than expected.
+    """
+    _check(dataset, binarisation)
+    check("split", split, get_args(Split))
+    if binarisation == "published":
+        return published(split)
+    if binarisation == "fixed":
+        return fixed(dataset, split)
+    grey = load(dataset, split).images.reshape(-1, PIXELS)
+    if binarisation != "threshold":
+        return grey
+    bits = (grey > 127).view(np.uint8)
+    bits.flags.writeable = False
+    return bits
+
+
+def describe(dataset: Dataset, binarisation: Binarisation) -> str:
+    """Return what tables say of a data set and its binarisation.
+
+    Raises:
+        DataError: A name is unknown, or the binarisation is not there for that data set.
+    """
+    _check(dataset, binarisation)
+    # Papers call the published file "fixed" or "static" too.
+    other = "; not the published static file" if dataset == "MNIST" else ""
+    words = {
+        "threshold": "binarised by threshold (1 above 127 of 255)",
+        "fixed": f"fixed binarisation (seed {SEED}{other})",
+        "published": "published static binarisation (Larochelle and Murray 2011)",
+        "dynamic": "dynamic binarisation (drawn anew in every minibatch)",
+        "real": "grey values",
+    }
+    return f"{dataset}, {words[binarisation]}"
+
+
+def _check(dataset: Dataset, binarisation: Binarisation) -> None:
+    check("dataset", dataset, get_args(Dataset))
+    check("binarisation", binarisation, get_args(Binarisation))
+    if binarisation == "published" and dataset != "MNIST":
+        raise DataError(f"the published binarisation is of MNIST; there is none of {dataset}")

@@ -1,0 +1,69 @@
+"""The data sets, divided into training, validation and test images."""
+
+import functools
+from typing import get_args
+
+from experiments.data.chardata import omniglot
+from experiments.data.errors import DataError
+from experiments.data.images import Dataset, Images, Part, Split
+from experiments.data.mnist_family import fashion_mnist, mnist
+
+# The last of the training images, in the order of the file, validate: as in google-research/disarm.
+# (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's before.)
+_VALIDATION: dict[Dataset, int] = {"MNIST": 10_000, "FashionMNIST": 10_000, "Omniglot": 1_345}
+
+
+@functools.cache
+def load(dataset: Dataset, split: Split) -> Images:
+    """Load a data set, once per process.
+
+    Args:
+        dataset: "MNIST" comes with the package; "FashionMNIST" and "Omniglot" are read from the
+            folder that the user named, else downloaded once.
+        split: Of MNIST and FashionMNIST "train" holds 50,000, "validation" the 10,000 after them
+            and "test" 10,000; of Omniglot 23,000, 1,345 and 8,070.
+
+    Returns:
+        The images and their classes.
+
+    Raises:
+        DataError: The data set or the split is unknown, or a file is missing, truncated, corrupt or
+            another one than expected.
+    """
+    check("dataset", dataset, get_args(Dataset))
+    check("split", split, get_args(Split))
+    if split == "test":
+        return load_part(dataset, "test")
+    images, labels = load_part(dataset, "train")
+    cut = len(labels) - _VALIDATION[dataset]
+    chosen = slice(cut) if split == "train" else slice(cut, None)
+    return Images(images[chosen], labels[chosen])
+
+
+@functools.cache
+def load_part(dataset: Dataset, part: Part) -> Images:
+    """Load a part of a data set as its publisher divided it, once per process.
+
+    Raises:
+        DataError: A file is missing, truncated, corrupt or another one than expected.
+    """
+    match dataset:
+        case "MNIST":
+            return mnist(part)
+        case "FashionMNIST":
+            return fashion_mnist(part)
+        case "Omniglot":
+            return _omniglot()[part]
+
+
+_omniglot = functools.cache(omniglot)  # one file holds both parts
+
+
+def check(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse what is not one of the choices.
+
+    Raises:
+        DataError: It is not.
+    """
+    if value not in choices:
+        raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -1,0 +1,7 @@
+"""The error of everything that is wrong with a data set."""
+
+from experiments.errors import UsageError
+
+
+class DataError(UsageError):
+    """A data set cannot be had: one line that names the file, what was expected and found."""

@@ -1,0 +1,77 @@
+"""Fixed binarisation: every pixel is drawn once, and the draw is kept."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.data import fetch, files
+from experiments.data.datasets import load
+from experiments.data.errors import DataError
+from experiments.data.images import PIXELS, Dataset, Split
+
+SEED = 0
+"""The seed of the one draw."""
+
+_STREAM: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
+
+
+def fixed(dataset: Dataset, split: Split, seed: int = SEED) -> npt.NDArray[np.uint8]:
+    """Return a split whose every pixel x was drawn once from Bernoulli(x / 255).
+
+    The first call draws and keeps the bits in the cache folder; later ones, in any process, read
+    them, so that a release of NumPy that draws otherwise changes no data.
+
+    Args:
+        dataset: The data set.
+        split: Its part. Each has a random stream of its own.
+        seed: Of `numpy.random.default_rng`.
+
+    Returns:
+        Zeros and ones, read-only uint8 `[N, 784]`.
+
+    Raises:
+        DataError: The data set cannot be had, or the kept bits cannot be written or read, or are
+            damaged.
+    """
+    path = fetch.cache() / dataset / f"{split}-fixed-seed{seed}.bits"
+    title = f"{dataset}, {split}, fixed binarisation, seed {seed}"
+    if not path.exists():
+        bits = draw(load(dataset, split).images, (seed, _STREAM[split]))
+        packed = np.packbits(bits).tobytes()
+        files.write(path, _header(title, packed) + packed)
+    return _read(path, title)
+
+
+def draw(images: npt.NDArray[np.uint8], seed: int | tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Draw every pixel x from Bernoulli(x / 255), exactly.
+
+    Args:
+        images: Grey values, uint8 `[N, ...]`.
+        seed: Of `numpy.random.default_rng`.
+
+    Returns:
+        Zeros and ones, uint8 `[N, P]`, of images of P pixels.
+    """
+    grey = images.reshape(len(images), -1)
+    # Uniform on 0 .. 254, so that a pixel x becomes 1 with probability exactly x / 255.
+    noise = np.random.default_rng(seed).integers(255, size=grey.shape, dtype=np.uint8)
+    return (noise < grey).view(np.uint8)
+
+
+def _read(path: Path, title: str) -> npt.NDArray[np.uint8]:
+    header, newline, packed = files.read(path).partition(b"\n")
+    if header + newline != _header(title, packed):
+        raise DataError(
+            f"{path}: expected the bits of {title}, with their SHA-256, but the file is damaged or "
+            "another one; delete it, and it is made again"
+        )
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8)).reshape(-1, PIXELS)
+    bits.flags.writeable = False
+    return bits
+
+
+def _header(title: str, packed: bytes) -> bytes:
+    size = f"{8 * len(packed) // PIXELS} x {PIXELS}"
+    return f"estimax: {title}, {size} bits, SHA-256 {hashlib.sha256(packed).hexdigest()}\n".encode()
