@@ -1,14 +1,15 @@
 """Tables and figures of the results of estimax.
 
-Everything starts from one tidy pandas table, a row per metric of an estimator, as the studies write
-it (`pandas.read_parquet`). Nothing here needs JAX, nor the code that made the table.
+Everything starts from one tidy pandas table, a row per metric of an estimator or a training run, as
+the studies write it (`pandas.read_parquet`). Nothing here needs JAX, nor the code that made the
+table.
 """
 
 from analysis.latex import to_latex
 from analysis.render import save_table, to_csv, to_markdown, to_text
 from analysis.rows import contexts
 from analysis.style import save_figure
-from analysis.tables import comparison_table, temperature_table
+from analysis.tables import comparison_table, temperature_table, training_table
 
 __all__ = [
     "comparison_table",
@@ -20,4 +21,5 @@ __all__ = [
     "to_latex",
     "to_markdown",
     "to_text",
+    "training_table",
 ]

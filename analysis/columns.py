@@ -1,29 +1,10 @@
 """What the readable tables show, whatever their format: columns, cells, notes below."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import pandas as pd
 
-from analysis import formats
+from analysis import training_columns
+from analysis.column import Column, Interval, cell
 from analysis.rows import indistinguishable
-
-Interval = Callable[[float, float, float], str]
-
-
-class Column(NamedTuple):
-    """A column of a readable table: its title, in full and short in two lines, and its field."""
-
-    title: str
-    short: tuple[str, str]
-    field: str
-    kind: str
-
-    @property
-    def numeric(self) -> bool:
-        """Whether the column is aligned to the right."""
-        return self.kind in ("number", "cosine", "duration", "count")
-
 
 _NAME = Column("estimator", ("", "estimator"), "estimator", "name")
 _TEMPERATURE = Column("temperature", ("temper-", "ature"), "temperature", "setting")
@@ -41,7 +22,9 @@ _MEASURED = (
 
 
 def columns(table: pd.DataFrame) -> tuple[Column, ...]:
-    """Return the columns of a comparison or a temperature table."""
+    """Return the columns of a comparison, a temperature or a training table."""
+    if _is_training(table):
+        return tuple(training_columns.columns(table))
     if "temperature" in table:
         return (_NAME._replace(field="family"), _TEMPERATURE, *_MEASURED)
     return (_NAME, *_MEASURED)
@@ -54,10 +37,10 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     """
     shown = columns(table)
     marks = {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
-    limits = indistinguishable(table)
+    limits = [False] * len(table) if _is_training(table) else indistinguishable(table)
     body, family = [], None
     for (_, line), limit in zip(table.iterrows(), limits, strict=True):
-        texts = [_cell(line, column, interval, limit) for column in shown]
+        texts = [cell(line, column, interval, limit) for column in shown]
         texts[shown.index(_TEMPERATURE) if _TEMPERATURE in shown else 0] += marks[line["note"]]
         if "family" in table and line["family"] == family:
             texts[0] = ""
@@ -66,18 +49,11 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     return body
 
 
-def _cell(line: pd.Series, column: Column, interval: Interval, limit: bool) -> str:
-    value = line[column.field]
-    if column.kind != "interval":
-        return _WRITERS[column.kind](value)
-    low, high = line[f"{column.field}_low"], line[f"{column.field}_high"]
-    if column.field == "squared_bias" and limit and pd.notna(high):
-        return formats.upper_limit(high)
-    return interval(value, low, high)
-
-
 def footnotes(table: pd.DataFrame) -> list[str]:
     """Return the lines below a table: what the columns mean, and the notes of the estimators."""
+    numbered = [f"({i}) {note}." for i, note in enumerate(_notes(table), start=1)]
+    if _is_training(table):
+        return training_columns.footnotes(table) + numbered
     budget = table.attrs["budget"]
     of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
     scale = bool((table["unbiased"] == "up to scale").any())
@@ -88,7 +64,7 @@ def footnotes(table: pd.DataFrame) -> list[str]:
         "gradient, and averaged over single ones. Equal cost: squared bias + variance × "
         f"evaluations / {of}.",
         *(["scale: unbiased up to a positive factor."] * scale),
-        *(f"({i}) {note}." for i, note in enumerate(_notes(table), start=1)),
+        *numbered,
     ]
 
 
@@ -96,16 +72,5 @@ def _notes(table: pd.DataFrame) -> list[str]:
     return [note for note in table["note"].unique() if note]
 
 
-def _count(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.0f}" if value < 1e6 else formats.scientific(value)
-
-
-_WRITERS: dict[str, Callable[..., str]] = {
-    "name": str,
-    "word": lambda value: str(value).removeprefix("up to "),
-    "count": _count,
-    "setting": lambda value: "-" if pd.isna(value) else f"{value:g}",
-    "number": formats.scientific,
-    "cosine": formats.cosine,
-    "duration": formats.duration,
-}
+def _is_training(table: pd.DataFrame) -> bool:
+    return "learning_rate" in table

@@ -15,6 +15,23 @@ def scientific(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def plain(value: float, digits: int = 4) -> str:
+    """Return `95.32`: so many significant digits without a power of ten, where that is short."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e7:
+        return scientific(value, digits)  # also what is not finite
+    # In two steps: 9.9996 is 10.00.
+    exponent = int(scientific(value, digits).split("e")[1])
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
+
+
+def setting(value: float) -> str:
+    """Return a hyperparameter in its shortest form: `0.001`, `1e-5`."""
+    if math.isnan(value):
+        return "-"
+    mantissa, e, exponent = f"{value:g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
+
+
 def cosine(value: float) -> str:
     """Return `0.998`."""
     return "-" if math.isnan(value) else f"{value:.3f}"
@@ -51,6 +68,22 @@ def relative(value: float, low: float, high: float) -> str:
     if max(below, above) <= 1.25 * min(below, above):
         return f"{scientific(value)} ±{_percent(max(below, above))}%"
     return f"{scientific(value)} -{_percent(below)}+{_percent(above)}%"
+
+
+def uncertain(value: float, low: float, high: float) -> str:
+    """Return `95.32 ±0.21` or `95.32 -0.12+0.21`, to the second digit of the interval or further.
+
+    Below a thousand, one decimal is always there: two seeds have wide intervals, but means.
+    """
+    if not _has_width(value, low, high):
+        return plain(value)
+    below, above = value - low, high - value
+    decimals = 1 - int(scientific(max(below, above), 2).split("e")[1])
+    if decimals > 7 or abs(value) >= 1e7:
+        return relative(value, low, high)
+    decimals = max(0 if abs(value) >= 1000 else 1, decimals)
+    value, below, above = (f"{number:.{decimals}f}" for number in (value, below, above))
+    return f"{value} ±{above}" if below == above else f"{value} -{below}+{above}"
 
 
 def _has_width(value: float, low: float, high: float) -> bool:

@@ -6,7 +6,8 @@ import re
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import Column, cells, columns, footnotes
+from analysis.column import Column
+from analysis.columns import cells, columns, footnotes
 from analysis.names import wrap
 from analysis.rows import by_reason, heading
 
@@ -39,7 +40,7 @@ def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "
     The document needs the packages booktabs and graphicx.
 
     Args:
-        table: from `comparison_table` or `temperature_table`.
+        table: from `comparison_table`, `temperature_table` or `training_table`.
         label: what `\ref` finds it by.
         environment: `table*` spans both columns of a page.
     """
@@ -110,4 +111,4 @@ def _numbers(text: str) -> str:
     text = re.sub(rf"({bracket[0]}[^\]]*{bracket[1]})e(-?\d+)", r"\1 $\\times 10^{\2}$", text)
     text = re.sub(r"(-?\b\d+(?:\.\d+)?)e0\b", r"$\1$", text)
     text = re.sub(r"(-?\b\d+(?:\.\d+)?)e(-?\d+)", r"$\1 \\times 10^{\2}$", text)
-    return text.replace("µ", r"$\mu$").replace("×", r"$\times$")
+    return text.replace("µ", r"$\mu$").replace("×", r"$\times$").replace("±", r"$\pm$")

@@ -15,6 +15,7 @@ from analysis.rows import by_reason, heading
 _GAP = "  "
 _NARROWEST_NAME = 16
 _ROOMY_NAME = 48
+_RUNS = ("seeds", "diverged", "diverged_first", "diverged_last")
 
 
 def to_text(table: pd.DataFrame, width: int = 120) -> str:
@@ -24,8 +25,8 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
     value, `±9%`; a name that is too long stands above its numbers.
 
     Args:
-        table: from `comparison_table` or `temperature_table`.
-        width: the most characters in a line; the numbers alone need about 110.
+        table: from `comparison_table`, `temperature_table` or `training_table`.
+        width: the most characters in a line; the numbers alone need 100 to 120.
     """
     shown = columns(table)
     titles = [list(part) for part in zip(*(column.short for column in shown), strict=True)]
@@ -54,7 +55,7 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
         out.append(line([name, *rest]))
     out.append(rule)
     notes = footnotes(table)
-    if interval is formats.relative:
+    if interval is formats.relative and any(column.kind == "interval" for column in shown):
         notes.insert(0, "±9%: the interval relative to the value.")
     for note in notes:
         out += textwrap.wrap(note, width, subsequent_indent="  ")
@@ -75,7 +76,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown, with intervals as `[low, high]`.
 
     Args:
-        table: from `comparison_table` or `temperature_table`.
+        table: from `comparison_table`, `temperature_table` or `training_table`.
     """
 
     def line(values: list[str]) -> str:
@@ -102,7 +103,7 @@ def save_table(
     """Save a table as `<stem>.txt`, `.md`, `.csv` and `.tex`, each whole or absent.
 
     Args:
-        table: from `comparison_table` or `temperature_table`.
+        table: from `comparison_table`, `temperature_table` or `training_table`.
         stem: path without an ending; missing folders are made.
         label: of the LaTeX table.
     """
@@ -119,7 +120,7 @@ def to_csv(table: pd.DataFrame) -> str:
     """Return every number of a table in full precision, and the skipped estimators with reasons.
 
     Args:
-        table: from `comparison_table` or `temperature_table`.
+        table: from `comparison_table`, `temperature_table` or `training_table`.
     """
     skipped = pd.DataFrame(
         [
@@ -131,8 +132,11 @@ def to_csv(table: pd.DataFrame) -> str:
     full = pd.concat([table.reset_index(drop=True), skipped], ignore_index=True)[table.columns]
     for position, (name, value) in enumerate(table.attrs["context"].items()):
         full.insert(position, name, value)
-    for whole in ("evaluations", "samples"):
+    for whole in full.columns.intersection(["evaluations", "samples", "tried", *_RUNS]):
         full[whole] = full[whole].astype("Int64")
-    full["truth_norm"] = table.attrs["truth_norm"]
-    full["budget"] = table.attrs["budget"]
+    for name in ("truth_norm", "budget"):
+        if name in table.attrs:
+            full[name] = table.attrs[name]
+    for split, count in table.attrs.get("bound_samples", {}).items():
+        full[f"{split}_bound_samples"] = count
     return full.to_csv(index=False, lineterminator="\n")

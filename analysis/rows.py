@@ -1,10 +1,11 @@
 """The tidy result table: what it must hold, and its reading one estimator a line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 CONTEXT = ("study", "problem", "objective", "group", "seed", "step")
+TRAINING_CONTEXT = ("study", "problem", "objective", "data")
 FACTS = ("method", "unbiased", "evaluations", "samples")
 METRICS = (
     "squared_bias",
@@ -18,9 +19,9 @@ METRICS = (
 _COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
 
-def check(rows: pd.DataFrame) -> None:
+def check(rows: pd.DataFrame, columns: Sequence[str] = _COLUMNS) -> None:
     """Raise ValueError where the table is empty or a column is missing, saying which."""
-    missing = [column for column in _COLUMNS if column not in rows]
+    missing = [column for column in columns if column not in rows]
     if missing:
         raise ValueError(f"the result table lacks the column {', '.join(missing)}")
     if rows.empty:
@@ -30,14 +31,41 @@ def check(rows: pd.DataFrame) -> None:
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, seed, step) of a result table with its rows.
 
-    Tables and figures are of one such context each: two true gradients share no axis.
+    Tables and figures are of one such context each: two true gradients share no axis. Of training
+    runs, which share axes over seeds and steps, it is (study, problem, objective, data).
 
     Raises:
         ValueError: where the table is empty or a column is missing.
     """
-    check(rows)
-    for values, part in rows.groupby(list(CONTEXT), sort=False, dropna=False):
-        yield dict(zip(CONTEXT, values, strict=True)), part
+    training = "learning_rate" in rows
+    names = TRAINING_CONTEXT if training else CONTEXT
+    check(rows, names if training else _COLUMNS)
+    for values, part in rows.groupby(list(names), sort=False, dropna=False):
+        yield dict(zip(names, values, strict=True)), part
+
+
+def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
+    """Return the context of a result table; raise ValueError where it holds several."""
+    for name in names:
+        if len(found := rows[name].drop_duplicates()) > 1:
+            raise ValueError(
+                f"the result table holds several values of {name} ({', '.join(map(str, found))}): "
+                "draw one at a time; analysis.contexts splits it"
+            )
+    return {name: rows[name].tolist()[0] for name in names}
+
+
+def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the rows of what was measured, and the reasons by estimator of what was not."""
+    skips = rows["metric"] == "skipped"
+    reasons = dict(zip(rows.loc[skips, "estimator"], rows.loc[skips, "note"], strict=True))
+    return rows[~skips], reasons
+
+
+def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """Return the different notes of every line, joined; a line without any is missing."""
+    noted = rows[rows["note"] != ""]
+    return noted.groupby(list(by), dropna=False)["note"].unique().map("; ".join)
 
 
 def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
@@ -52,15 +80,9 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
             of one estimator twice.
     """
     check(rows)
-    for name in CONTEXT:
-        if len(found := rows[name].drop_duplicates()) > 1:
-            raise ValueError(
-                f"the result table holds several values of {name} ({', '.join(map(str, found))}): "
-                "draw one at a time; analysis.contexts splits it"
-            )
+    context = only_context(rows)
     rows = rows.assign(note=rows["note"].fillna(""))
-    skips = rows[rows["metric"] == "skipped"]
-    measured = rows[rows["metric"] != "skipped"]
+    measured, reasons = without_skipped(rows)
     repeated = measured[measured.duplicated(["estimator", "metric"])]
     if len(repeated):
         first = repeated.iloc[0]
@@ -73,19 +95,18 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
             known = (kind, metric) in by_metric
             lines[metric + suffix] = by_metric[kind, metric] if known else float("nan")
-    notes = measured[measured["note"] != ""].groupby("estimator")["note"].unique().map("; ".join)
-    lines["note"] = notes.reindex(lines.index).fillna("")
+    lines["note"] = notes(measured, ["estimator"]).reindex(lines.index).fillna("")
     lines = lines.reset_index()
 
     drawn = measured.loc[measured["method"] != "Exact", "samples"].dropna()
     norms = measured.loc[measured["metric"] == "truth_norm", "value"].dropna()
     lines.attrs = {
-        "context": {name: rows[name].tolist()[0] for name in CONTEXT},
+        "context": context,
         "samples": (int(drawn.min()), int(drawn.max())) if len(drawn) else None,
         "truth_norm": float(norms.iloc[0]) if len(norms) else None,
         "budget": rows.attrs.get("configuration", rows.attrs).get("budget"),
         "complete": rows.attrs.get("complete", True),
-        "skipped": dict(zip(skips["estimator"], skips["note"], strict=True)),
+        "skipped": reasons,
     }
     return lines
 
@@ -99,18 +120,28 @@ def by_reason(lines: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def heading(lines: pd.DataFrame) -> str:
-    """Return what a table or figure is of: problem, objective, group, samples and true norm."""
+    """Return what a table or figure is of: problem, objective, and what was measured or trained."""
     about = lines.attrs["context"]
-    parts = [about["problem"], about["objective"], f"gradient with respect to {about['group']}"]
-    parts += [f"{name} {about[name]}" for name in ("seed", "step") if about[name]]
-    if lines.attrs["samples"]:
-        fewest, most = lines.attrs["samples"]
-        parts.append(f"{fewest:,} samples" if fewest == most else f"{fewest:,} to {most:,} samples")
-    if lines.attrs["truth_norm"] is not None:
+    parts = [about["problem"], about["objective"], about.get("data")]
+    if "group" in about:
+        parts.append(f"gradient with respect to {about['group']}")
+    parts += [f"{name} {about[name]}" for name in ("seed", "step") if about.get(name)]
+    parts.append(lines.attrs.get("optimiser"))
+    for name in ("samples", "steps", "seeds"):
+        if lines.attrs.get(name):
+            fewest, most = lines.attrs[name]
+            parts.append(_count(fewest, most, name))
+    if lines.attrs.get("truth_norm") is not None:
         parts.append(f"norm of the true gradient {lines.attrs['truth_norm']:.3g}")
     if not lines.attrs["complete"]:
         parts.append("run not complete")
     return ", ".join(str(part) for part in parts if pd.notna(part) and part != "")
+
+
+def _count(fewest: int, most: int, name: str) -> str:
+    if fewest < most:
+        return f"{fewest:,} to {most:,} {name}"
+    return f"{most:,} {name.removesuffix('s') if most == 1 else name}"
 
 
 def indistinguishable(lines: pd.DataFrame) -> pd.Series:

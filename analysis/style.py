@@ -69,6 +69,7 @@ _PLACES = (
 )
 _RESERVED = 40  # not the length of the above: a new name there leaves users' colours as they are
 _BLACK = "#000000"
+DPI = 200
 
 
 class Look(NamedTuple):
@@ -167,7 +168,9 @@ def width() -> float:
     return figsizes.neurips2024()["figure.figsize"][0]
 
 
-def save_figure(figure: Figure, stem: str | os.PathLike, data: pd.DataFrame) -> list[Path]:
+def save_figure(
+    figure: Figure, stem: str | os.PathLike, data: pd.DataFrame | None = None
+) -> list[Path]:
     """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and what it shows as `<stem>.csv`.
 
     Each file is whole or absent, and the same figure gives the same bytes.
@@ -175,14 +178,16 @@ def save_figure(figure: Figure, stem: str | os.PathLike, data: pd.DataFrame) -> 
     Args:
         figure: from the `draw` of a module in `analysis.figures`.
         stem: path without an ending; missing folders are made.
-        data: from the `data` of the same module.
+        data: from the `data` of the same module; a grid of pictures has none, and no CSV.
     """
-    paths = [Path(f"{stem}.{ending}") for ending in ("pdf", "png", "csv")]
     # No dates: the same results give the same files.
     plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    paths = [Path(f"{stem}.{ending}") for ending in plain]
     with paper():
-        for path, kind in zip(paths, plain, strict=False):
+        for path, kind in zip(paths, plain, strict=True):
             with atomic(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=200, metadata=plain[kind])
-    write_text(paths[-1], data.to_csv(index=False, lineterminator="\n"))
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=plain[kind])
+    if data is not None:
+        csv = data.to_csv(index=False, lineterminator="\n")
+        paths.append(write_text(f"{stem}.csv", csv))
     return paths

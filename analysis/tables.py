@@ -1,9 +1,13 @@
 """The numbers of a study, one estimator a line."""
 
+import math
+from collections.abc import Iterable
+
 import pandas as pd
 
 from analysis.names import natural, without
 from analysis.rows import by_estimator
+from analysis.runs import CHOOSING, SCORES, by_line
 
 
 def comparison_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,3 +57,57 @@ def temperature_table(rows: pd.DataFrame) -> pd.DataFrame:
         key=lambda i: (not tempered[i], natural(lines["family"][i]), lines["temperature"][i]),
     )
     return lines.loc[order].reset_index(drop=True)
+
+
+def training_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimators of a training study at each learning rate, the best figure first.
+
+    The order is by test bound, else test ELBO, exact loss, test accuracy, and so on down to the
+    training loss: the first that the table has. Where every run diverged, a line comes last.
+
+    Args:
+        rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
+
+    Returns:
+        One line per `estimator`, `optimiser` and `learning_rate`: `best`, whether it is the best of
+        the estimator's lines, of which there are `tried`; `method`, `unbiased`, hyperparameters;
+        `seeds`, how many of them `diverged`, from step `diverged_first` to `diverged_last`;
+        the final figures, each with `_low` and `_high`, as means over the seeds that did not
+        diverge: `test_bound` (of the most samples in the table), `test_elbo`, `validation_bound`,
+        `validation_elbo`, `train_bound` and `train_elbo`, negative and in nats per image,
+        `exact_loss`, `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
+        `steps_per_second`; `note`. `attrs` says what the table is of, and why estimators were
+        skipped.
+
+        Intervals are 95 %: Student's over seeds, or with a single seed that of its own row.
+        The best learning rate is that with the smallest share diverged and, of these, the least
+        validation bound, else validation ELBO, exact loss, validation error, training loss.
+
+    Raises:
+        ValueError: where the table is empty, lacks a column, holds several contexts, no run, or one
+            metric of one run twice.
+    """
+    lines = by_line(rows)
+    failed = lines["diverged"] == lines["seeds"]
+    # With the fewest diverged first: the mean of those that are left flatters.
+    share = lines["diverged"] / lines["seeds"]
+    choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], CHOOSING)))
+    best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
+    order = sorted(lines.index, key=lambda i: (failed[i], _rank(lines.loc[i], SCORES)))
+    lines.insert(3, "best", best)
+    lines.insert(4, "tried", lines.groupby("estimator")["estimator"].transform("size"))
+    table = lines.loc[order].reset_index(drop=True)
+    table.attrs["chosen_by"] = _first(lines, CHOOSING)
+    return table
+
+
+def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
+    """Return a sort key: the first score that a line has, the better the smaller."""
+    for place, name in enumerate(names):
+        if math.isfinite(line[name]):
+            return place, -line[name] if SCORES[name].higher_is_better else line[name]
+    return len(SCORES), 0.0
+
+
+def _first(lines: pd.DataFrame, names: Iterable[str]) -> str | None:
+    return next((name for name in names if lines[name].notna().any()), None)

@@ -15,12 +15,19 @@ PRECISION = "highest"
 """Precision of matrix products while measuring: a reduced one looks like bias."""
 
 
-def start(device: Device) -> None:
+def start(device: Device, *, distributed: bool = False) -> None:
     """Choose the device, one JAX device for each CPU core, and the compilation cache.
 
+    Args:
+        device: the device.
+        distributed: whether this is one process of several, started by Slurm, on a TPU pod or by
+            another launcher that JAX detects.
+
     Raises:
-        UsageError: for a device that is not there.
+        UsageError: for a device that is not there, or a launcher that JAX does not find.
     """
+    if distributed:
+        _join()
     # Where JAX runs already (a notebook, a test) its devices stay as they are.
     with contextlib.suppress(RuntimeError):
         # Samples are sharded over CPU devices; code that is not sharded is not slowed by them.
@@ -36,6 +43,17 @@ def start(device: Device) -> None:
             f"--device gpu: JAX finds no GPU here, only {', '.join(found)}; "
             "the [cuda] extra installs JAX for one"
         )
+
+
+def _join() -> None:
+    try:
+        jax.distributed.initialize()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"--distributed: JAX finds no cluster here ({reason}); start it by srun, by mpirun or "
+            "on a TPU pod, once per host"
+        ) from error
 
 
 def num_cores() -> int:

@@ -46,6 +46,15 @@ def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return blocks.mean, blocks.mean - half, blocks.mean + half
 
 
+def sample_mean(values: np.ndarray) -> Estimate:
+    """Return the mean of values with Student's interval; of one alone there is none."""
+    average, count = float(values.mean()), len(values)
+    if count < 2:
+        return Estimate(average, math.nan, math.nan)
+    half = _quantile(count - 1) * float(values.std(ddof=1)) / math.sqrt(count)
+    return Estimate(average, average - half, average + half)
+
+
 def variance(blocks: Blocks) -> Estimate:
     """Return the trace of the covariance of one gradient, tr S.
 

@@ -28,29 +28,90 @@ from experiments.training import is_tuned, train, tune
 Row = dict[str, Any]
 
 
+class Instrument:
+    """Measures a problem's estimators wherever its parameters are; compiled once."""
+
+    def __init__(self, problem: Problem, group: str, devices: list | None = None):
+        """Prepare to measure.
+
+        Args:
+            problem: the objective.
+            group: the parameters that gradients are with respect to, or "all".
+            devices: devices to measure on; all of them unless given.
+        """
+        self.problem = problem
+        self.group = group
+
+        def gradient(estimator, context, key):
+            params, batch = context
+            chosen = choose(params, group)
+            return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(chosen)
+
+        def exact(params, batch):
+            chosen = choose(params, group)
+            return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
+
+        def tuned(key, params, estimator, batch, num_steps):
+            return tune(key, problem, params, estimator, batch, num_steps)
+
+        self.sampler = Sampler(gradient, devices)
+        self.exact = jax.jit(exact)
+        self.tune = jax.jit(tuned, static_argnums=4)
+
+    def point(
+        self, params: Params, batch: Any, key: jax.Array, reference_samples: int = 8192
+    ) -> "Point":
+        """Return the problem at frozen parameters, with the true gradient there.
+
+        The truth is exact where the latent variable can be enumerated; else it is the mean of a
+        long run of an unbiased estimator of low variance, on keys of its own.
+
+        Args:
+            params: the parameters, without the groups that exist only while measuring.
+            batch: the fixed minibatch.
+            key: a typed random key, consumed: of the long run.
+            reference_samples: gradients of the long run.
+        """
+        distribution = self.problem.distribution(params, batch)
+        params = self.problem.measurable(params, batch)
+        point = Point(self, params, batch, distribution, None, Truth(np.zeros(0)))
+        return _with_truth(point, key, reference_samples)
+
+
 @dataclasses.dataclass(frozen=True)
 class Point:
     """A problem at frozen parameters and a fixed minibatch, with the true gradient there.
 
     Attributes:
-        problem: the objective.
-        group: the parameters that gradients are with respect to, or "all".
+        instrument: measures, here as elsewhere.
         params: the frozen parameters.
         batch: the minibatch.
         distribution: the latent variable of one example.
-        sampler: draws gradients; its first argument is an estimator, its second `(params, batch)`.
         centre: the true gradient as a pytree.
         truth: the true gradient as a vector, with its error if it was sampled.
     """
 
-    problem: Problem
-    group: str
+    instrument: Instrument
     params: Params
     batch: Any
     distribution: Distribution
-    sampler: Sampler
     centre: Any
     truth: Truth
+
+    @property
+    def problem(self) -> Problem:
+        """The objective."""
+        return self.instrument.problem
+
+    @property
+    def group(self) -> str:
+        """The parameters that gradients are with respect to, or "all"."""
+        return self.instrument.group
+
+    @property
+    def sampler(self) -> Sampler:
+        """Draws gradients; its arguments are an estimator and `(params, batch)`."""
+        return self.instrument.sampler
 
     @property
     def chosen(self) -> Params:
@@ -69,12 +130,7 @@ class Point:
         estimator = estimator.initialise(start, self.distribution)
         if not is_tuned(estimator):
             return estimator
-        tuned = jax.jit(
-            lambda key, params, estimator, batch: tune(
-                key, self.problem, params, estimator, batch, num_steps
-            )
-        )
-        return tuned(run, self.params, estimator, self.batch)
+        return self.instrument.tune(run, self.params, estimator, self.batch, num_steps)
 
     def draw(
         self,
@@ -111,15 +167,12 @@ def prepare(
 ) -> Point:
     """Train a problem briefly and find the true gradient there.
 
-    The truth is exact where the latent variable can be enumerated; else it is the mean of a long
-    run of an unbiased estimator of low variance, on keys of its own.
-
     Args:
         problem: the objective.
         key: a typed random key, consumed.
         group: the group of parameters to measure, "all" for every one, None for the problem's own.
         train_steps: Adam steps, for problems that train.
-        reference_samples: gradients of the long run.
+        reference_samples: gradients of a long run, where the truth is not exact.
         devices: devices to measure on; all of them unless given.
         report: is told what is going on.
 
@@ -131,8 +184,7 @@ def prepare(
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
     group = check_group(problem, problem.measurable(params, batch), group)
-    distribution = problem.distribution(params, batch)
-    reference = _reference(distribution)
+    reference = _reference(problem.distribution(params, batch))
     if problem.trainable and train_steps:
         report(f"training {problem} for {train_steps} steps with {reference}")
         run = jax.jit(
@@ -141,17 +193,9 @@ def prepare(
             )
         )
         params = run(keys["train"], params, data)[0]
-    params = problem.measurable(params, batch)
-
-    def gradient(estimator, context, key):
-        params, batch = context
-        chosen = choose(params, group)
-        return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(chosen)
-
-    sampler = Sampler(gradient, devices)
-    point = Point(problem, group, params, batch, distribution, sampler, None, Truth(np.zeros(0)))
     report("finding the true gradient")
-    return _with_truth(point, reference, keys["truth"], reference_samples)
+    instrument = Instrument(problem, group, devices)
+    return instrument.point(params, batch, keys["truth"], reference_samples)
 
 
 def check_group(problem: Problem, params: Params, group: str | None) -> str:
@@ -178,16 +222,13 @@ def _reference(distribution: Distribution) -> Estimator:
     return exact if exact.refusal(distribution) is None else ScoreFunction(LeaveOneOut(4))
 
 
-def _with_truth(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> Point:
+def _with_truth(point: Point, key: jax.Array, num_samples: int) -> Point:
     problem, chosen = point.problem, point.chosen
     if jax.eval_shape(problem.exact_loss, point.params, point.batch) is not None:
-
-        def exact(params, batch):
-            return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
-
         with jax.default_matmul_precision(PRECISION):
-            centre = jax.jit(exact)(point.params, point.batch)
+            centre = point.instrument.exact(point.params, point.batch)
         return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
+    reference = _reference(point.distribution)
     zero = jax.tree.map(jnp.zeros_like, chosen)
     (blocks,) = dataclasses.replace(point, centre=zero).draw(reference, key, num_samples)
     mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]

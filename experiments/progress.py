@@ -4,11 +4,14 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
 _LAYOUT = "{desc:<58.58}|{bar}| {n:.1f}/{total_fmt} {elapsed}"
+
+_SECONDS_BETWEEN_NOTES = 10.0
 
 
 class Progress:
@@ -19,14 +22,17 @@ class Progress:
     interrupt does not wait.
     """
 
-    def __init__(self, num_tasks: int):
-        """Start at no task of `num_tasks`."""
-        self._is_terminal = sys.stderr.isatty()
+    def __init__(self, num_tasks: int, *, silent: bool = False):
+        """Start at no task of `num_tasks`; `silent` shows nothing, but heeds interrupts."""
+        self._is_terminal = sys.stderr.isatty() and not silent
+        self._is_log = not (self._is_terminal or silent)
         self._bar = tqdm(
             total=num_tasks, bar_format=_LAYOUT, leave=False, disable=not self._is_terminal
         )
         self._num_tasks = num_tasks
         self._num_started = 0
+        self._task = ""
+        self._noted = time.monotonic()
         self._stopping = False
 
     def __enter__(self) -> "Progress":
@@ -54,8 +60,16 @@ class Progress:
         """Show what is going on before the next task."""
         self._beat()
         self._bar.set_description_str(message)
-        if not self._is_terminal:
+        if self._is_log:
             print(message, file=sys.stderr, flush=True)
+
+    def note(self, message: str) -> None:
+        """Show how the task goes; in a log, now and then."""
+        self._beat()
+        self._bar.set_description_str(f"{self._task}: {message}")
+        if self._is_log and time.monotonic() - self._noted >= _SECONDS_BETWEEN_NOTES:
+            print(f"  {message}", file=sys.stderr, flush=True)
+            self._noted = time.monotonic()
 
     def skip(self, name: str) -> None:
         """Count a task that was done before."""
@@ -66,6 +80,7 @@ class Progress:
     def task(self, name: str) -> Iterator[Callable[[float], None]]:
         """Show a task; yields a function that takes the fraction of it that is done."""
         self._num_started += 1
+        self._task = name
         self.say(name if self._is_terminal else f"[{self._num_started}/{self._num_tasks}] {name}")
         start = self._bar.n
 

@@ -113,6 +113,8 @@ class Results:
         return table
 
     def _write(self) -> None:
+        if jax.process_index() != 0:  # of several processes one writes what all know
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / FILE
         partial = path.with_name(f".{path.name}.{os.getpid()}")

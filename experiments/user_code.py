@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -40,6 +41,18 @@ def parse_estimator(text: str) -> Estimator:
     name, own = _split(text, Estimator)
     parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
     return _parse(name, parts | own, Estimator)
+
+
+def parse_part(text: str, known: Sequence[type[T]]) -> T:
+    """Return the value that `Name[field=value,...]` names among the project's classes.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    try:
+        return identity.parse(text, {cls.__name__: cls for cls in known})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:

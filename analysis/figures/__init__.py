@@ -1,5 +1,22 @@
-"""The figures: in each module, `data(rows)` is what is drawn and `draw(rows)` the figure."""
+"""The figures: in each module, `data(rows)` is what is drawn and `draw(rows)` the figure.
 
-from analysis.figures import bias_variance, error_cost, temperature
+`pictures` is not of rows: it has `load(path)` and `draw(name, pictures)`.
+"""
 
-__all__ = ["bias_variance", "error_cost", "temperature"]
+from analysis.figures import (
+    along_training,
+    bias_variance,
+    error_cost,
+    pictures,
+    temperature,
+    training,
+)
+
+__all__ = [
+    "along_training",
+    "bias_variance",
+    "error_cost",
+    "pictures",
+    "temperature",
+    "training",
+]

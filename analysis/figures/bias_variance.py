@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.legend import entry, framed, mark, not_drawn
+from analysis.figures.legend import entry, framed, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
 from analysis.rows import by_estimator, heading, indistinguishable
 from analysis.style import Look, looks, paper
@@ -81,8 +81,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
         mark("95 % interval", marker="+", markersize=8, markeredgewidth=0.8),
     ]
     if (points["bias_shown"] == "upper limit").any():
-        text = "upper 95 % limit: bias not distinguishable from zero"
-        marks.append(mark(text, marker=r"$\downarrow$", markersize=6))
+        marks.append(limit_mark())
     if (points[["bias_shown", "variance_shown"]] == "zero").any(axis=None):
         marks.append(mark("on an axis: zero", marker="o"))
     return marks + not_drawn(points.attrs["left_out"])

@@ -17,9 +17,17 @@ _LONGEST_TITLE = 120
 _MARGIN = 0.04  # inches
 
 
-def entry(look: Look, name: str, line: bool = False) -> Line2D:
-    """Return the legend entry of an estimator, with its line where the figure draws one."""
-    label = "\n".join(wrap(name, _LONGEST_NAME)).replace("$", r"\$")  # no formulas in names
+def entry(look: Look, name: str, line: bool = False, note: str = "") -> Line2D:
+    """Return the legend entry of an estimator, with its line where the figure draws one.
+
+    A note follows the name, in a line of its own where it does not fit.
+    """
+    lines = wrap(name, _LONGEST_NAME)
+    if note:
+        lines[-1] += ": "
+        fits = len(lines[-1] + note) <= _LONGEST_NAME
+        lines[-1:] = [lines[-1] + note] if fits else [lines[-1], f"  {note}"]
+    label = "\n".join(lines).replace("$", r"\$")  # no formulas in names
     return mark(label, **look.marks(), linestyle=look.line if line else "none")
 
 
@@ -28,9 +36,15 @@ def mark(text: str, **style) -> Line2D:
     return Line2D([], [], label=text, **{"color": "0.4", "linestyle": "none", **style})
 
 
-def band_mark() -> Line2D:
+def band_mark(text: str = "95 % interval") -> Line2D:
     """Return the legend entry of the bands."""
-    return mark("95 % interval", marker="s", alpha=0.25, markeredgewidth=0, markersize=8)
+    return mark(text, marker="s", alpha=0.25, markeredgewidth=0, markersize=8)
+
+
+def limit_mark() -> Line2D:
+    """Return the legend entry of the arrows."""
+    text = "upper 95 % limit: bias not distinguishable from zero"
+    return mark(text, marker=r"$\downarrow$", markersize=6)
 
 
 def not_drawn(names: Sequence[str]) -> list[Line2D]:

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
-from analysis.figures.marks import ROUNDING, decades, down_arrow
-from analysis.rows import heading, indistinguishable
+from analysis.figures import traces
+from analysis.figures.legend import entry, framed, mark, not_drawn
+from analysis.figures.marks import decades, down_arrow
+from analysis.rows import heading
 from analysis.style import Look, looks, paper
 from analysis.tables import temperature_table
 
@@ -43,7 +44,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
     points = table[_FACTS + columns].replace([np.inf, -np.inf], np.nan)
     points = points.assign(
-        upper_limit=indistinguishable(table) & (table["squared_bias_high"] > 0),
+        upper_limit=traces.upper_limits(table),
         small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
     )
     measured = [metric for metric in _PANELS if points[metric].notna().any()]
@@ -73,29 +74,29 @@ def draw(rows: pd.DataFrame) -> Figure:
         markers = _between(points, look)
         figure = framed(points.attrs["heading"], 2.3, names, _marks(points))
         panels = figure.subplots(1, len(_PANELS), sharex=True)
+        temperatures = points["temperature"].dropna()
+        span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
         for ax, (metric, title) in zip(panels, _PANELS.items(), strict=True):
-            ax.set(xscale="log", yscale="log", xlabel="temperature", title=title)
+            ax.set(xscale="log", yscale="log", xlabel="temperature", title=title, xlim=span)
             ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
-            _limits(ax, points, metric)
+            traces.set_heights(ax, points, metric)
             for name in look:
                 line = points[points["family"] == name]
                 if name in markers:
                     _untempered(ax, line.iloc[0], metric, look[name], markers[name])
                 else:
-                    _tempered(ax, line, metric, look[name])
+                    traces.trace(
+                        ax, line, "temperature", metric, look[name],
+                        label=name, hollow=line["small_sample"],
+                    )  # fmt: skip
     return figure
 
 
 def _marks(points: pd.DataFrame) -> list[Line2D]:
-    marks = [band_mark()]
-    if points["upper_limit"].any():
-        text = "upper 95 % limit: bias not distinguishable from zero"
-        marks.append(mark(text, marker=r"$\downarrow$", markersize=6))
+    marks = traces.marks(points, _PANELS)
     if points["small_sample"].any():
         marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
-    if any(_shown(points, metric).le(_zero(points, metric)).any() for metric in _PANELS):
-        marks.append(mark("on the axis: zero", linestyle="-", linewidth=1.5))
     return marks + not_drawn(points.attrs["left_out"])
 
 
@@ -106,45 +107,6 @@ def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
     untempered = set(points.loc[points["temperature"].isna(), "family"])
     names = [name for name in order if name in untempered]
     return {name: spots[i * len(spots) // len(names)] for i, name in enumerate(names)}
-
-
-def _shown(line: pd.DataFrame, metric: str) -> pd.Series:
-    limit = line["upper_limit"] & (metric == "squared_bias")
-    return line[metric].where(~limit, line[f"{metric}_high"])
-
-
-def _zero(points: pd.DataFrame, metric: str) -> float:
-    return ROUNDING * _shown(points, metric).max()
-
-
-def _limits(ax: Axes, points: pd.DataFrame, metric: str) -> None:
-    """Set limits that hold every point and interval; bands that reach zero leave by the bottom."""
-    temperatures = points["temperature"].dropna()
-    ax.set_xlim(decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1))
-    shown = _shown(points, metric)
-    positive = shown > _zero(points, metric)
-    if positive.any():
-        shown, low, high = shown[positive], points[f"{metric}_low"], points[f"{metric}_high"]
-        lowest = np.fmin(shown, np.fmax(low[positive], shown / 5)).min()
-        ax.set_ylim(decades(lowest / 3, np.fmax(shown, high[positive]).max() * 1.5))
-
-
-def _tempered(ax: Axes, line: pd.DataFrame, metric: str, look: Look) -> None:
-    limit = line["upper_limit"] & (metric == "squared_bias")
-    x, y = line["temperature"], _shown(line, metric).clip(lower=ax.get_ylim()[0])
-    low = line[f"{metric}_low"].clip(lower=ax.get_ylim()[0])
-    band = {"where": ~limit, "color": look.colour, "alpha": 0.15, "linewidth": 0}
-    ax.fill_between(x, low, line[f"{metric}_high"], **band)
-    # Bars too: a point between upper limits has no neighbour to span a band with.
-    high = line[f"{metric}_high"]
-    ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
-    ax.plot(x, y.where(~limit), color=look.colour, linestyle=look.line)
-    for small, drawn in ((False, look), (True, look._replace(fill="full", face="white"))):
-        some = line["small_sample"] == small
-        style = drawn.marks(label=line["family"].iloc[0], linestyle="none", markersize=3.5)
-        ax.plot(x[some], y[some], **style)
-    for at in zip(x[limit], y[limit], strict=True):
-        down_arrow(ax, at, look)
 
 
 def _untempered(ax: Axes, line: pd.Series, metric: str, look: Look, x: float) -> None:

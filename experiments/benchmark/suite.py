@@ -140,7 +140,7 @@ def _opponent(
 ) -> contextlib.AbstractContextManager[Opponent | None]:
     if not opponent.is_installed():
         return contextlib.nullcontext()
-    encoder, decoder = (vae.params[part]["layers"][0] for part in ("encoder", "decoder"))
+    encoder, decoder = (vae.params[part][0]["layers"][0] for part in ("encoder", "decoder"))
     weights = [layer[name] for layer in (encoder, decoder) for name in ("kernel", "bias")]
     return opponent.start(
         [str(estimator) for estimator in estimators],

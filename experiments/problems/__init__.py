@@ -2,8 +2,18 @@
 
 from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
+from experiments.problems.semi_supervised import SemiSupervised
+from experiments.problems.structured_prediction import StructuredPrediction
 from experiments.problems.toy import Coupled, Polynomial, Quadratic, SimplexQuadratic
 from experiments.problems.vae import VAE
 
-ALL: tuple[type[Problem], ...] = (VAE, Quadratic, Coupled, SimplexQuadratic, Polynomial)
+ALL: tuple[type[Problem], ...] = (
+    VAE,
+    StructuredPrediction,
+    SemiSupervised,
+    Quadratic,
+    Coupled,
+    SimplexQuadratic,
+    Polynomial,
+)
 """Every problem class that the command line knows by name."""

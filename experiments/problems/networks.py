@@ -26,16 +26,47 @@ class FeedForward(nnx.Module):
         return last(x)
 
 
+ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    # The slope of the DisARM and RODEO papers' programs.
+    "leaky_relu": functools.partial(jax.nn.leaky_relu, negative_slope=0.3),
+}
+"""The nonlinearities that a problem can name."""
+
+
 @functools.cache
-def feed_forward(sizes: tuple[int, ...]) -> tuple[Callable, Callable]:
-    """Return dense tanh layers as two pure functions, `initial(key) -> params`, `apply(params, x)`.
+def feed_forward(sizes: tuple[int, ...], activation: str) -> tuple[Callable, Callable]:
+    """Return dense layers as two pure functions, `initial(key) -> params`, `apply(params, x)`.
 
     Args:
         sizes: the numbers of units, from input to output; two make one linear map.
+        activation: a key of `ACTIVATIONS`, between the layers.
+    """
+    return pure(functools.partial(FeedForward, sizes, ACTIVATIONS[activation]))
+
+
+def hidden_sizes(text: str | int) -> tuple[int, ...]:
+    """Return the units of hidden layers written as papers do: "512-256", or "" for none.
+
+    Raises:
+        ValueError: where it is not that.
+    """
+    words = [word for word in str(text).split("-") if text != ""]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise ValueError(f"hidden must be sizes such as 200 or 512-256, not {text!r}")
+    return tuple(map(int, words))
+
+
+def pure(build: Callable[..., Any]) -> tuple[Callable, Callable]:
+    """Return a flax module as two pure functions, `initial(key) -> params`, `apply(params, x)`.
+
+    Args:
+        build: `build(rngs=...)` makes the module; it has no state but its parameters.
     """
 
-    def make(rngs: nnx.Rngs) -> FeedForward:
-        return FeedForward(sizes, jnp.tanh, rngs=rngs)
+    def make(rngs: nnx.Rngs) -> Any:
+        return build(rngs=rngs)
 
     graph, shapes = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
 

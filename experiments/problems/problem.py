@@ -7,6 +7,7 @@ import jax
 
 from estimators import Distribution, Estimator, Exact
 from estimators.core import identity
+from experiments.data import Split
 
 Params = dict[str, Any]
 
@@ -38,8 +39,8 @@ class Problem(abc.ABC):
         """Return initial parameters; `key` is consumed."""
 
     @abc.abstractmethod
-    def data(self) -> Any:
-        """Return the training data as arrays, or None for a problem without data."""
+    def data(self, split: Split = "train") -> Any:
+        """Return a split of the data as a pytree of arrays, or None for a problem without data."""
 
     @abc.abstractmethod
     def batch(self, key: jax.Array, data: Any) -> Any:
@@ -59,6 +60,36 @@ class Problem(abc.ABC):
         if exact.refusal(self.distribution(params, batch)):
             return None
         return self.loss(params, exact, jax.random.key(0), batch)
+
+    def examples(self, key: jax.Array, data: Any) -> Any:
+        """Return all of a split as models see it, examples along the first axis; None without data.
+
+        `key` is consumed: by a binarisation that is drawn anew each time.
+        """
+        del key, data
+
+    def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
+        r"""Return the log importance weight of one hard sample for one example, in nats.
+
+        The mean of its exponential is the likelihood of the discrete model, so that its own mean is
+        the evidence lower bound. `key` is consumed. For problems with `examples`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no examples to evaluate")
+
+    def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
+        """Return what else is evaluated on one example, by name, such as its `accuracy`."""
+        del params, example
+        return {}
+
+    def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
+        """Return grids of images `[rows, columns, height, width]` in [0, 1] to look at, by name."""
+        del params, key, examples
+        return {}
+
+    @property
+    def about_data(self) -> str:
+        """What tables say of the data, nothing where there is none."""
+        return ""
 
     @property
     def trainable(self) -> bool:

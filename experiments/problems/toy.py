@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
 from estimators.core.validation import check_choice, check_count, check_finite
+from experiments.data import Split
 from experiments.problems.problem import Params, Problem
 
 
@@ -38,8 +39,9 @@ class Toy(Problem):
         del key
         return {"logits": self.logits()}
 
-    def data(self) -> None:
+    def data(self, split: Split = "train") -> None:
         """Return None: there is no data."""
+        del split
 
     def batch(self, key: jax.Array, data: None) -> None:
         """Return None: there is no data."""

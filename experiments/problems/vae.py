@@ -1,174 +1,127 @@
-"""The variational autoencoder on MNIST, with Bernoulli, categorical or normal latent variables."""
+"""The variational autoencoder on images, with Bernoulli, categorical or normal latent variables."""
 
 import dataclasses
-import functools
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from estimators import (
-    Bernoulli,
-    Categorical,
-    Distribution,
-    Estimator,
-    Exact,
-    GumbelSoftmax,
-    ImportanceBound,
-    Normal,
-    Pathwise,
+from estimators import Distribution, Estimator, Exact, GumbelSoftmax, ImportanceBound, Normal
+from estimators.core.validation import check_choice, check_positive
+from experiments.problems.images import PIXELS, SIDE, log_odds
+from experiments.problems.latent import Family
+from experiments.problems.problem import Params
+from experiments.problems.stochastic_network import (
+    Network,
+    StochasticNetwork,
+    cross_entropy,
+    square,
 )
-from estimators.core.validation import check_choice, check_count, check_positive
-from experiments.data import binarise, load_mnist
-from experiments.problems.networks import feed_forward
-from experiments.problems.problem import Params, Problem
 
-PIXELS = 784
-
-Latent = Literal["Bernoulli", "Categorical", "Normal"]
 KL = Literal["analytic", "sampled", "sampled-no-score", "relaxed-density"]
 
 
-@functools.cache
-def training_images() -> np.ndarray:
-    """Return MNIST's training images as zeros and ones, `[60000, 784]`, threshold 127."""
-    return binarise(load_mnist("train")[0], "threshold")
-
-
-@functools.cache
-def mean_image() -> np.ndarray:
-    """Return the mean training image, `[784]`."""
-    return training_images().mean(0)
-
-
 @dataclasses.dataclass(frozen=True)
-class VAE(Problem):
-    r"""A VAE on MNIST: the negative evidence lower bound per image, in nats.
+class VAE(StochasticNetwork):
+    r"""A VAE: the negative evidence lower bound per image, in nats.
 
-    The encoder maps a centred image to logits, the decoder a latent sample to the logits of
-    independent Bernoulli pixels; the prior's logits are learned. With Bernoulli latents samples
-    enter the decoder as $\pm 1$ (Tucker et al. 2017).
+    The encoder maps a centred image to the logits of $z_1$, and $z_l$ to those of $z_{l+1}$; the
+    decoder maps $z_{l+1}$ to the logits of $z_l$, and $z_1$ to those of independent Bernoulli
+    pixels. Bernoulli samples enter networks as $\pm 1$ (Tucker et al. 2017). Layers of stochastic
+    units are nested calls of the estimator, or one path for each sample of a multi-sample bound.
 
     Args:
         latent: the family of the latent variables; "Normal" is the continuous reference point.
-        size: number of latent variables.
+        size: number of latent variables of a layer.
         classes: number of classes of a categorical variable.
-        layers: number of hidden tanh layers of encoder and decoder; 0 makes both linear.
-        width: units of a hidden layer.
+        depth: number of layers of stochastic units.
+        hidden: deterministic layers of every encoder network, such as 200-200, and in reverse of
+            every decoder network; "" makes all of them linear.
+        activation: "tanh", "relu" or "leaky_relu" (slope 0.3), between them.
+        prior: whether the logits of the last layer's prior are "learned", or stay "uniform".
         kl: the objective's form, since the measured variance depends on it. "analytic": the
-            divergence to the prior in closed form, outside f. "sampled": log q(z) - log p(z) inside
-            f. "sampled-no-score": the same with q's parameters detached inside f; log q's own score
+            divergence to the prior in closed form, outside f (of two layers, the first one's
+            entropy and the second one's divergence). "sampled": log q(z) - log p(z) inside f.
+            "sampled-no-score": the same with q's parameters detached inside f; log q's own score
             has mean zero. "relaxed-density": the densities of the relaxed sample (Maddison et al.
             2017), which only `GumbelSoftmax` has; its bias is against the discrete bound.
         prior_temperature: temperature of the prior's relaxed density.
-        batch_size: images in a minibatch.
         num_samples: samples in the importance weighted bound (Burda et al. 2016); 1 is the evidence
-            lower bound. Several need kl="sampled": nothing may be detached inside such a bound.
+            lower bound. Several need kl="sampled" (nothing may be detached inside such a bound) or
+            "relaxed-density".
     """
 
-    latent: Latent = "Bernoulli"
+    latent: Family = "Bernoulli"
     size: int = 8
     classes: int = 10
-    layers: int = 0
-    width: int = 200
+    depth: int = 1
+    hidden: str | int = ""
+    activation: str = "tanh"
+    prior: Literal["learned", "uniform"] = "learned"
     kl: KL = "analytic"
     prior_temperature: float = 0.5
-    batch_size: int = 100
     num_samples: int = 1
 
     @property
     def objective(self) -> str:
-        """The form of the divergence."""
-        return f"kl={self.kl}"
-
-    @property
-    def group(self) -> str:
-        """The encoder: what the estimators differ in."""
-        return "encoder"
-
-    @property
-    def trainable(self) -> bool:
-        """Whether it is trained briefly before it is measured: yes."""
-        return True
+        """The form of the divergence, and the samples of the bound."""
+        several = f", {self.num_samples} samples" if self.num_samples > 1 else ""
+        return f"kl={self.kl}{several}"
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of the latent sample of one image."""
-        return (self.size, self.classes) if self.latent == "Categorical" else (self.size,)
+        """Shape of one layer's sample for one image."""
+        return self.layer.event_shape
 
-    @property
-    def _num_logits(self) -> int:
-        return int(np.prod(self.event_shape)) * (2 if self.latent == "Normal" else 1)
+    def _encoder(self, level: int) -> Network:
+        inputs = PIXELS if level == 0 else self.layer.num_units
+        return self.network(inputs, self.layer.num_logits)
 
-    @property
-    def _encoder(self):
-        sizes = (PIXELS, *(self.width,) * self.layers, self._num_logits)
-        return feed_forward(sizes)
-
-    @property
-    def _decoder(self):
-        sizes = (int(np.prod(self.event_shape)), *(self.width,) * self.layers, PIXELS)
-        return feed_forward(sizes)
+    def _decoder(self, level: int) -> Network:
+        outputs = PIXELS if level == 0 else self.layer.num_logits
+        return self.network(self.layer.num_units, outputs, reverse=True)
 
     def initial(self, key: jax.Array) -> Params:
         """Return initial parameters; the pixels' bias is their log-odds in the data."""
-        encoder_key, decoder_key = jax.random.split(key)
-        decoder = self._decoder[0](decoder_key)
-        odds = np.clip(mean_image(), 0.001, 0.999)
-        decoder["layers"][self.layers]["bias"] = jnp.asarray(np.log(odds / (1 - odds)))
-        params = {"encoder": self._encoder[0](encoder_key), "decoder": decoder}
-        if self.latent != "Normal":
+        keys = jax.random.split(key, 2 * self.depth)
+        encoder = [self._encoder(level)[0](keys[2 * level]) for level in range(self.depth)]
+        decoder = [self._decoder(level)[0](keys[2 * level + 1]) for level in range(self.depth)]
+        decoder[0] = self.with_output_bias(decoder[0], log_odds(self.mean_image))
+        params: Params = {"encoder": encoder, "decoder": decoder}
+        if self.latent != "Normal" and self.prior == "learned":
             params["prior"] = jnp.zeros(self.event_shape)
         return params
 
-    def measurable(self, params: Params, batch: Any) -> Params:
-        """Add `logits`: zeros added to the encoder's output for each image of the batch."""
-        return params | {"logits": jnp.zeros((len(batch), self._num_logits))}
-
-    def data(self) -> jax.Array:
-        """Return MNIST's training images, `[60000, 784]` of zeros and ones."""
-        return jnp.asarray(training_images())
-
-    def batch(self, key: jax.Array, data: jax.Array) -> jax.Array:
-        """Return `[batch_size, 784]` images drawn with replacement; `key` is consumed."""
-        return data[jax.random.randint(key, (self.batch_size,), 0, len(data))]
-
-    def posterior(self, logits: jax.Array) -> Distribution:
-        """Return q(z | x) of one image from the encoder's output."""
-        if self.latent == "Normal":
-            return Normal(*jnp.split(logits, 2))
-        family = Bernoulli if self.latent == "Bernoulli" else Categorical
-        return family(logits.reshape(self.event_shape))
-
-    def prior(self, params: Params) -> Distribution:
-        """Return p(z)."""
+    def top(self, params: Params) -> Any:
+        """Return the prior of the last layer, p(z_L)."""
         if self.latent == "Normal":
             zero = jnp.zeros(self.event_shape)
             return Normal(zero, zero)
-        family = Bernoulli if self.latent == "Bernoulli" else Categorical
-        return family(params["prior"])
+        return self.layer.distribution(params.get("prior", jnp.zeros(self.event_shape)))
 
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
-        """Return the encoder's output for images `[..., 784]`."""
-        centred = images - np.broadcast_to(mean_image(), images.shape)
-        logits = self._encoder[1](params["encoder"], centred)
+        """Return the first layer's logits for images `[..., 784]`."""
+        centred = images - jnp.broadcast_to(self.mean_image, images.shape)
+        logits = self._encoder(0)[1](params["encoder"][0], centred)
         return logits + params["logits"] if "logits" in params else logits
 
+    def following(self, params: Params, level: int, sample: jax.Array) -> Distribution:
+        """Return q(z_{l+1} | z_l), l = `level`, counted from 1."""
+        entering = self.layer.code(sample)
+        return self.layer.distribution(self._encoder(level)[1](params["encoder"][level], entering))
+
+    def generative(self, params: Params, level: int, sample: jax.Array) -> Any:
+        """Return p(z_l | z_{l+1}), l = `level`, counted from 1."""
+        entering = self.layer.code(sample)
+        return self.layer.distribution(self._decoder(level)[1](params["decoder"][level], entering))
+
+    def pixel_logits(self, params: Params, sample: jax.Array) -> jax.Array:
+        """Return the logits `[784]` of p(x | z_1)."""
+        return self._decoder(0)[1](params["decoder"][0], self.layer.code(sample))
+
     def reconstruction(self, params: Params, image: jax.Array, sample: jax.Array) -> jax.Array:
-        """Return -log p(x | z) of one image in nats."""
-        sample = 2 * sample - 1 if self.latent == "Bernoulli" else sample.ravel()
-        pixels = self._decoder[1](params["decoder"], sample)
-        # Split so that what does not depend on the image is computed once under vmap over images.
-        return _softplus(pixels).sum() - image @ pixels
-
-    def distribution(self, params: Params, batch: Any) -> Distribution:
-        """Return q(z | x) of the first image; of `num_samples` copies where there are several."""
-        without = {name: part for name, part in params.items() if name != "logits"}
-        return self._copies(self.posterior(self.encode(without, batch[0])))
-
-    def _copies(self, posterior: Distribution) -> Distribution:
-        return posterior if self.num_samples == 1 else posterior.independent(self.num_samples)
+        """Return -log p(x | z_1) of one image in nats."""
+        return cross_entropy(self.pixel_logits(params, sample), image)
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the mean negative bound of the batch in nats; `key` is consumed.
@@ -177,80 +130,159 @@ class VAE(Problem):
         """
 
         def example(key, image, logits):
-            return self._bound(params, estimator, key, image, self.posterior(logits))
+            first = self.layer.distribution(logits)
+            if self._is_relaxed(estimator):
+                return self._relaxed_bound(params, estimator, key, image, first)
+            if self.num_samples > 1:
+                return self._importance_bound(params, estimator, key, image, first)
+            return self._nested_bound(params, estimator, key, image, first)
 
         keys = jax.random.split(key, len(batch))
         return jax.vmap(example)(keys, batch, self.encode(params, batch)).mean()
 
-    def _bound(self, params, estimator, key, image, posterior):
-        prior = self.prior(params)
+    def _nested_bound(self, params, estimator, key, image, first):
+        keys = jax.random.split(key, self.depth) if self.depth > 1 else [key]
+        analytic = self.kl in ("analytic", "relaxed-density")
+        # Parameters are detached, never a sample: a relaxed one carries a gradient.
+        detached = jax.lax.stop_gradient(params) if self.kl == "sampled-no-score" else params
 
-        def reconstruction(sample):
-            return self.reconstruction(params, image, sample)
+        def estimate(level, below, posterior, inside):
+            """Estimate the bound from layer `level` on; `below` is -log p of what it explains."""
+            is_last = level + 1 == self.depth
 
-        if self.num_samples > 1:
+            def f(sample):
+                value = below(sample)
+                if not analytic:
+                    value += inside.log_prob(sample)
+                if is_last:
+                    return value if analytic else value - self.top(params).log_prob(sample)
 
-            def log_weight(sample):
-                return prior.log_prob(sample) - posterior.log_prob(sample) - reconstruction(sample)
+                def explained(above):
+                    return -self.generative(params, level + 1, above).log_prob(sample)
 
-            return estimator(key, self._copies(posterior), ImportanceBound(log_weight))
-        if self.kl == "analytic":
-            return estimator(key, posterior, reconstruction) + posterior.kl(prior)
-        if self.kl == "relaxed-density" and isinstance(estimator, GumbelSoftmax):
-            return self._relaxed_bound(estimator, key, posterior, prior, reconstruction)
-        inside = jax.lax.stop_gradient(posterior) if self.kl == "sampled-no-score" else posterior
+                following = (self.following(part, level + 1, sample) for part in (params, detached))
+                return value + estimate(level + 1, explained, *following)
 
-        def integrand(sample):
-            return reconstruction(sample) + inside.log_prob(sample) - prior.log_prob(sample)
+            value = estimator(keys[level], posterior, f)
+            if not analytic:
+                return value
+            return value + (posterior.kl(self.top(params)) if is_last else -posterior.entropy())
 
-        return estimator(key, posterior, integrand)
+        inside = jax.lax.stop_gradient(first) if self.kl == "sampled-no-score" else first
+        return estimate(0, lambda z: self.reconstruction(params, image, z), first, inside)
 
-    def _relaxed_bound(self, estimator, key, posterior, prior, reconstruction):
-        posterior = posterior.relax(jax.lax.stop_gradient(estimator.temperature))
-        prior = prior.relax(self.prior_temperature)
+    def _importance_bound(self, params, estimator, key, image, first):
+        def log_weight(path):
+            posterior = self.path(params, first).log_prob(path)
+            return self._log_joint(params, image, path) - posterior
 
-        def integrand(sample):
-            densities = posterior.log_prob(sample) - prior.log_prob(sample)
-            return reconstruction(posterior.squash(sample)) + densities
+        return estimator(key, self.paths(params, first), ImportanceBound(log_weight))
 
-        return Pathwise()(key, posterior, integrand)
+    def _log_joint(self, params, image, path):
+        """Return log p(x, z_1, ..., z_L) of a path, layers along its first axis."""
+        samples = self.layers(path)
+        value = self.top(params).log_prob(samples[-1]) - self.reconstruction(
+            params, image, samples[0]
+        )
+        for level, (sample, above) in enumerate(zip(samples, samples[1:], strict=False), 1):
+            value += self.generative(params, level, above).log_prob(sample)
+        return value
+
+    def _relaxed_bound(self, params, estimator, key, image, first):
+        """Return the bound of the relaxed model: densities at relaxed samples, pathwise."""
+        temperature = jax.lax.stop_gradient(estimator.temperature)
+        keys = jax.random.split(key, self.num_samples) if self.num_samples > 1 else key[None]
+
+        def density(distribution, temperature, unsquashed):
+            return distribution.relax(temperature).log_prob(unsquashed)
+
+        def log_weight(key):
+            keys = jax.random.split(key, self.depth) if self.depth > 1 else [key]
+            value, below = 0.0, None
+            posterior: Any = first
+            sample: Any = None
+            for level, key in enumerate(keys):
+                if level > 0:
+                    posterior = self.following(params, level, sample)
+                relaxed = posterior.relax(temperature)
+                unsquashed = relaxed.sample(key)
+                sample = relaxed.squash(unsquashed)
+                if level == 0:
+                    value -= self.reconstruction(params, image, sample)
+                else:
+                    explained = self.generative(params, level, sample)
+                    value += density(explained, self.prior_temperature, below)
+                value -= relaxed.log_prob(unsquashed)
+                below = unsquashed
+            return value + density(self.top(params), self.prior_temperature, below)
+
+        return ImportanceBound.reduce(jax.vmap(log_weight)(keys))
+
+    def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
+        """Return log p(x, z) - log q(z | x) of one path z of hard samples, in nats."""
+        path = self.path(params, self.layer.distribution(self.encode(params, example)))
+        sample = path.sample(key)
+        return self._log_joint(params, example, sample) - path.log_prob(sample)
+
+    def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
+        """Return `samples` of the model, and `reconstructions`: each image above its own."""
+        prior_key, posterior_key = jax.random.split(key)
+
+        def mean(sample):
+            return square(jax.nn.sigmoid(self.pixel_logits(params, sample)))
+
+        def dream(key):
+            keys = jax.random.split(key, self.depth)
+            sample = self.top(params).sample(keys[0])
+            for level in range(self.depth - 1, 0, -1):
+                sample = self.generative(params, level, sample).sample(keys[level])
+            return mean(sample)
+
+        def reconstruct(key, image):
+            return mean(self.layer.distribution(self.encode(params, image)).sample(key))
+
+        dreams = jax.vmap(dream)(jax.random.split(prior_key, 64))
+        shown = examples[:16]
+        keys = jax.random.split(posterior_key, len(shown))
+        pairs = square(shown), jax.vmap(reconstruct)(keys, shown)
+        return {
+            "samples": dreams.reshape(8, 8, SIDE, SIDE),
+            "reconstructions": jnp.stack(pairs),
+        }
+
+    def _is_relaxed(self, estimator: Estimator) -> bool:
+        """Say whether the loss is the relaxed model's."""
+        return self.kl == "relaxed-density" and isinstance(estimator, GumbelSoftmax)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit: its distributions, or the form of the bound."""
-        if self.kl == "relaxed-density" and not isinstance(estimator, GumbelSoftmax | Exact):
+        if self._is_relaxed(estimator):
+            return None
+        if self.kl == "relaxed-density" and not isinstance(estimator, Exact):
             return "kl=relaxed-density is for GumbelSoftmax, whose relaxed sample has a density"
-        if self.num_samples > 1:
-            return estimator.refusal(distribution)
         return super().refusal(estimator, distribution)
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the evaluations; of a bound, those of its log-weight for every estimator."""
-        count = super().evaluations(estimator, distribution)
-        return count if estimator.needs_bound else count * self.num_samples
+        if self._is_relaxed(estimator):
+            return self.num_samples
+        return super().evaluations(estimator, distribution)
 
     def check(self) -> None:
         """Raise where a setting is out of range."""
+        super().check()
         check_choice("VAE latent", self.latent, ("Bernoulli", "Categorical", "Normal"))
         forms = ("analytic", "sampled", "sampled-no-score", "relaxed-density")
         check_choice("VAE kl", self.kl, forms)
-        check_count("VAE size", self.size, 1)
-        check_count("VAE classes", self.classes, 2)
-        check_count("VAE layers", self.layers, 0)
-        check_count("VAE width", self.width, 1)
-        check_count("VAE batch_size", self.batch_size, 1)
-        check_count("VAE num_samples", self.num_samples, 1)
-        if self.num_samples > 1 and self.kl != "sampled":
-            raise ValueError(f"a bound of several samples needs kl=sampled, not {self.kl}")
+        check_choice("VAE prior", self.prior, ("learned", "uniform"))
+        if self.num_samples > 1 and self.kl not in ("sampled", "relaxed-density"):
+            raise ValueError(
+                f"a bound of several samples needs kl=sampled or relaxed-density, not {self.kl}"
+            )
         check_positive("VAE prior_temperature", self.prior_temperature)
         if self.kl == "relaxed-density" and self.latent == "Normal":
             raise ValueError(
                 "kl=relaxed-density is for discrete latents: a Normal has its density anyway"
             )
-
-
-def _softplus(x: jax.Array) -> jax.Array:
-    """Return log(1 + e^x) to an absolute error of one rounding, which is all that a sum needs.
-
-    `jax.nn.softplus`, accurate relative to its value, takes log1p, and once more in its derivative.
-    """
-    return jnp.maximum(x, 0) + jnp.log(1 + jnp.exp(-jnp.abs(x)))
+        if self.depth > 1 and self.latent == "Normal":
+            raise ValueError("VAE depth is for discrete latents: a Normal has one layer")

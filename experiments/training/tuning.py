@@ -1,4 +1,4 @@
-"""Training: one pure function under `lax.scan`, for the model and for an estimator's own leaves."""
+"""Tuning: the optimiser of an estimator's own leaves, alone at frozen parameters or in a run."""
 
 import dataclasses
 from typing import Any
@@ -8,60 +8,6 @@ import optax
 
 from estimators import Estimator
 from experiments.problems.problem import Params, Problem
-
-
-def train(
-    key: jax.Array,
-    problem: Problem,
-    params: Params,
-    estimator: Estimator,
-    data: Any,
-    num_steps: int,
-    learning_rate: float = 1e-3,
-    *,
-    tuned: bool = True,
-) -> tuple[Params, Estimator, jax.Array]:
-    """Train a problem's parameters, and the estimator's leaves by the same backward passes.
-
-    Args:
-        key: a typed random key, consumed.
-        problem: the objective.
-        params: initial parameters.
-        estimator: estimates the gradient; give it its networks first (`initialise`).
-        data: what `problem.data()` returned.
-        num_steps: number of Adam steps, each on a minibatch of its own.
-        learning_rate: Adam's, for the parameters.
-        tuned: whether the estimator's own leaves learn.
-
-    Returns:
-        Final parameters, the estimator with its learned leaves, and the loss estimate of every
-        step.
-    """
-    model_optimiser, leaf_optimiser = optax.adam(learning_rate), tuner(estimator)
-    # To optax's types a model is an array; to ours it is a pytree.
-    model: Any = params
-    leaves: Any = estimator
-
-    def step(state, key):
-        params, estimator, model_state, leaf_state = state
-        batch_key, noise_key = jax.random.split(key)
-        batch = problem.batch(batch_key, data)
-
-        def loss(params, estimator):
-            estimator = estimator if tuned else jax.lax.stop_gradient(estimator)
-            return problem.loss(params, estimator, noise_key, batch)
-
-        value, (slope, leaf_slope) = jax.value_and_grad(loss, (0, 1))(params, estimator)
-        update, model_state = model_optimiser.update(slope, model_state)
-        leaf_update, leaf_state = leaf_optimiser.update(leaf_slope, leaf_state)
-        params = optax.apply_updates(params, update)
-        estimator = optax.apply_updates(estimator, leaf_update)
-        return (params, estimator, model_state, leaf_state), value
-
-    state = model, leaves, model_optimiser.init(model), leaf_optimiser.init(leaves)
-    final: Any
-    final, losses = jax.lax.scan(step, state, jax.random.split(key, num_steps))
-    return final[0], final[1], losses
 
 
 def tune(
@@ -105,7 +51,9 @@ def is_tuned(estimator: Estimator) -> bool:
     return any(field.metadata.keys() & {"average", "learned", "tuned"} for _, field in fields)
 
 
-def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTransformation:
+def tuner(
+    estimator: Estimator, learning_rate: Any = 1e-2, b2: float = 0.999
+) -> optax.GradientTransformation:
     """Return the optimiser of an estimator's own leaves.
 
     Moving averages take plain gradient descent at rate 1 - decay, which makes them just that; all
@@ -113,7 +61,8 @@ def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTr
 
     Args:
         estimator: the estimator; only its structure and its decays count.
-        learning_rate: Adam's.
+        learning_rate: Adam's; may be traced.
+        b2: Adam's decay of the squares.
     """
 
     def label(path, _):
@@ -134,7 +83,7 @@ def tuner(estimator: Estimator, learning_rate: float = 1e-2) -> optax.GradientTr
         return jax.tree.map_with_path(scale, updates)
 
     return optax.partition(
-        {"average": optax.stateless(descend), "learned": optax.adam(learning_rate)}, labels
+        {"average": optax.stateless(descend), "learned": optax.adam(learning_rate, b2=b2)}, labels
     )
 
 

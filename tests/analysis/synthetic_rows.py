@@ -133,3 +133,150 @@ def temperature_study(temperatures=(0.05, 0.09, 0.16, 0.28, 0.5, 0.9, 1.6, 2.8, 
             name, *ESTIMATORS[name], rng=rng, p_temperature=np.nan, study="temperature"
         )
     return finish(records)
+
+
+# name: (final negative bound, steps of descent), of a VAE on MNIST
+TRAINED = {
+    "Exact": (101.5, 900),
+    "ScoreFunction": (128.0, 2600),
+    "ScoreFunction[baseline=LeaveOneOut[num_samples=2]]": (105.2, 1400),
+    "ScoreFunction[baseline=LeaveOneOut[num_samples=4]]": (103.9, 1200),
+    "ScoreFunction[baseline=Learned[features=20],scale=True]": (111.0, 2000),
+    "DisARM": (104.6, 1300),
+    "REBAR": (102.9, 1100),
+    "StraightThrough": (109.4, 800),
+    "ReinMax": (103.3, 900),
+    "GumbelSoftmax[temperature=0.1]": (108.1, 1500),
+    "GumbelSoftmax[temperature=0.5]": (104.0, 1000),
+    "DecoupledStraightThroughGumbelSoftmax[backward_temperature=0.5,forward_temperature=1.0]": (
+        106.6,
+        1000,
+    ),
+}
+TRAINING = {
+    "study": "train",
+    "problem": "VAE[size=200]",
+    "objective": "kl=analytic",
+    "data": "MNIST, threshold binarisation",
+    "optimiser": "Adam",
+    "low": np.nan,
+    "high": np.nan,
+    "split": "",
+    "bound_samples": 0,
+    "measured": "",
+    "note": "",
+}
+
+
+def trained(name, learning_rate=1e-3, seed=0, **more):
+    """The columns of one run, and a function that makes a row of it."""
+    temperature = float(name.partition("temperature=")[2].partition(",")[0].strip("]") or "nan")
+    facts = {
+        "estimator": name,
+        "method": name.partition("[")[0],
+        "unbiased": ESTIMATORS.get(name, ("no",))[0],
+        "p_temperature": temperature,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+
+    def row(step, metric, value, half=np.nan, **columns):
+        interval = {"low": value - half, "high": value + half}
+        point = {"step": step, "metric": metric, "value": value, **interval}
+        return {**TRAINING, **facts, **more, **point, **columns}
+
+    return row
+
+
+def run_rows(
+    row, final, decay, rng, steps=10_000, log=100, evaluate=1000, diverged=None, noise=0.4
+):
+    """The rows of one run: an exponential descent from 210 nats, up to where it diverges."""
+    shift = rng.normal() * noise
+    end = steps if diverged is None else diverged - 1
+
+    def height(step):
+        blown = np.exp((step - diverged) / 40) * 3000 if diverged else 0.0
+        return final + shift + (210 - final) * np.exp(-step / decay) + blown
+
+    records = [
+        row(step, "loss", height(step) + 2 + rng.normal() * noise, split="train")
+        for step in range(log, end + 1, log)
+    ]
+    for step in range(0, end + 1, evaluate):
+        image = {"split": "validation", "half": 0.6}
+        records.append(row(step, "negative_elbo", height(step) + 5, bound_samples=1, **image))
+        records.append(row(step, "negative_bound", height(step), bound_samples=100, **image))
+    if diverged is None:
+        records.append(
+            row(steps, "negative_elbo", height(steps) + 5.5, 0.5, split="test", bound_samples=1)
+        )
+        for samples, gain in ((100, 0.5), (1000, -0.3)):
+            bound = {"split": "test", "bound_samples": samples}
+            records.append(row(steps, "negative_bound", height(steps) + gain, 0.5, **bound))
+    else:
+        records.append(row(diverged, "diverged", diverged, note="the loss is not finite"))
+    records.append(row(end, "steps_per_second", 345.6))
+    return records
+
+
+def training(estimators=None, seeds=3, learning_rates=(3e-4, 1e-3), diverges=True, rng=0):
+    """A training study: 12 estimators at two learning rates, with runs that diverge.
+
+    ScoreFunction diverges with every seed at the higher rate, REBAR with one seed at both,
+    GumbelSoftmax at temperature 0.1 always.
+    """
+    rng = np.random.default_rng(rng)
+    records = []
+    for name, (final, decay) in (TRAINED if estimators is None else estimators).items():
+        for place, rate in enumerate(learning_rates):
+            for seed in range(seeds):
+                at = 2050 + 700 * seed + 130 * place + 400 * (name == "ScoreFunction")
+                wild = {
+                    "ScoreFunction": rate == max(learning_rates),
+                    "REBAR": seed == 1,
+                    "GumbelSoftmax[temperature=0.1]": True,
+                }
+                better = rate == max(learning_rates)
+                records += run_rows(
+                    trained(name, rate, seed),
+                    final + (0 if better else 2.5),
+                    decay * (1 if better else 2),
+                    rng,
+                    diverged=at if diverges and wild.get(name) else None,
+                )
+    return pd.DataFrame(records)
+
+
+def along(trained_by=("REBAR",), steps=(0, 1000, 2000, 4000, 7000, 10_000), rng=0):
+    """What was measured along training runs: every estimator of the comparison at several steps."""
+    rng = np.random.default_rng(rng)
+    records = []
+    for trainer in trained_by:
+        row = trained(trainer)
+        for step in steps:
+            # Gradients shrink and relaxations sharpen as training goes on.
+            shrink = 1 / (1 + step / 1500)
+            for name in ("Exact", "ScoreFunction[baseline=LeaveOneOut[num_samples=2]]", "DisARM",
+                         "REBAR", "StraightThrough", "ReinMax", "GumbelSoftmax[temperature=0.5]",
+                         "GumbelSoftmax"):  # fmt: skip
+                facts = list(ESTIMATORS[name])
+                facts[2] *= shrink**2
+                facts[3] *= shrink
+                for found in measured(name, *facts, rng=rng):
+                    if found["metric"] == "truth_norm":
+                        found["value"] *= shrink
+                    kept = {key: found[key] for key in ("low", "high", "group", "samples")}
+                    records.append(
+                        row(step, found["metric"], found["value"], measured=name, **kept)
+                    )
+    return pd.DataFrame(records)
+
+
+def pictures(rows=8, columns=10, height=28, width=28, rng=0):
+    """Pictures of rings, in [0, 1]: [rows, columns, height, width]."""
+    rng = np.random.default_rng(rng)
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    shape = rng.uniform(0.3, 0.75, (2, rows, columns, 1, 1))
+    distance = np.abs(np.hypot(x / shape[0], y / shape[1]) - 1)
+    return np.clip(1.3 - 4 * distance, 0, 1)

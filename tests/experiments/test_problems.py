@@ -27,7 +27,6 @@ from experiments import problems
 from experiments.measurement import check_group, choose, prepare
 from experiments.moments import Sampler, flat
 from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
-from experiments.problems.vae import training_images
 from experiments.user_code import parse_problem
 
 KEY = jax.random.key(5)
@@ -158,10 +157,10 @@ def slopes(problem):
 
 def bound_by_hand(problem, params, batch):
     """Return the negative bound of a linear VAE in float64, state by state."""
-    encoder, decoder = params["encoder"]["layers"][0], params["decoder"]["layers"][0]
+    encoder, decoder = params["encoder"][0]["layers"][0], params["decoder"][0]["layers"][0]
     to_float64 = functools.partial(np.asarray, dtype=np.float64)
     batch = to_float64(batch)
-    images = batch - to_float64(training_images().mean(0))
+    images = batch - problem.data().mean(0, dtype=np.float64)
     logits = images @ to_float64(encoder["kernel"]) + to_float64(encoder["bias"])
     logits = (logits + to_float64(params["logits"])).reshape(len(batch), *problem.event_shape)
     prior, binary = to_float64(params["prior"]), problem.latent == "Bernoulli"
@@ -241,7 +240,7 @@ def test_relaxed_density_is_its_formula(latent):
         total = 0.0
         logits = problem.encode(params, batch)
         for key, image, own in zip(jax.random.split(KEY, 3), batch, logits, strict=True):
-            posterior = problem.posterior(own)
+            posterior = problem.layer.distribution(own)
             perturbed = posterior.logits + posterior.noise(key)
             if latent == "Bernoulli":
                 x = perturbed / temperature
@@ -310,10 +309,10 @@ def test_normal_latent_is_the_reference_point():
 
 
 def test_hidden_layers():
-    problem = VAE("Categorical", layers=2, width=4, **SMALL)
+    problem = VAE("Categorical", hidden="4-4", **SMALL)
     params, batch = ready(problem)
     for group in ("encoder", "decoder"):
-        kernels = [layer["kernel"].shape for layer in params[group]["layers"].values()]
+        kernels = [layer["kernel"].shape for layer in params[group][0]["layers"].values()]
         assert len(kernels) == 3 and kernels[0][1] == kernels[1][0] == kernels[1][1] == 4
     value, gradient = exact_slopes(problem)(params, batch)
     # Every array learns.
@@ -337,14 +336,14 @@ def test_batches_are_of_mnist():
     problem = VAE(batch_size=50)
     batch = np.asarray(problem.batch(KEY, problem.data()))
     assert batch.shape == (50, 784) and set(np.unique(batch)) == {0, 1}
-    known = {image.tobytes() for image in training_images()}
-    assert all(image.tobytes() in known for image in batch)
+    known = {image.tobytes() for image in problem.data()}
+    assert all(image.astype(np.uint8).tobytes() in known for image in batch)
     other = np.asarray(problem.batch(jax.random.key(9), problem.data()))
     assert not np.array_equal(batch, other)
     # The decoder's bias starts at the pixels' log-odds, so it draws the mean image at first.
     params = jax.jit(problem.initial)(KEY)
-    bias = np.asarray(params["decoder"]["layers"][0]["bias"])
-    mean = np.clip(training_images().mean(0), 0.001, 0.999)
+    bias = np.asarray(params["decoder"][0]["layers"][0]["bias"])
+    mean = np.clip(problem.data().mean(0), 0.001, 0.999)
     np.testing.assert_allclose(sigmoid(bias), mean, rtol=1e-4)
 
 
@@ -356,7 +355,7 @@ VARIANTS = [
     Coupled(bits=3),
     SimplexQuadratic(classes=4, scale=0.25),
     Polynomial(power=1.5, bits=7, latent="Categorical"),
-    VAE("Categorical", size=3, classes=4, layers=1, kl="sampled-no-score", batch_size=2),
+    VAE("Categorical", size=3, classes=4, hidden=4, kl="sampled-no-score", batch_size=2),
     VAE("Normal", prior_temperature=0.25),
 ]
 
@@ -388,7 +387,12 @@ def test_groups(problem):
     [
         (VAE(size=0), "VAE size must be at least 1, not 0"),
         (VAE(classes=1), "VAE classes must be at least 2, not 1"),
-        (VAE(layers=-1), "VAE layers must be at least 0"),
+        (VAE(hidden="4-x"), "hidden must be sizes such as 200 or 512-256, not '4-x'"),
+        (VAE(depth=0), "VAE depth must be at least 1"),
+        (VAE("Normal", depth=2), "depth is for discrete latents"),
+        (VAE(dataset="SVHN"), "VAE dataset must be one of MNIST, FashionMNIST, Omniglot"),
+        (VAE(binarisation="none"), "VAE binarisation must be one of threshold, fixed"),
+        (VAE(activation="gelu"), "VAE activation must be one of tanh, relu"),
         (VAE(batch_size=0), "VAE batch_size must be at least 1"),
         (VAE(latent="Poisson"), "latent must be one of Bernoulli, Categorical, Normal"),
         (VAE(kl="exact"), "kl must be one of analytic, sampled"),

@@ -15,7 +15,6 @@ from estimators import ScoreFunction, StraightThrough
 from experiments.measurement import choose
 from experiments.moments import Sampler
 from experiments.problems import VAE
-from experiments.problems.vae import mean_image
 
 PROBLEM = VAE(size=2, batch_size=4)
 NUM_RUNS = 32
@@ -41,7 +40,7 @@ def block_variances(gradient, estimator):
 
 def inputs():
     """Return what the weights multiply: the image less the mean image, and one for the bias."""
-    centred = np.asarray(point()[1], np.float64) - mean_image()
+    centred = np.asarray(point()[1], np.float64) - PROBLEM.mean_image
     return np.concatenate([centred, np.ones((4, 1))], axis=1)
 
 

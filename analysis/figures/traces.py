@@ -1,0 +1,96 @@
+"""Lines of a measured error, on a logarithmic scale: intervals, upper limits and zeros."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.figures.legend import band_mark, limit_mark, mark
+from analysis.figures.marks import ROUNDING, decades, down_arrow
+from analysis.rows import indistinguishable
+from analysis.style import Look
+
+
+def upper_limits(points: pd.DataFrame) -> pd.Series:
+    """Return where the squared bias is drawn as an upper limit: not distinguishable from zero."""
+    return indistinguishable(points) & (points["squared_bias_high"] > 0)
+
+
+def heights(points: pd.DataFrame, metric: str) -> pd.Series:
+    """Return what is drawn of a metric: the estimate, of a squared bias perhaps its upper limit.
+
+    Args:
+        points: with `<metric>`, `<metric>_low`, `<metric>_high` and `upper_limit`.
+        metric: which.
+    """
+    limit = points["upper_limit"] & (metric == "squared_bias")
+    return points[metric].where(~limit, points[f"{metric}_high"])
+
+
+def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
+    """Return which heights are zero but for rounding."""
+    drawn = heights(points, metric)
+    return drawn <= ROUNDING * drawn.max()
+
+
+def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
+    """Return the legend entries of the kinds of mark that traces of these metrics have."""
+    entries = [band_mark()]
+    if points["upper_limit"].any():
+        entries.append(limit_mark())
+    if any(zeros(points, metric).any() for metric in metrics):
+        entries.append(mark("on the axis: zero", linestyle="-", linewidth=1.5))
+    return entries
+
+
+def set_heights(ax: Axes, points: pd.DataFrame, metric: str) -> None:
+    """Set limits that hold every point and interval; bands that reach zero leave by the bottom."""
+    drawn = heights(points, metric)
+    positive = drawn > ROUNDING * drawn.max()
+    if positive.any():
+        drawn, low, high = drawn[positive], points[f"{metric}_low"], points[f"{metric}_high"]
+        lowest = np.fmin(drawn, np.fmax(low[positive], drawn / 5)).min()
+        ax.set_ylim(decades(lowest / 3, np.fmax(drawn, high[positive]).max() * 1.5))
+
+
+def trace(
+    ax: Axes,
+    points: pd.DataFrame,
+    across: str,
+    metric: str,
+    look: Look,
+    *,
+    label: str,
+    hollow: pd.Series | None = None,
+) -> None:
+    """Draw a metric against a column: bands and bars are intervals, arrows upper limits.
+
+    Args:
+        ax: with its limits set.
+        points: of one line, in order, as for `heights`.
+        across: the column.
+        metric: which.
+        look: how.
+        label: of the marks.
+        hollow: which marks are hollow; by default none.
+    """
+    limit = points["upper_limit"] & (metric == "squared_bias")
+    bottom = ax.get_ylim()[0]
+    x, y = points[across], heights(points, metric).clip(lower=bottom)
+    low, high = points[f"{metric}_low"].clip(lower=bottom), points[f"{metric}_high"]
+    band = {"where": ~limit, "color": look.colour, "alpha": 0.15, "linewidth": 0}
+    ax.fill_between(x, low, high, **band)
+    # Bars too: a point between upper limits has no neighbour to span a band with.
+    ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
+    on_axis = bool((y <= bottom).all())
+    thick = {"linewidth": 1.5, "clip_on": False} if on_axis else {}
+    ax.plot(x, y.where(~limit), color=look.colour, linestyle=look.line, **thick)
+    hollow = pd.Series(False, points.index) if hollow is None else hollow
+    for some, drawn in ((~hollow, look), (hollow, look._replace(fill="full", face="white"))):
+        style = drawn.marks(linestyle="none", markersize=3.5, clip_on=not on_axis)
+        if some.any():  # the box of no marks, not clipped, is at the origin: the layout fails
+            ax.plot(x[some], y[some], **style, label=label)
+    for at in zip(x[limit], y[limit], strict=True):
+        down_arrow(ax, at, look)

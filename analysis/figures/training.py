@@ -1,0 +1,193 @@
+"""Curves of the training: what estimators do to learning."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import formats
+from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
+from analysis.rows import heading
+from analysis.runs import LINE, RUN, SCORES, over_seeds, points, read, trained
+from analysis.style import Look, looks, paper
+from analysis.tables import training_table
+
+_LOSS = "training loss"
+_EVALUATED = {
+    "validation_bound": "negative validation bound, {:,} samples",
+    "test_bound": "negative test bound, {:,} samples",
+    "validation_elbo": "negative validation ELBO",
+    "test_elbo": "negative test ELBO",
+    "exact_loss": "exact loss",
+    "validation_accuracy": "validation accuracy",
+    "test_accuracy": "test accuracy",
+    "train_bound": "negative training bound, {:,} samples",
+    "train_elbo": "negative training ELBO",
+    "train_accuracy": "training accuracy",
+}
+_CROSS = {"marker": "x", "markersize": 6.5, "markeredgewidth": 1.4, "linestyle": "none"}
+_MARKS = 8  # to a curve
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of the figure, every estimator's at its best learning rate.
+
+    Where all its runs diverged at every rate, that at which one of them lasted longest.
+
+    Returns:
+        `panel`: "training loss", or what was evaluated more than once; `estimator`, `method`,
+        `optimiser`, `learning_rate`; `seeds`: how many runs the `value`, with `low` and `high`
+        (95 %), is the mean of. A run that diverged is a curve of its own, with its `seed`; it ends
+        in a line without a value at the step where the loss stopped being finite.
+
+    Raises:
+        ValueError: where the table is not that of `analysis.training_table`, or no run has a finite
+            loss.
+    """
+    table = training_table(rows)
+    chosen = _chosen(table)
+    runs = trained(read(rows)).merge(chosen[list(LINE)])
+    kinds = {_LOSS: points(runs, SCORES["loss"])}
+    for name, title in _EVALUATED.items():
+        evaluated = points(runs, SCORES[name])
+        if evaluated["step"].nunique() > 1:
+            kinds[title.format(evaluated["bound_samples"].iloc[0])] = evaluated
+            break
+    curves = pd.concat([_curves(part, runs).assign(panel=panel) for panel, part in kinds.items()])
+    curves = curves.replace([np.inf, -np.inf], np.nan)
+    if curves["value"].isna().all():
+        raise ValueError("no run has a finite loss")
+    methods = dict(zip(table["estimator"], table["method"], strict=True))
+    curves.insert(1, "method", curves["estimator"].map(methods))
+    curves.insert(0, "panel", curves.pop("panel"))
+    left_out = _left_out(curves, chosen["estimator"])
+    curves.attrs = {
+        "heading": heading(table),
+        "left_out": left_out,
+        "nats": bool(runs["metric"].isin(["negative_elbo", "negative_bound"]).any()),
+        "several_rates": bool((table["best"] & (table["tried"] > 1)).any()),
+    }
+    return curves.reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw training loss against step, and beside it the evaluated bound where there are several.
+
+    Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
+    that diverged is a thin line that ends in a cross. What is higher than the means are after a
+    tenth of the training leaves by the top.
+
+    Args:
+        rows: a tidy table of training runs of one context.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    curves = data(rows)
+    look = looks(dict(zip(curves["estimator"], curves["method"], strict=True)))
+    notes = _notes(curves)
+    with paper():
+        names = [entry(look[name], name, line=True, note=notes[name]) for name in look]
+        figure = framed(curves.attrs["heading"], 2.7, names, _marks(curves))
+        kinds = list(curves["panel"].unique())
+        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        for ax, kind in zip(panels, kinds, strict=True):
+            part = curves[curves["panel"] == kind]
+            ax.set(xlabel="training step", title=kind, xlim=(0, 1.02 * part["step"].max()))
+            ax.set_ylabel("nats" if curves.attrs["nats"] and "accuracy" not in kind else "")
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+            ax.set_ylim(_heights(part))
+            for place, name in enumerate(look):
+                line = part[part["estimator"] == name]
+                _mean(ax, line[line["seed"].isna()], look[name], name, place)
+                for _, run in line.groupby("seed"):
+                    _diverged(ax, run, look[name], name)
+    return figure
+
+
+def _chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the line of every estimator that is drawn."""
+    order = ["best", "diverged_last"]
+    return table.sort_values(order, ascending=False, kind="stable").drop_duplicates("estimator")
+
+
+def _notes(curves: pd.DataFrame) -> dict[str, str]:
+    """Return what the legend says of every estimator: its learning rate, and where it failed."""
+    lines = curves.drop_duplicates("estimator").set_index("estimator")
+    notes = "rate " + lines["learning_rate"].map(formats.setting)
+    if lines["optimiser"].nunique() > 1:
+        notes = lines["optimiser"] + ", " + notes
+    failed = curves["seed"].notna().groupby(curves["estimator"]).all()
+    notes += failed.map({True: ", every run diverged", False: ""})
+    return {str(name): note for name, note in notes.items()}
+
+
+def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of the runs that did not diverge, and each of those that did."""
+    finished = part[part["diverged_at"].isna()]
+    means = over_seeds(finished, [*LINE, "step"]).reset_index()
+    columns = [*RUN, "step", "value", "low", "high"]
+    diverged = part.loc[part["diverged_at"].notna(), columns]
+    ends = runs[runs["diverged_at"].notna()].drop_duplicates(list(RUN))
+    ends = ends.assign(step=ends["diverged_at"], value=np.nan, low=np.nan, high=np.nan)[columns]
+    return pd.concat([means, diverged.assign(seeds=1), ends.assign(seeds=1)])
+
+
+def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
+    """Return the estimators that lack a curve; a cross alone is one."""
+    kept = curves[curves["value"].notna() | curves["seed"].notna()]
+    drawn = kept.groupby("estimator")["panel"].nunique().reindex(names, fill_value=0)
+    return list(drawn.index[drawn < curves["panel"].nunique()])
+
+
+def _marks(curves: pd.DataFrame) -> list[Line2D]:
+    marks = []
+    means = curves[curves["seed"].isna()]
+    if (means["low"] < means["high"]).any():
+        several = (curves["seeds"] > 1).any()
+        text = "95 % interval of the mean over seeds" if several else "95 % interval"
+        marks.append(band_mark(text))
+    if curves["seed"].notna().any():
+        marks.append(mark("a run that diverged", **_CROSS))
+    several = curves.attrs["several_rates"]
+    marks.append(mark(f"rate: {'the best learning rate' if several else 'learning rate'}"))
+    return marks + not_drawn(curves.attrs["left_out"])
+
+
+def _heights(part: pd.DataFrame) -> tuple[float, float]:
+    """Return limits that hold the means after the first descent, and their bands within reason."""
+    late = part[part["step"] >= part["step"].max() / 10]
+    late = part if late["step"].nunique() < 3 else late
+    means = late.loc[late["seed"].isna(), "value"].dropna()
+    if means.empty:  # every run diverged: what they had gained
+        first = part.groupby(list(RUN))["value"].transform("first")
+        means = part.loc[part["value"] <= first, "value"]
+    if means.empty:
+        return 0.0, 1.0
+    low, high = means.min(), means.max()
+    reach = high - low or abs(high) or 1.0
+    # Two seeds make bands that would leave no room for curves.
+    bottom = max(np.fmin(late["value"].min(), late["low"].min()), low - reach / 2)
+    top = min(late.loc[late["seed"].isna(), "high"].max(), high + reach / 2)
+    return np.fmin(low, bottom) - reach / 20, np.fmax(high, top) + reach / 20
+
+
+def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> None:
+    line = line.sort_values("step")
+    band = {"color": look.colour, "alpha": 0.15, "linewidth": 0}
+    ax.fill_between(line["step"], line["low"], line["high"], **band)
+    every = max(1, len(line) // _MARKS)
+    # Staggered: markers of neighbours do not hide each other.
+    style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)
+    ax.plot(line["step"], line["value"], linestyle=look.line, **style)
+
+
+def _diverged(ax: Axes, run: pd.DataFrame, look: Look, label: str) -> None:
+    """Draw a run up to a cross at the step where it diverged, as high as it was last."""
+    bottom, top = ax.get_ylim()
+    run = run.sort_values("step")
+    end, heights = run["step"].iloc[-1], run["value"].ffill()
+    cross = np.clip(heights.fillna(top).iloc[-1], bottom, top)
+    ax.plot(run["step"], heights, color=look.colour, linestyle=look.line, linewidth=0.7)
+    ax.plot(end, cross, color=look.colour, clip_on=False, zorder=4, label=label, **_CROSS)

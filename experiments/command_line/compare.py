@@ -1,0 +1,111 @@
+"""The commands `compare` and `temperature`: gradients measured at one point of a problem."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import analysis
+import estimators
+from analysis.figures import bias_variance, error_cost
+from analysis.figures import temperature as temperature_figure
+from experiments import problems
+from experiments.command_line import options
+from experiments.command_line.output import present, save, say
+from experiments.errors import UsageError
+from experiments.progress import Progress
+from experiments.results import Results, identity
+from experiments.studies import compare, temperature
+from experiments.studies.compare import Settings
+from experiments.user_code import parse_estimator, parse_problem
+
+
+def add(commands) -> None:
+    """Add both commands to the parser."""
+    command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
+    _add_options(command)
+    command = commands(
+        "temperature", _temperature, "Measure bias, variance and error by temperature."
+    )
+    _add_options(command)
+    command.add_argument(
+        "--temperatures",
+        nargs="+",
+        type=options.positive_number,
+        default=[float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3)],
+        metavar="T",
+        help="the temperatures (default: 13 from 0.05 to 5)",
+    )
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    defaults = Settings(problems.VAE(), [])
+    option = command.add_argument
+    option("--problem", default="VAE", metavar="NAME", help="the problem (default: VAE, 8 bits)")
+    options.add_estimators(command)
+    options.add_group(command)
+    for name, kind, text in (
+        (
+            "samples",
+            options.positive,
+            "gradients drawn of each estimator, rounded up to a multiple of 32",
+        ),
+        ("seed", options.seed, "seed of everything random"),
+        ("train-steps", options.count, "training steps before measuring"),
+        ("tune-steps", options.count, "tuning steps of the estimators that learn"),
+        ("budget", options.positive_number, "evaluations of f at which errors are compared"),
+    ):
+        default = getattr(defaults, name.replace("-", "_"))
+        help_text = f"{text} (default: {default:g})"
+        option(f"--{name}", type=kind, default=default, metavar="N", help=help_text)
+    options.add_output(command, "measure again what is there, replace other results")
+
+
+def _compare(given: argparse.Namespace) -> None:
+    results = _run_study(given, compare.STUDY, {}, compare.compare)
+    table = analysis.comparison_table(results.table())
+    present(results, table)
+    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
+
+
+def _temperature(given: argparse.Namespace) -> None:
+    extra = {"temperatures": sorted(set(given.temperatures))}
+
+    def study(settings, results, progress):
+        temperature.sweep(settings, extra["temperatures"], results, progress)
+
+    results = _run_study(given, temperature.STUDY, extra, study)
+    table = analysis.temperature_table(results.table())
+    present(results, table)
+    save(results, table, {"temperature": temperature_figure})
+
+
+def _run_study(given: argparse.Namespace, study: str, extra: dict[str, Any], run) -> Results:
+    problem = parse_problem(given.problem)
+    named = [parse_estimator(text) for text in given.estimators or []]
+    everything = [example for cls in estimators.ALL for example in cls.examples()]
+    settings = Settings(
+        problem,
+        named or everything,
+        group=given.group,
+        samples=given.samples,
+        seed=given.seed,
+        train_steps=given.train_steps,
+        tune_steps=given.tune_steps,
+        budget=given.budget,
+    )
+    compare.check(settings, strict=bool(named))
+    if study == temperature.STUDY and not any(
+        map(temperature.has_temperature, named or everything)
+    ):
+        raise UsageError("no estimator that is named has a temperature")
+    configuration = settings.configuration(study) | extra
+    folder = given.output or Path("results") / f"{study}-{identity(configuration)}"
+    results = Results.open(folder, configuration, force=given.force)
+    if results.complete:
+        say(f"{folder} holds this run already (--force measures again)")
+        return results
+    with Progress(len(settings.estimators)) as progress:
+        run(settings, results, progress)
+    return results

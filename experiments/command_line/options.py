@@ -1,0 +1,94 @@
+"""Options that several commands share, and readers of what options may be given as."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from estimators.core.identity import nearest
+
+
+def add_estimators(command: argparse.ArgumentParser) -> None:
+    """Add `--estimators`."""
+    command.add_argument(
+        "--estimators",
+        nargs="+",
+        metavar="NAME",
+        help="the estimators (default: every one, in its usual variants)",
+    )
+
+
+def add_group(command: argparse.ArgumentParser) -> None:
+    """Add `--group`."""
+    command.add_argument(
+        "--group",
+        metavar="NAME",
+        help="parameters of the gradient: logits, encoder, decoder, prior, all "
+        "(default: the problem's own, of a VAE the encoder)",
+    )
+
+
+def add_output(command: argparse.ArgumentParser, force: str) -> None:
+    """Add `--output`, and `--force` with what it does."""
+    option = command.add_argument
+    option("--output", type=Path, metavar="DIR", help="results folder (default: one of its own)")
+    option("--force", action="store_true", help=force)
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """Return a reader of one of the allowed words."""
+
+    def read(text: str) -> str:
+        if text not in allowed:
+            choices = ", ".join(allowed)
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is none of {choices}{nearest(text, allowed)}"
+            )
+        return text
+
+    return read
+
+
+def seed(text: str) -> int:
+    """Read a seed: a whole number below 2^32."""
+    value = count(text)
+    if value >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    return _whole(text, 1)
+
+
+def positive_number(text: str) -> float:
+    """Read a finite number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above zero, not {text!r}")
+    return value
+
+
+def number_from_zero(text: str) -> float:
+    """Read a finite number of at least zero."""
+    return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of at least {least}, not {text!r}"
+        )
+    return value

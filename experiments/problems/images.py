@@ -1,0 +1,93 @@
+"""What problems on images share: the data set, its binarisation, minibatches."""
+
+import dataclasses
+import functools
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators.core.validation import check_choice, check_count
+from experiments import data as data_sets
+from experiments.data import Binarisation, Dataset, Split
+from experiments.data.images import PIXELS as PIXELS
+from experiments.data.images import SIDE as SIDE
+from experiments.problems.problem import Problem
+
+
+@functools.cache
+def mean_image(dataset: Dataset, binarisation: Binarisation) -> np.ndarray:
+    """Return the mean training image, float32 `[784]` in [0, 1]."""
+    pixels = data_sets.pixels(dataset, "train", binarisation)
+    scale = 255 if _is_grey(binarisation) else 1
+    return (pixels.mean(0, dtype=np.float64) / scale).astype(np.float32)
+
+
+def log_odds(image: np.ndarray) -> jax.Array:
+    """Return the logits of a mean image, kept off 0 and 1: where the pixels' bias starts."""
+    kept = np.clip(image, 0.001, 0.999)
+    return jnp.asarray(np.log(kept / (1 - kept)), jnp.float32)
+
+
+def _is_grey(binarisation: Binarisation) -> bool:
+    return binarisation in ("dynamic", "real")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageProblem(Problem):
+    """A problem whose examples are images of 784 pixels.
+
+    Args:
+        dataset: "MNIST", "FashionMNIST" or "Omniglot".
+        binarisation: how grey pixels become targets. "threshold": above one half; "fixed": drawn
+            once, from a seed; "published": the static file of MNIST that papers share; "dynamic":
+            drawn anew for every minibatch; "real": the grey values themselves, as probabilities.
+        batch_size: images in a minibatch, drawn with replacement.
+    """
+
+    dataset: Dataset = "MNIST"
+    binarisation: Binarisation = "threshold"
+    batch_size: int = 100
+
+    @property
+    def about_data(self) -> str:
+        """The data set and its binarisation."""
+        return data_sets.describe(self.dataset, self.binarisation)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is trained briefly before it is measured: yes."""
+        return True
+
+    @property
+    def mean_image(self) -> np.ndarray:
+        """The mean training image, `[784]`: what inputs are centred on."""
+        return mean_image(self.dataset, self.binarisation)
+
+    def data(self, split: Split = "train") -> Any:
+        """Return the images of a split, uint8 `[N, 784]`: bits, or grey values to 255."""
+        return data_sets.pixels(self.dataset, split, self.binarisation)
+
+    def batch(self, key: jax.Array, data: Any) -> Any:
+        """Return `[batch_size, 784]` images drawn with replacement; `key` is consumed."""
+        chosen = jax.random.randint(key, (self.batch_size,), 0, len(data))
+        return self.examples(jax.random.fold_in(key, 0), jnp.asarray(data)[chosen])
+
+    def examples(self, key: jax.Array, data: Any) -> Any:
+        """Return images as models see them, float32 `[N, 784]` in [0, 1]; `key` is consumed."""
+        images = jnp.asarray(data).astype(jnp.float32)
+        if not _is_grey(self.binarisation):
+            return images
+        if self.binarisation == "real":
+            return images / 255
+        # Whole numbers up to 254, so that a pixel x is 1 with probability exactly x / 255.
+        noise = jax.random.randint(key, images.shape, 0, 255, jnp.int32)
+        return (noise < data.astype(jnp.int32)).astype(jnp.float32)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        name = type(self).__name__
+        check_choice(f"{name} dataset", self.dataset, get_args(Dataset))
+        check_choice(f"{name} binarisation", self.binarisation, get_args(Binarisation))
+        check_count(f"{name} batch_size", self.batch_size, 1)

@@ -1,0 +1,137 @@
+"""What problems with layers of stochastic units share: the units, their paths, what fits them."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from estimators import Chain, Distribution, Estimator
+from estimators.core.distribution import Discrete
+from estimators.core.validation import check_choice, check_count
+from experiments.problems.images import SIDE, ImageProblem
+from experiments.problems.latent import Family, Layer, evaluations
+from experiments.problems.networks import ACTIVATIONS, feed_forward, hidden_sizes
+from experiments.problems.problem import Params
+
+Network = tuple[Callable, Callable]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StochasticNetwork(ImageProblem):
+    r"""Layers of stochastic units, each sampled given the one before: $z_1$ given the image.
+
+    For one sample every layer is a nested call of the estimator; of a multi-sample bound each
+    sample is one joint path, a `Chain`.
+    """
+
+    latent: Family
+    size: int
+    classes: int
+    depth: int
+    hidden: str | int
+    activation: str
+    num_samples: int
+
+    @abc.abstractmethod
+    def encode(self, params: Params, images: jax.Array) -> jax.Array:
+        """Return the first layer's logits for images `[..., 784]`."""
+
+    @abc.abstractmethod
+    def following(self, params: Params, level: int, sample: jax.Array) -> Any:
+        """Return the distribution of z_{l+1} given z_l, l = `level`, counted from 1."""
+
+    @property
+    def group(self) -> str:
+        """The networks of the stochastic units: what the estimators differ in."""
+        return "encoder"
+
+    @property
+    def layer(self) -> Layer:
+        """A layer of stochastic units; all are alike."""
+        return Layer(self.latent, self.size, self.classes)
+
+    def network(self, inputs: int, outputs: int, *, reverse: bool = False) -> Network:
+        """Return a network with the hidden layers between its inputs and outputs."""
+        hidden = hidden_sizes(self.hidden)
+        return feed_forward(
+            (inputs, *(reversed(hidden) if reverse else hidden), outputs), self.activation
+        )
+
+    def with_output_bias(self, network: Params, bias: jax.Array) -> Params:
+        """Return a network's parameters with another bias of its outputs."""
+        last = len(hidden_sizes(self.hidden))
+        layers = network["layers"]
+        return network | {"layers": layers | {last: layers[last] | {"bias": bias}}}
+
+    def measurable(self, params: Params, batch: Any) -> Params:
+        """Add `logits`: zeros added to the first layer's logits for each image of the batch."""
+        return params | {"logits": jnp.zeros((len(batch), self.layer.num_logits))}
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the first layer's distribution for the first image; of a bound, its paths'."""
+        without = {name: part for name, part in params.items() if name != "logits"}
+        first = self.layer.distribution(self.encode(without, batch[0]))
+        return first if self.num_samples == 1 else self.paths(without, first)
+
+    def path(self, params: Params, first: Distribution) -> Distribution:
+        """Return the distribution of one path, layers behind each other on its first axis."""
+        if self.depth == 1:
+            return first
+
+        def conditional(level):
+            return lambda params, sample: self.following(params, level, sample)
+
+        assert isinstance(first, Discrete)
+        return Chain(first, params, tuple(conditional(level) for level in range(1, self.depth)))
+
+    def paths(self, params: Params, first: Distribution) -> Distribution:
+        """Return the distribution of `num_samples` independent paths."""
+        return self.path(params, first).independent(self.num_samples)
+
+    def layers(self, path: jax.Array) -> list[jax.Array]:
+        """Return the samples of the layers along a path."""
+        return jnp.split(path, self.depth)
+
+    def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
+        """Return why an estimator does not fit: its distributions, or the bound."""
+        if self.num_samples > 1:
+            return estimator.refusal(distribution)
+        return super().refusal(estimator, distribution)
+
+    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
+        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        if self.num_samples > 1:
+            count = estimator.evaluations(distribution)
+            return count if estimator.needs_bound else count * self.num_samples
+        return evaluations(estimator, distribution, self.depth)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        name = type(self).__name__
+        check_choice(f"{name} activation", self.activation, tuple(ACTIVATIONS))
+        hidden_sizes(self.hidden)
+        for field, least in (("size", 1), ("classes", 2), ("depth", 1), ("num_samples", 1)):
+            check_count(f"{name} {field}", getattr(self, field), least)
+
+
+def square(pixels: jax.Array) -> jax.Array:
+    """Return images `[..., 784]` as squares."""
+    return pixels.reshape(*pixels.shape[:-1], SIDE, SIDE)
+
+
+def softplus(x: jax.Array) -> jax.Array:
+    """Return log(1 + e^x) to an absolute error of one rounding, which is all that a sum needs.
+
+    `jax.nn.softplus`, accurate relative to its value, takes log1p, and once more in its derivative.
+    """
+    return jnp.maximum(x, 0) + jnp.log(1 + jnp.exp(-jnp.abs(x)))
+
+
+def cross_entropy(logits: jax.Array, pixels: jax.Array) -> jax.Array:
+    """Return -log p(pixels) of independent Bernoulli pixels in nats, a scalar."""
+    # Split so that what does not depend on the image is computed once under vmap over images.
+    return softplus(logits).sum() - pixels @ logits

@@ -1,0 +1,46 @@
+"""Training: a batch of runs per estimator, with checkpoints, evaluation and measurement."""
+
+import shutil
+
+from experiments.progress import Progress
+from experiments.results import Results
+from experiments.studies.train.settings import STUDY as STUDY
+from experiments.studies.train.settings import Settings as Settings
+from experiments.studies.train.settings import check as check
+from experiments.studies.train.unit import Shared, Unit
+
+
+def train(
+    settings: Settings,
+    results: Results,
+    progress: Progress,
+    *,
+    checkpoint_seconds: float = 30.0,
+    anew: bool = False,
+) -> None:
+    """Train every estimator's batch of runs, adding its rows to the results when it ends.
+
+    A batch that was killed goes on from its checkpoint, to the same numbers; one whose rows are
+    there is not trained again.
+
+    Args:
+        settings: what to train.
+        results: receives the rows; checkpoints and pictures lie beside them.
+        progress: is told how far it is.
+        checkpoint_seconds: at most so often a checkpoint is written; results do not depend on it.
+        anew: whether checkpoints that are there are removed.
+    """
+    if anew:
+        shutil.rmtree(results.folder / "checkpoints", ignore_errors=True)
+    shared = Shared(settings)
+    units = [Unit(shared, estimator, results.folder) for estimator in settings.estimators]
+    # Before anything is computed: a checkpoint that cannot be used is refused.
+    begun = {unit.name: unit.restore() for unit in units if not results.has(unit.first)}
+    for unit in units:
+        if unit.name not in begun:
+            progress.skip(unit.name)
+            continue
+        with progress.task(unit.name) as advance:
+            results.add(unit.train(begun.pop(unit.name), advance, progress, checkpoint_seconds))
+            unit.finish()
+    results.finish()

@@ -1,0 +1,161 @@
+"""What a training study is asked for, and what it refuses."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from estimators import Estimator
+from experiments.errors import UsageError
+from experiments.measurement import check_group
+from experiments.problems import Problem
+from experiments.studies.temperature import has_temperature
+from experiments.training.optimisers import Adam, Optimiser
+from experiments.training.run import RATE, Recipe, Run
+from experiments.training.schedules import Schedule
+from experiments.user_code import source
+
+STUDY = "train"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a study trains; every field is part of the run's identity.
+
+    Attributes:
+        problem: the problem.
+        estimators: the estimators, each one batch of runs.
+        steps: training steps.
+        seeds: number of seeds, from `seed` on.
+        seed: the first.
+        learning_rates: the learning rates.
+        temperatures: the temperatures of estimators that have one; none for their own.
+        optimiser: of the model's parameters.
+        schedules: of the estimator's fields, or of `learning_rate` as a factor.
+        tuning_rate: learning rate of the estimators' own leaves; None for the published ones.
+        log_steps: steps between two rows of the loss; None for a fiftieth of all.
+        evaluations: evaluations on held-out examples: at the end, and before it at equal distances.
+        splits: the splits that are evaluated.
+        bound_samples: samples of the evaluated bound.
+        evaluation_examples: at most so many examples of a split are evaluated; None for all.
+        measured: estimators whose gradients are measured along the first run.
+        measured_steps: the steps at which they are.
+        group: parameters of the measured gradient; None for the problem's own choice.
+        samples: gradients drawn of each measured estimator at each of these steps.
+        tune_steps: tuning steps of those that learn, at each of these points.
+        budget: evaluations of f at which their errors are compared.
+    """
+
+    problem: Problem
+    estimators: Sequence[Estimator]
+    steps: int = 10_000
+    seeds: int = 1
+    seed: int = 0
+    learning_rates: Sequence[float] = (1e-3,)
+    temperatures: Sequence[float] = ()
+    optimiser: Optimiser = Adam()
+    schedules: tuple[tuple[str, Schedule], ...] = ()
+    tuning_rate: float | None = None
+    log_steps: int | None = None
+    evaluations: int = 1
+    splits: Sequence[str] = ("validation", "test")
+    bound_samples: int = 100
+    evaluation_examples: int | None = None
+    measured: Sequence[Estimator] = ()
+    measured_steps: Sequence[int] = ()
+    group: str | None = None
+    samples: int = 1024
+    tune_steps: int = 300
+    budget: float = 100.0
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain |= {
+            "problem": str(self.problem),
+            "estimators": list(map(str, self.estimators)),
+            "measured": list(map(str, self.measured)),
+            "optimiser": str(self.optimiser),
+            "schedules": [f"{name}={schedule}" for name, schedule in self.schedules],
+        }
+        named = self.problem, *self.estimators, *self.measured
+        sources = sorted({name for name in map(source, named) if name})
+        plain = {name: list(x) if isinstance(x, tuple) else x for name, x in plain.items()}
+        return {"study": STUDY, **plain} | ({"user_code": sources} if sources else {})
+
+    @property
+    def stops(self) -> dict[str, set[int]]:
+        """The steps at which the loss is logged, the model evaluated, and gradients measured."""
+        log = self.log_steps or max(self.steps // 50, 1)
+        ends = {round(self.steps * (i + 1) / self.evaluations) for i in range(self.evaluations)}
+        return {
+            "log": {*range(log, self.steps, log), self.steps},
+            "evaluate": ends,
+            "measure": set(self.measured_steps) if self.measured else set(),
+        }
+
+    def members(self, estimator: Estimator) -> list[Estimator]:
+        """Return the variants of an estimator that the runs of its batch have."""
+        if not (self.temperatures and has_temperature(estimator)):
+            return [estimator]
+        return [dataclasses.replace(estimator, temperature=t) for t in self.temperatures]  # type: ignore
+
+    def runs(self, estimator: Estimator) -> list[tuple[Estimator, Run]]:
+        """Return the runs of an estimator's batch: all combinations, seeds varying fastest."""
+        seeds = range(self.seed, self.seed + self.seeds)
+        grid = itertools.product(self.members(estimator), self.learning_rates, seeds)
+        return [(member, Run(seed, rate)) for member, rate, seed in grid]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What all runs share."""
+        return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
+
+
+def check(settings: Settings) -> None:
+    """Refuse what cannot be trained, before anything is computed or written.
+
+    Raises:
+        UsageError: for an estimator that does not fit or is named twice, a schedule of a field that
+            it has not, a batch larger than the data, or a measured step that never comes.
+    """
+    problem, key = settings.problem, jax.random.key(settings.seed)
+    data = problem.data()
+    _check_batch(problem, data)
+    batch = problem.batch(key, data)
+    params = problem.initial(key)
+    check_group(problem, problem.measurable(params, batch), settings.group)
+    distribution = problem.distribution(params, batch)
+    for estimator in (*settings.estimators, *settings.measured):
+        if reason := problem.refusal(estimator, distribution):
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+    names = [str(one) for each in settings.estimators for one in settings.members(each)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"{', '.join(sorted(twice))} would be trained twice")
+    for name, _ in settings.schedules:
+        for estimator in settings.estimators:
+            _check_scheduled(settings, name, estimator)
+    if late := [step for step in settings.measured_steps if step > settings.steps]:
+        raise UsageError(f"step {late[0]} cannot be measured: training ends at {settings.steps}")
+
+
+def _check_batch(problem: Problem, data: Any) -> None:
+    wanted, found = getattr(problem, "batch_size", 0), jax.tree.leaves(data)
+    least = min((len(leaf) for leaf in found), default=0)
+    if found and wanted > max(len(leaf) for leaf in found):
+        raise UsageError(
+            f"{problem}: a batch of {wanted} is larger than the data, {least} examples"
+        )
+
+
+def _check_scheduled(settings: Settings, name: str, estimator: Estimator) -> None:
+    if name == RATE:
+        return
+    numbers = [k for k, v in estimator.hyperparameters().items() if isinstance(v, jax.Array)]
+    if name not in numbers:
+        known = ", ".join([*numbers, RATE])
+        raise UsageError(f"{estimator} has no {name} to schedule, but: {known}")
+    if name == "temperature" and settings.temperatures:
+        raise UsageError("temperatures and a schedule of the temperature exclude each other")

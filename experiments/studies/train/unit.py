@@ -1,0 +1,232 @@
+"""One batch of runs from its beginning, or its checkpoint, to its end."""
+
+import functools
+import math
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Estimator
+from experiments.evaluation import Evaluator
+from experiments.measurement import Instrument, Row, check_group, metric_rows
+from experiments.progress import Progress
+from experiments.results import identity
+from experiments.studies.train.history import History
+from experiments.studies.train.settings import Settings
+from experiments.training.batch import Batch
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.run import State
+
+
+class Shared:
+    """What the batches of a study share: data, keys, and what evaluates and measures."""
+
+    def __init__(self, settings: Settings):
+        """Read the data; nothing is computed yet."""
+        self.settings = settings
+        self.problem = settings.problem
+        self.data = self.problem.data()
+        self.evaluator = Evaluator(self.problem, settings.bound_samples)
+        key = jax.random.key(settings.seed)
+        self.keys = {
+            name: jax.random.fold_in(key, zlib.crc32(name.encode()))
+            for name in ("batch", "truth", "tune", "measure", "evaluate", "examples", "pictures")
+        }
+        self.batch = self.problem.batch(self.keys["batch"], self.data)
+        params = self.problem.measurable(self.problem.initial(key), self.batch)
+        group = check_group(self.problem, params, settings.group)
+        self.instrument = Instrument(self.problem, group)
+
+    @functools.cache  # noqa: B019 (one study a process)
+    def examples(self, split: str) -> Any:
+        """Return the examples of a split that are evaluated, on the host; None without data."""
+        data = self.problem.data(split)  # type: ignore[arg-type]
+        examples = self.problem.examples(self.keys["examples"], data)
+        most = self.settings.evaluation_examples
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
+
+
+class Unit:
+    """The batch of runs of one estimator."""
+
+    def __init__(self, shared: Shared, estimator: Estimator, folder: Path):
+        """Prepare the batch; nothing is computed yet.
+
+        Args:
+            shared: what the batches share.
+            estimator: the estimator.
+            folder: the results folder, for the checkpoint and the pictures.
+        """
+        settings = shared.settings
+        self.shared = shared
+        self.settings = settings
+        self.name = str(estimator)
+        self.first = str(settings.members(estimator)[0])
+        self.folder = folder
+        self.slug = "".join(c if c.isalnum() else "-" for c in self.name).strip("-")
+        members, runs = zip(*settings.runs(estimator), strict=True)
+        self.batch = Batch(settings.recipe, runs, members, shared.data)
+        self.history = History(settings, members, runs)
+        self.clock = _Clock()
+        configuration = settings.configuration() | {"unit": self.name}
+        self.checkpoints = Checkpoints(folder / "checkpoints" / self.slug, identity(configuration))
+
+    def restore(self) -> tuple[State, dict[str, Any]] | None:
+        """Return the state and the history of the checkpoint, None where there is none.
+
+        Raises:
+            UsageError: for a checkpoint of another configuration, or a damaged one.
+        """
+        return self.checkpoints.restore(self.batch.shape)
+
+    def train(
+        self,
+        restored: tuple[State, dict[str, Any]] | None,
+        advance: Callable[[float], None],
+        progress: Progress,
+        checkpoint_seconds: float,
+    ) -> list[Row]:
+        """Train to the end and return all rows.
+
+        Args:
+            restored: what `restore` returned.
+            advance: is told the fraction that is done; it may raise KeyboardInterrupt.
+            progress: is told how it goes.
+            checkpoint_seconds: at most so often a checkpoint is written.
+        """
+        stops, step = self.settings.stops, 0
+        if restored is None:
+            state = self.batch.start()
+            if 0 in stops["measure"]:
+                self._measure(step, state)
+        else:
+            state, kept = restored
+            step, self.history.rows = kept["step"], kept["rows"]
+            self.clock = _Clock(kept["seconds"], kept["timed"])
+        lost, saved, pending = self.batch.gather(state.diverged), time.monotonic(), []
+        for stop in sorted(set().union(*stops.values()) - set(range(step + 1))):
+            if (lost >= 0).all() and not pending:
+                break
+            self.clock.start()
+            state, losses = self.batch.advance(state, stop - step)
+            self.clock.stop(stop - step)
+            step, lost = stop, self.batch.gather(state.diverged)
+            pending.append(losses)
+            if step in stops["log"]:
+                self.history.log(step, np.concatenate(pending, 1), lost)
+                pending = []
+            if step in stops["measure"]:
+                self._measure(step, state)
+            if step in stops["evaluate"]:
+                self._evaluate(step, state, lost, progress)
+            if time.monotonic() - saved >= checkpoint_seconds and not pending:
+                self._save(step, state)
+                saved = time.monotonic()
+            progress.note(f"{self._speed:.0f} steps/s, loss {self.history.loss:.2f}")
+            try:
+                advance(step / self.settings.steps)
+            except KeyboardInterrupt:
+                if not pending:
+                    self._save(step, state)
+                raise
+        self._end(step, state, lost)
+        return self.history.rows
+
+    def finish(self) -> None:
+        """Let go of the checkpoint's files."""
+        self.checkpoints.close()
+
+    @property
+    def _speed(self) -> float:
+        """Steps per second of all runs together."""
+        return self.batch.num_runs * self.clock.speed
+
+    def _params(self, state: State, run: int) -> Any:
+        """Return one run's parameters on this host's first device."""
+        rows = self.batch.gather(state.params)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)
+
+    def _evaluate(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
+        """Evaluate the discrete model of every run that has not diverged."""
+        shared, runs = self.shared, np.flatnonzero(lost < 0).tolist()
+        splits = {split: shared.examples(split) for split in self.settings.splits}
+        for run in runs:
+            own = self._params(state, run)
+            for split, examples in splits.items():
+                if examples is not None:
+                    progress.note(f"evaluating, {split}, run {run + 1} of {len(lost)}")
+                    found = shared.evaluator(own, shared.keys["evaluate"], examples)
+                    self.history.evaluated(run, step, split, found)
+            if all(examples is None for examples in splits.values()):
+                exact = shared.problem.exact_loss(own, None)
+                if exact is not None:
+                    self.history.add(run, step, "exact_loss", float(exact))
+
+    def _measure(self, step: int, state: State) -> None:
+        """Measure the chosen estimators at the first run's parameters, under common noise."""
+        shared, settings, params = self.shared, self.settings, self._params(state, 0)
+        if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            return
+        keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
+        point = shared.instrument.point(params, shared.batch, keys["truth"])
+        for estimator in settings.measured:
+            ready = point.ready(estimator, keys["tune"], settings.tune_steps)
+            (blocks,) = point.draw(ready, keys["measure"], settings.samples)
+            evaluations = shared.problem.evaluations(estimator, point.distribution)
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget)
+            self.history.measured(step, estimator, point.group, rows)
+
+    def _save(self, step: int, state: State) -> None:
+        kept = {"step": step, "rows": self.history.rows}
+        self.checkpoints.save(
+            step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
+        )
+
+    def _end(self, step: int, state: State, lost: np.ndarray) -> None:
+        """Keep the last state and what it looks like; add what is known only now."""
+        self._save(step, state)
+        for run in range(len(lost)):
+            self.history.add(run, step, "steps_per_second", self._speed)
+        alive = np.flatnonzero(lost < 0)
+        if len(alive):
+            self._draw(self._params(state, int(alive[0])))
+
+    def _draw(self, params: Any) -> None:
+        """Keep grids of images of the first run that did not diverge."""
+        examples = self.shared.examples("test")
+        if examples is None or jax.process_index() > 0:
+            return
+        draw = jax.jit(self.shared.problem.pictures)
+        if pictures := draw(params, self.shared.keys["pictures"], examples):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            arrays: Any = {name: np.asarray(grid) for name, grid in pictures.items()}
+            np.savez_compressed(self.folder / f"pictures-{self.slug}.npz", **arrays)
+
+
+class _Clock:
+    """Seconds and steps of training, without calls that compile."""
+
+    def __init__(self, seconds: float = 0.0, steps: int = 0):
+        self.seconds, self.steps = seconds, steps
+        self._compiled: set[int] = set()
+        self._start = 0.0
+
+    def start(self) -> None:
+        self._start = time.perf_counter()
+
+    def stop(self, num_steps: int) -> None:
+        if num_steps in self._compiled:
+            self.seconds += time.perf_counter() - self._start
+            self.steps += num_steps
+        self._compiled.add(num_steps)
+
+    @property
+    def speed(self) -> float:
+        """Steps per second, a step of the whole batch counting as one."""
+        return self.steps / self.seconds if self.seconds else math.nan

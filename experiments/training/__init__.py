@@ -1,0 +1,6 @@
+"""Training: runs as pure functions, batches of them, their optimisers and checkpoints."""
+
+from experiments.training.run import train as train
+from experiments.training.tuning import is_tuned as is_tuned
+from experiments.training.tuning import tune as tune
+from experiments.training.tuning import tuner as tuner

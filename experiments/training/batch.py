@@ -1,0 +1,130 @@
+"""A batch of runs in one program, mapped over and sharded over the devices of every host."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from estimators import Estimator, stack
+from experiments.training import run as one_run
+from experiments.training.run import Recipe, Run, State
+
+_AXIS = "runs"
+
+
+class Batch:
+    """Runs that share a recipe and differ in seed, learning rate and their estimator's leaves.
+
+    Every device trains its share of them, mapped over; none speaks to another. All are advanced
+    together, so the whole batch is the unit of resuming.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        runs: Sequence[Run],
+        estimators: Sequence[Estimator],
+        data: Any,
+        devices: list | None = None,
+    ):
+        """Place the runs on devices; nothing is computed yet.
+
+        Args:
+            recipe: how to train.
+            runs: the runs, one seed and rate each.
+            estimators: the estimator of each, of one structure.
+            data: what `problem.data()` returned; every device holds it.
+            devices: the devices, those of all hosts unless given.
+        """
+        devices = jax.devices() if devices is None else devices
+        # Where there are several hosts, each takes part, if only with a copy.
+        count = len(devices) if jax.process_count() > 1 else min(len(devices), len(runs))
+        self.num_runs = len(runs)
+        self.recipe = recipe
+        self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
+        # Padded with copies of the last run, which nobody sees.
+        padded = list(range(len(runs))) + [-1] * (-len(runs) % count)
+        chosen = Run(
+            np.array([runs[i].seed for i in padded], np.uint32),
+            np.array([runs[i].rate for i in padded], np.float32),
+        )
+        self._runs = self.place(chosen, PartitionSpec(_AXIS))
+        stacked = jax.tree.map(np.asarray, stack([estimators[i] for i in padded]))
+        self._estimators = self.place(stacked, PartitionSpec(_AXIS))
+        self._data = self.place(data, PartitionSpec())
+        self._advance = jax.jit(self._sharded_advance, static_argnums=3, donate_argnums=1)
+
+    def place(self, tree: Any, spec: PartitionSpec) -> Any:
+        """Return host arrays, the same on every host, as arrays on the mesh."""
+        sharding = NamedSharding(self.mesh, spec)
+
+        def put(leaf):
+            leaf = np.asarray(leaf)
+            return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+        return jax.tree.map(put, tree)
+
+    def start(self) -> State:
+        """Return all runs at their beginning."""
+        return jax.jit(self._sharded_start)(self._runs, self._estimators, self._data)
+
+    def shape(self) -> State:
+        """Return the shapes, types and places of the state, as a checkpoint wants them."""
+        shapes = jax.eval_shape(self._sharded_start, self._runs, self._estimators, self._data)
+        sharding = NamedSharding(self.mesh, PartitionSpec(_AXIS))
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
+        )
+
+    def advance(self, state: State, num_steps: int) -> tuple[State, np.ndarray]:
+        """Train every run for some steps; `state` is consumed.
+
+        Returns:
+            Where the runs then are, and their losses `[runs, num_steps]`.
+        """
+        state, losses = self._advance(self._runs, state, self._data, num_steps)
+        return state, self.gather(losses)
+
+    def gather(self, tree: Any) -> Any:
+        """Return arrays with one row per run on this host, the padding dropped."""
+        if jax.process_count() > 1:
+            tree = multihost_utils.process_allgather(tree, tiled=True)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[: self.num_runs], tree)
+
+    def _sharded_start(self, runs, estimators, data):
+        one = functools.partial(one_run.start, self.recipe)
+        return self._sharded(lambda runs, estimators, data: _map(one, (runs, estimators), data))(
+            runs, estimators, data
+        )
+
+    def _sharded_advance(self, runs, state, data, num_steps):
+        def one(run, state, data):
+            return one_run.advance(self.recipe, run, state, data, num_steps)
+
+        return self._sharded(lambda runs, state, data: _map(one, (runs, state), data))(
+            runs, state, data
+        )
+
+    def _sharded(self, function):
+        own = PartitionSpec(_AXIS)
+        return jax.shard_map(
+            function,
+            mesh=self.mesh,
+            in_specs=(own, own, PartitionSpec()),
+            out_specs=own,
+            # Nothing crosses devices, and a user's own scan need not say what varies.
+            check_vma=False,
+        )
+
+
+def _map(function, batched, data):
+    """Return `function(*batched, data)`, mapped over the runs of one device."""
+    if len(jax.tree.leaves(batched)[0]) > 1:
+        return jax.vmap(function, (0, 0, None))(*batched, data)
+    # XLA would transpose matrices around an axis of one.
+    alone = function(*jax.tree.map(lambda leaf: leaf[0], batched), data)
+    return jax.tree.map(lambda leaf: leaf[None], alone)

@@ -1,0 +1,121 @@
+"""Checkpoints of a batch of runs: whole or not there at all, and only of the same configuration."""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from experiments.errors import UsageError
+from experiments.training.run import State
+
+
+class Checkpoints:
+    """The newest checkpoint of a batch, in a folder of its own.
+
+    What is kept is the state of all runs and their history: the rows so far, as plain values. A
+    checkpoint is written under a temporary name and renamed, so that a kill leaves the one before.
+    """
+
+    def __init__(self, folder: Path, identity: str):
+        """Look into a folder; nothing is written before `save`.
+
+        Args:
+            folder: the folder.
+            identity: hash of the configuration; a checkpoint of another one is refused.
+        """
+        self.folder = folder
+        self.identity = identity
+        self._manager: ocp.CheckpointManager | None = None
+
+    def restore(self, shape: Callable[[], State]) -> tuple[State, dict[str, Any]] | None:
+        """Return the state and the history of the newest checkpoint, None where there is none.
+
+        Args:
+            shape: returns shapes, types and places of the state (`Batch.shape`).
+
+        Raises:
+            UsageError: for a checkpoint of another configuration, or a damaged one.
+        """
+        if not self.folder.exists():
+            return None
+        with self._refusing_damage():
+            step = self._open().latest_step()
+            if step is None:
+                return None
+            history = self._read(step, history=ocp.args.JsonRestore())["history"]
+            found = history["identity"]
+        if found != self.identity:
+            raise UsageError(
+                f"{self.folder} holds a checkpoint of another configuration; choose another "
+                "--output, or --force to begin anew"
+            )
+        with self._refusing_damage():
+            state = self._read(step, state=ocp.args.StandardRestore(shape()))["state"]
+            if checksums(state) != history["checksums"]:
+                raise ValueError("its checksums are wrong")
+        return state, history
+
+    def save(self, step: int, state: State, history: dict[str, Any]) -> None:
+        """Write a checkpoint unless it is there, and then remove the one before."""
+        if self._open().latest_step() == step:
+            return
+        about = {"identity": self.identity, "checksums": checksums(state)}
+        self._open().save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history | about)
+            ),
+        )
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _open(self) -> ocp.CheckpointManager:
+        if self._manager is None:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=1,
+                # Written before training goes on: the state's memory is given to the next step.
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+            )
+            self._manager = ocp.CheckpointManager(self.folder.absolute(), options=options)
+        return self._manager
+
+    def _read(self, step: int, **what: Any) -> Any:
+        return self._open().restore(step, args=ocp.args.Composite(**what))
+
+    @contextlib.contextmanager
+    def _refusing_damage(self):
+        # Of many arrays the first that fails is enough; asyncio would report the others later.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"{self.folder} holds a damaged checkpoint ({reason}); choose another --output, "
+                "or --force to begin anew"
+            ) from error
+
+
+def checksums(state: State) -> list[int]:
+    """Return the sum of every array's bits, modulo 2^32."""
+    sums = _sums(jax.tree.leaves(state))
+    return [int(np.asarray(total)) for total in sums]
+
+
+@jax.jit
+def _sums(leaves):
+    def bits(leaf):
+        width = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}[leaf.dtype.itemsize]
+        return jax.lax.bitcast_convert_type(leaf, width).astype("uint32").sum(dtype="uint32")
+
+    return [bits(leaf) for leaf in leaves]

@@ -1,0 +1,118 @@
+"""Optimisers by name, each an optax transformation whose rate may be traced."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from estimators.core import identity
+from estimators.core.validation import check_between, check_choice, check_positive
+
+Rate = float | jax.Array | Callable[[Any], Any]
+"""A learning rate, or a schedule of the step."""
+
+
+class Optimiser:
+    """A frozen dataclass of an optimiser's settings, but for its learning rate."""
+
+    weight_decay: float
+
+    def __str__(self) -> str:
+        """Return the identity, such as `SGD[momentum=0.9]`."""
+        return identity.describe(self)
+
+    def make(self, rate: Rate) -> optax.GradientTransformation:
+        """Return the optimiser at a learning rate, traced or scheduled."""
+        step = self.descend(rate)
+        if not self.weight_decay:
+            return step
+        return optax.chain(optax.add_decayed_weights(self.weight_decay), step)
+
+    def descend(self, rate: Rate) -> optax.GradientTransformation:
+        """Return it without weight decay."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        if self.weight_decay:
+            check_positive(f"{type(self).__name__} weight_decay", self.weight_decay)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam(Optimiser):
+    """Adam (Kingma and Ba 2015). `weight_decay` adds to the gradient: a squared penalty."""
+
+    b1: float = 0.9
+    b2: float = 0.999
+    weight_decay: float = 0.0
+
+    def descend(self, rate: Rate) -> optax.GradientTransformation:
+        """Return optax's."""
+        return optax.adam(rate, self.b1, self.b2)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        check_between("Adam b1", self.b1, 0, 1)
+        check_between("Adam b2", self.b2, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RAdam(Optimiser):
+    """Rectified Adam (Liu et al. 2020), which ReinMax's programs use."""
+
+    b1: float = 0.9
+    b2: float = 0.999
+    weight_decay: float = 0.0
+
+    def descend(self, rate: Rate) -> optax.GradientTransformation:
+        """Return optax's."""
+        return optax.radam(rate, self.b1, self.b2)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        check_between("RAdam b1", self.b1, 0, 1)
+        check_between("RAdam b2", self.b2, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD(Optimiser):
+    """Gradient descent with momentum."""
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def descend(self, rate: Rate) -> optax.GradientTransformation:
+        """Return optax's."""
+        return optax.sgd(rate, self.momentum or None, self.nesterov)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        check_between("SGD momentum", self.momentum, 0, 1)
+        check_choice("SGD nesterov", self.nesterov, (True, False))
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSProp(Optimiser):
+    """RMSProp, with which RELAX's and Double CV's toys were trained."""
+
+    decay: float = 0.9
+    weight_decay: float = 0.0
+
+    def descend(self, rate: Rate) -> optax.GradientTransformation:
+        """Return optax's."""
+        return optax.rmsprop(rate, self.decay)
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        check_between("RMSProp decay", self.decay, 0, 1)
+
+
+ALL = (Adam, RAdam, SGD, RMSProp)
+"""Every optimiser that the command line knows by name."""

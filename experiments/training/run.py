@@ -1,0 +1,184 @@
+"""One training run: a pure function under `lax.scan`."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from estimators import Estimator
+from experiments.problems.problem import Params, Problem
+from experiments.training.optimisers import Adam, Optimiser
+from experiments.training.schedules import Schedule
+from experiments.training.tuning import tuner
+
+RATE = "learning_rate"
+"""The schedule of this name multiplies the learning rate; others set the estimator's fields."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to train: what all runs of a batch share.
+
+    Attributes:
+        problem: the objective.
+        optimiser: of the model's parameters.
+        schedules: by name of the estimator's field, or `learning_rate` as a factor of the rate.
+        tuned: whether the estimator's own leaves learn.
+        tuning_rate: the rate of their Adam; None for the published one.
+    """
+
+    problem: Problem
+    optimiser: Optimiser = Adam()
+    schedules: tuple[tuple[str, Schedule], ...] = ()
+    tuned: bool = True
+    tuning_rate: float | None = None
+
+
+class Run(NamedTuple):
+    """What runs of a batch differ in, beside their estimator's leaves.
+
+    Attributes:
+        seed: of everything random in the run.
+        rate: the model's learning rate.
+    """
+
+    seed: Any
+    rate: Any
+
+
+class State(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+        step: steps done.
+        params: the model's parameters.
+        estimator: the estimator, with its learned leaves.
+        optimisers: states of the model's optimiser and of the leaves'.
+        diverged: the first step whose loss was not finite, -1 until then.
+    """
+
+    step: Any
+    params: Params
+    estimator: Any
+    optimisers: Any
+    diverged: Any
+
+
+def start(recipe: Recipe, run: Run, estimator: Estimator, data: Any) -> State:
+    """Return a run at its beginning: initial parameters, and the estimator with its networks."""
+    initial, networks, batch = jax.random.split(_key(run, 0), 3)
+    params = recipe.problem.initial(initial)
+    distribution = recipe.problem.distribution(params, recipe.problem.batch(batch, data))
+    estimator = estimator.initialise(networks, distribution)
+    return resume(recipe, run, params, estimator)
+
+
+def resume(recipe: Recipe, run: Run, params: Params, estimator: Estimator) -> State:
+    """Return a run that begins at given parameters, with an estimator that has its networks."""
+    model, leaves = _optimisers(recipe, run, estimator)
+    states = model.init(params), leaves.init(estimator)  # pyright: ignore[reportArgumentType]
+    return State(jnp.int32(0), params, estimator, states, jnp.int32(-1))
+
+
+def advance(
+    recipe: Recipe, run: Run, state: State, data: Any, num_steps: int
+) -> tuple[State, jax.Array]:
+    """Train for some steps, each on a minibatch and noise of its own.
+
+    Where a run stands after so many steps does not depend on how they are divided among calls.
+
+    Args:
+        recipe: how to train.
+        run: the seed and the learning rate.
+        state: where the run is.
+        data: what `problem.data()` returned.
+        num_steps: number of steps.
+
+    Returns:
+        Where the run then is, and the loss estimate of every step, each before it is taken.
+    """
+    problem = recipe.problem
+    optimisers = _optimisers(recipe, run, state.estimator)
+    schedules = [(name, schedule.make()) for name, schedule in recipe.schedules if name != RATE]
+
+    def step(state: State, _):
+        values = {name: schedule(state.step) for name, schedule in schedules}
+        scheduled: Any = dataclasses.replace(state.estimator, **values)
+        batch_key, noise_key = jax.random.split(_key(run, 1 + state.step))
+        batch = problem.batch(batch_key, data)
+
+        def loss(params, estimator):
+            estimator = estimator if recipe.tuned else jax.lax.stop_gradient(estimator)
+            return problem.loss(params, estimator, noise_key, batch)
+
+        value, slopes = jax.value_and_grad(loss, (0, 1))(state.params, scheduled)
+        moved = [
+            _descend(*each)
+            for each in zip(
+                optimisers, slopes, state.optimisers, (state.params, scheduled), strict=True
+            )
+        ]
+        (params, estimator), states = zip(*moved, strict=True)
+        fails = (state.diverged < 0) & ~jnp.isfinite(value)
+        diverged = jnp.where(fails, state.step, state.diverged)
+        return State(state.step + 1, params, estimator, states, diverged), value
+
+    return jax.lax.scan(step, state, length=num_steps)
+
+
+def train(
+    key: jax.Array,
+    problem: Problem,
+    params: Params,
+    estimator: Estimator,
+    data: Any,
+    num_steps: int,
+    learning_rate: float = 1e-3,
+    *,
+    tuned: bool = True,
+) -> tuple[Params, Estimator, jax.Array]:
+    """Train a problem's parameters by Adam, and the estimator's leaves by the same backward passes.
+
+    Args:
+        key: a typed random key, consumed.
+        problem: the objective.
+        params: initial parameters.
+        estimator: estimates the gradient; give it its networks first (`initialise`).
+        data: what `problem.data()` returned.
+        num_steps: number of Adam steps, each on a minibatch of its own.
+        learning_rate: Adam's, for the parameters.
+        tuned: whether the estimator's own leaves learn.
+
+    Returns:
+        Final parameters, the estimator with its learned leaves, and the loss estimate of every
+        step.
+    """
+    recipe = Recipe(problem, tuned=tuned)
+    run = Run(jax.random.bits(key, dtype="uint32"), learning_rate)
+    state = resume(recipe, run, params, estimator)
+    state, losses = advance(recipe, run, state, data, num_steps)
+    return state.params, state.estimator, losses
+
+
+def _key(run: Run, number: Any) -> jax.Array:
+    """Return the key of a step of a run; number 0 is its beginning."""
+    return jax.random.fold_in(jax.random.key(run.seed), number)
+
+
+def _optimisers(recipe: Recipe, run: Run, estimator: Estimator):
+    """Return the optimisers of the model's parameters and of the estimator's own leaves."""
+    schedule = dict(recipe.schedules).get(RATE)
+    factor = schedule and schedule.make()
+    rate = (lambda step: run.rate * factor(step)) if factor else run.rate
+    own = estimator.tuning.rate * (run.rate if estimator.tuning.is_relative else 1)
+    tuned = own if recipe.tuning_rate is None else recipe.tuning_rate
+    leaves = tuner(estimator, tuned, estimator.tuning.b2)
+    return recipe.optimiser.make(rate), leaves
+
+
+def _descend(optimiser: optax.GradientTransformation, slope: Any, state: Any, value: Any):
+    """Return a pytree after a step of an optimiser, and the optimiser's state."""
+    update, state = optimiser.update(slope, state, value)
+    return optax.apply_updates(value, update), state

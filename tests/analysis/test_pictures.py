@@ -1,0 +1,137 @@
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from analysis import save_figure, style
+from analysis.figures import pictures
+from tests.analysis import synthetic_rows as synthetic
+
+SHAPES = {
+    "samples": (8, 10, 28, 28),
+    "completions": (10, 2, 28, 28),
+    "one": (1, 1, 28, 28),
+    "wide": (2, 45, 28, 28),
+    "faces": (3, 20, 64, 48),
+    "reconstructions_of_everything": (1, 1, 5, 5),
+}
+
+
+def pixels(path):
+    return mpl.image.imread(path)[..., :3].mean(-1)
+
+
+def test_every_pixel_has_its_place_and_shade(tmp_path):
+    """Ink is dark; a pixel is a square of whole dots; one white line is between pictures."""
+    rng = np.random.default_rng(0)
+    grid = rng.random((3, 4, 6, 5))
+    _, png = save_figure(pictures.draw("samples", grid), tmp_path / "samples")
+    page = pixels(png)
+    height, width = page.shape
+    across, down = 4 * 6 - 1, 3 * 7 - 1
+    size = int(style.DPI * 0.6 / 5)
+    assert width == across * size
+    below = page[height - down * size :]
+    seen = below.reshape(down, size, across, size)
+    assert (seen == seen[:, :1, :, :1]).all()
+    seen = seen[:, 0, :, 0]
+    for row in range(3):
+        for column in range(4):
+            cell = seen[7 * row : 7 * row + 6, 6 * column : 6 * column + 5]
+            np.testing.assert_allclose(cell, 1 - grid[row, column], atol=2 / 255)
+    gaps = np.concatenate([seen[6::7].ravel(), seen[:, 5::6].ravel()])
+    assert (gaps == 1).all()
+    above = page[: height - down * size]
+    assert (above < 0.5).any() and above.shape[0] < 60 and (above[[0, -1]] == 1).all()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_fits_a_page_with_its_title(name, tmp_path):
+    figure = pictures.draw(name, synthetic.pictures(*SHAPES[name]))
+    paths = save_figure(figure, tmp_path / name)
+    assert [path.suffix for path in paths] == [".pdf", ".png"]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    title, (ax,) = figure._suptitle, figure.axes
+    box, grid = title.get_window_extent(canvas.get_renderer()), ax.get_window_extent()
+    page = figure.bbox
+    assert title.get_text() == name and title.get_fontsize() >= 7
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1 and box.y0 >= grid.y1
+    assert figure.get_figwidth() <= style.width() + 0.01
+    # No room is wasted, and squares stay squares.
+    rows, columns, height, width = SHAPES[name]
+    ratio = (columns * (width + 1) - 1) / (rows * (height + 1) - 1)
+    assert np.isclose(grid.width / grid.height, ratio, rtol=0.03)
+    assert grid.width >= page.width - 1 or page.width <= box.width + 20
+    again = save_figure(figure, tmp_path / "again" / name)
+    assert [a.read_bytes() for a in paths] == [b.read_bytes() for b in again]
+
+
+def test_black_and_white_and_whole_numbers():
+    for kind in (bool, np.uint8, np.float16, np.float32):
+        figure = pictures.draw("x", np.eye(4).reshape(1, 1, 4, 4).astype(kind))
+        (image,) = figure.axes[0].get_images()
+        shades = image.to_rgba(image.get_array())[..., 0]
+        np.testing.assert_array_equal(shades, 1 - np.eye(4))
+
+
+def test_rounding_is_no_error():
+    pictures.draw("x", np.full((1, 1, 2, 2), np.float32(1) + np.float32(1e-6)))
+
+
+def test_load(tmp_path):
+    grids = {"samples": synthetic.pictures(), "analogies": synthetic.pictures(2, 10)}
+    np.savez_compressed(tmp_path / "pictures.npz", **grids)  # pyright: ignore
+    loaded = pictures.load(tmp_path / "pictures.npz")
+    assert list(loaded) == ["samples", "analogies"]
+    for name, grid in grids.items():
+        np.testing.assert_array_equal(loaded[name], grid)
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.zeros((3, 28, 28)), r"samples has shape \[3, 28, 28\], not \[rows, columns, height"),
+        (np.zeros((0, 3, 28, 28)), r"samples has shape \[0, 3, 28, 28\]"),
+        (np.full((1, 1, 2, 2), 255), r"samples has values outside \[0, 1\]"),
+        (np.full((1, 1, 2, 2), -0.1), r"samples has values outside \[0, 1\]"),
+        (np.full((1, 1, 2, 2), np.nan), "samples has values .* not finite"),
+        (np.full((1, 1, 2, 2), "dark"), "samples holds <U4, not numbers"),
+    ],
+)
+def test_what_is_no_pictures(array, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pictures.draw("samples", array)
+    np.savez(tmp_path / "x.npz", samples=array)
+    with pytest.raises(ValueError, match=message):
+        pictures.load(tmp_path / "x.npz")
+
+
+def test_bad_files(tmp_path):
+    path = tmp_path / "x.npz"
+    with pytest.raises(FileNotFoundError):
+        pictures.load(path)
+    for content in (b"", b"text", array_file()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"x\.npz is not an \.npz file"):
+            pictures.load(path)
+    np.savez(path)
+    with pytest.raises(ValueError, match="holds no pictures"):
+        pictures.load(path)
+    np.savez(path, samples=np.array([{}]))
+    with pytest.raises(ValueError, match="cannot be read: Object arrays"):
+        pictures.load(path)
+    np.savez(path, samples=synthetic.pictures())
+    damaged = bytearray(path.read_bytes())
+    damaged[2000:2100] = bytes(100)
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="cannot be read: Bad CRC"):
+        pictures.load(path)
+
+
+def array_file():
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    return buffer.getvalue()

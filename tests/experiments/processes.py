@@ -1,0 +1,76 @@
+"""Runs of the command in processes of their own, started in a fraction of a second.
+
+A process that has imported everything, and has not started JAX yet, forks one for each run.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+_SERVER = """
+import json, os, sys
+import jax, optax, flax.nnx, orbax.checkpoint, matplotlib.pyplot
+from experiments.command_line import main
+for line in sys.stdin:
+    request = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.environ.update(request["environment"])
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(log, 1), os.dup2(log, 2)
+        status = 1
+        try:
+            status = main(request["arguments"])
+        except SystemExit as exit:
+            status = exit.code
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Server:
+    """Forks runs, one at a time."""
+
+    def __init__(self, process, folder):
+        self._process, self._folder, self._count = process, folder, 0
+
+    def start(self, *arguments, **environment):
+        """Start a run; return its process and the file of what it prints."""
+        self._count += 1
+        log = self._folder / f"run-{self._count}.log"
+        request = {"arguments": list(map(str, arguments)), "log": str(log)}
+        print(
+            json.dumps(request | {"environment": environment}),
+            file=self._process.stdin,
+            flush=True,
+        )
+        return int(self._process.stdout.readline()), log
+
+    def wait(self):
+        """Return the status with which the run ended, the negated signal of a killed one."""
+        return int(self._process.stdout.readline())
+
+
+@contextlib.contextmanager
+def server(folder, cache):
+    """Start a process that forks runs; `cache` is their compilation cache."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER],
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Server(process, folder)
+    finally:
+        process.kill()
+        process.communicate()

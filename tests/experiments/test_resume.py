@@ -1,0 +1,60 @@
+"""Training that is killed goes on to the numbers of one that was not."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+import pandas as pd
+
+from experiments.results import FILE
+from tests.experiments.processes import server
+
+KILLS = 10
+ARGUMENTS = [
+    *("train", "--problem", "Coupled[bits=3]", "--steps", "160", "--log-steps", "4"),
+    *("--estimators", "ScoreFunction[MovingAverage[0.9]]", "GumbelSoftmax[0.5]"),
+    *("--seeds", "2", "--learning-rates", "0.01", "0.03"),
+    *("--measure", "ScoreFunction", "--measure-at", "0", "80", "160", "--samples", "64"),
+    *("--checkpoint-seconds", "0", "--device", "cpu"),
+]
+
+
+def numbers(folder):
+    table = pd.read_parquet(folder / FILE)
+    assert table.attrs["complete"]
+    timed = table["metric"].isin(["steps_per_second", "seconds"])
+    return table[~timed].reset_index(drop=True)
+
+
+def checkpoints(folder):
+    """Return the names of everything in the folders of checkpoints."""
+    return {path for path in folder.glob("checkpoints/*/*")}
+
+
+def test_a_run_killed_ten_times_ends_with_the_same_numbers(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"kills at moments drawn from seed {seed}")
+    moments = random.Random(seed)
+    with server(tmp_path, tmp_path / "cache") as runs:
+        _, log = runs.start(*ARGUMENTS, "--output", whole)
+        assert runs.wait() == 0, log.read_text()
+        kills = 0
+        while kills < KILLS:
+            before = checkpoints(killed)
+            process, log = runs.start(*ARGUMENTS, "--output", killed)
+            # Not before it went on from where the last one was, so that ten of them get somewhere.
+            deadline = time.monotonic() + 120
+            while checkpoints(killed) == before:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.002)
+            time.sleep(moments.uniform(0, 0.15))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            assert runs.wait() == -signal.SIGKILL, log.read_text()
+            kills += 1
+        _, log = runs.start(*ARGUMENTS, "--output", killed)
+        assert runs.wait() == 0, log.read_text()
+    pd.testing.assert_frame_equal(numbers(killed), numbers(whole), check_exact=True)
