@@ -1,4 +1,4 @@
-"""The whole benchmark: three kinds of work beside PyTorch, and what every estimator costs."""
+"""The whole benchmark: work beside PyTorch, batches of runs, evaluation, every estimator's cost."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from estimators import (
     ScoreFunction,
     StraightThrough,
 )
-from experiments.benchmark import cost, opponent, workload
+from experiments.benchmark import batches, cost, evaluating, opponent, workload
 from experiments.benchmark.contest import Contest
 from experiments.benchmark.machine import load, machine
 from experiments.benchmark.opponent import Lost, Opponent
@@ -56,6 +56,9 @@ class Effort:
         bits: gradients of the toy.
         cost_rounds: rounds of the estimators' costs.
         cost_gradients: gradient samples of the small VAE.
+        batch_steps: training steps of every run of a batch.
+        bound_samples: samples of the evaluated bound.
+        images: images that are evaluated.
     """
 
     rounds: int = 7
@@ -64,9 +67,22 @@ class Effort:
     bits: int = 2**24
     cost_rounds: int = 5
     cost_gradients: int = 1024
+    batch_steps: int = 100
+    bound_samples: int = 5000
+    images: int = 256
 
 
-_QUICK = Effort(rounds=2, gradients=32, steps=5, bits=2**16, cost_rounds=2, cost_gradients=32)
+_QUICK = Effort(
+    rounds=2,
+    gradients=32,
+    steps=5,
+    bits=2**16,
+    cost_rounds=2,
+    cost_gradients=32,
+    batch_steps=3,
+    bound_samples=10,
+    images=32,
+)
 
 
 def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> dict[str, Any]:
@@ -80,8 +96,9 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
 
     Returns:
         Plain values: `machine`, `quick`, `torch` (`version`, `threads`, `device`, `failed`; or
-        `missing`, with the reason), `gradients`, `steps` and `toy` (see `Contest.hold`), `cost`
-        (see `cost.measure`), and `seconds`, what all of it took.
+        `missing`, with the reason), `gradients`, `steps` and `toy` (see `Contest.hold`),
+        `batches`, `evaluation` and `cost` (see the `measure` of each), and `seconds`, what all of
+        it took.
 
     Raises:
         UsageError: for an estimator that does not fit the problems, or where PyTorch's process
@@ -101,6 +118,10 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
         figures["torch"], other = _await(other, report)
         for contest in contests:
             figures[contest.kind] = contest.hold(other, effort.rounds, report)
+    figures["batches"] = batches.measure(vae, chosen, effort.batch_steps, effort.rounds, report)
+    figures["evaluation"] = evaluating.measure(
+        vae, effort.bound_samples, effort.images, effort.rounds, report
+    )
     everything = [example for cls in library.ALL for example in cls.examples()]
     priced = everything if estimators is None and not quick else chosen
     figures["cost"] = cost.measure(

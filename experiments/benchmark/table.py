@@ -25,6 +25,7 @@ def render(figures: dict[str, Any]) -> str:
     """
     parts = [_machine(figures)]
     parts += [_contest(kind, figures[kind]) for kind in _TITLES]
+    parts += [_batches(figures["batches"]), _evaluation(figures["evaluation"])]
     parts.append(_cost(figures["cost"]))
     if figures["quick"]:
         parts.append("A smoke test (quick): these figures are no measurement.")
@@ -77,6 +78,28 @@ def _moments(contest: dict[str, Any]) -> str:
         cells = [f"{side[name]:.4g}" if side else "-" for side in sides for name in names]
         table.append([_short(identity), *cells])
     return _aligned(table) if names else ""
+
+
+def _batches(batches: dict[str, Any]) -> str:
+    seeds = batches["seeds"]
+    title = (
+        f"Training steps per second of all runs together, one run and {seeds} seeds mapped over;\n"
+        f"and seconds that a study of {batches['runs']} runs takes to compile"
+    )
+    table = [["estimator", "one run", f"{seeds} seeds", "ratio", "compiles in"]]
+    for name, row in batches["rows"].items():
+        cells = [_range(row[key]) for key in ("alone", "together", "ratio")]
+        table.append([_short(name), *cells, f"{row['compile_seconds']:.1f} s"])
+    return title + "\n\n" + _aligned(table)
+
+
+def _evaluation(evaluation: dict[str, Any]) -> str:
+    title = (
+        f"Images per second of the {evaluation['samples']:,}-sample bound of "
+        f"{evaluation['problem']}, beside the\nfloor: those of its matrix products alone"
+    )
+    cells = [_range(evaluation[key]) for key in ("images", "floor", "ratio")]
+    return title + "\n\n" + _aligned([["images per second", "floor", "ratio"], cells])
 
 
 def _cost(cost: dict[str, Any]) -> str:

@@ -80,6 +80,10 @@ class Batch:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
         )
 
+    def compile(self, num_steps: int) -> None:
+        """Compile the program that trains for so many steps, and run nothing."""
+        self._advance.lower(self._runs, self.shape(), self._data, num_steps).compile()
+
     def advance(self, state: State, num_steps: int) -> tuple[State, np.ndarray]:
         """Train every run for some steps; `state` is consumed.
 

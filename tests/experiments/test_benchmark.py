@@ -106,6 +106,10 @@ def test_quick_run(alone):
         assert row["estimax"].keys() >= SUMMARY
         assert (row["torch"], row["best"], row["ratio"]) == ({}, None, None)
     assert figures["cost"]["rows"]["ScoreFunction"]["evaluations"] == 1
+    batch = figures["batches"]["rows"]["ScoreFunction"]
+    assert batch["alone"].keys() == batch["together"].keys() == SUMMARY
+    assert batch["compile_seconds"] > 0
+    assert figures["evaluation"]["samples"] == 10 and figures["evaluation"]["ratio"]["median"] > 0
     assert any("timing" in message for message in said)
 
 
@@ -143,6 +147,25 @@ def test_render_shows_ratios():
         "gradients": contest,
         "steps": contest,
         "toy": {"rows": {}, "problem": "Quadratic"},
+        "batches": {
+            "seeds": 8,
+            "runs": 15,
+            "rows": {
+                "MuProp": {
+                    "alone": summarise([100.0]),
+                    "together": summarise([150.0]),
+                    "ratio": summarise([1.5]),
+                    "compile_seconds": 4.25,
+                }
+            },
+        },
+        "evaluation": {
+            "problem": "VAE[size=200]",
+            "samples": 5000,
+            "images": summarise([35.0]),
+            "floor": summarise([50.0]),
+            "ratio": summarise([0.7]),
+        },
         "cost": {
             "problem": "VAE",
             "unit": summarise([1e-4]),
@@ -155,6 +178,8 @@ def test_render_shows_ratios():
     assert f"GumbelSoftmax[0.5] {row}" in lines
     assert "GumbelSoftmax[0.5] 93 93.2" in lines
     assert "MuProp 300 (300-300) 2 1.50" in lines
+    assert "MuProp 100 (100-100) 150 (150-150) 1.50 (1.50-1.50) 4.2 s" in lines
+    assert "35.0 (35.0-35.0) 50.0 (50.0-50.0) 0.70 (0.70-0.70)" in lines
     assert "PyTorch 2.13 on cpu, 2 threads" in lines and "smoke" not in text
     assert max(map(len, text.splitlines())) <= 100
 

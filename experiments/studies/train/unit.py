@@ -23,6 +23,9 @@ from experiments.training.batch import Batch
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.run import State
 
+_REFERENCE = 4
+"""Gradients of the truth for each one that is measured, where the truth is not exact."""
+
 
 class Shared:
     """What the batches of a study share: data, keys, and what evaluates and measures."""
@@ -104,7 +107,7 @@ class Unit:
         if restored is None:
             state = self.batch.start()
             if 0 in stops["measure"]:
-                self._measure(step, state)
+                self._measure(step, state, progress)
         else:
             state, kept = restored
             step, self.history.rows = kept["step"], kept["rows"]
@@ -122,13 +125,13 @@ class Unit:
                 self.history.log(step, np.concatenate(pending, 1), lost)
                 pending = []
             if step in stops["measure"]:
-                self._measure(step, state)
+                self._measure(step, state, progress)
             if step in stops["evaluate"]:
                 self._evaluate(step, state, lost, progress)
             if time.monotonic() - saved >= checkpoint_seconds and not pending:
                 self._save(step, state)
                 saved = time.monotonic()
-            progress.note(f"{self._speed:.0f} steps/s, loss {self.history.loss:.2f}")
+            progress.note(self._status(step))
             try:
                 advance(step / self.settings.steps)
             except KeyboardInterrupt:
@@ -146,6 +149,10 @@ class Unit:
     def _speed(self) -> float:
         """Steps per second of all runs together."""
         return self.batch.num_runs * self.clock.speed
+
+    def _status(self, step: int) -> str:
+        speed = f"{self._speed:.0f} steps/s, " if self.clock.steps else ""
+        return f"step {step:,}, {speed}loss {self.history.loss:.2f}"
 
     def _params(self, state: State, run: int) -> Any:
         """Return one run's parameters on this host's first device."""
@@ -168,14 +175,18 @@ class Unit:
                 if exact is not None:
                     self.history.add(run, step, "exact_loss", float(exact))
 
-    def _measure(self, step: int, state: State) -> None:
+    def _measure(self, step: int, state: State, progress: Progress) -> None:
         """Measure the chosen estimators at the first run's parameters, under common noise."""
         shared, settings, params = self.shared, self.settings, self._params(state, 0)
         if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             return
         keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
-        point = shared.instrument.point(params, shared.batch, keys["truth"])
+        progress.note(f"measuring at step {step:,}: the true gradient")
+        point = shared.instrument.point(
+            params, shared.batch, keys["truth"], _REFERENCE * settings.samples
+        )
         for estimator in settings.measured:
+            progress.note(f"measuring at step {step:,}: {estimator}")
             ready = point.ready(estimator, keys["tune"], settings.tune_steps)
             (blocks,) = point.draw(ready, keys["measure"], settings.samples)
             evaluations = shared.problem.evaluations(estimator, point.distribution)

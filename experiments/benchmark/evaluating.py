@@ -1,0 +1,71 @@
+"""The bound of many samples: images per second, beside the products of matrices that it needs."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.workload import Workload
+from experiments.evaluation import Evaluator
+
+_ROWS = 2048
+
+
+def measure(
+    work: Workload,
+    num_samples: int,
+    num_images: int,
+    num_rounds: int,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Time the evaluation of a linear VAE, and its decoder's matrix products alone.
+
+    Args:
+        work: the problem.
+        num_samples: samples of the bound.
+        num_images: images evaluated in a round.
+        num_rounds: rounds, of both in turn.
+        report: is told what is going on.
+
+    Returns:
+        Plain values: `problem`, `samples`, the summaries of `images` per second, of the `floor`
+        (images per second if nothing but the products had to be computed) and of the `ratio` of
+        the first to the second.
+    """
+    report(f"compiling the bound of {num_samples:,} samples")
+    evaluator = Evaluator(work.problem, num_samples)
+    data = work.problem.data("test")[:num_images]
+    examples = np.asarray(work.problem.examples(jax.random.key(0), data))
+    kernel = work.params["decoder"][0]["layers"][0]["kernel"]
+    multiply = jax.jit(lambda samples, kernel: samples @ kernel)
+    samples = jnp.ones((_ROWS, len(kernel)))
+
+    def evaluate() -> float:
+        start = time.perf_counter()
+        evaluator(work.params, jax.random.key(1), examples)
+        return num_images / (time.perf_counter() - start)
+
+    def floor() -> float:
+        calls = max(num_images * num_samples // _ROWS // 8, 1)
+        start = time.perf_counter()
+        jax.block_until_ready([multiply(samples, kernel) for _ in range(calls)][-1])
+        return calls * _ROWS / num_samples / (time.perf_counter() - start)
+
+    for compiling in (evaluate, floor):
+        compiling()
+    images, floors = [], []
+    for number in range(num_rounds):
+        report(f"timing the bound, round {number + 1} of {num_rounds}")
+        images.append(evaluate())
+        floors.append(floor())
+    return {
+        "problem": str(work.problem),
+        "samples": num_samples,
+        "images": summarise(images),
+        "floor": summarise(floors),
+        "ratio": summarise(ratios(images, floors, more_is_better=True)),
+    }
