@@ -97,7 +97,7 @@ def _compile_seconds(work: Workload, estimator: Estimator, num_steps: int) -> fl
 
 @contextlib.contextmanager
 def _without_cache():
-    enabled = jax.config.jax_enable_compilation_cache
+    enabled = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         yield
