@@ -1,5 +1,6 @@
 """What every study leaves: a printed table, the table as files, and its figures."""
 
+import os
 import sys
 
 import analysis
@@ -8,8 +9,11 @@ from experiments.results import Results
 
 def present(results: Results, table) -> None:
     """Print a table and where the results are."""
-    print(analysis.to_text(table))
-    print(f"\nresults in {results.folder}")
+    try:
+        print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
+    except BrokenPipeError:
+        # Whoever read has seen enough; what Python still holds goes nowhere, and the rest goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def save(results: Results, table, figures) -> None:

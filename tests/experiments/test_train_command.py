@@ -113,6 +113,21 @@ def test_evaluations_along_the_way(capsys, tmp_path):
     assert bound["step"].tolist() == [10, 20, 30, 40]
 
 
+def test_a_reader_that_leaves_costs_nothing(tmp_path):
+    arguments = [*TOY, "--estimators", "ScoreFunction", "--output", str(tmp_path / "out")]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "experiments.command_line", *arguments],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run.stdout.close()
+    assert "Traceback" not in run.stderr.read() and run.wait() == 0
+    run.stderr.close()
+    assert (tmp_path / "out" / "training.png").exists()
+
+
 # Bad input --------------------------------------------------------------------------------------
 
 
