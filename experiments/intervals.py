@@ -164,7 +164,9 @@ def cosine_per_sample(blocks: Blocks) -> Estimate:
     each = blocks.cosines / blocks.size
     half = _quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
     value = float(each.mean())
-    return Estimate(value, max(value - half, -1.0), min(value + half, 1.0))
+    # Sums in float32 may pass one by a rounding.
+    value, low, high = np.clip((value, value - half, value + half), -1, 1)
+    return Estimate(float(value), float(low), float(high))
 
 
 def seconds(blocks: Blocks) -> Estimate:

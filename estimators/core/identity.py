@@ -24,7 +24,8 @@ def describe(value: Any) -> str:
         ValueError: for a stack of estimators, which has no one name.
     """
     shown = []
-    for field in dataclasses.fields(value):
+    # What cannot be given by position comes last.
+    for field in sorted(dataclasses.fields(value), key=lambda field: bool(field.kw_only)):
         current = getattr(value, field.name)
         if field.metadata.get("learned") or _is_default(field, current):
             continue

@@ -71,8 +71,9 @@ class ImageProblem(Problem):
 
     def batch(self, key: jax.Array, data: Any) -> Any:
         """Return `[batch_size, 784]` images drawn with replacement; `key` is consumed."""
-        chosen = jax.random.randint(key, (self.batch_size,), 0, len(data))
-        return self.examples(jax.random.fold_in(key, 0), jnp.asarray(data)[chosen])
+        which, bits = jax.random.split(key)
+        chosen = jax.random.randint(which, (self.batch_size,), 0, len(data))
+        return self.examples(bits, jnp.asarray(data)[chosen])
 
     def examples(self, key: jax.Array, data: Any) -> Any:
         """Return images as models see them, float32 `[N, 784]` in [0, 1]; `key` is consumed."""

@@ -245,6 +245,7 @@ ON_BOUNDS = [
 ]
 
 
+@pytest.mark.first_cases(12)
 @pytest.mark.usefixtures("strict_dtypes")
 @pytest.mark.parametrize(("example", "problem"), ON_BOUNDS)
 def test_every_estimator_takes_a_bound(example, problem):

@@ -182,6 +182,7 @@ ON_CLASSES = parameters(
 )
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize("example", ON_CLASSES)
 def test_shift_of_categorical_logits(example):
     """Only differences of logits matter, sample by sample."""
@@ -197,6 +198,7 @@ def test_shift_of_categorical_logits(example):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize("example", ON_CLASSES)
 def test_two_classes_are_one_bit(example):
     """Noise by noise: the logit is the difference of the two, its noise that of two Gumbels."""

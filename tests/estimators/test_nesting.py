@@ -94,6 +94,7 @@ def test_one_key_for_two_layers_is_biased(estimator):
         checks.check_nested((estimator, estimator), TWO_BITS, one_key)
 
 
+@pytest.mark.first_cases(10)
 @pytest.mark.parametrize("example", [e for e in FIRST if not e.needs_bound], ids=str)
 def test_key_reuse_is_found_by_jax(example):
     """`jax.debug_key_reuse` raises for one key in two layers, and not for one key each."""

@@ -53,6 +53,7 @@ def trained(recipe, runs, estimators, steps, **options):
 RUNS = [Run(seed, rate) for rate in (1e-2, 3e-2) for seed in range(3)]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("problem", [TOY, SMALL], ids=str)
 def test_every_run_is_as_if_alone(problem):
     # Six runs on four devices: two of them are padding.

@@ -1,5 +1,6 @@
 """The benchmark measures what it says; how fast, no test asserts."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_cost_is_beside_evaluations():
     assert len(said) == 4
 
 
-@pytest.fixture(scope="module")
+@functools.cache  # not a fixture: tests of one module need not follow each other
 def alone():
     """A quick run where there is no PyTorch."""
     with pytest.MonkeyPatch.context() as patch:
@@ -92,8 +93,8 @@ def alone():
         return benchmark.run([ScoreFunction()], quick=True, report=said.append), said
 
 
-def test_quick_run(alone):
-    figures, said = alone
+def test_quick_run():
+    figures, said = alone()
     assert json.loads(json.dumps(figures)) == figures
     assert figures["quick"] and figures["seconds"] > 0
     assert figures["machine"]["cores"] >= 1 and len(figures["machine"]["load"]) == 2
@@ -113,8 +114,8 @@ def test_quick_run(alone):
     assert any("timing" in message for message in said)
 
 
-def test_render_without_torch(alone):
-    text = benchmark.render(alone[0])
+def test_render_without_torch():
+    text = benchmark.render(alone()[0])
     assert opponent.MISSING in text and "314,784 parameters" in text
     assert "smoke test" in text and max(map(len, text.splitlines())) <= 100
 

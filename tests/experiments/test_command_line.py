@@ -153,6 +153,7 @@ def test_results_of_another_run_are_not_overwritten(capsys, tmp_path):
 OPTIONS = {
     "compare": {
         "--device": "the CPU",
+        "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",
         "--estimators": "every one",
         "--group": "the encoder",
@@ -164,7 +165,39 @@ OPTIONS = {
         "--output": "one of its own",
         "--force": None,
     },
-    "benchmark": {"--device": "the CPU", "--estimators": "", "--json": "print", "--quick": None},
+    "benchmark": {
+        "--device": "the CPU",
+        "--data": "$ESTIMAX_DATA",
+        "--estimators": "",
+        "--json": "print",
+        "--quick": None,
+    },
+    "train": {
+        "--device": "the CPU",
+        "--data": "$ESTIMAX_DATA",
+        "--problem": "VAE",
+        "--estimators": None,
+        "--steps": "10000",
+        "--seeds": "1",
+        "--seed": "0",
+        "--evaluations": "1",
+        "--bound-samples": "100",
+        "--learning-rates": "0.001",
+        "--temperatures": "as they are named",
+        "--optimiser": "Adam",
+        "--schedule": None,
+        "--tuning-rate": "as published",
+        "--log-steps": "a fiftieth",
+        "--evaluation-examples": "all",
+        "--measure": None,
+        "--measure-at": "the beginning, the middle and the end",
+        "--group": "the encoder",
+        "--samples": "1024",
+        "--checkpoint-seconds": "30",
+        "--distributed": None,
+        "--output": "one of its own",
+        "--force": None,
+    },
 }
 OPTIONS["temperature"] = OPTIONS["compare"] | {"--temperatures": "13 from 0.05 to 5"}
 

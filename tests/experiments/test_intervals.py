@@ -393,3 +393,11 @@ def test_seconds_are_the_median():
     found = intervals.seconds(blocks)
     # Of 7 rounds, smallest and largest hold the median with 98 %.
     assert (found.value, found.low, found.high) == (4, 1, 9)
+
+
+def test_a_cosine_past_one_by_a_rounding_is_one():
+    blocks = dataclasses.replace(
+        point().draw(Exact(), jax.random.key(2), 64)[0], cosines=np.full(32, 2 * (1 + 1e-7))
+    )
+    found = intervals.cosine_per_sample(blocks)
+    assert (found.value, found.low, found.high) == (1, 1, 1)

@@ -238,6 +238,7 @@ def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
     pd.testing.assert_frame_equal(*numbers, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
     folder = tmp_path / "out"
     status, out, err = stopped_by(signal.SIGINT, folder, tmp_path / "cache")

@@ -22,7 +22,7 @@ from experiments.data import load
 from experiments.errors import UsageError
 from experiments.moments import flat
 from experiments.problems import SemiSupervised
-from experiments.problems import semi_supervised as module
+from experiments.problems import semi_supervised_networks as module
 from tests.estimators.enumeration import FAST_TO_COMPILE
 
 KEY = jax.random.key(3)
@@ -43,7 +43,9 @@ def ready(problem):
     shapes = jax.eval_shape(lambda key: problem.measurable(problem.initial(key), batch), KEY)
     rng = np.random.default_rng(6)
     return jax.tree.map(
-        lambda x: jnp.asarray(0.1 * rng.normal(size=x.shape), x.dtype), shapes
+        # In one type, whatever asks for it first.
+        lambda x: jnp.asarray(0.1 * rng.normal(size=x.shape), jnp.float32),
+        shapes,
     ), batch
 
 
@@ -106,9 +108,9 @@ def loss_by_hand(problem, params, key, batch):
     return np.mean(labelled) + np.mean(unlabelled)
 
 
-@pytest.mark.parametrize("classes", [10, 12])
-def test_loss_is_the_sum_over_classes(classes):
-    problem = SemiSupervised(classes=classes, alpha=0.3, **SMALL)
+def test_loss_is_the_sum_over_classes():
+    # Two of them without labels.
+    problem = SemiSupervised(classes=12, alpha=0.3, **SMALL)
     with jax.enable_x64(True):
         params, batch = in_float64(problem)
         found = fast(lambda *args: problem.loss(args[0], Exact(), *args[1:]))(params, KEY, batch)
@@ -116,15 +118,6 @@ def test_loss_is_the_sum_over_classes(classes):
     assert found.dtype == np.float64
     # The mean image is kept in float32.
     assert float(found) == pytest.approx(expected, rel=1e-7)
-
-
-def test_exact_leaves_the_noise_of_the_style():
-    params, batch = ready(PROBLEM)
-    assert PROBLEM.exact_loss(params, batch) is None
-    keys = jax.random.split(KEY, 2)
-    loss = fast(lambda key: PROBLEM.loss(params, Exact(), key, batch))
-    one, other = map(loss, keys)
-    assert abs(one - other) > 1e-3
 
 
 # Its gradients ----------------------------------------------------------------------------------
@@ -345,7 +338,8 @@ def test_every_array_of_the_convolutional_networks_learns():
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
 
 
-@pytest.mark.parametrize("side", [28, 14, 7])
+@pytest.mark.first_cases(1)
+@pytest.mark.parametrize("side", [28, 7])
 def test_products_with_patches_are_convolutions(side):
     rng = np.random.default_rng(1)
     half = -(-side // 2)
@@ -376,6 +370,8 @@ def test_names_and_facts():
         distribution.logits[0], PROBLEM.classify(params, batch["unlabelled"])[0], atol=1e-4
     )
     assert PROBLEM.evaluations(Exact(), distribution) == 10
+    # Its noise of z is left.
+    assert PROBLEM.exact_loss(params, batch) is None
     assert PROBLEM.refusal(Exact(), distribution) is None
     assert "multi-sample bound" in PROBLEM.refusal(VIMCO(), distribution)
     assert PROBLEM.objective == "alpha=0.1" and PROBLEM.group in params

@@ -76,6 +76,7 @@ def test_a_diverging_run_is_a_row_and_the_others_go_on(capsys, tmp_path):
     assert "diverged" in printed.out
 
 
+@pytest.mark.slow
 def test_all_runs_diverge(capsys, tmp_path):
     arguments = [*VAE, "--estimators", "ScoreFunction", "--optimiser", "SGD"]
     arguments += ["--learning-rates", "1e37", "--output", tmp_path / "out"]
@@ -113,6 +114,7 @@ def test_evaluations_along_the_way(capsys, tmp_path):
     assert bound["step"].tolist() == [10, 20, 30, 40]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_costs_nothing(tmp_path):
     arguments = [*TOY, "--estimators", "ScoreFunction", "--output", str(tmp_path / "out")]
     run = subprocess.Popen(
