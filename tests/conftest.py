@@ -1,4 +1,5 @@
 import collections
+import gc
 import os
 
 # Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
@@ -7,6 +8,9 @@ os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get(
 
 import jax
 import pytest
+
+# What JAX traces is many small objects: looking for garbage among them is a tenth of the time.
+gc.set_threshold(500_000, 100, 100)
 
 # Before the first use of a device. Four show what one would hide: placement, padding, sums over
 # devices.

@@ -41,41 +41,34 @@ class Optimiser:
 
 
 @dataclasses.dataclass(frozen=True)
-class Adam(Optimiser):
-    """Adam (Kingma and Ba 2015). `weight_decay` adds to the gradient: a squared penalty."""
-
+class _Moments(Optimiser):
     b1: float = 0.9
     b2: float = 0.999
     weight_decay: float = 0.0
+
+    def check(self) -> None:
+        """Raise where a setting is out of range."""
+        super().check()
+        for name in ("b1", "b2"):
+            check_between(f"{type(self).__name__} {name}", getattr(self, name), 0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam(_Moments):
+    """Adam (Kingma and Ba 2015). `weight_decay` adds to the gradient: a squared penalty."""
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
         """Return optax's."""
         return optax.adam(rate, self.b1, self.b2)
 
-    def check(self) -> None:
-        """Raise where a setting is out of range."""
-        super().check()
-        check_between("Adam b1", self.b1, 0, 1)
-        check_between("Adam b2", self.b2, 0, 1)
-
 
 @dataclasses.dataclass(frozen=True)
-class RAdam(Optimiser):
+class RAdam(_Moments):
     """Rectified Adam (Liu et al. 2020), which ReinMax's programs use."""
-
-    b1: float = 0.9
-    b2: float = 0.999
-    weight_decay: float = 0.0
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
         """Return optax's."""
         return optax.radam(rate, self.b1, self.b2)
-
-    def check(self) -> None:
-        """Raise where a setting is out of range."""
-        super().check()
-        check_between("RAdam b1", self.b1, 0, 1)
-        check_between("RAdam b2", self.b2, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True)

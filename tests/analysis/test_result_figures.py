@@ -250,6 +250,7 @@ def test_not_finite_is_said(rows):
         assert "not drawn, without finite values: ARM, REBAR" in labels(figure)
 
 
+@pytest.mark.slow
 def test_not_finite_temperatures_are_said(study):
     name = "GumbelSoftmax[temperature=0.5]"
     bad = with_value(study, name, "variance", [np.inf, np.nan, np.nan])
@@ -262,6 +263,7 @@ def test_not_finite_temperatures_are_said(study):
     assert not any("not drawn" in text for text in labels(without_error))
 
 
+@pytest.mark.slow
 def test_no_intervals(rows, study):
     bare = {"low": np.nan, "high": np.nan}
     for figure in (
@@ -286,6 +288,7 @@ def test_bad_input_is_one_clear_error(name):
         module.draw(rows.assign(value=np.nan, p_temperature=np.nan))
 
 
+@pytest.mark.slow
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_saved_files(name, tmp_path):

@@ -331,6 +331,7 @@ def test_nothing_to_draw(few, measured):
         training.draw(measured)
 
 
+@pytest.mark.slow
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_saved_files(name, tmp_path):

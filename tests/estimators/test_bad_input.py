@@ -201,6 +201,7 @@ def test_pathwise_has_no_discrete_distribution():
         Pathwise()(KEY, BITS, jnp.sum)
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.first_cases(9)
 @pytest.mark.parametrize(
     ("logits_type", "f_type"),

@@ -137,6 +137,7 @@ def untuned(cls, count):
     return cls(count).initialise(jax.random.key(0), Bernoulli(jnp.asarray(BITS)))
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("cls", [DoubleCV, RODEO])
 def test_untuned_is_leave_one_out(cls, count):

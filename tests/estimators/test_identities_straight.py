@@ -61,6 +61,7 @@ def of_five(z):
     return (LEFT[:5] @ x) * (RIGHT[:5] @ x) + 0.3 * x[1] ** 2 - x[4]
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize(
     ("estimator", "f", "is_exact"),
@@ -189,6 +190,7 @@ def test_reinmax_with_the_slope_at_the_mean(name):
     assert hard_moments(ReinMax(), cls, logits, linear)[1].max() > 1e-2
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("control", ["gumbel", "slope"])
 @pytest.mark.parametrize("name", WORLDS)
 def test_reinmax_cv_of_scale_zero_is_reinmax(name, control):

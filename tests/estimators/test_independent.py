@@ -120,6 +120,7 @@ def test_straight_through_gumbel_softmax(family, logits):
     assert_same_law(found, samples(theirs(relaxed(family), straight_through), logits, 6))
 
 
+@pytest.mark.first_cases(1)
 @FAMILIES
 def test_score_function_of_the_relaxed_distribution(family, logits):
     """Its density as ours sees it: a score, against theirs, and against the path's mean."""

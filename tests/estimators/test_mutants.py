@@ -220,6 +220,7 @@ def fails(check, *arguments):
 PROBLEMS = pytest.mark.parametrize("problem", [BERNOULLI, CATEGORICAL], ids=str)
 
 
+@pytest.mark.first_cases(14)
 @PROBLEMS
 @pytest.mark.parametrize(
     ("rule", "claim"),

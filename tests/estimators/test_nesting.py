@@ -191,6 +191,7 @@ def test_continuous_pass_reaches_an_inner_jit(warm):
 TWO_CHANCES = Bernoulli(jnp.asarray([0.3, -0.5]))
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize(
     "example", parameters([e for e in EXAMPLES if not (e.refusal(TWO_CHANCES) or e.needs_bound)])
 )
@@ -255,6 +256,7 @@ DIFFERENTIATING = [
 ]
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize("inner", DIFFERENTIATING, ids=str)
 def test_black_box_is_refused_below_another_layer(inner):
     with pytest.raises(TypeError, match="black box"):

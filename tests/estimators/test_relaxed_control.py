@@ -216,6 +216,7 @@ def relaxed_control_cases() -> list[Estimator]:
 CASES = pytest.mark.parametrize("estimator", relaxed_control_cases(), ids=str)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.first_cases(3)
 @pytest.mark.usefixtures("float64")
 @CASES

@@ -88,6 +88,7 @@ def log(fraction):
     return math.log(fraction.numerator) - math.log(fraction.denominator)
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize(
     ("count", "reference"),
     [
@@ -300,6 +301,7 @@ def sum_and_sample(drawn, order):
     return value, gradient + rest * values[sample] * score[sample]
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("cls", [UnorderedSet, SumAndSample])
 def test_definition(cls, count):

@@ -78,6 +78,19 @@ def test_runs_are_the_same_on_one_device_and_on_four():
     np.testing.assert_allclose(one.params["logits"], four.params["logits"], rtol=1e-4)
 
 
+def test_a_study_is_one_program():
+    """Seeds, rates and temperatures differ; the program is compiled once, and used again."""
+    members = [GumbelSoftmax(t) for t in (0.5, 1.0)]
+    pairs = [(run, member) for member in members for run in RUNS]
+    runs, estimators = zip(*pairs, strict=True)
+    batch = Batch(Recipe(TOY), runs, estimators, None)
+    state = batch.start()
+    for _ in range(3):
+        state, losses = batch.advance(state, 4)
+    assert losses.shape == (12, 4)
+    assert batch._advance._cache_size() == 1
+
+
 def test_dividing_the_steps_changes_nothing():
     recipe, estimators = Recipe(SMALL), [ScoreFunction(MovingAverage(0.9))] * 2
     whole, losses = trained(recipe, RUNS[:2], estimators, [12])
@@ -209,6 +222,7 @@ def first_step(estimator, rate, tuning_rate=None):
     return np.abs(flat(state.estimator) - flat(before)).max()
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     ("estimator", "rate", "expected"),
     [

@@ -352,6 +352,7 @@ def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path, monkeypatc
     assert set(rows.loc["variance", "method"]) == {"StraightThrough"}
 
 
+@pytest.mark.slow
 def test_a_sampled_truth_and_another_group(tmp_path):
     # 21 bits: too many to enumerate. So the truth is sampled, and the bias cannot be told from it.
     out = tmp_path / "out"
@@ -507,6 +508,7 @@ def test_an_error_of_our_own_is_not_hidden(monkeypatch, tmp_path):
 # A process of its own ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_real_command(tmp_path):
     # The path that a user walks: devices and cache are set before JAX starts.
     command = [sys.executable, "-m", "experiments.command_line", "compare", *SMALL]

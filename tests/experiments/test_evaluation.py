@@ -37,7 +37,7 @@ def truths(problem, num_samples):
 @pytest.mark.parametrize("problem", [VAE(depth=2, **TINY), StructuredPrediction(**TINY)], ids=str)
 @pytest.mark.parametrize("num_samples", [2, 1])
 def test_bounds_are_those_of_the_discrete_model(problem, num_samples):
-    found = per_example(problem, num_samples, 4096)
+    found = per_example(problem, num_samples, 2**15)
     elbo, importance = truths(problem, num_samples)
     for name, truth in (("negative_elbo", elbo), ("negative_bound", importance)):
         estimate = found[name]
@@ -46,6 +46,7 @@ def test_bounds_are_those_of_the_discrete_model(problem, num_samples):
         assert error < 0.1
 
 
+@pytest.mark.slow
 def test_the_bound_tends_to_the_likelihood():
     problem = VAE(depth=2, **TINY)
     params, batch = point(problem)
@@ -67,6 +68,7 @@ def test_devices_and_padding_change_nothing():
         np.testing.assert_allclose(one[name].value, four[name].value, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_cover_all_samples():
     # A prime number of samples, beyond one chunk.
     problem = VAE(**TINY)
@@ -79,6 +81,16 @@ def test_chunks_cover_all_samples():
     error = np.hypot(found["negative_bound"].high - found["negative_bound"].value, 0) / 1.96
     gap = abs(found["negative_bound"].value - expected.mean())
     assert gap < 4 * np.hypot(error, expected.std() / np.sqrt(1000))
+
+
+def test_memory_grows_with_neither_samples_nor_images():
+    """The published size: what the program needs beside the images themselves."""
+    evaluator = Evaluator(VAE(size=200), 5000, jax.devices()[:2])
+    shapes = jax.eval_shape(evaluator.problem.initial, KEY)
+    images = jax.ShapeDtypeStruct((256, 784), jnp.float32)
+    index = jax.ShapeDtypeStruct((256,), jnp.uint32)
+    compiled = evaluator._compiled.lower(shapes, KEY, images, index).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 2**27
 
 
 def test_interval_of_a_mean():

@@ -229,6 +229,7 @@ def test_squared_bias_covers_everywhere(name, bias, narrow, sampled):
     check_squared_bias(Law(SPECTRA[name], bias, -1 if narrow else 0, sampled), 4000, seed=5)
 
 
+@pytest.mark.slow
 def test_a_normal_interval_of_squared_bias_fails():
     # Why the noncentral law is inverted: on one coordinate, at 1.5 standard errors.
     law = Law(np.ones(1), bias=1.5)

@@ -91,6 +91,7 @@ def draw_toy(num_samples, *, scale=2.0, key=KEY, devices=2, **options):
     return sampler.draw(jnp.asarray(scale), TOY_CONTEXT, key, num_samples, TOY_CENTRE, **options)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("devices", [1, 2, 3, 4])
 def test_devices_change_nothing(devices):
     # Three cannot share 32 blocks.

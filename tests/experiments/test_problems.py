@@ -96,6 +96,7 @@ def test_simplex_quadratic(problem):
     np.testing.assert_allclose(slope, jax.grad(closed)(logits), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
 def test_polynomial(power):
     binary = Polynomial(power, bits=5)
@@ -230,6 +231,7 @@ def test_score_function_is_unbiased_in_every_form_and_group(latent):
     assert len({round(float(value), 3) for value in noise.values()}) == 3
 
 
+@pytest.mark.first_cases(1)
 @DISCRETE
 def test_relaxed_density_is_its_formula(latent):
     problem = VAE(latent, kl="relaxed-density", prior_temperature=0.7, **SMALL)

@@ -217,6 +217,7 @@ def stopped_by(blow, folder, cache):
     return run.returncode, out, err
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     status, _, _ = stopped_by(signal.SIGKILL, killed, tmp_path / "cache")

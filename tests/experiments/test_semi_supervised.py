@@ -328,6 +328,7 @@ def test_minibatches():
 # The networks -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_array_of_the_convolutional_networks_learns():
     problem = SemiSupervised(classes=11, size=3, batch_size=2, labelled_batch_size=2)
     params, batch = ready(problem)

@@ -100,6 +100,7 @@ def bound(problem, num_samples):
     return total / len(batch)
 
 
+@pytest.mark.first_cases(4)
 @LATENTS
 @pytest.mark.parametrize("kl", ["analytic", "sampled", "sampled-no-score"])
 def test_vae_of_two_layers_is_the_negative_bound(latent, kl):
@@ -316,6 +317,7 @@ def test_deep_networks_have_their_sizes():
     ]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     "problem", [VAE(depth=2, **TINY), VAE("Normal", **TINY), StructuredPrediction(**TINY)], ids=str
 )

@@ -57,6 +57,7 @@ def gradient(estimator, context, key):
     return jax.grad(lambda part: PROBLEM.loss(params | part, estimator, key, batch))(chosen)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("estimator", [ScoreFunction(), StraightThrough()], ids=str)
 def test_encoder_variance_is_that_of_the_logits(estimator):
     weights, logits = block_variances(gradient, estimator)

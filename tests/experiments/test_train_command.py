@@ -107,6 +107,7 @@ def test_gradients_are_measured_along_the_way(capsys, tmp_path):
     assert len(exact) == 2 and (exact["step"] == 40).all()
 
 
+@pytest.mark.slow
 def test_evaluations_along_the_way(capsys, tmp_path):
     arguments = [*VAE, "--estimators", "DisARM", "--evaluations", "4", "--output", tmp_path / "out"]
     table, _ = train(capsys, *arguments)

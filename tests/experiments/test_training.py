@@ -20,6 +20,8 @@ from estimators import (
 from experiments.moments import flat
 from experiments.problems import VAE, Coupled, Quadratic
 from experiments.training import is_tuned, train, tune, tuner
+from experiments.training.optimisers import SGD
+from experiments.training.run import Recipe, Run, advance, resume
 
 PROBLEM = Coupled(bits=3)
 KEY = jax.random.key(1)
@@ -113,17 +115,17 @@ def test_tuning_leaves_the_models_gradient_as_it_is(baseline):
 
 def test_a_step_of_the_model_is_the_same_with_a_frozen_baseline():
     # Training moves the baseline after the step; what the step did to the model is untouched.
-    params, rate = start(), 0.1
-    estimator = ScoreFunction(MovingAverage(0.9, 0.4))
-    trained, carried, _ = train(KEY, PROBLEM, params, estimator, None, 1, rate)
-    (key,) = jax.random.split(KEY, 1)
-    slope = jax.grad(PROBLEM.loss)(params, estimator, jax.random.split(key)[1], None)
-    optimiser = optax.adam(rate)
-    update, _ = optimiser.update(slope, optimiser.init(params))
-    expected = optax.apply_updates(params, update)
-    np.testing.assert_array_equal(trained["logits"], expected["logits"])
-    assert carried.baseline.value != estimator.baseline.value
-    assert carried.baseline.decay == estimator.baseline.decay
+    estimator, run = ScoreFunction(MovingAverage(0.9, 0.4)), Run(np.uint32(1), np.float32(0.1))
+    trained = {}
+    for tuned in (True, False):
+        recipe = Recipe(PROBLEM, SGD(), tuned=tuned)
+        state = resume(recipe, run, start(), estimator)
+        trained[tuned], _ = advance(recipe, run, state, None, 1)
+    np.testing.assert_array_equal(trained[True].params["logits"], trained[False].params["logits"])
+    assert np.all(trained[True].params["logits"] != start()["logits"])
+    assert trained[True].estimator.baseline.value != estimator.baseline.value
+    assert trained[False].estimator.baseline.value == estimator.baseline.value
+    assert trained[True].estimator.baseline.decay == estimator.baseline.decay
 
 
 @pytest.mark.parametrize("sign", [1, -1])
