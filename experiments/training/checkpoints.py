@@ -1,7 +1,10 @@
 """Checkpoints of a batch of runs: whole or not there at all, and only of the same configuration."""
 
 import contextlib
+import hashlib
+import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ class Checkpoints:
     """The newest checkpoint of a batch, in a folder of its own.
 
     What is kept is the state of all runs and their history: the rows so far, as plain values. A
-    checkpoint is written under a temporary name and renamed, so that a kill leaves the one before.
+    checkpoint is written under a temporary name and renamed, so that a kill leaves the one before;
+    the digests of its files lie beside it.
     """
 
     def __init__(self, folder: Path, identity: str):
@@ -47,6 +51,7 @@ class Checkpoints:
             step = self._open().latest_step()
             if step is None:
                 return None
+            self._check_files(step)
             history = self._read(step, history=ocp.args.JsonRestore())["history"]
             found = history["identity"]
         if found != self.identity:
@@ -71,6 +76,34 @@ class Checkpoints:
                 state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history | about)
             ),
         )
+        if jax.process_index() == 0:
+            partial = self._seal.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps({"step": step, "files": self._digests(step)}))
+            partial.replace(self._seal)
+
+    def _check_files(self, step: int) -> None:
+        """Raise ValueError where a file of a step is not as it was written.
+
+        Orbax would find out too, but while it reads others, whose failures cannot be caught.
+        """
+        if not self._seal.exists():
+            return
+        seal = json.loads(self._seal.read_text())
+        # Of another step where the process was killed before it could seal this one.
+        if seal["step"] == step and seal["files"] != self._digests(step):
+            raise ValueError("a file is not as it was written")
+
+    @property
+    def _seal(self) -> Path:
+        """The file that holds the digests of the newest checkpoint's files."""
+        return self.folder.with_name(f"{self.folder.name}.json")
+
+    def _digests(self, step: int) -> dict[str, str]:
+        files = sorted(path for path in (self.folder / str(step)).rglob("*") if path.is_file())
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
 
     def close(self) -> None:
         """Wait for what is being written."""
