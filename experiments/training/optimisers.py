@@ -1,5 +1,6 @@
 """Optimisers by name, each an optax transformation whose rate may be traced."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ Rate = float | jax.Array | Callable[[Any], Any]
 """A learning rate, or a schedule of the step."""
 
 
-class Optimiser:
+class Optimiser(abc.ABC):
     """A frozen dataclass of an optimiser's settings, but for its learning rate."""
 
     weight_decay: float
@@ -30,9 +31,9 @@ class Optimiser:
             return step
         return optax.chain(optax.add_decayed_weights(self.weight_decay), step)
 
+    @abc.abstractmethod
     def descend(self, rate: Rate) -> optax.GradientTransformation:
         """Return it without weight decay."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raise where a setting is out of range."""

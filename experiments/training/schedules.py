@@ -1,5 +1,6 @@
 """Schedules of a temperature, a slope or a learning rate, by name; each is one of optax's."""
 
+import abc
 import dataclasses
 import math
 
@@ -9,20 +10,20 @@ from estimators.core import identity
 from estimators.core.validation import check_count, check_positive
 
 
-class Schedule:
+class Schedule(abc.ABC):
     """A frozen dataclass of a schedule's settings."""
 
     def __str__(self) -> str:
         """Return the identity, such as `Linear[start=1.0,end=5.0,steps=1000]`."""
         return identity.describe(self)
 
+    @abc.abstractmethod
     def make(self) -> optax.Schedule:
         """Return the function from the step to the value."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def check(self) -> None:
         """Raise where a setting is out of range."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -289,7 +289,6 @@ def test_bad_input_is_one_clear_error(name):
 
 
 @pytest.mark.slow
-@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_saved_files(name, tmp_path):
     module, make = FIGURES[name]

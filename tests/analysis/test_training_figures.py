@@ -332,7 +332,6 @@ def test_nothing_to_draw(few, measured):
 
 
 @pytest.mark.slow
-@pytest.mark.first_cases(1)
 @pytest.mark.parametrize("name", FIGURES)
 def test_saved_files(name, tmp_path):
     module, make = FIGURES[name]

@@ -154,17 +154,13 @@ class Unit:
         speed = f"{self._speed:.0f} steps/s, " if self.clock.steps else ""
         return f"step {step:,}, {speed}loss {self.history.loss:.2f}"
 
-    def _params(self, state: State, run: int) -> Any:
-        """Return one run's parameters on this host's first device."""
-        rows = self.batch.gather(state.params)
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)
-
     def _evaluate(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
         """Evaluate the discrete model of every run that has not diverged."""
         shared, runs = self.shared, np.flatnonzero(lost < 0).tolist()
         splits = {split: shared.examples(split) for split in self.settings.splits}
+        rows = self.batch.gather(state.params)
         for run in runs:
-            own = self._params(state, run)
+            own = _member(rows, run)
             for split, examples in splits.items():
                 if examples is not None:
                     progress.note(f"evaluating, {split}, run {run + 1} of {len(lost)}")
@@ -177,7 +173,11 @@ class Unit:
 
     def _measure(self, step: int, state: State, progress: Progress) -> None:
         """Measure the chosen estimators at the first run's parameters, under common noise."""
-        shared, settings, params = self.shared, self.settings, self._params(state, 0)
+        shared, settings, params = (
+            self.shared,
+            self.settings,
+            _member(self.batch.gather(state.params), 0),
+        )
         if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             return
         keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
@@ -206,7 +206,7 @@ class Unit:
             self.history.add(run, step, "steps_per_second", self._speed)
         alive = np.flatnonzero(lost < 0)
         if len(alive):
-            self._draw(self._params(state, int(alive[0])))
+            self._draw(_member(self.batch.gather(state.params), int(alive[0])))
 
     def _draw(self, params: Any) -> None:
         """Keep grids of images of the first run that did not diverge."""
@@ -241,3 +241,8 @@ class _Clock:
     def speed(self) -> float:
         """Steps per second, a step of the whole batch counting as one."""
         return self.steps / self.seconds if self.seconds else math.nan
+
+
+def _member(rows: Any, run: int) -> Any:
+    """Return one run's parameters, of gathered ones, on this host's first device."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)
