@@ -7,6 +7,7 @@ table.
 
 from analysis.latex import to_latex
 from analysis.render import save_table, to_csv, to_markdown, to_text
+from analysis.reproduction import reproduction_table
 from analysis.rows import contexts
 from analysis.style import save_figure
 from analysis.tables import comparison_table, temperature_table, training_table
@@ -14,6 +15,7 @@ from analysis.tables import comparison_table, temperature_table, training_table
 __all__ = [
     "comparison_table",
     "contexts",
+    "reproduction_table",
     "save_figure",
     "save_table",
     "temperature_table",

@@ -21,7 +21,16 @@ class Column(NamedTuple):
     @property
     def numeric(self) -> bool:
         """Whether the column is aligned to the right."""
-        return self.kind in ("number", "cosine", "duration", "count", "estimate", "speed")
+        return self.kind in (
+            "number",
+            "cosine",
+            "duration",
+            "count",
+            "estimate",
+            "speed",
+            "known",
+            "difference",
+        )
 
 
 def cell(line: pd.Series, column: Column, interval: Interval, limit: bool) -> str:
@@ -64,6 +73,13 @@ def _diverged(line: pd.Series) -> str:
     return f"{many}: {last}" if first == last else f"{many}: {first}-{last}"
 
 
+def _tried(line: pd.Series) -> str:
+    """Write how many candidates were compared, and the steps of each: `2 x 2,000`."""
+    if pd.isna(line["tried"]):
+        return "-"
+    return f"{line['tried']:.0f} x {line['tried_steps']:,.0f}"
+
+
 _WRITERS: dict[str, Callable[..., str]] = {
     "name": str,
     "word": lambda value: str(value).removeprefix("up to "),
@@ -73,5 +89,11 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "cosine": formats.cosine,
     "duration": formats.duration,
     "speed": lambda value: formats.plain(value, digits=3),
+    "known": lambda value: f"{value:.6g}",
+    "difference": lambda value: "-" if pd.isna(value) else f"{value:+.3g}",
 }
-_LINE_WRITERS: dict[str, Callable[[pd.Series], str]] = {"rate": _rate, "diverged": _diverged}
+_LINE_WRITERS: dict[str, Callable[[pd.Series], str]] = {
+    "rate": _rate,
+    "diverged": _diverged,
+    "tried": _tried,
+}

@@ -1,8 +1,10 @@
 """What the readable tables show, whatever their format: columns, cells, notes below."""
 
+from typing import Any
+
 import pandas as pd
 
-from analysis import training_columns
+from analysis import reproduction_columns, rows, training_columns
 from analysis.column import Column, Interval, cell
 from analysis.rows import indistinguishable
 
@@ -22,9 +24,9 @@ _MEASURED = (
 
 
 def columns(table: pd.DataFrame) -> tuple[Column, ...]:
-    """Return the columns of a comparison, a temperature or a training table."""
-    if _is_training(table):
-        return tuple(training_columns.columns(table))
+    """Return the columns of a table, whatever it is of."""
+    if own := _own(table):
+        return tuple(own.columns(table))
     if "temperature" in table:
         return (_NAME._replace(field="family"), _TEMPERATURE, *_MEASURED)
     return (_NAME, *_MEASURED)
@@ -33,18 +35,20 @@ def columns(table: pd.DataFrame) -> tuple[Column, ...]:
 def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     """Return the text of every cell, line by line; `interval` writes (value, low, high).
 
-    A family that goes on from the line above is not named again.
+    A family, or a part of a table, that goes on from the line above is not named again.
     """
     shown = columns(table)
     marks = {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
-    limits = [False] * len(table) if _is_training(table) else indistinguishable(table)
-    body, family = [], None
+    limits = [False] * len(table) if _own(table) else indistinguishable(table)
+    # What a line may share with the one above it.
+    shared = next((name for name in ("family", "block") if name in table), None)
+    body, above = [], None
     for (_, line), limit in zip(table.iterrows(), limits, strict=True):
         texts = [cell(line, column, interval, limit) for column in shown]
         texts[shown.index(_TEMPERATURE) if _TEMPERATURE in shown else 0] += marks[line["note"]]
-        if "family" in table and line["family"] == family:
+        if shared and line[shared] == above:
             texts[0] = ""
-        family = line.get("family")
+        above = shared and line[shared]
         body.append(texts)
     return body
 
@@ -52,8 +56,8 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
 def footnotes(table: pd.DataFrame) -> list[str]:
     """Return the lines below a table: what the columns mean, and the notes of the estimators."""
     numbered = [f"({i}) {note}." for i, note in enumerate(_notes(table), start=1)]
-    if _is_training(table):
-        return training_columns.footnotes(table) + numbered
+    if own := _own(table):
+        return own.footnotes(table) + numbered
     budget = table.attrs["budget"]
     of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
     scale = bool((table["unbiased"] == "up to scale").any())
@@ -72,5 +76,20 @@ def _notes(table: pd.DataFrame) -> list[str]:
     return [note for note in table["note"].unique() if note]
 
 
-def _is_training(table: pd.DataFrame) -> bool:
-    return "learning_rate" in table
+def heading(table: pd.DataFrame) -> str:
+    """Return what a table is of."""
+    if _own(table) is reproduction_columns:
+        return reproduction_columns.heading(table)
+    return rows.heading(table)
+
+
+def sections(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return further lines that stand below a table, by their title."""
+    own = _own(table)
+    return reproduction_columns.sections(table) if own is reproduction_columns else {}
+
+
+def _own(table: pd.DataFrame) -> Any:
+    """Return the module of a table that is not of measurements at one point."""
+    kinds = {"training": training_columns, "reproduction": reproduction_columns}
+    return kinds.get(table.attrs.get("kind", ""))

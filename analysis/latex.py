@@ -7,9 +7,9 @@ import pandas as pd
 
 from analysis import formats
 from analysis.column import Column
-from analysis.columns import cells, columns, footnotes
+from analysis.columns import cells, columns, footnotes, heading
 from analysis.names import wrap
-from analysis.rows import by_reason, heading
+from analysis.rows import by_reason
 
 _NAME_WIDTH = 30
 _ESCAPES = str.maketrans(

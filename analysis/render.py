@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import cells, columns, footnotes
+from analysis.columns import cells, columns, footnotes, heading, sections
 from analysis.files import write_text
 from analysis.latex import to_latex
-from analysis.rows import by_reason, heading
+from analysis.rows import by_reason
 
 _GAP = "  "
 _NARROWEST_NAME = 16
@@ -59,6 +59,8 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
         notes.insert(0, "±9%: the interval relative to the value.")
     for note in notes:
         out += textwrap.wrap(note, width, subsequent_indent="  ")
+    for title, lines in sections(table).items():
+        out += ["", *textwrap.wrap(f"{title}:", width), *(f"  {text}" for text in lines)]
     if skipped := by_reason(table):
         out += ["", "Skipped:"]
         for reason, names in skipped.items():
@@ -88,8 +90,11 @@ def to_markdown(table: pd.DataFrame) -> str:
     out.append(line(["---:" if column.numeric else "---" for column in shown]))
     # As code: a name may hold characters that Markdown reads as emphasis or a link.
     body = cells(table, formats.bracketed)
-    out += [line([f"`{name}`" if name else "", *rest]) for name, *rest in body]
+    quoted = shown[0].kind == "name"
+    out += [line([f"`{name}`" if name and quoted else name, *rest]) for name, *rest in body]
     out += ["", *(f"{note}  " for note in footnotes(table))]
+    for title, lines in sections(table).items():
+        out += ["", f"{title}:", "", *(f"- {' '.join(text.split())}" for text in lines)]
     if skipped := by_reason(table):
         out += ["", "Skipped:", ""]
         for reason, names in skipped.items():

@@ -97,6 +97,7 @@ def training_table(rows: pd.DataFrame) -> pd.DataFrame:
     lines.insert(3, "best", best)
     lines.insert(4, "tried", lines.groupby("estimator")["estimator"].transform("size"))
     table = lines.loc[order].reset_index(drop=True)
+    table.attrs["kind"] = "training"
     table.attrs["chosen_by"] = _first(lines, CHOOSING)
     return table
 

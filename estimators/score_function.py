@@ -9,7 +9,7 @@ import jax
 from estimators.baselines.leave_one_out import LeaveOneOut
 from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
-from estimators.core.baseline import Baseline, Zero
+from estimators.core.baseline import Baseline, check_baseline, given
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient, attach_tuning
@@ -41,21 +41,17 @@ class ScoreFunction(Estimator):
     @property
     def unbiased(self) -> Unbiased:
         """As the baseline leaves it."""
-        return self._baseline.unbiased
+        return given(self.baseline).unbiased
 
     @property
     def paper(self) -> str:
         """That of the baseline, or the estimator's own."""
-        return self._baseline.paper
-
-    @property
-    def _baseline(self) -> Baseline:
-        return Zero() if self.baseline is None else self.baseline
+        return given(self.baseline).paper
 
     def evaluations(self, distribution: Distribution) -> int:
         """One for each sample that the baseline takes."""
         del distribution
-        return self._baseline.num_evaluations()
+        return given(self.baseline).num_evaluations()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -65,7 +61,7 @@ class ScoreFunction(Estimator):
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the mean of f at the samples, the weighted score attached."""
-        baseline = self._baseline
+        baseline = given(self.baseline)
         parameters = flat_parameters(distribution)
         samples = _map(distribution.sample, sample_keys(key, baseline.num_evaluations()))
         samples = jax.lax.stop_gradient(samples)
@@ -87,9 +83,7 @@ class ScoreFunction(Estimator):
 
     def check(self) -> None:
         """Raise where the baseline is none, or has a hyperparameter out of range."""
-        if not isinstance(self._baseline, Baseline):
-            raise TypeError(f"baseline must be a baseline or None, not {self.baseline!r}")
-        self._baseline.check()
+        check_baseline(self.baseline)
 
 
 def _map(function: Callable[[jax.Array], jax.Array], samples: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ from analysis.figures import (
     bias_variance,
     error_cost,
     pictures,
+    reproduction,
     temperature,
     training,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "bias_variance",
     "error_cost",
     "pictures",
+    "reproduction",
     "temperature",
     "training",
 ]

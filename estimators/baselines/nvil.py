@@ -67,8 +67,11 @@ class NVIL(Baseline):
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return the values less the baseline, over the running standard deviation if asked for."""
-        centred = values - self.prediction(parameters)
-        return centred / jnp.maximum(1, jnp.sqrt(self.variance)) if self.normalise else centred
+        return (values - self.prediction(parameters)) * self.scale()
+
+    def scale(self) -> Any:
+        """Return one over the running standard deviation, at most 1; 1 where not asked for."""
+        return 1 / jnp.maximum(1, jnp.sqrt(self.variance)) if self.normalise else 1.0
 
     def tuning(self, values: jax.Array, parameters: jax.Array) -> Any:
         """Return the gradient of half the squared errors of the baseline and of the variance."""

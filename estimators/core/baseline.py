@@ -1,4 +1,4 @@
-"""The contract of baselines: what a score function estimator subtracts from f."""
+"""The contract of baselines: what is subtracted from what multiplies the score."""
 
 import abc
 from typing import Any, Literal
@@ -38,6 +38,10 @@ class Baseline(Part, abc.ABC):
             parameters: the distribution's parameters as one vector, stopped.
         """
 
+    def scale(self) -> Any:
+        """Return what the signal was multiplied by, to multiply what is added to the score by."""
+        return 1.0
+
     def tuning(self, values: jax.Array, parameters: jax.Array) -> Any:
         """Return the gradient of the baseline's own objective, shaped like the baseline.
 
@@ -61,3 +65,15 @@ class Zero(Baseline):
         """Return the values themselves."""
         del parameters
         return values
+
+
+def given(baseline: Baseline | None) -> Baseline:
+    """Return the baseline of an estimator's field, where None is none."""
+    return Zero() if baseline is None else baseline
+
+
+def check_baseline(baseline: Any) -> None:
+    """Raise where a field holds no baseline, or one whose hyperparameter is out of range."""
+    if not isinstance(given(baseline), Baseline):
+        raise TypeError(f"baseline must be a baseline or None, not {baseline!r}")
+    given(baseline).check()

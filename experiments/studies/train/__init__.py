@@ -41,6 +41,8 @@ def train(
             progress.skip(unit.name)
             continue
         with progress.task(unit.name) as advance:
-            results.add(unit.train(begun.pop(unit.name), advance, progress, checkpoint_seconds))
+            rows = unit.train(begun.pop(unit.name), advance, progress, checkpoint_seconds)
+            unit.draw()
+            results.add(rows)
             unit.finish()
     results.finish()

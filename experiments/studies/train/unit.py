@@ -15,6 +15,7 @@ import numpy as np
 from estimators import Estimator
 from experiments.evaluation import Evaluator
 from experiments.measurement import Instrument, Row, check_group, metric_rows
+from experiments.problems import Problem
 from experiments.progress import Progress
 from experiments.results import identity
 from experiments.studies.train.history import History
@@ -35,16 +36,23 @@ class Shared:
         self.settings = settings
         self.problem = settings.problem
         self.data = self.problem.data()
-        self.evaluator = Evaluator(self.problem, settings.bound_samples)
-        key = jax.random.key(settings.seed)
+        self.evaluator = _evaluator(self.problem, settings.bound_samples)
+        self.key = jax.random.key(settings.seed)
         self.keys = {
-            name: jax.random.fold_in(key, zlib.crc32(name.encode()))
+            name: jax.random.fold_in(self.key, zlib.crc32(name.encode()))
             for name in ("batch", "truth", "tune", "measure", "evaluate", "examples", "pictures")
         }
-        self.batch = self.problem.batch(self.keys["batch"], self.data)
-        params = self.problem.measurable(self.problem.initial(key), self.batch)
-        group = check_group(self.problem, params, settings.group)
-        self.instrument = Instrument(self.problem, group)
+
+    @functools.cached_property
+    def batch(self) -> Any:
+        """The minibatch on which gradients are measured."""
+        return self.problem.batch(self.keys["batch"], self.data)
+
+    @functools.cached_property
+    def instrument(self) -> Instrument:
+        """What measures gradients."""
+        params = self.problem.measurable(self.problem.initial(self.key), self.batch)
+        return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
     @functools.cache  # noqa: B019 (one study a process)
     def examples(self, split: str) -> Any:
@@ -53,6 +61,12 @@ class Shared:
         examples = self.problem.examples(self.keys["examples"], data)
         most = self.settings.evaluation_examples
         return jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
+
+
+@functools.lru_cache(maxsize=4)
+def _evaluator(problem: Problem, num_samples: int) -> Evaluator:
+    """Return what evaluates a problem; studies of one problem share it, compiled once."""
+    return Evaluator(problem, num_samples)
 
 
 class Unit:
@@ -77,6 +91,7 @@ class Unit:
         self.batch = Batch(settings.recipe, runs, members, shared.data)
         self.history = History(settings, members, runs)
         self.clock = _Clock()
+        self.last: Any = None
         configuration = settings.configuration() | {"unit": self.name}
         self.checkpoints = Checkpoints(folder / "checkpoints" / self.slug, identity(configuration))
 
@@ -138,8 +153,28 @@ class Unit:
                 if not pending:
                     self._save(step, state)
                 raise
-        self._end(step, state, lost)
+        self._save(step, state)
+        for run in range(len(lost)):
+            self.history.add(run, step, "steps_per_second", self._speed)
+        self.last = state, lost
         return self.history.rows
+
+    def draw(self) -> None:
+        """Keep grids of images of the first run that did not diverge, after `train`."""
+        state, lost = self.last
+        alive = np.flatnonzero(lost < 0)
+        examples = self.shared.examples("test")
+        if examples is None or not len(alive):
+            return
+        rows = self.batch.gather(state.params)  # of all processes, so by all of them
+        if jax.process_index() > 0:
+            return
+        params = _member(rows, int(alive[0]))
+        draw = jax.jit(self.shared.problem.pictures)
+        if pictures := draw(params, self.shared.keys["pictures"], examples):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            arrays: Any = {name: np.asarray(grid) for name, grid in pictures.items()}
+            np.savez_compressed(self.folder / f"pictures-{self.slug}.npz", **arrays)
 
     def finish(self) -> None:
         """Let go of the checkpoint's files."""
@@ -198,26 +233,6 @@ class Unit:
         self.checkpoints.save(
             step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
         )
-
-    def _end(self, step: int, state: State, lost: np.ndarray) -> None:
-        """Keep the last state and what it looks like; add what is known only now."""
-        self._save(step, state)
-        for run in range(len(lost)):
-            self.history.add(run, step, "steps_per_second", self._speed)
-        alive = np.flatnonzero(lost < 0)
-        if len(alive):
-            self._draw(_member(self.batch.gather(state.params), int(alive[0])))
-
-    def _draw(self, params: Any) -> None:
-        """Keep grids of images of the first run that did not diverge."""
-        examples = self.shared.examples("test")
-        if examples is None or jax.process_index() > 0:
-            return
-        draw = jax.jit(self.shared.problem.pictures)
-        if pictures := draw(params, self.shared.keys["pictures"], examples):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            arrays: Any = {name: np.asarray(grid) for name, grid in pictures.items()}
-            np.savez_compressed(self.folder / f"pictures-{self.slug}.npz", **arrays)
 
 
 class _Clock:

@@ -1,0 +1,80 @@
+"""A published table as a picture: each number beside ours."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.legend import framed, mark
+from analysis.reproduction import reproduction_table
+from analysis.reproduction_columns import heading
+from analysis.style import COLOURS, paper
+
+_LINE = 0.17  # inches for an estimator
+_ABOVE = 0.75  # for a panel's title and axis
+_PUBLISHED = {"marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
+_OURS = {"marker": "o", "markersize": 4.5}
+_COLUMNS = 2
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure: `analysis.reproduction_table` without what is not run.
+
+    Raises:
+        ValueError: as `analysis.reproduction_table`, and where no cell has been run.
+    """
+    table = reproduction_table(rows)
+    drawn = table[table["ours"].notna()]
+    if drawn.empty:
+        raise ValueError("no cell of the table has been run")
+    drawn.attrs = table.attrs
+    return drawn
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw published numbers and ours, with 95 % intervals, a panel for each part of the table.
+
+    An interval that is wider than the panel's means are apart is cut at the panel's edge.
+
+    Args:
+        rows: the tidy table of `estimax reproduce`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    blocks = list(points["block"].unique())
+    columns = min(_COLUMNS, len(blocks))
+    bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
+    most = [max((points["block"] == block).sum() for block in band) for band in bands]
+    heights = [_ABOVE + _LINE * count for count in most]
+    marks = [
+        mark("published", color="0.25", linestyle="none", **_PUBLISHED),
+        mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
+    ]
+    with paper():
+        figure = framed(heading(points), sum(heights), marks)
+        panels = figure.subplots(
+            len(bands), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        for ax in panels.flat[len(blocks) :]:
+            ax.set_visible(False)
+        for ax, block in zip(panels.flat, blocks, strict=False):
+            _panel(ax, block, points[points["block"] == block])
+    return figure
+
+
+def _panel(ax: Axes, block: str, part: pd.DataFrame) -> None:
+    places = range(len(part), 0, -1)  # the first on top, as in the table
+    for place, (_, line) in zip(places, part.iterrows(), strict=True):
+        ax.axhline(place, color="0.92", linewidth=0.6, zorder=0)
+        ends = [line["ours_low"], line["ours_high"]]
+        ax.plot(ends, [place, place], color=COLOURS[0], linewidth=1.4, solid_capstyle="butt")
+        ax.plot(line["ours"], place, color=COLOURS[0], **_OURS)
+        ax.plot(line["published"], place, color="0.25", linestyle="none", **_PUBLISHED)
+    means = part[["published", "ours"]].to_numpy(float)
+    low, high = means.min(), means.max()
+    room = 0.08 * ((high - low) or abs(high) or 1.0)
+    ax.set(title=block, xlim=(low - room, high + room), ylim=(0.4, len(part) + 0.6))
+    ax.set_xlabel(part["units"].iloc[0], labelpad=1)
+    ax.set_yticks(list(places), part["label"])
+    ax.tick_params(axis="y", length=0)

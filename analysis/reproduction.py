@@ -1,0 +1,191 @@
+"""The tidy table of a reproduction: published numbers, ours beside them, and what was predicted."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from analysis.rows import check
+from analysis.runs import over_seeds
+from analysis.statistics.agreement import Agreement, rank_agreement
+
+_COLUMNS = ("table", "budget", "stage", "cell", "block", "label", "metric", "split", "value")
+_NORMAL = student.ppf(0.975, np.inf)
+VERDICTS = ("held", "broke", "undecided", "not run")
+
+
+def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return published numbers with ours beside them, in the order of the publication.
+
+    Args:
+        rows: the tidy table of `estimax reproduce`, all of one table and budget.
+
+    Returns:
+        One line per published number: its `block` and `label` (part of the table, estimator), the
+        `published` value, its `units` and `source`; `ours` with `ours_low` and `ours_high`, and the
+        `difference`; the `seeds` behind it; the `estimator`, `variant` and `learning_rate` that
+        validation images chose from `tried` candidates of `tried_steps` steps each; `note`.
+        `attrs` holds `order`, the agreement of both orders by block, and `predictions`, a line per
+        statement with its verdict. Intervals are 95 %: Student's over seeds, or with a single seed
+        that of its evaluation.
+
+    Raises:
+        ValueError: where the table is empty, lacks a column, or holds several tables.
+    """
+    check(rows, _COLUMNS)
+    for name in ("table", "budget"):
+        if rows[name].nunique() > 1:
+            raise ValueError(f"the result table holds several values of {name}: draw one at a time")
+    targets = rows[rows["stage"] == "published"]
+    if targets.empty:
+        raise ValueError("the result table holds no published number")
+    blocks = list(targets["block"].unique())
+    targets = targets.sort_values(
+        "block", key=lambda names: names.map(blocks.index), kind="stable", ignore_index=True
+    )
+    ours = _ours(rows[rows["stage"] == "final"])
+    lines = targets[["block", "label", "cell", "metric", "split"]].assign(
+        published=targets["value"],
+        units=targets["units"],
+        source=targets["source"],
+        published_note=targets["note"],
+    )
+    lines = lines.merge(ours, how="left", on=["cell", "metric", "split"])
+    scale = targets["scale"].astype(float)
+    scaled = lines[["ours", "ours_low", "ours_high"]].mul(scale, axis=0)
+    lines["ours"] = scaled["ours"]
+    lines["ours_low"] = scaled[["ours_low", "ours_high"]].min(axis=1)
+    lines["ours_high"] = scaled[["ours_low", "ours_high"]].max(axis=1)
+    lines["difference"] = lines["ours"] - lines["published"]
+    lines["higher_is_better"] = targets["higher_is_better"].astype(bool)
+    tried = _tried(rows).reindex(lines["cell"])
+    lines["tried"], lines["tried_steps"] = tried["tried"].values, tried["steps"].values
+    lines["note"] = lines["cell"].map(_notes(rows)).fillna("")
+    configuration = rows.attrs.get("configuration", {})
+    order = {block: _agreement(part) for block, part in lines.groupby("block", sort=False)}
+    lines.attrs = {
+        "kind": "reproduction",
+        "title": configuration.get("title", rows["table"].iloc[0]),
+        "budget": rows["budget"].iloc[0],
+        "spent": _spent(rows),
+        "notes": list(configuration.get("notes", ())),
+        "complete": rows.attrs.get("complete", True),
+        "order": order,
+        "predictions": predictions(rows, lines),
+        "context": {"table": rows["table"].iloc[0], "budget": rows["budget"].iloc[0]},
+        "skipped": {},
+    }
+    return lines
+
+
+def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """Return what was predicted before the run, a line per `statement`, and its `verdict`.
+
+    "held": in every pair the interval of the one that was expected to be better lies wholly on the
+    better side of the other's. "broke": in some pair it lies wholly on the worse side. Else
+    "undecided": intervals overlap; or "not run": a cell has no figure.
+
+    Args:
+        rows: the tidy table.
+        lines: from `reproduction_table`.
+    """
+    pairs = rows[rows["stage"] == "prediction"]
+    found = []
+    by_name = {(line["block"], line["label"]): line for _, line in lines.iterrows()}
+    for (statement, block), group in pairs.groupby(["note", "block"], sort=False):
+        results = [
+            _verdict(by_name[block, pair["label"]], by_name[block, pair["other"]])
+            for _, pair in group.iterrows()
+        ]
+        verdict = next(
+            (name for name in ("broke", "not run", "undecided") if name in results), "held"
+        )
+        counts = {f"pairs_{name.replace(' ', '_')}": results.count(name) for name in VERDICTS}
+        found.append({"statement": statement, "block": block, "verdict": verdict} | counts)
+    columns = ["statement", "block", "verdict"]
+    return pd.DataFrame(found) if found else pd.DataFrame(columns=columns)
+
+
+def _verdict(better: pd.Series, worse: pd.Series) -> str:
+    if pd.isna(better["ours"]) or pd.isna(worse["ours"]):
+        return "not run"
+    if better["higher_is_better"]:
+        better, worse = worse, better
+        # Now the first is expected to be the lower one.
+    if better["ours_high"] < worse["ours_low"]:
+        return "held"
+    return "broke" if worse["ours_high"] < better["ours_low"] else "undecided"
+
+
+def _ours(final: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over seeds of every cell's figures, at its last step."""
+    by = ["cell", "metric", "split"]
+    columns = [*by, "ours", "ours_low", "ours_high", "seeds", "estimator", "variant"]
+    if final.empty:
+        return pd.DataFrame(columns=[*columns, "learning_rate"])
+    lost = final[final["metric"] == "diverged"][["cell", "seed"]].drop_duplicates()
+    runs = final.merge(lost.assign(lost=True), how="left", on=["cell", "seed"])
+    runs = runs[runs["lost"].isna()]
+    runs = runs[runs["step"] == runs.groupby("cell")["step"].transform("max")]
+    means = over_seeds(runs, by)
+    means = means.rename(columns={"value": "ours", "low": "ours_low", "high": "ours_high"})
+    about = [name for name in ("estimator", "variant", "learning_rate") if name in runs]
+    return means.join(runs.groupby(by)[about].first()).reset_index()
+
+
+def _tried(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how many candidates every cell compared, and the steps of each."""
+    groups = rows[rows["stage"] == "tried"].groupby("cell")["step"]
+    return pd.DataFrame({"tried": groups.size(), "steps": groups.max()})
+
+
+def _notes(rows: pd.DataFrame) -> dict[str, str]:
+    """Return what is to be said of cells: why they were skipped, or that seeds diverged."""
+    ends = rows[rows["stage"].isin(["skipped", "failed"])]
+    notes = dict(zip(ends["cell"], ends["note"], strict=True))
+    final = rows[rows["stage"] == "final"]
+    if "seed" not in final:
+        return notes
+    for cell, part in final.groupby("cell"):
+        lost = part.loc[part["metric"] == "diverged", "seed"].nunique()
+        if lost:
+            notes[str(cell)] = f"{lost} of {part['seed'].nunique()} seeds diverged"
+    return notes
+
+
+def _agreement(part: pd.DataFrame) -> Agreement:
+    """Return how far a block's order is the published one."""
+    part = part[part["ours"].notna()]
+    several = (part["seeds"] > 1).to_numpy(bool)
+    freedom = np.where(several, part["seeds"].astype(float) - 1, np.inf)
+    quantile = student.ppf(0.975, freedom) if len(part) else freedom
+    errors = (part["ours_high"] - part["ours_low"]).to_numpy(float) / 2 / quantile
+    return rank_agreement(
+        part["published"].to_numpy(float),
+        part["ours"].to_numpy(float),
+        np.nan_to_num(errors),
+        freedom,
+    )
+
+
+def _spent(rows: pd.DataFrame) -> list[str]:
+    """Return what was spent on every cell, and on which data, in words."""
+    final = rows[rows["stage"] == "final"]
+    parts: list[str] = []
+    if final.empty:
+        return parts
+    steps = final.groupby("cell")["step"].max().dropna() if "step" in final else []
+    if len(steps) and max(steps):
+        parts.append(f"{int(max(steps)):,} steps")
+    if "seed" in final and final["seed"].notna().any():
+        seeds = final.groupby("cell")["seed"].nunique().max()
+        parts.append(f"{seeds} seed{'s' if seeds > 1 else ''}")
+    spent: dict[str, Any] = rows.attrs.get("configuration", {}).get("spent", {})
+    if spent.get("images"):
+        parts.append(f"the first {spent['images']:,} test images")
+    if "bound_samples" in final and final["bound_samples"].max() > 0:
+        parts.append(f"bounds of {int(final['bound_samples'].max()):,} samples")
+    if "data" in final:
+        parts += list(final["data"].dropna().unique())
+    return [part for part in parts if part]

@@ -1,0 +1,1 @@
+"""Statistics of result tables: what figures over seeds say together."""

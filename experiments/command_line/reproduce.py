@@ -1,0 +1,89 @@
+"""The command `reproduce`: a published table, run again beside its numbers."""
+
+import argparse
+from pathlib import Path
+
+import analysis
+from analysis.figures import reproduction
+from experiments.command_line import options
+from experiments.command_line.output import present, save, say
+from experiments.errors import UsageError
+from experiments.progress import Progress
+from experiments.reproduction import BUDGETS, TABLES, Table, build
+from experiments.reproduction.table import Cell
+from experiments.results import Results, identity
+from experiments.studies import reproduce
+from experiments.studies.reproduce import Settings
+
+_EPILOG = """
+tables:      {tables}
+budgets:     smoke (a minute or two), laptop (at most ninety minutes on two cores), paper (as
+             published; for an accelerator)
+A killed run goes on where it stopped. For example:
+
+  estimax reproduce jang2017-table1 --budget smoke
+  estimax reproduce jang2017-table1 --budget laptop --cells 'VAE, Bernoulli'
+"""
+
+
+def add(commands) -> None:
+    """Add the command to the parser."""
+    command = commands("reproduce", _run, "Run a published table again, beside its numbers.")
+    command.epilog = _EPILOG.format(tables=", ".join(TABLES))
+    option = command.add_argument
+    option("name", metavar="NAME", help="the table")
+    option(
+        "--budget",
+        type=options.choice(*BUDGETS),
+        default="laptop",
+        metavar=f"{{{','.join(BUDGETS)}}}",
+        help="what to spend (default: laptop)",
+    )
+    option(
+        "--cells",
+        nargs="+",
+        metavar="TEXT",
+        help="run only cells whose names contain one of these texts (default: all)",
+    )
+    option("--list", action="store_true", help="list the table's cells, and run nothing")
+    option(
+        "--binarisation",
+        type=options.choice("fixed", "published"),
+        default="fixed",
+        metavar="{fixed,published}",
+        help="of MNIST where papers share one file: the project's own, or that file from the "
+        "--data folder (default: fixed)",
+    )
+    option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
+    options.add_output(command, "run again what is there, replace other results")
+
+
+def _run(given: argparse.Namespace) -> None:
+    table = build(given.name, given.binarisation)
+    cells = _chosen(table, given.cells)
+    if given.list:
+        print("\n".join(cell.name for cell in cells))
+        return
+    settings = Settings(table, given.budget, given.seed)
+    configuration = settings.configuration()
+    name = f"{table.name}-{given.budget}-{identity(configuration)}"
+    results = Results.open(given.output or Path("results") / name, configuration, force=given.force)
+    if results.complete:
+        say(f"{results.folder} holds this run already (--force runs it again)")
+    else:
+        with Progress(len(cells)) as progress:
+            reproduce.reproduce(settings, cells, results, progress, anew=given.force)
+    lines = analysis.reproduction_table(results.table())
+    present(results, lines)
+    save(results, lines, {"reproduction": reproduction})
+
+
+def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:
+    if texts is None:
+        return list(table.cells)
+    for text in texts:
+        if not any(text in cell.name for cell in table.cells):
+            raise UsageError(
+                f"no cell of {table.name} has {text!r} in its name (--list names them)"
+            )
+    return [cell for cell in table.cells if any(text in cell.name for text in texts)]

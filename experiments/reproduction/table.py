@@ -1,0 +1,195 @@
+"""What a reproduced table is made of: cells, published numbers, budgets, predictions."""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.measurement import Row
+from experiments.progress import Progress
+from experiments.reproduction.published import Published
+
+BUDGETS = ("smoke", "laptop", "paper")
+"""A minute or two, about an hour on two cores, and as published."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """How candidates (learning rates, schedules) are compared before the best is trained.
+
+    Attributes:
+        steps: training steps of each, with one seed.
+        images: validation images, from the first on; None for all.
+        bound_samples: samples of the bound that is compared.
+    """
+
+    steps: int
+    images: int | None
+    bound_samples: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What a reproduction may spend on a cell.
+
+    Attributes:
+        steps: training steps.
+        seeds: runs of the chosen candidate.
+        bound_samples: samples of the bound that is reported.
+        images: images of a split that are evaluated, from the first on; None for all.
+        rates: learning rates that are tried; None for the published ones.
+        variants: at most so many variants of an estimator are tried (its schedules, for example).
+        selection: how candidates are compared; None: each is trained in full, with all seeds, and
+            chosen by all validation images.
+        draws: gradients or objectives drawn, where something is measured and not trained.
+    """
+
+    steps: int = 0
+    seeds: int = 1
+    bound_samples: int = 100
+    images: int | None = None
+    rates: tuple[float, ...] | None = None
+    variants: int | None = None
+    selection: Selection | None = None
+    draws: int = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A published number, and the figure of ours that stands beside it.
+
+    Attributes:
+        block: the part of the table in which estimators are put in order.
+        label: the estimator, as the paper names it.
+        published: the number.
+        metric: ours.
+        split: the images that ours is of, "" where there are none.
+        scale: ours times this is in the units of the paper.
+        higher_is_better: which way the order goes.
+    """
+
+    block: str
+    label: str
+    published: Published
+    metric: str
+    split: str = "test"
+    scale: float = 1.0
+    higher_is_better: bool = False
+
+    def row(self) -> Row:
+        """Return the target as a row of the result table."""
+        return {
+            "stage": "published",
+            "block": self.block,
+            "label": self.label,
+            "metric": self.metric,
+            "split": self.split,
+            "value": self.published.value,
+            "units": self.published.units,
+            "spread": self.published.spread,
+            "source": self.published.source,
+            "note": self.published.notes,
+            "scale": self.scale,
+            "higher_is_better": self.higher_is_better,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """An ordering that is expected to hold, written down before the run.
+
+    Attributes:
+        statement: what is expected, in words.
+        block: the part of the table.
+        better: labels of the estimators that are expected to be better.
+        worse: labels of those that are expected to be worse than every one of `better`.
+    """
+
+    statement: str
+    block: str
+    better: Sequence[str]
+    worse: Sequence[str]
+
+    def rows(self) -> list[Row]:
+        """Return the prediction as rows of the result table, one a pair."""
+        shared = {"stage": "prediction", "block": self.block, "note": self.statement}
+        pairs = ((one, other) for one in self.better for other in self.worse)
+        return [shared | {"label": one, "other": other} for one, other in pairs]
+
+
+class Experiment(abc.ABC):
+    """What a cell runs: a frozen dataclass of settings."""
+
+    @abc.abstractmethod
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values, for the run's identity."""
+
+    @abc.abstractmethod
+    def run(
+        self,
+        budget: Budget,
+        seed: int,
+        splits: Sequence[str],
+        folder: Path,
+        progress: Progress,
+        advance: Callable[[float], None],
+    ) -> list[Row]:
+        """Run it and return its rows.
+
+        Args:
+            budget: what it may spend.
+            seed: the first seed.
+            splits: the splits that targets are of.
+            folder: for checkpoints; what lies there from a run that was killed is gone on with.
+            progress: is told how it goes.
+            advance: is told the fraction that is done; it may raise KeyboardInterrupt.
+        """
+
+    @property
+    def about_data(self) -> str:
+        """What tables say of the data, nothing where there is none."""
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell of a table: one experiment, and the published numbers that it stands beside.
+
+    Attributes:
+        name: names it, on the command line too.
+        experiment: what is run; a text says why nothing can be.
+        targets: the published numbers.
+    """
+
+    name: str
+    experiment: Experiment | str
+    targets: tuple[Target, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A published table.
+
+    Attributes:
+        name: names it on the command line.
+        title: authors, year and table.
+        cells: its cells.
+        budgets: by name, one of each of `BUDGETS`.
+        predictions: orderings that are expected to hold.
+        notes: readings of what is ambiguous, choices where the paper is silent, deviations.
+    """
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    budgets: Mapping[str, Budget]
+    predictions: tuple[Prediction, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> list[Row]:
+        """Return the published numbers and the predictions as rows of the result table."""
+        targets = [
+            {"cell": cell.name, **target.row()} for cell in self.cells for target in cell.targets
+        ]
+        return targets + [row for prediction in self.predictions for row in prediction.rows()]

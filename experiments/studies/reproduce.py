@@ -1,0 +1,114 @@
+"""Reproducing a published table, cell by cell."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.measurement import Row
+from experiments.progress import Progress
+from experiments.reproduction.table import Budget, Cell, Table
+from experiments.results import Results
+
+STUDY = "reproduce"
+
+_UNFINISHED = "unfinished"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is reproduced; all of it is part of the run's identity.
+
+    Attributes:
+        table: the published table.
+        budget: the name of a budget.
+        seed: the first seed.
+    """
+
+    table: Table
+    budget: str
+    seed: int = 0
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return {
+            "study": STUDY,
+            "table": self.table.name,
+            "title": self.table.title,
+            "notes": list(self.table.notes),
+            "budget": self.budget,
+            "spent": dataclasses.asdict(self.spent),
+            "seed": self.seed,
+            "cells": {cell.name: _described(cell) for cell in self.table.cells},
+        }
+
+    @property
+    def spent(self) -> Budget:
+        """The budget."""
+        return self.table.budgets[self.budget]
+
+
+def reproduce(
+    settings: Settings,
+    cells: Sequence[Cell],
+    results: Results,
+    progress: Progress,
+    *,
+    anew: bool = False,
+) -> None:
+    """Run cells, adding the rows of each to the results when it ends.
+
+    A cell whose rows are there is not run again; one that was killed goes on from its checkpoint.
+    The results are complete when every cell of the table is there.
+
+    Args:
+        settings: what is reproduced.
+        cells: the cells to run now.
+        results: receives the rows.
+        progress: is told how far it is.
+        anew: whether checkpoints that are there are removed.
+    """
+    if anew:
+        shutil.rmtree(results.folder / _UNFINISHED, ignore_errors=True)
+    shared = {"study": STUDY, "table": settings.table.name, "budget": settings.budget}
+    if not results.rows:
+        results.add([shared | row for row in settings.table.rows()])
+    for cell in cells:
+        if cell.name in _done(results):
+            progress.skip(cell.name)
+            continue
+        with progress.task(cell.name) as advance:
+            folder = results.folder / _UNFINISHED / slug(cell.name)
+            rows = _run(settings, cell, folder, progress, advance)
+            results.add([shared | {"cell": cell.name} | row for row in rows])
+            shutil.rmtree(folder, ignore_errors=True)
+    if _done(results) == {cell.name for cell in settings.table.cells}:
+        shutil.rmtree(results.folder / _UNFINISHED, ignore_errors=True)
+        results.finish()
+
+
+def slug(name: str) -> str:
+    """Return a name as that of a folder."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
+def _run(settings: Settings, cell: Cell, folder: Path, progress: Progress, advance) -> list[Row]:
+    if isinstance(cell.experiment, str):
+        return [{"stage": "skipped", "note": cell.experiment}]
+    splits = sorted({target.split for target in cell.targets})
+    rows = cell.experiment.run(settings.spent, settings.seed, splits, folder, progress, advance)
+    if not any(row["stage"] == "final" for row in rows):
+        rows.append({"stage": "failed", "note": "every candidate diverged"})
+    return rows
+
+
+def _done(results: Results) -> set[str]:
+    """Return the cells that need not be run."""
+    ends = ("final", "skipped", "failed")
+    return {row["cell"] for row in results.rows if row["stage"] in ends}
+
+
+def _described(cell: Cell) -> Any:
+    experiment = cell.experiment
+    return experiment if isinstance(experiment, str) else experiment.configuration()
