@@ -60,7 +60,8 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
     for note in notes:
         out += textwrap.wrap(note, width, subsequent_indent="  ")
     for title, lines in sections(table).items():
-        out += ["", *textwrap.wrap(f"{title}:", width), *(f"  {text}" for text in lines)]
+        title += ":" if lines else "."
+        out += ["", *textwrap.wrap(title, width), *(f"  {text}" for text in lines)]
     if skipped := by_reason(table):
         out += ["", "Skipped:"]
         for reason, names in skipped.items():
@@ -94,7 +95,8 @@ def to_markdown(table: pd.DataFrame) -> str:
     out += [line([f"`{name}`" if name and quoted else name, *rest]) for name, *rest in body]
     out += ["", *(f"{note}  " for note in footnotes(table))]
     for title, lines in sections(table).items():
-        out += ["", f"{title}:", "", *(f"- {' '.join(text.split())}" for text in lines)]
+        title += ":" if lines else "."
+        out += ["", title, "", *(f"- {' '.join(text.split())}" for text in lines)]
     if skipped := by_reason(table):
         out += ["", "Skipped:", ""]
         for reason, names in skipped.items():

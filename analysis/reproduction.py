@@ -11,7 +11,8 @@ from analysis.runs import over_seeds
 from analysis.statistics.agreement import Agreement, rank_agreement
 
 _COLUMNS = ("table", "budget", "stage", "cell", "block", "label", "metric", "split", "value")
-_NORMAL = student.ppf(0.975, np.inf)
+_NORMAL = 1.96
+_ROUNDING = 1e-6
 VERDICTS = ("held", "broke", "undecided", "not run")
 
 
@@ -75,8 +76,22 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
         "predictions": predictions(rows, lines),
         "context": {"table": rows["table"].iloc[0], "budget": rows["budget"].iloc[0]},
         "skipped": {},
+        "known": _known(lines, targets["is_known"].astype(bool)),
     }
     return lines
+
+
+def _known(lines: pd.DataFrame, exact: pd.Series) -> tuple[int, int] | None:
+    """Return how many answers that are known exactly ours agree with, and of how many.
+
+    They agree within four standard errors, or a float32's rounding.
+    """
+    found = lines[exact & lines["ours"].notna()]
+    if found.empty:
+        return None
+    errors = (found["ours_high"] - found["ours_low"]).fillna(0) / 2 / _NORMAL
+    room = 4 * errors + _ROUNDING * (1 + found["published"].abs())
+    return int((found["difference"].abs() <= room).sum()), len(found)
 
 
 def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -121,16 +136,16 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
 def _ours(final: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds of every cell's figures, at its last step."""
     by = ["cell", "metric", "split"]
-    columns = [*by, "ours", "ours_low", "ours_high", "seeds", "estimator", "variant"]
+    about = ["estimator", "variant", "learning_rate"]
     if final.empty:
-        return pd.DataFrame(columns=[*columns, "learning_rate"])
+        return pd.DataFrame(columns=[*by, "ours", "ours_low", "ours_high", "seeds", *about])
+    final = final.reindex(columns=[*final.columns, *(name for name in about if name not in final)])
     lost = final[final["metric"] == "diverged"][["cell", "seed"]].drop_duplicates()
     runs = final.merge(lost.assign(lost=True), how="left", on=["cell", "seed"])
     runs = runs[runs["lost"].isna()]
     runs = runs[runs["step"] == runs.groupby("cell")["step"].transform("max")]
     means = over_seeds(runs, by)
     means = means.rename(columns={"value": "ours", "low": "ours_low", "high": "ours_high"})
-    about = [name for name in ("estimator", "variant", "learning_rate") if name in runs]
     return means.join(runs.groupby(by)[about].first()).reset_index()
 
 
@@ -142,9 +157,10 @@ def _tried(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _notes(rows: pd.DataFrame) -> dict[str, str]:
     """Return what is to be said of cells: why they were skipped, or that seeds diverged."""
-    ends = rows[rows["stage"].isin(["skipped", "failed"])]
-    notes = dict(zip(ends["cell"], ends["note"], strict=True))
     final = rows[rows["stage"] == "final"]
+    ends = rows[rows["stage"].isin(["skipped", "failed", "missing"])]
+    ends = ends[~ends["cell"].isin(final["cell"])]
+    notes = dict(zip(ends["cell"], ends["note"], strict=True))
     if "seed" not in final:
         return notes
     for cell, part in final.groupby("cell"):

@@ -57,7 +57,11 @@ def footnotes(table: pd.DataFrame) -> list[str]:
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
     """Return, by title, what stands below the table: agreement of the orders, and verdicts."""
     found: dict[str, list[str]] = {}
-    order = {name: one for name, one in table.attrs["order"].items() if one.size > 2}
+    order = {
+        name: one
+        for name, one in table.attrs["order"].items()
+        if one.size > 2 and one.tau == one.tau
+    }
     if order:
         width = max(map(len, order))
         title = "Order of the estimators: Kendall's tau with the published one, 95 % interval"
@@ -66,6 +70,9 @@ def sections(table: pd.DataFrame) -> dict[str, list[str]]:
             f"({one.size} estimators)"
             for block, one in order.items()
         ]
+    if table.attrs["known"]:
+        agreed, count = table.attrs["known"]
+        found[f"Known answers: {agreed} of {count} within four standard errors"] = []
     predictions = table.attrs["predictions"]
     if len(predictions):
         counts = predictions["verdict"].value_counts()

@@ -31,10 +31,13 @@ def rank_agreement(
         means: `[n]`.
         errors: `[n]`, standard errors of the means.
         freedom: `[n]`, their degrees of freedom; infinity for a normal error.
+
+    Returns:
+        The correlation, NaN where there are not two different known values.
     """
+    if len(known) < 2 or np.ptp(known) == 0:  # there is no order
+        return Agreement(np.nan, np.nan, np.nan, len(known))
     tau = float(_tau(known, means[None])[0])
-    if len(known) < 2:
-        return Agreement(tau, np.nan, np.nan, len(known))
     random = np.random.default_rng(0)
     # By the quantile function, which knows infinite degrees of freedom.
     noise = student.ppf(random.uniform(size=(_DRAWS, len(means))), freedom)

@@ -4,7 +4,7 @@ from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
 from experiments.problems.semi_supervised import SemiSupervised
 from experiments.problems.structured_prediction import StructuredPrediction
-from experiments.problems.toy import Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems.toy import Coupled, Polynomial, Quadratic, SharedLogit, SimplexQuadratic
 from experiments.problems.vae import VAE
 
 ALL: tuple[type[Problem], ...] = (
@@ -12,6 +12,7 @@ ALL: tuple[type[Problem], ...] = (
     StructuredPrediction,
     SemiSupervised,
     Quadratic,
+    SharedLogit,
     Coupled,
     SimplexQuadratic,
     Polynomial,

@@ -1,6 +1,7 @@
 """A layer of stochastic units: its family, its size, and how a sample enters a network."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import jax
@@ -10,15 +11,21 @@ import numpy as np
 from estimators import Bernoulli, Categorical, Distribution, Estimator, Normal
 
 Family = Literal["Bernoulli", "Categorical", "Normal"]
+Coding = Literal["one-hot", "corners"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A layer of `size` variables of a family, categorical ones with `classes` classes."""
+    """A layer of `size` variables of a family, categorical ones with `classes` classes.
+
+    A categorical sample enters a network as it is, or as the `corners` of a hypercube: of K
+    classes, log2 K numbers.
+    """
 
     family: Family
     size: int
     classes: int
+    coding: Coding = "one-hot"
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -28,12 +35,14 @@ class Layer:
     @property
     def num_units(self) -> int:
         """Number of inputs that a sample is to the next network."""
+        if self.family == "Categorical" and self.coding == "corners":
+            return self.size * _corners(self.classes).shape[1]
         return int(np.prod(self.event_shape))
 
     @property
     def num_logits(self) -> int:
         """Number of outputs of the network that gives the distribution."""
-        return self.num_units * (2 if self.family == "Normal" else 1)
+        return int(np.prod(self.event_shape)) * (2 if self.family == "Normal" else 1)
 
     def distribution(self, logits: jax.Array) -> Distribution:
         """Return the layer's distribution from a network's output `[num_logits]`."""
@@ -44,7 +53,18 @@ class Layer:
 
     def code(self, sample: jax.Array) -> jax.Array:
         r"""Return what of a sample enters a network: bits as $\pm 1$ (Tucker et al. 2017)."""
-        return 2 * sample - 1 if self.family == "Bernoulli" else sample.ravel()
+        if self.family == "Bernoulli":
+            return 2 * sample - 1
+        if self.family == "Categorical" and self.coding == "corners":
+            return (sample @ _corners(self.classes)).ravel()
+        return sample.ravel()
+
+
+@functools.cache
+def _corners(classes: int) -> np.ndarray:
+    r"""Return the corners of a hypercube, float32 `[classes, log2 classes]` of $\pm 1$."""
+    bits = np.arange(classes)[:, None] >> np.arange(classes.bit_length() - 1) & 1
+    return (2 * bits - 1).astype(np.float32)
 
 
 def evaluations(estimator: Estimator, distribution: Distribution, depth: int) -> int:

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from estimators import Chain, Distribution, Estimator
 from estimators.core.distribution import Discrete
 from estimators.core.validation import check_choice, check_count
 from experiments.problems.images import SIDE, ImageProblem
-from experiments.problems.latent import Family, Layer, evaluations
+from experiments.problems.latent import Coding, Family, Layer, evaluations
 from experiments.problems.networks import ACTIVATIONS, feed_forward, hidden_sizes
 from experiments.problems.problem import Params
 
@@ -25,6 +25,10 @@ class StochasticNetwork(ImageProblem):
 
     For one sample every layer is a nested call of the estimator; of a multi-sample bound each
     sample is one joint path, a `Chain`.
+
+    Args:
+        coding: how a categorical sample enters a network: "one-hot", as it is, or as one of the
+            "corners" of a hypercube, K classes as log2 K numbers (Maddison et al. 2017).
     """
 
     latent: Family
@@ -34,6 +38,7 @@ class StochasticNetwork(ImageProblem):
     hidden: str | int
     activation: str
     num_samples: int
+    coding: Coding = "one-hot"
 
     @abc.abstractmethod
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
@@ -51,7 +56,7 @@ class StochasticNetwork(ImageProblem):
     @property
     def layer(self) -> Layer:
         """A layer of stochastic units; all are alike."""
-        return Layer(self.latent, self.size, self.classes)
+        return Layer(self.latent, self.size, self.classes, self.coding)
 
     def network(self, inputs: int, outputs: int, *, reverse: bool = False) -> Network:
         """Return a network with the hidden layers between its inputs and outputs."""
@@ -116,6 +121,11 @@ class StochasticNetwork(ImageProblem):
         hidden_sizes(self.hidden)
         for field, least in (("size", 1), ("classes", 2), ("depth", 1), ("num_samples", 1)):
             check_count(f"{name} {field}", getattr(self, field), least)
+        check_choice(f"{name} coding", self.coding, get_args(Coding))
+        if self.coding == "corners" and self.classes.bit_count() > 1:
+            raise ValueError(
+                f"{name} coding=corners needs a power of two of classes, not {self.classes}"
+            )
 
 
 def square(pixels: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from estimators import Distribution, Estimator, ImportanceBound
+from estimators import Distribution, Estimator, GumbelSoftmax, ImportanceBound
 from estimators.core.validation import check_choice
 from experiments.problems.images import PIXELS, log_odds
 from experiments.problems.problem import Params
@@ -27,7 +27,8 @@ class StructuredPrediction(StochasticNetwork):
     392-200-200-392 or 392-(20x10)-(20x10)-392 in the papers (Raiko et al. 2015, Gu et al. 2016,
     Jang et al. 2017): the centred upper half gives the logits of $z_1$, $z_l$ those of $z_{l+1}$,
     and $z_L$ those of the lower half's pixels. The loss is $-\log \frac1m \sum_i p(x \mid z_L^i)$
-    over m paths; its mean over paths is a bound on the negative log-likelihood.
+    over m paths; its mean over paths is a bound on the negative log-likelihood. `GumbelSoftmax`
+    takes m relaxed paths (Maddison et al. 2017).
 
     Args:
         latent: the family of the stochastic units.
@@ -93,27 +94,48 @@ class StructuredPrediction(StochasticNetwork):
         """
 
         def example(key, image, logits):
+            def nested(key, first):
+                """Estimate the loss of one sample, a call of the estimator inside another."""
+                keys = jax.random.split(key, self.depth)
+
+                def estimate(level, distribution):
+                    def f(sample):
+                        if level + 1 == self.depth:
+                            return self.prediction(params, image, sample)
+                        return estimate(level + 1, self.following(params, level + 1, sample))
+
+                    return estimator(keys[level], distribution, f)
+
+                return estimate(0, first)
+
             first = self.layer.distribution(logits)
+            if self._is_relaxed(estimator):
+                keys = jax.random.split(key, self.num_samples)
+                return ImportanceBound.reduce(-jax.vmap(lambda key: nested(key, first))(keys))
             if self.num_samples > 1:
 
                 def log_weight(path):
                     return -self.prediction(params, image, self.layers(path)[-1])
 
                 return estimator(key, self.paths(params, first), ImportanceBound(log_weight))
-            keys = jax.random.split(key, self.depth)
-
-            def estimate(level, distribution):
-                def f(sample):
-                    if level + 1 == self.depth:
-                        return self.prediction(params, image, sample)
-                    return estimate(level + 1, self.following(params, level + 1, sample))
-
-                return estimator(keys[level], distribution, f)
-
-            return estimate(0, first)
+            return nested(key, first)
 
         keys = jax.random.split(key, len(batch))
         return jax.vmap(example)(keys, batch, self.encode(params, batch)).mean()
+
+    def _is_relaxed(self, estimator: Estimator) -> bool:
+        """Say whether the bound is over relaxed paths, each sample's gradient pathwise."""
+        return self.num_samples > 1 and isinstance(estimator, GumbelSoftmax)
+
+    def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
+        """Return why an estimator does not fit: its distributions, or the bound."""
+        return None if self._is_relaxed(estimator) else super().refusal(estimator, distribution)
+
+    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
+        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        if self._is_relaxed(estimator):
+            return self.num_samples
+        return super().evaluations(estimator, distribution)
 
     def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
         """Return log p(lower half | z) of one path z of hard samples, in nats."""

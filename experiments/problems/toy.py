@@ -85,6 +85,35 @@ class Quadratic(Toy):
 
 
 @dataclasses.dataclass(frozen=True)
+class SharedLogit(Toy):
+    r"""Three Bernoulli variables of one logit, $f(b) = \sum_i (b_i - t_i)^2$.
+
+    t = (0.6, 0.51, 0.48). The toy of Liu et al. 2019 (arXiv:1810.04777) and Kool et al. 2020
+    (arXiv:2002.06043), at high entropy (logit 0) and low (-4).
+    """
+
+    logit: float = 0.0
+
+    def check(self) -> None:
+        """Raise unless the logit is finite."""
+        check_finite("SharedLogit logit", self.logit)
+
+    def logits(self) -> jax.Array:
+        """Return the one logit."""
+        return jnp.asarray(self.logit)
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the three variables."""
+        del batch
+        return Bernoulli(jnp.broadcast_to(params["logits"], 3))
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the squared distance to the targets."""
+        del logits
+        return jnp.sum((sample - jnp.array([0.6, 0.51, 0.48])) ** 2)
+
+
+@dataclasses.dataclass(frozen=True)
 class Coupled(Toy):
     r"""Several bits with a coupled f that is no quadratic: no estimator is exact by accident.
 
@@ -155,15 +184,17 @@ class Polynomial(Toy):
 
     $f(x) = \frac1L \sum_i |x_i - 0.45|^p$ of L Bernoulli variables, or L two-class categorical ones
     as published (`latent="Categorical"`, where x is the second class's indicator). f is separable.
+    Logits go from -spread to spread; published: drawn from [-0.01, 0.01].
     """
 
     power: float = 2.0
     bits: int = 128
     latent: Literal["Bernoulli", "Categorical"] = "Bernoulli"
+    spread: float = 1.0
 
     def logits(self) -> jax.Array:
-        """Return logits (differences of logits) from -1 to 1."""
-        half = jnp.linspace(-0.5, 0.5, self.bits)
+        """Return logits (differences of logits) from -spread to spread."""
+        half = jnp.linspace(-0.5, 0.5, self.bits) * self.spread
         return 2 * half if self.latent == "Bernoulli" else jnp.stack([-half, half], axis=-1)
 
     def distribution(self, params: Params, batch: Any) -> Discrete:
@@ -189,4 +220,5 @@ class Polynomial(Toy):
         """Raise unless there is at least one bit, a finite power and a known family."""
         check_count("Polynomial bits", self.bits, 1)
         check_finite("Polynomial power", self.power)
+        check_finite("Polynomial spread", self.spread)
         check_choice("Polynomial latent", self.latent, ("Bernoulli", "Categorical"))

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import math
 from importlib import resources
 from typing import NamedTuple
 
@@ -24,14 +25,32 @@ class Published(NamedTuple):
     notes: str
 
 
+def known(value: float, units: str, formula: str) -> Published:
+    """Return an answer that is derived, and so exact."""
+    return Published(value, units, "", f"derived: {formula}", "")
+
+
+def unknown(source: str, units: str) -> Published:
+    """Return what stands for a number that is not at hand."""
+    return Published(math.nan, units, "", source, "")
+
+
 def published(paper: str, table: str, **where: str) -> Published:
     """Return the one number of a paper's table that `where` names, by columns of published.csv.
+
+    Of the column `notes` it is the beginning.
 
     Raises:
         LookupError: unless exactly one row of the file fits.
     """
     where = {"paper": paper, "table": table} | where
-    found = [row for row in _rows() if all(row[name] == value for name, value in where.items())]
+    notes = where.pop("notes", "")
+    found = [
+        row
+        for row in _rows()
+        if row["notes"].startswith(notes)
+        and all(row[name] == value for name, value in where.items())
+    ]
     if len(found) != 1:
         raise LookupError(f"{len(found)} published numbers have {where}")
     (row,) = found

@@ -29,17 +29,19 @@ class Variant:
         estimator: the estimator.
         schedules: of its fields.
         optimiser: where it differs from the experiment's, in its weight decay for example.
+        problem: where it differs from the experiment's, in a weight of its objective for example.
     """
 
     estimator: Estimator
     schedules: tuple[tuple[str, Schedule], ...] = ()
     optimiser: Optimiser | None = None
+    problem: Problem | None = None
 
     def __str__(self) -> str:
         """Return what the variant is."""
         schedules = [f"{name}={schedule}" for name, schedule in self.schedules]
-        optimiser = [] if self.optimiser is None else [str(self.optimiser)]
-        return ", ".join([str(self.estimator), *schedules, *optimiser])
+        others = [str(one) for one in (self.optimiser, self.problem) if one is not None]
+        return ", ".join([str(self.estimator), *schedules, *others])
 
 
 Candidate = tuple[Variant, float]
@@ -147,6 +149,7 @@ class Trained(Experiment):
         for number, variant in enumerate(variants):
             own = dataclasses.replace(
                 settings,
+                problem=variant.problem or self.problem,
                 estimators=[variant.estimator],
                 schedules=variant.schedules,
                 optimiser=variant.optimiser or self.optimiser,

@@ -2,10 +2,11 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.data import DataError
 from experiments.measurement import Row
 from experiments.progress import Progress
 from experiments.reproduction.table import Budget, Cell, Table
@@ -74,14 +75,16 @@ def reproduce(
     shared = {"study": STUDY, "table": settings.table.name, "budget": settings.budget}
     if not results.rows:
         results.add([shared | row for row in settings.table.rows()])
+    missing: dict[str, str] = {}  # why there are no such data; not asked for again
     for cell in cells:
         if cell.name in _done(results):
             progress.skip(cell.name)
             continue
         with progress.task(cell.name) as advance:
             folder = results.folder / _UNFINISHED / slug(cell.name)
-            rows = _run(settings, cell, folder, progress, advance)
-            results.add([shared | {"cell": cell.name} | row for row in rows])
+            rows = _run(settings, cell, missing, folder, progress, advance)
+            if rows[-1]["stage"] != "missing" or cell.name not in _with(results, "missing"):
+                results.add([shared | {"cell": cell.name} | row for row in rows])
             shutil.rmtree(folder, ignore_errors=True)
     if _done(results) == {cell.name for cell in settings.table.cells}:
         shutil.rmtree(results.folder / _UNFINISHED, ignore_errors=True)
@@ -93,11 +96,27 @@ def slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
-def _run(settings: Settings, cell: Cell, folder: Path, progress: Progress, advance) -> list[Row]:
-    if isinstance(cell.experiment, str):
-        return [{"stage": "skipped", "note": cell.experiment}]
+def _run(
+    settings: Settings,
+    cell: Cell,
+    missing: dict[str, str],
+    folder: Path,
+    progress: Progress,
+    advance: Callable[[float], None],
+) -> list[Row]:
+    experiment = cell.experiment
+    if isinstance(experiment, str):
+        return [{"stage": "skipped", "note": experiment}]
     splits = sorted({target.split for target in cell.targets})
-    rows = cell.experiment.run(settings.spent, settings.seed, splits, folder, progress, advance)
+    data = experiment.about_data
+    try:
+        if data in missing:
+            raise DataError(missing[data])
+        rows = experiment.run(settings.spent, settings.seed, splits, folder, progress, advance)
+    except DataError as error:
+        missing[data] = str(error)
+        # Not done: it is run when the data are there.
+        return [{"stage": "missing", "note": str(error)}]
     if not any(row["stage"] == "final" for row in rows):
         rows.append({"stage": "failed", "note": "every candidate diverged"})
     return rows
@@ -105,8 +124,11 @@ def _run(settings: Settings, cell: Cell, folder: Path, progress: Progress, advan
 
 def _done(results: Results) -> set[str]:
     """Return the cells that need not be run."""
-    ends = ("final", "skipped", "failed")
-    return {row["cell"] for row in results.rows if row["stage"] in ends}
+    return _with(results, "final", "skipped", "failed")
+
+
+def _with(results: Results, *stages: str) -> set[str]:
+    return {row["cell"] for row in results.rows if row["stage"] in stages}
 
 
 def _described(cell: Cell) -> Any:
