@@ -40,12 +40,13 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     shown = columns(table)
     marks = {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
     limits = [False] * len(table) if _own(table) else indistinguishable(table)
-    # What a line may share with the one above it.
+    # What a line may share with the one above it; what then names the line bears its mark.
     shared = next((name for name in ("family", "block") if name in table), None)
+    named = 1 if shared else 0
     body, above = [], None
     for (_, line), limit in zip(table.iterrows(), limits, strict=True):
         texts = [cell(line, column, interval, limit) for column in shown]
-        texts[shown.index(_TEMPERATURE) if _TEMPERATURE in shown else 0] += marks[line["note"]]
+        texts[named] += marks[line["note"]]
         if shared and line[shared] == above:
             texts[0] = ""
         above = shared and line[shared]

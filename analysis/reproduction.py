@@ -62,7 +62,8 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
     lines["higher_is_better"] = targets["higher_is_better"].astype(bool)
     tried = _tried(rows).reindex(lines["cell"])
     lines["tried"], lines["tried_steps"] = tried["tried"].values, tried["steps"].values
-    lines["note"] = lines["cell"].map(_notes(rows)).fillna("")
+    notes = _notes(rows)
+    lines["note"] = [notes.get(cell, "") for cell in lines["cell"]]
     configuration = rows.attrs.get("configuration", {})
     order = {block: _agreement(part) for block, part in lines.groupby("block", sort=False)}
     lines.attrs = {
@@ -151,7 +152,10 @@ def _ours(final: pd.DataFrame) -> pd.DataFrame:
 
 def _tried(rows: pd.DataFrame) -> pd.DataFrame:
     """Return how many candidates every cell compared, and the steps of each."""
-    groups = rows[rows["stage"] == "tried"].groupby("cell")["step"]
+    tried = rows[rows["stage"] == "tried"]
+    if tried.empty:
+        return pd.DataFrame(columns=["tried", "steps"], dtype=float)
+    groups = tried.groupby("cell")["step"]
     return pd.DataFrame({"tried": groups.size(), "steps": groups.max()})
 
 

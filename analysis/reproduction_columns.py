@@ -16,7 +16,6 @@ _COLUMNS = (
     Column("learning rate", ("learning", "rate"), "learning_rate", "setting"),
     Column("tried: candidates x steps", ("tried:", "each steps"), "tried", "tried"),
     Column("seeds", ("", "seeds"), "seeds", "count"),
-    Column("note", ("", ""), "note", "word"),
 )
 
 

@@ -1,5 +1,6 @@
 """Reproducing a published table, cell by cell."""
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
@@ -86,8 +87,9 @@ def reproduce(
             if rows[-1]["stage"] != "missing" or cell.name not in _with(results, "missing"):
                 results.add([shared | {"cell": cell.name} | row for row in rows])
             shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # others are unfinished
+                folder.parent.rmdir()
     if _done(results) == {cell.name for cell in settings.table.cells}:
-        shutil.rmtree(results.folder / _UNFINISHED, ignore_errors=True)
         results.finish()
 
 

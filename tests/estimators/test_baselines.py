@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from estimators import NVIL, Bernoulli, MovingAverage, ScoreFunction
-from tests.estimators.enumeration import exact, joint, moments, per_key
+from estimators import NVIL, Bernoulli, MovingAverage, MuProp, ScoreFunction
+from tests.estimators.enumeration import exact, hard_moments, joint, moments, per_key
 from tests.estimators.scripted import hard_keys
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
@@ -145,6 +145,28 @@ def test_normalisation_uses_past_signals_only():
             for e in (estimator, plain)
         )
         np.testing.assert_allclose(scaled, unscaled / 3, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("variance", "scale"), [(0.25, 1.0), (16.0, 0.25)])
+def test_muprop_with_a_baseline_is_unbiased_up_to_its_scale(variance, scale):
+    """The mean's own path is divided as the score is: else the sum would be tilted."""
+    nvil = NVIL(network=None, normalise=True, value=0.3, variance=variance)
+    mean, of_nvil = hard_moments(MuProp(nvil), Bernoulli, LOGITS, f)
+    truth = exact(Bernoulli, LOGITS, f)[1]
+    np.testing.assert_allclose(mean, scale * truth, rtol=1e-10)
+    _, plain = hard_moments(MuProp(), Bernoulli, LOGITS, f)
+    assert not np.allclose(of_nvil, scale**2 * plain, rtol=1e-2)  # it is subtracted
+
+
+def test_muprops_baseline_learns_what_the_expansion_leaves():
+    estimator = MuProp(MovingAverage(0.8, 0.25))
+    mean = jax.nn.sigmoid(jnp.asarray(LOGITS))
+    at_mean, slope = jax.value_and_grad(f)(mean)
+    samples = joint(Bernoulli(LOGITS), 1)[0][:, 0]
+    keys = hard_keys(samples[:, None])
+    left = [f(z) - at_mean - slope @ (z - mean) for z in jnp.asarray(samples)]
+    _, gradient = tuning(estimator, keys)
+    np.testing.assert_allclose(gradient.baseline.value, 0.25 - np.mean(left), rtol=1e-10)
 
 
 def test_running_variance_under_gradient_descent_is_the_moving_average():

@@ -230,6 +230,47 @@ def test_relaxed_bound_of_two_layers(num_samples):
     assert problem.evaluations(GumbelSoftmax(0.5), distribution) == num_samples
 
 
+def test_relaxed_paths_of_structured_prediction():
+    """The log of the mean likelihood over relaxed paths, and its own derivative."""
+    temperature, num_samples = 0.6, 3
+    problem = StructuredPrediction(num_samples=num_samples, **TINY)
+    params, batch = point(problem)
+    half = batch.shape[1] // 2
+
+    def affine(network, x):
+        (layer,) = network["layers"].values()
+        return x @ layer["kernel"] + layer["bias"]
+
+    def log_chance(params, key, image, logits):
+        first, second = jax.random.split(key)
+        noise = problem.layer.distribution(logits).noise
+        z1 = jax.nn.sigmoid((logits + noise(first)) / temperature)
+        logits2 = affine(params["encoder"][1], 2 * z1 - 1)
+        z2 = jax.nn.sigmoid((logits2 + noise(second)) / temperature)
+        pixels = affine(params["decoder"], 2 * z2 - 1)
+        return jnp.sum(image[half:] * pixels - jnp.logaddexp(pixels, 0))
+
+    def written_out(params):
+        total = 0.0
+        logits = problem.encode(params, batch)
+        for key, image, own in zip(jax.random.split(KEY, len(batch)), batch, logits, strict=True):
+            keys = jax.random.split(key, num_samples)
+            chances = jnp.stack([log_chance(params, key, image, own) for key in keys])
+            total -= jax.nn.logsumexp(chances) - jnp.log(num_samples)
+        return total / len(batch)
+
+    def loss(params):
+        return problem.loss(params, GumbelSoftmax(temperature), KEY, batch)
+
+    found, expected = (jax.jit(jax.value_and_grad(g))(params) for g in (loss, written_out))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=1e-4)
+    jax.tree.map(close, found[1], expected[1])
+    distribution = problem.distribution(params, batch)
+    assert problem.refusal(GumbelSoftmax(0.5), distribution) is None
+    assert problem.evaluations(GumbelSoftmax(0.5), distribution) == num_samples
+
+
 @pytest.mark.first_cases(4)
 @pytest.mark.parametrize(
     ("estimator", "count"),
@@ -315,6 +356,25 @@ def test_deep_networks_have_their_sizes():
         256,
         512,
     ]
+
+
+def test_corners_of_a_hypercube():
+    """Classes enter as their binary digits, each -1 or 1: 8 classes as 3 numbers."""
+    problem = VAE("Categorical", 2, 8, coding="corners", depth=2)
+    assert str(problem).startswith("VAE[latent=Categorical,size=2,classes=8,depth=2,")
+    corners = np.array(list(itertools.product([-1, 1], repeat=3)))[:, ::-1]
+    for number in range(8):
+        sample = np.eye(8)[[number, 7 - number]]
+        expected = np.concatenate([corners[number], corners[7 - number]])
+        np.testing.assert_array_equal(problem.layer.code(jnp.asarray(sample)), expected)
+    # Of a relaxed sample, the mean corner.
+    middle = problem.layer.code(jnp.full((2, 8), 1 / 8))
+    np.testing.assert_allclose(middle, 0, atol=1e-7)
+    shapes = jax.eval_shape(problem.initial, KEY)
+    sizes = [network["layers"][0]["kernel"].shape for network in shapes["encoder"]]
+    assert sizes == [(784, 16), (6, 16)]
+    with pytest.raises(ValueError, match="power of two of classes, not 10"):
+        VAE("Categorical", coding="corners").check()
 
 
 @pytest.mark.first_cases(1)

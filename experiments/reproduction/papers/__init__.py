@@ -49,5 +49,5 @@ def build(name: str, binarisation: Binarisation = "fixed") -> Table:
     """
     if name not in TABLES:
         known = ", ".join(TABLES)
-        raise UsageError(f"no table {name!r}{nearest(name, list(TABLES))}; there are: {known}")
+        raise UsageError(f"table {name!r} is none of {known}{nearest(name, list(TABLES))}")
     return TABLES[name](binarisation)

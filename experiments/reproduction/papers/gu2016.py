@@ -4,7 +4,14 @@ from estimators import DARN, NVIL, Estimator, MuProp, ScoreFunction, StraightThr
 from experiments.data import Binarisation
 from experiments.problems import VAE, StructuredPrediction
 from experiments.reproduction.published import published
-from experiments.reproduction.table import Budget, Cell, Prediction, Selection, Table, Target
+from experiments.reproduction.table import (
+    Budget,
+    Cell,
+    Prediction,
+    Table,
+    Target,
+    usual_budgets,
+)
 from experiments.reproduction.trained import Trained, Variant
 from experiments.training.optimisers import SGD
 
@@ -36,19 +43,9 @@ def _estimators() -> dict[str, Estimator]:
     }
 
 
-def _budgets(bound_samples: int, paper_steps: int) -> dict[str, Budget]:
-    return {
-        "smoke": Budget(steps=40, seeds=2, bound_samples=20, images=64, rates=(1e-3,)),
-        "laptop": Budget(
-            steps=20_000,
-            seeds=2,
-            bound_samples=bound_samples,
-            images=2000,
-            rates=(1e-3, 3e-3),
-            selection=Selection(steps=2000, images=1000, bound_samples=20),
-        ),
-        "paper": Budget(steps=paper_steps, seeds=5, bound_samples=bound_samples),
-    }
+def _budgets() -> dict[str, Budget]:
+    paper = Budget(steps=1_000_000, seeds=5, bound_samples=100)
+    return usual_budgets((1e-3, 3e-3), paper, bound_samples=100)
 
 
 def table2(binarisation: Binarisation) -> Table:
@@ -84,7 +81,7 @@ def table2(binarisation: Binarisation) -> Table:
         "gu2016-table2",
         "Gu et al. 2016, table 2: structured output prediction",
         tuple(cell(part, label) for part in parts for label in labels),
-        _budgets(bound_samples=100, paper_steps=1_000_000),
+        _budgets(),
         tuple(predictions),
         (*_NOTES, "Bounds are of 100 samples, as published."),
     )
@@ -133,7 +130,7 @@ def table3(binarisation: Binarisation) -> Table:
         "gu2016-table3",
         "Gu et al. 2016, table 3: negative variational bound",
         tuple(cell(part, label) for part in parts for label in labels),
-        _budgets(bound_samples=100, paper_steps=1_000_000),
+        _budgets(),
         tuple(predictions),
         (*_NOTES, "The bound is of one sample; the prior's logits are learned."),
     )

@@ -18,7 +18,14 @@ from experiments.data import Binarisation
 from experiments.problems import VAE, SemiSupervised, StructuredPrediction
 from experiments.reproduction.published import published, unknown
 from experiments.reproduction.speed import Speed
-from experiments.reproduction.table import Budget, Cell, Prediction, Selection, Table, Target
+from experiments.reproduction.table import (
+    Budget,
+    Cell,
+    Prediction,
+    Table,
+    Target,
+    usual_budgets,
+)
 from experiments.reproduction.trained import Trained, Variant
 from experiments.training.optimisers import SGD
 from experiments.training.schedules import Exponential, Linear
@@ -48,21 +55,7 @@ def table1(binarisation: Binarisation) -> Table:
         "jang2017-table1",
         "Jang, Gu and Poole 2017, table 1",
         cells,
-        {
-            "smoke": Budget(
-                steps=40, seeds=2, bound_samples=20, images=64, rates=(1e-3,), variants=1
-            ),
-            "laptop": Budget(
-                steps=20_000,
-                seeds=4,
-                bound_samples=1000,
-                images=2000,
-                rates=(1e-3, 3e-3),
-                variants=1,
-                selection=Selection(steps=2000, images=1000, bound_samples=20),
-            ),
-            "paper": Budget(steps=500_000, seeds=5, bound_samples=1000),
-        },
+        usual_budgets((1e-3, 3e-3), Budget(steps=500_000, seeds=5, bound_samples=1000), seeds=4),
         _predictions(),
         (
             "Reading: the text evaluates with 1,000 samples, the caption says variational lower "

@@ -198,8 +198,13 @@ class Unit:
             own = _member(rows, run)
             for split, examples in splits.items():
                 if examples is not None:
-                    progress.note(f"evaluating, {split}, run {run + 1} of {len(lost)}")
-                    found = shared.evaluator(own, shared.keys["evaluate"], examples)
+                    about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
+                    found = shared.evaluator(
+                        own,
+                        shared.keys["evaluate"],
+                        examples,
+                        lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
+                    )
                     self.history.evaluated(run, step, split, found)
             if all(examples is None for examples in splits.values()):
                 exact = shared.problem.exact_loss(own, None)
