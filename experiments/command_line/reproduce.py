@@ -43,7 +43,8 @@ def add(commands) -> None:
         "--cells",
         nargs="+",
         metavar="TEXT",
-        help="run only cells whose names contain one of these texts (default: all)",
+        help="run only cells whose names contain one of these texts (default: all; at budget "
+        "smoke, of the largest tables, one of each estimator)",
     )
     option("--list", action="store_true", help="list the table's cells, and run nothing")
     option(
@@ -60,11 +61,11 @@ def add(commands) -> None:
 
 def _run(given: argparse.Namespace) -> None:
     table = build(given.name, given.binarisation)
-    cells = _chosen(table, given.cells)
+    settings = Settings(table, given.budget, given.seed)
+    cells = _chosen(table, given.cells) or settings.cells
     if given.list:
         print("\n".join(cell.name for cell in cells))
         return
-    settings = Settings(table, given.budget, given.seed)
     configuration = settings.configuration()
     name = f"{table.name}-{given.budget}-{identity(configuration)}"
     results = Results.open(given.output or Path("results") / name, configuration, force=given.force)
@@ -79,11 +80,10 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:
-    if texts is None:
-        return list(table.cells)
-    for text in texts:
+    """Return the cells whose names have one of the texts in them."""
+    for text in texts or []:
         if not any(text in cell.name for cell in table.cells):
             raise UsageError(
                 f"no cell of {table.name} has {text!r} in its name (--list names them)"
             )
-    return [cell for cell in table.cells if any(text in cell.name for text in texts)]
+    return [cell for cell in table.cells if any(text in cell.name for text in texts or [])]

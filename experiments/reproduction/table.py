@@ -43,6 +43,7 @@ class Budget:
         selection: how candidates are compared; None: each is trained in full, with all seeds, and
             chosen by all validation images.
         draws: gradients or objectives drawn, where something is measured and not trained.
+        one_each: whether only the first cell of each estimator is run.
     """
 
     steps: int = 0
@@ -53,30 +54,41 @@ class Budget:
     variants: int | None = None
     selection: Selection | None = None
     draws: int = 1 << 16
+    one_each: bool = False
 
 
 def usual_budgets(
-    rates: tuple[float, ...],
+    rates: tuple[float, ...] | None,
     paper: Budget,
     *,
     bound_samples: int = 1000,
     steps: int = 20_000,
     seeds: int = 2,
     images: int = 2000,
+    many_cells: bool = False,
 ) -> dict[str, Budget]:
     """Return the budgets of a table whose cells are trained.
 
     Args:
-        rates: the learning rates that the laptop compares; the smoke test takes the first.
+        rates: the learning rates that the laptop compares, of which the smoke test takes the first;
+            None for the published ones.
         paper: as published.
         bound_samples: of the laptop's bound.
         steps: of the laptop.
         seeds: of the laptop.
         images: test images that the laptop evaluates.
+        many_cells: whether they are too many for a smoke test, which then has one an estimator.
     """
     return {
         "smoke": Budget(
-            steps=40, seeds=2, bound_samples=20, images=64, rates=rates[:1], variants=1, draws=4096
+            steps=40,
+            seeds=2,
+            bound_samples=20,
+            images=64,
+            rates=rates and rates[:1],
+            variants=1,
+            draws=4096,
+            one_each=many_cells,
         ),
         "laptop": Budget(
             steps=steps,
@@ -226,6 +238,13 @@ class Table:
     budgets: Mapping[str, Budget]
     predictions: tuple[Prediction, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def cells_at(self, budget: Budget) -> tuple[Cell, ...]:
+        """Return the cells that a budget runs."""
+        if not budget.one_each:
+            return self.cells
+        first = {cell.targets[0].label: cell for cell in reversed(self.cells)}
+        return tuple(cell for cell in self.cells if first[cell.targets[0].label] is cell)
 
     def rows(self) -> list[Row]:
         """Return the published numbers and the predictions as rows of the result table."""

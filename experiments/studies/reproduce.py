@@ -50,6 +50,11 @@ class Settings:
         """The budget."""
         return self.table.budgets[self.budget]
 
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that the budget runs."""
+        return self.table.cells_at(self.spent)
+
 
 def reproduce(
     settings: Settings,
@@ -62,7 +67,7 @@ def reproduce(
     """Run cells, adding the rows of each to the results when it ends.
 
     A cell whose rows are there is not run again; one that was killed goes on from its checkpoint.
-    The results are complete when every cell of the table is there.
+    The results are complete when every cell that the budget runs is there.
 
     Args:
         settings: what is reproduced.
@@ -89,7 +94,7 @@ def reproduce(
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):  # others are unfinished
                 folder.parent.rmdir()
-    if _done(results) == {cell.name for cell in settings.table.cells}:
+    if _done(results) >= {cell.name for cell in settings.cells}:
         results.finish()
 
 

@@ -118,8 +118,9 @@ def vae(binarisation: Binarisation) -> Table:
         "Liu et al. 2023: MNIST VAE by categories x latent variables",
         tuple(cells),
         usual_budgets(
-            (5e-4,),
+            None,
             Budget(steps=96_000, seeds=10, bound_samples=100),
+            many_cells=True,
             bound_samples=100,
             steps=5000,
         ),

@@ -44,7 +44,7 @@ _NOTES = (
 
 def _budgets(bound_samples: int) -> dict[str, Budget]:
     paper = Budget(steps=10_000_000, seeds=1, bound_samples=bound_samples)
-    return usual_budgets((3e-4, 1e-3), paper)
+    return usual_budgets((3e-4, 1e-3), paper, many_cells=True)
 
 
 def _estimator(label: str, classes: int) -> Estimator:

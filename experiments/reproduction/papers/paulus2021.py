@@ -109,7 +109,10 @@ def table2(binarisation: Binarisation) -> Table:
         "Paulus et al. 2021, table 2: VAE",
         tuple(cells),
         usual_budgets(
-            (1e-3, 3e-3), Budget(steps=50_000, seeds=5, bound_samples=5000), steps=10_000
+            (1e-3, 3e-3),
+            Budget(steps=50_000, seeds=5, bound_samples=5000),
+            steps=10_000,
+            many_cells=True,
         ),
         tuple(predictions),
         (

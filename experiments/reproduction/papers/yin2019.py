@@ -108,7 +108,9 @@ def table2(binarisation: Binarisation) -> Table:
         "yin2019-table2",
         "Yin and Zhou 2019, table 2: VAE",
         tuple(cells),
-        usual_budgets((5e-4, 1e-4), Budget(steps=1_200_000, seeds=5, bound_samples=1000)),
+        usual_budgets(
+            (5e-4, 1e-4), Budget(steps=1_200_000, seeds=5, bound_samples=1000), many_cells=True
+        ),
         tuple(predictions),
         (
             "As published: Adam at one of three rates, minibatches of 50 (Omniglot: 25), bounds of "
