@@ -6,9 +6,14 @@
 from analysis.figures import (
     along_training,
     bias_variance,
+    densities,
     error_cost,
+    evaluations,
+    gradient_traces,
     pictures,
+    relaxed_samples,
     reproduction,
+    simplex,
     temperature,
     training,
 )
@@ -16,9 +21,14 @@ from analysis.figures import (
 __all__ = [
     "along_training",
     "bias_variance",
+    "densities",
     "error_cost",
+    "evaluations",
+    "gradient_traces",
     "pictures",
+    "relaxed_samples",
     "reproduction",
+    "simplex",
     "temperature",
     "training",
 ]

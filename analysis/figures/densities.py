@@ -1,0 +1,102 @@
+"""Densities of Concrete variables by temperature."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.legend import framed, mark
+from analysis.rows import check
+from analysis.style import COLOURS, LINES, paper
+
+_COLUMNS = ("panel", "temperature", "x", "y", "value", "probability")
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+_TOP = 4.0  # a density leaves by the top
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure.
+
+    Returns:
+        `panel`, `temperature`, `x`, `y`, `value`. "simplex": the density at the coordinates x and
+        y of the first two classes. "binary, ...": at x. "seven classes": the quantile y of the
+        class x, whose `probability` is that of the categorical variable.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    return rows[list(_COLUMNS)].reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw densities on the simplex, on the interval, and seven classes beside their probabilities.
+
+    Args:
+        rows: the tidy table of `estimax figure densities`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    simplex = points[points["panel"] == "simplex"]
+    seven = points[points["panel"] == "seven classes"]
+    binary = [name for name in points["panel"].unique() if name.startswith("binary")]
+    temperatures = sorted(seven["temperature"].unique())
+    looks = {t: (COLOURS[i], LINES[i]) for i, t in enumerate(temperatures)}
+    marks = [
+        mark(rf"$\tau$ = {t:g}", color=colour, linestyle=line)
+        for t, (colour, line) in looks.items()
+    ]
+    with paper():
+        figure = framed("Concrete distributions by temperature", 4.4, marks)
+        grid = figure.add_gridspec(2, 6)
+        for i, temperature in enumerate(sorted(simplex["temperature"].unique())):
+            ax = figure.add_subplot(grid[0, 2 * i : 2 * i + 2])
+            _triangle(ax, simplex[simplex["temperature"] == temperature])
+            ax.set_title(rf"weights 2, 0.5, 1: $\tau$ = {temperature:g}")
+        for i, name in enumerate(binary):
+            ax = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
+            for temperature, part in points[points["panel"] == name].groupby("temperature"):
+                colour, line = looks[temperature]
+                ax.plot(part["x"], part["value"], color=colour, linestyle=line)
+            ax.set(title=name, xlim=(0, 1), ylim=(0, _TOP), xlabel="value")
+        _classes(figure.add_subplot(grid[1, 4:]), seven, looks)
+        figure.axes[3].set_ylabel("density")
+    return figure
+
+
+def _triangle(ax: Axes, part: pd.DataFrame) -> None:
+    shares = np.stack([part["x"], part["y"], 1 - part["x"] - part["y"]], -1)
+    x, y = (shares @ CORNERS).T
+    values = part["value"].to_numpy(float)
+    top = np.quantile(values, 0.98)
+    ax.tricontourf(x, y, np.minimum(values, top), levels=np.linspace(0, top, 16), extend="max")
+    outline = np.append(CORNERS, CORNERS[:1], 0)
+    ax.plot(*outline.T, color="0.3", linewidth=0.8)
+    ax.set(aspect="equal", xlim=(-0.05, 1.05), ylim=(-0.1, 0.95))
+    for text, (a, b) in zip("123", CORNERS, strict=True):
+        ax.annotate(
+            text,
+            (a, b),
+            xytext=(0, -7 if b == 0 else 3),
+            textcoords="offset points",
+            ha="center",
+            va="center" if b == 0 else "bottom",
+        )
+    ax.set_axis_off()
+
+
+def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
+    """Draw medians with the middle half and nine tenths of every coordinate."""
+    chances = seven.drop_duplicates("x")
+    ax.bar(chances["x"], chances["probability"], color="0.85", width=0.95)
+    for place, (temperature, part) in enumerate(seven.groupby("temperature")):
+        wide = part.pivot(index="x", columns="y", values="value")
+        x = wide.index + (place - (len(looks) - 1) / 2) * 0.2
+        colour, _ = looks[temperature]
+        columns = list(wide.columns)
+        ax.vlines(x, wide[columns[0]], wide[columns[-1]], color=colour, linewidth=0.6)
+        ax.vlines(x, wide[columns[1]], wide[columns[-2]], color=colour, linewidth=2)
+        ax.plot(x, wide[columns[2]], "_", color="black", markersize=3)
+    ax.set(title="seven classes", xlabel="class", xticks=[], ylim=(0, 1))

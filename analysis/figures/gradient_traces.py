@@ -1,0 +1,60 @@
+"""Gradients, probability and objective along the training of one bit."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures.legend import entry, framed
+from analysis.rows import check
+from analysis.style import looks, paper
+
+_COLUMNS = ("p0", "name", "estimator", "method", "metric", "step", "value")
+_METRICS = ("gradient", "probability", "objective")
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points: `value` of each `metric` at each `step`, by `p0` and `name`.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    return rows[list(_COLUMNS)].reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw traces of gradient, probability and objective, a row for each p0.
+
+    Args:
+        rows: the tidy table of `estimax figure gradient-traces`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    targets = list(points["p0"].unique())
+    first = points.drop_duplicates("name")
+    methods = dict(zip(first["name"].map(str), first["method"], strict=True))
+    look = looks(methods)
+    with paper():
+        entries = [entry(look[name]._replace(marker=""), name, line=True) for name in methods]
+        figure = framed(
+            "Plain ascent on E (z - p0)^2 from probability 0.5; best at p0 < 0.5: 1, else 0",
+            1.25 * len(targets) + 0.3,
+            entries,
+        )
+        panels = figure.subplots(len(targets), len(_METRICS), sharex=True, squeeze=False)
+        for row, target in zip(panels, targets, strict=True):
+            for ax, metric in zip(row, _METRICS, strict=True):
+                part = points[(points["p0"] == target) & (points["metric"] == metric)]
+                for name in methods:
+                    line = part[part["name"] == name].sort_values("step")
+                    style = {"color": look[name].colour, "linestyle": look[name].line}
+                    ax.plot(line["step"], line["value"], linewidth=0.8, **style)
+                if metric == "probability":
+                    ax.set_ylim(-0.03, 1.03)
+            row[0].set_ylabel(f"p0 = {target:g}")
+        for ax, metric in zip(panels[0], _METRICS, strict=True):
+            ax.set_title(metric)
+        for ax in panels[-1]:
+            ax.set_xlabel("step")
+    return figure

@@ -1,0 +1,58 @@
+"""Samples and means of a relaxed categorical variable, by temperature."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures.legend import framed
+from analysis.rows import check
+from analysis.style import COLOURS, paper
+
+_COLUMNS = ("temperature", "kind", "number", "class", "value")
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure: `temperature` (0: not relaxed), `kind`, `class`, `value`.
+
+    A mean has its 95 % interval, `low` and `high`.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    return rows[[*_COLUMNS, "low", "high"]].reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw the mean above two samples, a column for each temperature.
+
+    Args:
+        rows: the tidy table of `estimax figure relaxed-samples`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    temperatures = sorted(points["temperature"].unique())
+    shown = [("mean", 0), *(("sample", i) for i in sorted(points["number"].unique()))]
+    with paper():
+        figure = framed("A categorical variable of seven classes and its relaxation", 2.6, [])
+        panels = figure.subplots(
+            len(shown), len(temperatures), sharex=True, sharey=True, squeeze=False
+        )
+        for row, (kind, number) in zip(panels, shown, strict=True):
+            for ax, temperature in zip(row, temperatures, strict=True):
+                part = points[
+                    (points["temperature"] == temperature)
+                    & (points["kind"] == kind)
+                    & (points["number"] == number)
+                ]
+                colour = COLOURS[0] if kind == "mean" else COLOURS[1]
+                ax.bar(part["class"], part["value"], color=colour, width=0.8)
+                ax.set(ylim=(0, 1.02), xticks=[])
+            row[0].set_ylabel(kind if kind == "mean" else f"sample {number + 1}")
+        for ax, temperature in zip(panels[0], temperatures, strict=True):
+            title = rf"$\tau$ = {temperature:g}" if temperature else "categorical"
+            ax.set_title(title)
+        for ax in panels[-1]:
+            ax.set_xlabel("class")
+    return figure

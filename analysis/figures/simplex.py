@@ -1,0 +1,56 @@
+"""A quantity over the simplex of three classes."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from analysis.figures.densities import CORNERS
+from analysis.figures.legend import framed
+from analysis.rows import check
+from analysis.style import paper
+
+_COLUMNS = ("temperature", "x", "y", "metric", "value", "inner")
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points: `temperature`, probabilities `x` and `y` of two classes, and `value`.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    return rows[list(_COLUMNS)].reset_index(drop=True)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw the ratio of variances over the simplex, a panel for each temperature.
+
+    Args:
+        rows: the tidy table of `estimax figure gumbel-rao-simplex`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    temperatures = list(points["temperature"].unique())
+    inner = points["inner"].iloc[0]
+    most = points["value"].abs().max()
+    norm = TwoSlopeNorm(0.0, -most, most)
+    with paper():
+        title = f"log10 of the variance of ST-GS over that of Gumbel-Rao, {inner} relaxed samples"
+        figure = framed(title, 2.2, [])
+        panels = figure.subplots(1, len(temperatures), squeeze=False)[0]
+        drawn = []
+        for ax, temperature in zip(panels, temperatures, strict=True):
+            part = points[points["temperature"] == temperature]
+            shares = np.stack([part["x"], part["y"], 1 - part["x"] - part["y"]], -1)
+            x, y = (shares @ CORNERS).T
+            values = part["value"].to_numpy(float)
+            drawn.append(ax.tripcolor(x, y, values, cmap="PuOr_r", norm=norm, shading="gouraud"))
+            ax.plot(*np.append(CORNERS, CORNERS[:1], 0).T, color="0.3", linewidth=0.8)
+            ax.set_title(rf"$\tau$ = {temperature:g}")
+            ax.set(aspect="equal")
+            ax.set_axis_off()
+        figure.colorbar(drawn[0], ax=panels, shrink=0.8, pad=0.01)
+    return figure

@@ -1,0 +1,142 @@
+"""Figures of the papers: what they are computed from, against closed forms."""
+
+import numpy as np
+import pytest
+
+from experiments.command_line import main
+from experiments.errors import UsageError
+from experiments.figures import FIGURES, build
+from experiments.figures.lattice import lattice
+from experiments.progress import Progress
+from experiments.results import Results
+
+pytestmark = pytest.mark.xdist_group("figures")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Return the rows of a figure's smoke test, computed once."""
+    found = {}
+
+    def of(name):
+        if name not in found:
+            study = build(name, "smoke")
+            results = Results.open(tmp_path_factory.mktemp(name), study.configuration())
+            with Progress(len(study.tasks), silent=True) as progress:
+                study.run(results, progress)
+            assert results.complete
+            found[name] = results
+        return found[name].table()
+
+    return of
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_from_its_rows(name, rows):
+    from analysis import figures
+
+    table = rows(name)
+    study = build(name, "smoke")
+    module = getattr(figures, study.drawn_by)
+    data = module.data(table)
+    assert len(data) and set(table["task"]) == set(study.tasks)
+    module.draw(table)
+    with pytest.raises(ValueError, match="lacks the column"):
+        module.data(table[["task"]])
+    budgets = [build(name, budget).configuration() for budget in ("smoke", "laptop")]
+    assert budgets[0] != budgets[1]
+
+
+def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys):
+    command = ["figure", "relaxed-samples", "--budget", "smoke", "--output", str(tmp_path)]
+    assert main([*command, "--device", "cpu"]) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    endings = ("pdf", "png", "csv")
+    assert names == {"results.parquet", *(f"relaxed-samples.{end}" for end in endings)}
+    written = (tmp_path / "results.parquet").stat().st_mtime_ns
+    assert main(command) == 0
+    assert "holds this run already" in capsys.readouterr().err
+    assert (tmp_path / "results.parquet").stat().st_mtime_ns == written
+
+
+def test_unknown_figures_are_refused(capsys):
+    assert main(["figure", "densitie", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "'densitie' is none of relaxed-samples" in said and "did you mean 'densities'" in said
+    with pytest.raises(UsageError):
+        build("nothing")
+
+
+def test_lattice_is_inside():
+    points = lattice(5)
+    assert points.shape == (15, 3) and points.min() == 0.01
+    np.testing.assert_allclose(points.sum(1), 1)
+
+
+def test_means_go_from_the_probabilities_to_uniform(rows):
+    table = rows("relaxed-samples").query("kind == 'mean'")
+    wide = table.pivot(index="temperature", columns="class", values="value")
+    weights = np.array([1, 2, 5, 8, 4, 2, 1])
+    chances = weights / weights.sum()
+    error = np.sqrt(chances * (1 - chances) / 1024)
+    assert (np.abs(wide.loc[0.0] - chances) < 4 * error).all()
+    distance = np.abs(wide - 1 / 7).sum(axis=1)
+    assert distance.loc[0.1:].is_monotonic_decreasing and distance.loc[10.0] < 0.1
+    assert abs(distance.loc[0.1] - distance.loc[0.0]) < 0.1
+    np.testing.assert_allclose(wide.sum(axis=1), 1, atol=1e-5)
+
+
+def test_densities_are_densities(rows):
+    table = rows("densities")
+    for (panel, temperature), part in table.groupby(["panel", "temperature"]):
+        if panel.startswith("binary"):
+            order = part.sort_values("x")
+            mass = np.trapezoid(order["value"], order["x"])
+            # Of the part between the least and the greatest x, which holds almost all.
+            odds = float(panel.rpartition(" ")[2])
+            edge = 7.0 * temperature
+            held = 1 / (1 + np.exp(-(edge - np.log(odds)))) - 1 / (1 + np.exp(edge + np.log(odds)))
+            assert abs(mass - held) < 0.03
+    at_one = table.query("panel == 'binary, odds 1' and temperature == 1")
+    np.testing.assert_allclose(at_one["value"], 1, rtol=1e-4)  # the uniform distribution
+    seven = table.query("panel == 'seven classes'")
+    assert (
+        seven.sort_values("y").groupby(["temperature", "x"])["value"].diff().dropna() >= 0
+    ).all()
+
+
+def test_variance_falls_with_evaluations(rows):
+    """That of independent samples as 1 / n; without replacement faster."""
+    table = rows("variance-by-evaluations").query("metric == 'variance'")
+    for _, part in table.groupby("logit"):
+        wide = part.pivot(index="evaluations", columns="name", values="value")
+        alone = wide["with replacement"]
+        halves = part.query("name == 'with replacement' and evaluations == 2")
+        assert (halves["low"] < 1.25 * alone[1] / 2).all()
+        assert (halves["high"] > 0.8 * alone[1] / 2).all()
+        assert wide.loc[3, "without replacement: unordered set"] < alone[3]
+
+
+def test_gumbel_rao_has_less_variance_everywhere(rows):
+    table = rows("gumbel-rao-simplex")
+    # A ratio of two variances of 64 draws of skewed gradients is good to a tenth or two.
+    assert table["value"].min() > -0.3
+    means = table.groupby("temperature")["value"].mean()
+    assert means.is_monotonic_decreasing and means.iloc[0] > 0.2
+
+
+def test_traces_go_where_their_gradients_point(rows):
+    table = rows("gradient-traces")
+    true = table.query("name == 'true gradient'")
+    for p0, part in true.groupby("p0"):
+        wide = part.pivot(index="step", columns="metric", values="value")
+        s = wide["probability"]
+        np.testing.assert_allclose(wide["gradient"], (1 - 2 * p0) * s * (1 - s), atol=1e-6)
+        np.testing.assert_allclose(
+            wide["objective"], s * (1 - p0) ** 2 + (1 - s) * p0**2, rtol=1e-6
+        )
+        logit = np.log(s / (1 - s))
+        np.testing.assert_allclose(np.diff(logit), wide["gradient"].iloc[:-1], atol=1e-5)
+        arm = table[(table["name"] == "DisARM") & (table["p0"] == p0)]
+        arm = arm[arm["metric"] == "probability"].set_index("step")["value"]
+        assert np.abs(arm - s).max() < 0.1
