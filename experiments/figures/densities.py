@@ -48,7 +48,7 @@ def study(budget: str) -> Study:
 def _simplex(temperature: float, points: int, advance) -> list[Row]:
     """Return the density over a grid strictly inside the triangle; weights 2, 0.5 and 1."""
     del advance
-    places = lattice(points)
+    places = lattice(points, 0.01)
     relaxed = Categorical(jnp.log(jnp.asarray(_WEIGHTS))).relax(temperature)
     density = jax.vmap(relaxed.log_density)(jnp.asarray(places, jnp.float32))
     return [
