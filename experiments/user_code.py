@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -53,6 +53,24 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
         return identity.parse(text, {cls.__name__: cls for cls in known})
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def parse_model(text: str) -> tuple[Callable, Any, Any]:
+    """Return the loss, the model and the batch that `FILE.py:NAME` makes, called without arguments.
+
+    Raises:
+        UsageError: where there is no such function, or it returns something else.
+    """
+    file, separator, name = text.rpartition(".py:")
+    if not separator:
+        raise UsageError(f"{text} is not FILE.py:NAME")
+    make = getattr(_load(Path(file + ".py")), name, None)
+    if not callable(make):
+        raise UsageError(f"{file}.py has no function {name}")
+    made = make()
+    if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
+        raise UsageError(f"{name} must return (loss, model, batch), not {type(made).__name__}")
+    return made
 
 
 def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:

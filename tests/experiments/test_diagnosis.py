@@ -1,0 +1,209 @@
+"""Which estimator for a model of the user's own: that it is seen through, measured, judged."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from estimators import (
+    VIMCO,
+    Bernoulli,
+    DisARM,
+    Exact,
+    GumbelSoftmax,
+    ImportanceBound,
+    LeaveOneOut,
+    ScoreFunction,
+    StraightThrough,
+    black_box,
+)
+from experiments.command_line import main
+from experiments.diagnosis import diagnose, recommend
+from experiments.errors import UsageError
+
+pytestmark = pytest.mark.xdist_group("diagnosis")
+
+KEY = jax.random.key(0)
+LOGITS = jnp.array([1.0, -0.5, 0.3])
+FEW = [Exact(), ScoreFunction(), ScoreFunction(LeaveOneOut(2)), DisARM(), StraightThrough()]
+
+
+def cubic(z):
+    return (z.sum() - 1.2) ** 3
+
+
+def loss(logits, estimator, key, batch):
+    return estimator(key, Bernoulli(logits), lambda z: batch * cubic(z))
+
+
+def values(found, metric):
+    return {row["estimator"]: row for row in found.rows if row["metric"] == metric}
+
+
+def test_plain_jax():
+    found = diagnose(loss, LOGITS, KEY, 2.0, candidates=FEW, samples=4096)
+    bias = values(found, "squared_bias")
+    assert bias["StraightThrough"]["low"] > 0 and bias["DisARM"]["low"] <= 0
+    variance = values(found, "variance")
+    assert variance["DisARM"]["value"] < variance["ScoreFunction"]["value"]
+    errors = values(found, "equal_cost_error")
+    del errors["Exact"]
+    assert found.recommended == min(errors, key=lambda name: errors[name]["value"])
+    assert "exact gradient can be had too: 8 evaluations" in str(found)
+
+
+class Encoder(nnx.Module):
+    def __init__(self, rngs):
+        self.linear = nnx.Linear(2, 3, rngs=rngs)
+        self.calls = nnx.Variable(jnp.zeros((), jnp.int32))
+
+    def __call__(self, x):
+        return self.linear(x)
+
+
+@dataclasses.dataclass
+class Module:
+    """As equinox makes them: arrays and functions are leaves alike."""
+
+    weight: jax.Array
+    activation: object
+
+
+jax.tree_util.register_dataclass(Module, ["weight", "activation"], [])
+
+
+def test_modules_of_frameworks_are_plain_jax_in_disguise():
+    """One weight matrix, held in three ways: to rounding the same numbers."""
+    x = jnp.array([[0.5, -1.0], [2.0, 0.3]])
+    encoder = Encoder(nnx.Rngs(0))
+    kernel, bias = encoder.linear.kernel[...], encoder.linear.bias[...]
+
+    def of(logits):
+        def loss(model, estimator, key, batch):
+            keys = jax.random.split(key, len(batch))
+
+            def one(key, x):
+                return estimator(key, Bernoulli(logits(model, x)), cubic)
+
+            return jax.vmap(one)(keys, batch).mean()
+
+        return loss
+
+    models = {
+        "nnx": (lambda model, x: model(x), encoder),
+        "dict": (lambda m, x: x @ m["kernel"] + m["bias"], {"kernel": kernel, "bias": bias}),
+        "module": (lambda m, x: m.activation(x @ m.weight) + bias, Module(kernel, jnp.positive)),
+    }
+    found = {
+        name: diagnose(of(logits), model, KEY, x, candidates=[ScoreFunction()], samples=256)
+        for name, (logits, model) in models.items()
+    }
+    variances = {
+        name: values(one, "variance")["ScoreFunction"]["value"] for name, one in found.items()
+    }
+    np.testing.assert_allclose(variances["nnx"], variances["dict"], rtol=1e-4)
+    assert 0 < variances["module"] < variances["dict"]  # the bias is no part of it
+
+
+def test_what_does_not_fit_is_skipped_with_a_reason():
+    def of_a_black_box(logits, estimator, key, batch):
+        return estimator(key, Bernoulli(logits), black_box(cubic))
+
+    found = diagnose(
+        of_a_black_box, LOGITS, KEY, candidates=[GumbelSoftmax(0.5), VIMCO(), DisARM()], samples=64
+    )
+    notes = {row["estimator"]: row["note"] for row in found.rows if row["metric"] == "skipped"}
+    assert "black box" in notes["GumbelSoftmax[temperature=0.5]"]
+    assert "ImportanceBound" in notes["VIMCO"]
+    assert found.recommended == "DisARM"
+
+
+def test_multi_sample_bounds_and_nested_layers():
+    def bound(logits, estimator, key, batch):
+        several = Bernoulli(logits).independent(2)
+        return estimator(key, several, ImportanceBound(lambda z: -cubic(z)))
+
+    found = diagnose(bound, LOGITS[:2], KEY, candidates=[VIMCO(), ScoreFunction()], samples=64)
+    assert set(values(found, "variance")) == {"VIMCO", "ScoreFunction"}
+
+    def nested(logits, estimator, key, batch):
+        first, second = jax.random.split(key)
+
+        def f(z):
+            return estimator(second, Bernoulli(z - 0.5), cubic)
+
+        return estimator(first, Bernoulli(logits), f)
+
+    found = diagnose(nested, LOGITS, KEY, candidates=[DisARM()], samples=64)
+    assert values(found, "variance")["DisARM"]["evaluations"] == 4
+
+
+def test_a_model_without_discrete_variables_is_refused():
+    with pytest.raises(UsageError, match="never calls its estimator"):
+        diagnose(lambda model, estimator, key, batch: model.sum(), LOGITS, KEY, samples=64)
+    with pytest.raises(UsageError, match="no estimator fits"):
+        diagnose(loss, LOGITS, KEY, 1.0, candidates=[VIMCO()], samples=64)
+
+
+def row(name, metric, value, low=None, high=None, unbiased="yes"):
+    shared = {"estimator": name, "method": name, "unbiased": unbiased, "evaluations": 2}
+    bounds = {"low": value if low is None else low, "high": value if high is None else high}
+    return shared | {"metric": metric, "value": value, "samples": 64} | bounds
+
+
+def measured(name, error, low, high, bias=0.0, unbiased="yes"):
+    return [
+        row(name, "equal_cost_error", error, low, high, unbiased),
+        row(name, "squared_bias", bias, bias, bias, unbiased),
+        row(name, "seconds", 0.001, unbiased=unbiased),
+        row(name, "truth_norm", 2.0, unbiased=unbiased),
+    ]
+
+
+def test_reasons_say_what_else_could_be_taken():
+    rows = [
+        *measured("A", 1.0, 0.9, 1.1, bias=0.4, unbiased="no"),
+        *measured("B", 1.05, 0.95, 1.2),
+        *measured("C", 3.0, 2.9, 3.1),
+    ]
+    name, reasons = recommend(rows, 100.0)
+    said = "\n".join(reasons)
+    assert name == "A" and "squared bias is 10 % of the squared gradient" in said
+    assert "not distinguishable from it with these samples: B" in said and "C" not in said
+    assert "the best without bias is B, with 1.05 times its error" in said
+
+
+MODEL = """
+import jax.numpy as jnp
+from estimators import Bernoulli
+
+def loss(logits, estimator, key, batch):
+    return estimator(key, Bernoulli(logits), lambda z: (z.sum() - batch) ** 3)
+
+def bits():
+    return loss, jnp.array([1.0, -0.5]), 5.0
+
+def wrong():
+    return loss
+"""
+
+
+def test_the_command(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(MODEL)
+    command = ["diagnose", f"{path}:bits", "--estimators", "DisARM", "ScoreFunction"]
+    assert main([*command, "--samples", "256", "--output", str(tmp_path / "table")]) == 0
+    shown = capsys.readouterr().out
+    assert "recommended: DisARM" in shown and "ScoreFunction" in shown
+    assert (tmp_path / "table.md").exists()
+    for name, message in (
+        (f"{path}:none", "has no function none"),
+        (f"{path}:wrong", "must return (loss, model, batch), not function"),
+        ("mine", "mine is not FILE.py:NAME"),
+    ):
+        assert main(["diagnose", name, "--samples", "64"]) == 2
+        said = capsys.readouterr().err.strip()
+        assert message in said and "\n" not in said
