@@ -10,7 +10,8 @@ from analysis.rows import check
 from analysis.runs import over_seeds
 from analysis.statistics.agreement import Agreement, rank_agreement
 
-_COLUMNS = ("table", "budget", "stage", "cell", "block", "label", "metric", "split", "value")
+_PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
+_COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
 _NORMAL = 1.96
 _ROUNDING = 1e-6
 VERDICTS = ("held", "broke", "undecided", "not run")
@@ -137,7 +138,7 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
 def _ours(final: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds of every cell's figures, at its last step."""
     by = ["cell", "metric", "split"]
-    about = ["estimator", "variant", "learning_rate"]
+    about = ["estimator", "variant", "learning_rate", "paper_link"]
     if final.empty:
         return pd.DataFrame(columns=[*by, "ours", "ours_low", "ours_high", "seeds", *about])
     final = final.reindex(columns=[*final.columns, *(name for name in about if name not in final)])

@@ -62,6 +62,11 @@ def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return rows[~skips], reasons
 
 
+def links(rows: pd.DataFrame) -> list[str]:
+    """Return the column that leads to papers, where the table has it: users' tables need not."""
+    return [name for name in ("paper_link",) if name in rows]
+
+
 def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """Return the different notes of every line, joined; a line without any is missing."""
     noted = rows[rows["note"] != ""]
@@ -89,7 +94,8 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"the result table holds {first.metric} of {first.estimator} twice")
 
     hyperparameters = [c for c in rows if isinstance(c, str) and c.startswith("p_")]
-    lines = measured.groupby("estimator", sort=False)[[*FACTS, *hyperparameters]].first()
+    about = [*FACTS, *links(rows), *hyperparameters]
+    lines = measured.groupby("estimator", sort=False)[about].first()
     by_metric = measured.pivot(index="estimator", columns="metric", values=["value", "low", "high"])
     for metric in METRICS:
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.rows import TRAINING_CONTEXT, check, notes, only_context, without_skipped
+from analysis.rows import TRAINING_CONTEXT, check, links, notes, only_context, without_skipped
 
 LINE = ("estimator", "optimiser", "learning_rate")
 RUN = (*LINE, "seed")
@@ -119,7 +119,7 @@ def by_line(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("the result table holds no training run")
     each = runs.drop_duplicates(list(RUN)).groupby(list(LINE), sort=False)
     hyperparameters = [c for c in rows if isinstance(c, str) and c.startswith("p_")]
-    facts = ["method", "unbiased", *hyperparameters]
+    facts = ["method", "unbiased", *links(rows), *hyperparameters]
     lines = runs.groupby(list(LINE), sort=False)[facts].first()
     lines["seeds"] = each.size()
     lines["diverged"] = each["diverged_at"].count()

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import (
+    BIBLIOGRAPHY,
     Continuous,
     Distribution,
     Estimator,
@@ -256,6 +257,7 @@ def estimator_columns(estimator: Estimator) -> Row:
         "estimator": str(estimator),
         "method": type(estimator).__name__,
         "unbiased": estimator.unbiased,
+        "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
         **parameters,
     }
 

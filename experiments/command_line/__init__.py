@@ -9,7 +9,16 @@ from typing import NoReturn
 import estimators
 from estimators.core.identity import nearest
 from experiments import data, device, problems
-from experiments.command_line import benchmark, compare, diagnose, figure, options, reproduce, train
+from experiments.command_line import (
+    benchmark,
+    compare,
+    diagnose,
+    figure,
+    options,
+    report,
+    reproduce,
+    train,
+)
 from experiments.errors import UsageError
 from experiments.user_code import blame
 
@@ -100,7 +109,7 @@ def _parser() -> _Parser:
         )
         return command
 
-    for module in (compare, diagnose, train, reproduce, figure, benchmark):
+    for module in (compare, diagnose, train, reproduce, figure, report, benchmark):
         module.add(add)
     parser.commands = dict(commands.choices)
     return parser

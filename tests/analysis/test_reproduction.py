@@ -176,7 +176,7 @@ def test_formats_and_figure(tmp_path):
     ("rows", "message"),
     [
         ([target("A", 1.0), target("A", 1.0) | {"table": "other"}], "several values of table"),
-        ([ours("A", 1.0)[0] | {"block": "", "label": ""}], "no published number"),
+        ([target("A", 1.0) | {"stage": "final"}], "no published number"),
         ([{"table": "a"}], "lacks the column"),
     ],
 )

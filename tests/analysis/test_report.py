@@ -1,0 +1,151 @@
+"""The report: one page, whole in itself, that sorts and filters."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+
+from analysis import report
+from analysis.figures import bias_variance
+from analysis.style import save_figure
+from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.test_reproduction import expected, ours, target
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Return a folder with the results of three studies, one of them with a figure."""
+    folder = tmp_path_factory.mktemp("results")
+    compared = synthetic.comparison().assign(paper_link="https://arxiv.org/abs/1611.01144")
+    reproduced = pd.DataFrame(
+        [
+            target("A", 100.0),
+            target("B & C", 101.0),
+            expected("A", "B & C"),
+            *ours("A", 104.0, 106.0),
+            *ours("B & C", 95.0, 96.0),
+        ]
+    )
+    tables = {"compare": compared, "train": synthetic.training(), "reproduce": reproduced}
+    for study, rows in tables.items():
+        rows.attrs["configuration"] = {"study": study, "problem": "VAE", "title": f"The {study}"}
+        rows.attrs["provenance"] = {"device": "2 x cpu", "versions": {"jax": "0.10.2"}}
+        (folder / study).mkdir()
+        rows.to_parquet(folder / study / report.RESULTS)
+    figure = bias_variance.draw(compared)
+    save_figure(figure, folder / "compare" / "bias_variance", bias_variance.data(compared))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    return report.report(report.find(results), "A title <with> signs")
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that tags close in order; keeps addresses and the text of tables."""
+
+    VOID = {"meta", "link", "img", "input", "br"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses, self.cells = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "td" in self.open:
+            self.cells[-1] += data
+
+
+def test_the_page_is_whole_in_itself(page):
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    kinds = {address.partition(":")[0].partition("-")[0] for address in reader.addresses}
+    assert kinds == {"data", "#results", "https"}
+    outside = {address for address in reader.addresses if address.startswith("http")}
+    assert outside == {"https://arxiv.org/abs/1611.01144"}  # papers, and nothing that is loaded
+    assert not re.search(r'<(script|link|img)[^>]*"https?:', page)
+    assert "A title &lt;with&gt; signs" in page and "B &amp; C" in page
+    for text in ("The compare", "The train", "The reproduce", "2 x cpu", "jax 0.10.2"):
+        assert text in page
+    assert "undecided A before B" in " ".join(page.split())
+    assert "100" in reader.cells and "105.0 -8.3+8.3" not in reader.cells
+
+
+def test_every_line_of_the_tables_is_there(page, results):
+    rows = pd.read_parquet(results / "compare" / report.RESULTS)
+    names = set(rows.loc[rows["metric"] != "skipped", "estimator"])
+    reader = Reader()
+    reader.feed(page)
+    assert names <= set(reader.cells)
+
+
+def test_figures_are_in_the_page(page):
+    assert page.count('src="data:image/png;base64,') == 1
+    assert 'alt="bias_variance, The compare"' in page
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no results\.parquet"):
+        report.find(tmp_path)
+
+
+SCRIPT = """
+<script>
+addEventListener("load", () => {
+  const table = document.querySelector("table");
+  const heads = [...table.tHead.rows[0].cells];
+  const column = heads.findIndex(head => head.textContent.startsWith("variance"));
+  const keys = () => [...table.tBodies[0].rows].map(row => Number(row.cells[column].dataset.key));
+  const sorted = sign => keys().every((x, i, all) => !i || sign * (x - all[i - 1]) >= 0);
+  const button = heads[column].firstElementChild;
+  button.click();
+  const up = sorted(1);
+  button.click();
+  const down = sorted(-1);
+  const input = document.querySelector("input[data-filters]");
+  input.value = "gumbel";
+  input.dispatchEvent(new Event("input"));
+  const left = [...table.tBodies[0].rows].filter(row => !row.hidden);
+  const filtered = left.length && left.every(row => /gumbel/i.test(row.textContent));
+  const images = [...document.images].every(image => image.complete && image.naturalWidth > 0);
+  const wide = document.documentElement.scrollWidth <= innerWidth;
+  document.title = JSON.stringify({ up, down, filtered: Boolean(filtered), images, wide });
+});
+</script>
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser(page, tmp_path, width):
+    """It loads without an error, sorts, filters, shows its images, and fits a phone."""
+    assert CHROMIUM
+    path = tmp_path / "report.html"
+    path.write_text(page.replace("</body>", SCRIPT + "</body>"), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
+    flags += ["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"]
+    run = subprocess.run(
+        [CHROMIUM, *flags, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "CONSOLE" not in run.stderr
+    (title,) = re.findall("<title>(.*?)</title>", run.stdout)
+    assert title == '{"up":true,"down":true,"filtered":true,"images":true,"wide":true}'
