@@ -9,6 +9,8 @@ from analysis.column import Column, Interval, cell
 from analysis.rows import indistinguishable
 
 _NAME = Column("estimator", ("", "estimator"), "estimator", "name")
+# What a line may share with the one above it.
+_SHARED = ("family", "block")
 _TEMPERATURE = Column("temperature", ("temper-", "ature"), "temperature", "setting")
 _MEASURED = (
     Column("unbiased", ("un-", "biased"), "unbiased", "word"),
@@ -38,11 +40,9 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     A family, or a part of a table, that goes on from the line above is not named again.
     """
     shown = columns(table)
-    marks = {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
+    named, marks = note_marks(table)
     limits = [False] * len(table) if _own(table) else indistinguishable(table)
-    # What a line may share with the one above it; what then names the line bears its mark.
-    shared = next((name for name in ("family", "block") if name in table), None)
-    named = 1 if shared else 0
+    shared = next((name for name in _SHARED if name in table), None)
     body, above = [], None
     for (_, line), limit in zip(table.iterrows(), limits, strict=True):
         texts = [cell(line, column, interval, limit) for column in shown]
@@ -52,6 +52,13 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
         above = shared and line[shared]
         body.append(texts)
     return body
+
+
+def note_marks(table: pd.DataFrame) -> tuple[int, dict[str, str]]:
+    """Return the column that bears the mark of a line's note, and the mark of every note."""
+    # Where lines share what is first, the second names them.
+    named = int(any(name in table for name in _SHARED))
+    return named, {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:

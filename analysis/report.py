@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis import formats
 from analysis.column import cell as cell_text
-from analysis.columns import columns, footnotes, heading, sections
+from analysis.columns import columns, footnotes, heading, note_marks, sections
 from analysis.reproduction import reproduction_table
 from analysis.rows import by_reason, contexts, indistinguishable
 from analysis.tables import comparison_table, temperature_table, training_table
@@ -99,10 +99,12 @@ def _table(anchor: str, table: pd.DataFrame) -> dict[str, Any]:
     shown = columns(table)
     measured = "squared_bias" in table
     limits = indistinguishable(table) if measured else [False] * len(table)
-    lines = [
-        [_cell(line, column, limit) for column in shown]
-        for (_, line), limit in zip(table.iterrows(), limits, strict=True)
-    ]
+    named, marks = note_marks(table)
+    lines = []
+    for (_, line), limit in zip(table.iterrows(), limits, strict=True):
+        cells = [_cell(line, column, limit) for column in shown]
+        cells[named] = cells[named]._replace(text=cells[named].text + marks[line["note"]])
+        lines.append(cells)
     skipped = [f"Skipped: {', '.join(names)}: {why}." for why, names in by_reason(table).items()]
     return {
         "anchor": anchor,
