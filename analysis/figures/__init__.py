@@ -15,6 +15,7 @@ from analysis.figures import (
     reproduction,
     simplex,
     temperature,
+    toy_curves,
     training,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "reproduction",
     "simplex",
     "temperature",
+    "toy_curves",
     "training",
 ]

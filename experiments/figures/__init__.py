@@ -4,21 +4,39 @@ from collections.abc import Callable
 
 from estimators.core.identity import nearest
 from experiments.errors import UsageError
-from experiments.figures import densities, evaluations, relaxed_samples, simplex, traces
+from experiments.figures import (
+    densities,
+    evaluations,
+    presets,
+    relaxed_samples,
+    simplex,
+    toy_curves,
+    traces,
+)
+from experiments.figures.presets import Preset as Preset
 from experiments.figures.study import BUDGETS as BUDGETS
 from experiments.figures.study import Study as Study
 
-FIGURES: dict[str, Callable[[str], Study]] = {
+FIGURES: dict[str, Callable[[str], Study | Preset]] = {
     "relaxed-samples": relaxed_samples.study,
     "densities": densities.study,
     "variance-by-evaluations": evaluations.study,
     "gumbel-rao-simplex": simplex.study,
     "gradient-traces": traces.study,
+    "toy-curves": toy_curves.study,
+    "temperature-toy": presets.temperature_toy,
+    "temperature-vae": presets.temperature_vae,
+    "temperature-vae200": presets.temperature_vae200,
+    "gumbel-rao-temperature": presets.gumbel_rao_temperature,
+    "bias-variance": presets.bias_variance,
+    "error-cost": presets.error_cost,
+    "training-curves": presets.training_curves,
+    "variance-along-training": presets.variance_along_training,
 }
 """What makes each figure's study at a budget, by the figure's name."""
 
 
-def build(name: str, budget: str = "laptop") -> Study:
+def build(name: str, budget: str = "laptop") -> Study | Preset:
     """Return the study of a figure.
 
     Raises:

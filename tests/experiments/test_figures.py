@@ -5,7 +5,7 @@ import pytest
 
 from experiments.command_line import main
 from experiments.errors import UsageError
-from experiments.figures import FIGURES, build
+from experiments.figures import FIGURES, Study, build
 from experiments.figures.lattice import lattice
 from experiments.progress import Progress
 from experiments.results import Results
@@ -31,7 +31,13 @@ def rows(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("name", FIGURES)
+QUICK = ("relaxed-samples", "densities", "variance-by-evaluations", "gumbel-rao-simplex")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES],
+)
 def test_a_figure_is_drawn_from_its_rows(name, rows):
     from analysis import figures
 
@@ -39,10 +45,11 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
     study = build(name, "smoke")
     module = getattr(figures, study.drawn_by)
     data = module.data(table)
-    assert len(data) and set(table["task"]) == set(study.tasks)
+    done = table["task"] if isinstance(study, Study) else table["estimator"]
+    assert len(data) and len(set(done)) >= len(study.tasks)
     module.draw(table)
     with pytest.raises(ValueError, match="lacks the column"):
-        module.data(table[["task"]])
+        module.data(table[["study"]])
     budgets = [build(name, budget).configuration() for budget in ("smoke", "laptop")]
     assert budgets[0] != budgets[1]
 

@@ -1,0 +1,84 @@
+"""Loss and variance along the training of a single bit, and what a control variate learns."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.legend import band_mark, entry, framed
+from analysis.rows import check
+from analysis.runs import over_seeds
+from analysis.style import looks, paper
+
+_COLUMNS = ("target", "name", "method", "metric", "step", "seed", "value")
+_MARKS = 6  # to a curve
+_PANELS = {"loss": "loss", "log_variance": "log variance", "surrogate": "control variate"}
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure.
+
+    Returns:
+        `target`, `name`, `method`, `metric`; `x`: the step, or the relaxed variable of a control
+        variate; `value` with `low` and `high`: the mean over `seeds` with its 95 % interval. A
+        variance of zero is left out.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    finite = rows[np.isfinite(rows["value"])]
+    finite = finite.assign(low=np.nan, high=np.nan)
+    learned = finite["metric"] == "surrogate"
+    by = ["target", "name", "method", "metric"]
+    curves = over_seeds(finite[~learned], [*by, "step"]).reset_index()
+    curves = curves.rename(columns={"step": "x"})
+    if learned.any():
+        surrogate = finite.loc[learned, [*by, "z", "value"]].rename(columns={"z": "x"})
+        curves = pd.concat([curves, surrogate.assign(seeds=1)], ignore_index=True)
+    return curves
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw a row of panels for each target: loss, log variance, and the control variate.
+
+    Args:
+        rows: the tidy table of `estimax figure toy-curves`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    first = points.drop_duplicates("name")
+    methods = dict(zip(first["name"].map(str), first["method"], strict=True))
+    look = looks(methods)
+    targets = list(points["target"].unique())
+    with paper():
+        entries = [entry(look[name], name, line=True) for name in methods]
+        figure = framed(
+            "One bit, f = (b - t)^2: the least loss is where b is 0",
+            1.8 * len(targets),
+            entries,
+            [band_mark("95 % interval of the mean over seeds")],
+        )
+        panels = figure.subplots(len(targets), len(_PANELS), squeeze=False)
+        for row, target in zip(panels, targets, strict=True):
+            for ax, (metric, title) in zip(row, _PANELS.items(), strict=True):
+                own = points[(points["target"] == target) & (points["metric"] == metric)]
+                for name in methods:
+                    _line(ax, own[own["name"] == name], look[name])
+                ax.set_title(f"t = {target:g}: {title}")
+            row[0].set_ylabel("E (b - t)^2")
+            row[1].set_ylabel("nats")
+            row[2].set_ylabel("c(z)")
+        for ax, label in zip(panels[-1], ("step", "step", "z, relaxed"), strict=True):
+            ax.set_xlabel(label)
+    return figure
+
+
+def _line(ax: Axes, part: pd.DataFrame, look) -> None:
+    part = part.sort_values("x")
+    if part["low"].notna().any():
+        ax.fill_between(part["x"], part["low"], part["high"], color=look.colour, alpha=0.15, lw=0)
+    style = look.marks(markevery=max(1, len(part) // _MARKS), markersize=3.5)
+    ax.plot(part["x"], part["value"], linestyle=look.line, linewidth=1, **style)
