@@ -522,3 +522,12 @@ def test_the_real_command(tmp_path):
     assert rows.attrs["provenance"]["device"].startswith(f"{cores} x ")
     refusal = subprocess.run([*command[:4], "--problem", "Vae"], capture_output=True, text=True)
     assert refusal.returncode == 2 and refusal.stderr.count("\n") == 1
+
+
+def test_imports_do_not_start_jax():
+    """Or the number of CPU devices could not be set any more, and all would run on one."""
+    code = (
+        "import jax, experiments.command_line; jax.config.update('jax_num_cpu_devices', 3); "
+        "assert jax.device_count('cpu') == 3"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
