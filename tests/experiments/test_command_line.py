@@ -22,7 +22,7 @@ METRICS = {
 }
 CONTEXT = {"study", "problem", "objective", "group", "seed", "step"}
 COLUMNS = CONTEXT | {
-    *("estimator", "method", "unbiased", "evaluations", "samples"),
+    *("estimator", "method", "unbiased", "paper_link", "evaluations", "samples"),
     *("metric", "value", "low", "high", "note"),
 }
 

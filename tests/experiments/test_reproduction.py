@@ -84,19 +84,20 @@ def test_sizes_of_the_tables():
     assert counts["grathwohl2018-table1"] == 20
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize(
     "name",
     [
         "jang2017-table1",
+        "maddison2017-figure4",
         "gu2016-table2",
         "gu2016-table3",
-        "maddison2017-figure4",
-        pytest.param("maddison2017-table1", marks=pytest.mark.slow),
-        pytest.param("maddison2017-table2", marks=pytest.mark.slow),
-        pytest.param("yin2019-table2", marks=pytest.mark.slow),
-        pytest.param("grathwohl2018-table1", marks=pytest.mark.slow),
-        pytest.param("paulus2021-table2", marks=pytest.mark.slow),
-        pytest.param("liu2023-vae", marks=pytest.mark.slow),
+        "maddison2017-table1",
+        "maddison2017-table2",
+        "yin2019-table2",
+        "grathwohl2018-table1",
+        "paulus2021-table2",
+        "liu2023-vae",
         "liu2023-polynomial",
     ],
 )
@@ -210,7 +211,8 @@ class Interrupted(Progress):
         super().note(message)
 
 
-@pytest.mark.parametrize("after", [3, 25, 60])
+@pytest.mark.first_cases(1)
+@pytest.mark.parametrize("after", [25, 3, 60])
 def test_an_interrupted_cell_goes_on_to_the_same_numbers(tmp_path, after):
     def table():
         return small(
@@ -297,6 +299,7 @@ def test_measured_cells_find_known_answers(tmp_path):
     assert abs(lines["difference"][0]) < 4 * (lines["ours_high"] - lines["ours"])[0] / 1.96
 
 
+@pytest.mark.slow
 def test_known_answers_of_the_toys_are_found(tmp_path):
     """All of them, at the smallest budget."""
     settings = reproduce.Settings(build("toys"), "smoke")
