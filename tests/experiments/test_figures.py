@@ -31,7 +31,7 @@ def rows(tmp_path_factory):
     return of
 
 
-QUICK = ("relaxed-samples", "densities", "variance-by-evaluations", "gumbel-rao-simplex")
+QUICK = ("relaxed-samples", "densities")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,7 @@ def test_densities_are_densities(rows):
     ).all()
 
 
+@pytest.mark.slow
 def test_variance_falls_with_evaluations(rows):
     """That of independent samples as 1 / n; without replacement faster."""
     table = rows("variance-by-evaluations").query("metric == 'variance'")
@@ -124,6 +125,7 @@ def test_variance_falls_with_evaluations(rows):
         assert wide.loc[3, "without replacement: unordered set"] < alone[3]
 
 
+@pytest.mark.slow
 def test_gumbel_rao_has_less_variance_everywhere(rows):
     table = rows("gumbel-rao-simplex")
     # A ratio of two variances of 512 draws of skewed gradients is good to a tenth or two.
