@@ -118,7 +118,7 @@ def temperature_vae(budget: str) -> Preset:
 
 def temperature_vae200(budget: str) -> Preset:
     """Return the same on the VAE of 200 bits, against a long run."""
-    size = 20 if budget == "smoke" else 200
+    size = 8 if budget == "smoke" else 200  # else the long run alone takes minutes
     problem = VAE(size=size, kl="sampled-no-score")
     return _by_temperature(budget, "temperature-vae200", problem, 256)
 
@@ -163,7 +163,7 @@ def error_cost(budget: str) -> Preset:
 def _training(budget: str, name: str, title: str, drawn_by: str, **more) -> Preset:
     smoke = budget == "smoke"
     settings = train.Settings(
-        VAE(size=20 if smoke else 200, kl="sampled-no-score"),
+        VAE(size=8 if smoke else 200, kl="sampled-no-score"),
         [ScoreFunction(LeaveOneOut(2)), DisARM(), GumbelSoftmax(0.5), REBAR(0.5)][
             : 2 if smoke else None
         ],
