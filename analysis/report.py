@@ -23,7 +23,6 @@ _TABLES = {
     "compare": comparison_table,
     "temperature": temperature_table,
     "train": training_table,
-    "reproduce": reproduction_table,
 }
 
 

@@ -28,6 +28,16 @@ def check(rows: pd.DataFrame, columns: Sequence[str] = _COLUMNS) -> None:
         raise ValueError("the result table is empty")
 
 
+def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return some columns of a table that must have them, its lines numbered anew.
+
+    Raises:
+        ValueError: where the table is empty or a column is missing.
+    """
+    check(rows, columns)
+    return rows[list(columns)].reset_index(drop=True)
+
+
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, seed, step) of a result table with its rows.
 

@@ -5,12 +5,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures import triangle
 from analysis.figures.legend import framed, mark
-from analysis.rows import check
+from analysis.rows import chosen
 from analysis.style import COLOURS, LINES, paper
 
 _COLUMNS = ("panel", "temperature", "x", "y", "value", "probability")
-CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 _TOP = 4.0  # a density leaves by the top
 
 
@@ -25,8 +25,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
-    check(rows, _COLUMNS)
-    return rows[list(_COLUMNS)].reset_index(drop=True)
+    return chosen(rows, _COLUMNS)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -67,15 +66,13 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _triangle(ax: Axes, part: pd.DataFrame) -> None:
-    shares = np.stack([part["x"], part["y"], 1 - part["x"] - part["y"]], -1)
-    x, y = (shares @ CORNERS).T
+    x, y = triangle.places(part)
     values = part["value"].to_numpy(float)
     top = np.quantile(values, 0.98)
     ax.tricontourf(x, y, np.minimum(values, top), levels=np.linspace(0, top, 16), extend="max")
-    outline = np.append(CORNERS, CORNERS[:1], 0)
-    ax.plot(*outline.T, color="0.3", linewidth=0.8)
-    ax.set(aspect="equal", xlim=(-0.05, 1.05), ylim=(-0.1, 0.95))
-    for text, (a, b) in zip("123", CORNERS, strict=True):
+    triangle.outline(ax)
+    ax.set(xlim=(-0.05, 1.05), ylim=(-0.1, 0.95))
+    for text, (a, b) in zip("123", triangle.CORNERS, strict=True):
         ax.annotate(
             text,
             (a, b),
@@ -84,7 +81,6 @@ def _triangle(ax: Axes, part: pd.DataFrame) -> None:
             ha="center",
             va="center" if b == 0 else "bottom",
         )
-    ax.set_axis_off()
 
 
 def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:

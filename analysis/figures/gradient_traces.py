@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import entry, framed
-from analysis.rows import check
+from analysis.rows import chosen
 from analysis.style import looks, paper
 
 _COLUMNS = ("p0", "name", "estimator", "method", "metric", "step", "value")
@@ -17,8 +17,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
-    check(rows, _COLUMNS)
-    return rows[list(_COLUMNS)].reset_index(drop=True)
+    return chosen(rows, _COLUMNS)
 
 
 def draw(rows: pd.DataFrame) -> Figure:

@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import framed
-from analysis.rows import check
+from analysis.rows import chosen
 from analysis.style import COLOURS, paper
 
-_COLUMNS = ("temperature", "kind", "number", "class", "value")
+_COLUMNS = ("temperature", "kind", "number", "class", "value", "low", "high")
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -18,8 +18,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
-    check(rows, _COLUMNS)
-    return rows[[*_COLUMNS, "low", "high"]].reset_index(drop=True)
+    return chosen(rows, _COLUMNS)
 
 
 def draw(rows: pd.DataFrame) -> Figure:

@@ -1,13 +1,12 @@
 """A quantity over the simplex of three classes."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from analysis.figures.densities import CORNERS
+from analysis.figures import triangle
 from analysis.figures.legend import framed
-from analysis.rows import check
+from analysis.rows import chosen
 from analysis.style import paper
 
 _COLUMNS = ("temperature", "x", "y", "metric", "value", "inner")
@@ -19,8 +18,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
-    check(rows, _COLUMNS)
-    return rows[list(_COLUMNS)].reset_index(drop=True)
+    return chosen(rows, _COLUMNS)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -44,13 +42,10 @@ def draw(rows: pd.DataFrame) -> Figure:
         drawn = []
         for ax, temperature in zip(panels, temperatures, strict=True):
             part = points[points["temperature"] == temperature]
-            shares = np.stack([part["x"], part["y"], 1 - part["x"] - part["y"]], -1)
-            x, y = (shares @ CORNERS).T
+            x, y = triangle.places(part)
             values = part["value"].to_numpy(float)
             drawn.append(ax.tripcolor(x, y, values, cmap="PuOr_r", norm=norm, shading="gouraud"))
-            ax.plot(*np.append(CORNERS, CORNERS[:1], 0).T, color="0.3", linewidth=0.8)
+            triangle.outline(ax)
             ax.set_title(rf"$\tau$ = {temperature:g}")
-            ax.set(aspect="equal")
-            ax.set_axis_off()
         figure.colorbar(drawn[0], ax=panels, shrink=0.8, pad=0.01)
     return figure

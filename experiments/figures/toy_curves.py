@@ -1,6 +1,5 @@
 """Loss and variance along the training of a single bit (REBAR's and RELAX's figures 1 and 2)."""
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -99,8 +98,9 @@ def _surrogate(estimator: RELAX, logits: jax.Array) -> list[Row]:
     """Return what the control variate has learned, along the relaxed variable z."""
     z = np.linspace(0.001, 0.999, _SURROGATE)
     distribution = Bernoulli(logits)
-    control = dataclasses.replace(estimator).control_variate
-    values = jax.vmap(lambda z: control(jnp.atleast_1d(z)))(jnp.asarray(z, jnp.float32))
+    values = jax.vmap(lambda z: estimator.control_variate(jnp.atleast_1d(z)))(
+        jnp.asarray(z, jnp.float32)
+    )
     chance = float(distribution.mean[0])
     return [
         {

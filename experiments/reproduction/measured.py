@@ -1,8 +1,6 @@
 """Cells that are measured at one point of a problem whose answer is known."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +11,7 @@ from estimators import Estimator
 from experiments.intervals import sample_mean
 from experiments.measurement import Row
 from experiments.problems import Problem
-from experiments.progress import Progress
-from experiments.reproduction.table import Budget, Experiment
+from experiments.reproduction.table import Experiment, Order
 
 _CHUNKS = 16
 
@@ -35,17 +32,9 @@ class Measured(Experiment):
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimator": str(self.estimator)}
 
-    def run(
-        self,
-        budget: Budget,
-        seed: int,
-        splits: Sequence[str],
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
-    ) -> list[Row]:
+    def run(self, order: Order) -> list[Row]:
         """Draw gradients; `gradient` is that of the first parameter, `variance` all of them's."""
-        key, noise = jax.random.split(jax.random.key(seed))
+        key, noise = jax.random.split(jax.random.key(order.seed))
         params = self.problem.initial(key)
         distribution = self.problem.distribution(params, None)
         estimator = self.estimator.initialise(key, distribution)
@@ -61,8 +50,8 @@ class Measured(Experiment):
 
         parts = []
         for number, part in enumerate(jax.random.split(noise, _CHUNKS)):
-            parts.append(draw(jax.random.split(part, max(budget.draws // _CHUNKS, 1))))
-            advance((number + 1) / _CHUNKS)
+            parts.append(draw(jax.random.split(part, max(order.budget.draws // _CHUNKS, 1))))
+            order.advance((number + 1) / _CHUNKS)
         values, gradients = (np.concatenate(x).astype(np.float64) for x in zip(*parts, strict=True))
         squares = ((gradients - gradients.mean(0)) ** 2).sum(1)
         found = {
@@ -74,7 +63,7 @@ class Measured(Experiment):
             "stage": "final",
             "problem": str(self.problem),
             "estimator": str(self.estimator),
-            "seed": seed,
+            "seed": order.seed,
             "split": "",
             "step": 0,
             "samples": len(values),

@@ -2,8 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,8 +12,7 @@ from estimators import Estimator
 from experiments.intervals import sample_mean
 from experiments.measurement import Row
 from experiments.problems import Problem
-from experiments.progress import Progress
-from experiments.reproduction.table import Budget, Experiment
+from experiments.reproduction.table import Experiment, Order
 from experiments.training.batch import Batch
 from experiments.training.run import Recipe, Run
 
@@ -39,26 +37,18 @@ class Speed(Experiment):
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimators": [str(self.estimator), str(self.other)]}
 
-    def run(
-        self,
-        budget: Budget,
-        seed: int,
-        splits: Sequence[str],
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
-    ) -> list[Row]:
+    def run(self, order: Order) -> list[Row]:
         """Time rounds of both in turn; the interval is over the rounds' ratios."""
         rounds = []
         for estimator in (self.estimator, self.other):
-            progress.note(f"compiling {estimator}")
-            rounds.append(self._rounds(estimator, seed, budget.steps))
+            order.progress.note(f"compiling {estimator}")
+            rounds.append(self._rounds(estimator, order.seed, order.budget.steps))
         seconds = []
         for number in range(_ROUNDS):
             seconds.append([one_round() for one_round in rounds])
-            advance((number + 1) / _ROUNDS)
-        upper, lower = budget.steps / np.array(seconds).T
-        shared = {"stage": "final", "problem": str(self.problem), "seed": seed, "split": ""}
+            order.advance((number + 1) / _ROUNDS)
+        upper, lower = order.budget.steps / np.array(seconds).T
+        shared = {"stage": "final", "problem": str(self.problem), "seed": order.seed, "split": ""}
         shared |= {"step": 0, "samples": _ROUNDS}
         found = {
             "speed_ratio": (f"{self.estimator} over {self.other}", upper / lower),

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.measurement import Row
 from experiments.progress import Progress
@@ -170,6 +170,26 @@ class Prediction:
         return [shared | {"label": one, "other": other} for one, other in pairs]
 
 
+class Order(NamedTuple):
+    """What an experiment is run with.
+
+    Attributes:
+        budget: what it may spend.
+        seed: the first seed.
+        splits: the splits that targets are of.
+        folder: for checkpoints; what lies there from a run that was killed is gone on with.
+        progress: is told how it goes.
+        advance: is told the fraction that is done; it may raise KeyboardInterrupt.
+    """
+
+    budget: Budget
+    seed: int
+    splits: Sequence[str]
+    folder: Path
+    progress: Progress
+    advance: Callable[[float], None]
+
+
 class Experiment(abc.ABC):
     """What a cell runs: a frozen dataclass of settings."""
 
@@ -178,25 +198,8 @@ class Experiment(abc.ABC):
         """Return the settings as plain values, for the run's identity."""
 
     @abc.abstractmethod
-    def run(
-        self,
-        budget: Budget,
-        seed: int,
-        splits: Sequence[str],
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
-    ) -> list[Row]:
-        """Run it and return its rows.
-
-        Args:
-            budget: what it may spend.
-            seed: the first seed.
-            splits: the splits that targets are of.
-            folder: for checkpoints; what lies there from a run that was killed is gone on with.
-            progress: is told how it goes.
-            advance: is told the fraction that is done; it may raise KeyboardInterrupt.
-        """
+    def run(self, order: Order) -> list[Row]:
+        """Run it and return its rows."""
 
     @property
     def about_data(self) -> str:

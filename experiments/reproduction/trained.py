@@ -12,7 +12,7 @@ from estimators import Estimator
 from experiments.measurement import Row
 from experiments.problems import Problem
 from experiments.progress import Progress
-from experiments.reproduction.table import Budget, Experiment, Selection
+from experiments.reproduction.table import Experiment, Order, Selection
 from experiments.studies.train.settings import Settings
 from experiments.studies.train.unit import Shared, Unit
 from experiments.training.optimisers import Adam, Optimiser
@@ -83,16 +83,9 @@ class Trained(Experiment):
         """What tables say of the data."""
         return self.problem.about_data
 
-    def run(
-        self,
-        budget: Budget,
-        seed: int,
-        splits: Sequence[str],
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
-    ) -> list[Row]:
+    def run(self, order: Order) -> list[Row]:
         """Compare the candidates, and train the best."""
+        budget, seed, splits, folder, progress, advance = order
         candidates = [
             (variant, rate)
             for variant in self.variants[: budget.variants]

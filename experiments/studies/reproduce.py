@@ -10,7 +10,7 @@ from typing import Any
 from experiments.data import DataError
 from experiments.measurement import Row
 from experiments.progress import Progress
-from experiments.reproduction.table import Budget, Cell, Table
+from experiments.reproduction.table import Budget, Cell, Order, Table
 from experiments.results import Results
 
 STUDY = "reproduce"
@@ -119,7 +119,8 @@ def _run(
     try:
         if data in missing:
             raise DataError(missing[data])
-        rows = experiment.run(settings.spent, settings.seed, splits, folder, progress, advance)
+        order = Order(settings.spent, settings.seed, splits, folder, progress, advance)
+        rows = experiment.run(order)
     except DataError as error:
         missing[data] = str(error)
         # Not done: it is run when the data are there.
