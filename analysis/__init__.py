@@ -5,6 +5,7 @@ the studies write it (`pandas.read_parquet`). Nothing here needs JAX, nor the co
 table.
 """
 
+from analysis.claims import claims_table
 from analysis.latex import to_latex
 from analysis.render import save_table, to_csv, to_markdown, to_text
 from analysis.reproduction import reproduction_table
@@ -13,6 +14,7 @@ from analysis.style import save_figure
 from analysis.tables import comparison_table, temperature_table, training_table
 
 __all__ = [
+    "claims_table",
     "comparison_table",
     "contexts",
     "reproduction_table",

@@ -30,6 +30,7 @@ class Column(NamedTuple):
             "speed",
             "known",
             "difference",
+            "power",
         )
 
 
@@ -90,6 +91,7 @@ _WRITERS: dict[str, Callable[..., str]] = {
     "duration": formats.duration,
     "speed": lambda value: formats.plain(value, digits=3),
     "known": lambda value: f"{value:.6g}",
+    "power": lambda value: f"{value:.2f}",
     "difference": lambda value: "-" if pd.isna(value) else f"{value:+.3g}",
 }
 _LINE_WRITERS: dict[str, Callable[[pd.Series], str]] = {

@@ -4,13 +4,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import reproduction_columns, rows, training_columns
+from analysis import claims_columns, reproduction_columns, rows, training_columns
 from analysis.column import Column, Interval, cell
 from analysis.rows import indistinguishable
 
 _NAME = Column("estimator", ("", "estimator"), "estimator", "name")
 # What a line may share with the one above it.
 _SHARED = ("family", "block")
+_KINDS: dict[str, Any] = {
+    "training": training_columns,
+    "reproduction": reproduction_columns,
+    "claims": claims_columns,
+}
+_HEADED = (reproduction_columns, claims_columns)
 _TEMPERATURE = Column("temperature", ("temper-", "ature"), "temperature", "setting")
 _MEASURED = (
     Column("unbiased", ("un-", "biased"), "unbiased", "word"),
@@ -86,18 +92,16 @@ def _notes(table: pd.DataFrame) -> list[str]:
 
 def heading(table: pd.DataFrame) -> str:
     """Return what a table is of."""
-    if _own(table) is reproduction_columns:
-        return reproduction_columns.heading(table)
-    return rows.heading(table)
+    own = _own(table)
+    return own.heading(table) if own in _HEADED else rows.heading(table)
 
 
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
     """Return further lines that stand below a table, by their title."""
     own = _own(table)
-    return reproduction_columns.sections(table) if own is reproduction_columns else {}
+    return own.sections(table) if own in _HEADED else {}
 
 
 def _own(table: pd.DataFrame) -> Any:
     """Return the module of a table that is not of measurements at one point."""
-    kinds = {"training": training_columns, "reproduction": reproduction_columns}
-    return kinds.get(table.attrs.get("kind", ""))
+    return _KINDS.get(table.attrs.get("kind", ""))

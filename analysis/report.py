@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from analysis import formats
+from analysis.claims import claims_table
 from analysis.column import cell as cell_text
 from analysis.columns import columns, footnotes, heading, note_marks, sections
 from analysis.reproduction import reproduction_table
@@ -24,6 +25,8 @@ _TABLES = {
     "temperature": temperature_table,
     "train": training_table,
 }
+# Of all rows at once.
+_WHOLE = {"reproduce": reproduction_table, "claims": claims_table}
 
 
 class Cell(NamedTuple):
@@ -86,8 +89,8 @@ def _section(number: int, folder: Path) -> dict[str, Any]:
 
 
 def _tables(study: str, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    if study == "reproduce":
-        yield reproduction_table(rows)
+    if study in _WHOLE:
+        yield _WHOLE[study](rows)
     elif study in _TABLES:
         for _, part in contexts(rows):
             part.attrs = rows.attrs

@@ -11,6 +11,7 @@ from estimators.core.identity import nearest
 from experiments import data, device, problems
 from experiments.command_line import (
     benchmark,
+    claims,
     compare,
     diagnose,
     figure,
@@ -109,7 +110,7 @@ def _parser() -> _Parser:
         )
         return command
 
-    for module in (compare, diagnose, train, reproduce, figure, report, benchmark):
+    for module in (compare, diagnose, train, reproduce, claims, figure, report, benchmark):
         module.add(add)
     parser.commands = dict(commands.choices)
     return parser

@@ -39,13 +39,13 @@ class Speed(Experiment):
 
     def run(self, order: Order) -> list[Row]:
         """Time rounds of both in turn; the interval is over the rounds' ratios."""
-        rounds = []
+        made = []
         for estimator in (self.estimator, self.other):
             order.progress.note(f"compiling {estimator}")
-            rounds.append(self._rounds(estimator, order.seed, order.budget.steps))
+            made.append(rounds(self.problem, estimator, order.seed, order.budget.steps))
         seconds = []
         for number in range(_ROUNDS):
-            seconds.append([one_round() for one_round in rounds])
+            seconds.append([one_round() for one_round in made])
             order.advance((number + 1) / _ROUNDS)
         upper, lower = order.budget.steps / np.array(seconds).T
         shared = {"stage": "final", "problem": str(self.problem), "seed": order.seed, "split": ""}
@@ -62,18 +62,20 @@ class Speed(Experiment):
             for metric, (name, values) in found.items()
         ]
 
-    def _rounds(self, estimator: Estimator, seed: int, num_steps: int) -> Callable[[], float]:
-        """Return what trains on for some steps and returns the seconds that they took."""
-        recipe = Recipe(self.problem)
-        batch = Batch(
-            recipe, [Run(seed, 1e-3)], [estimator], self.problem.data(), jax.devices()[:1]
-        )
-        state, _ = batch.advance(batch.start(), num_steps)
 
-        def one_round() -> float:
-            nonlocal state
-            start = time.perf_counter()
-            state, _ = batch.advance(state, num_steps)
-            return time.perf_counter() - start
+def rounds(
+    problem: Problem, estimator: Estimator, seed: int, num_steps: int
+) -> Callable[[], float]:
+    """Return what trains on for some steps, on one device, and returns the seconds they took."""
+    batch = Batch(
+        Recipe(problem), [Run(seed, 1e-3)], [estimator], problem.data(), jax.devices()[:1]
+    )
+    state, _ = batch.advance(batch.start(), num_steps)
 
-        return one_round
+    def one_round() -> float:
+        nonlocal state
+        start = time.perf_counter()
+        state, _ = batch.advance(state, num_steps)
+        return time.perf_counter() - start
+
+    return one_round

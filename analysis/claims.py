@@ -1,0 +1,121 @@
+"""The verdicts on claims, corrected for testing many."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.rows import check
+
+_COLUMNS = (
+    "deciding",
+    "title",
+    "claim",
+    "source",
+    "metric",
+    "region_low",
+    "region_high",
+    "effect",
+    "confidence",
+    "power",
+    "value",
+    "error",
+    "degrees",
+)
+VERDICTS = ("reproduced", "not reproduced", "undecided")
+
+
+def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
+    r"""Return the claims with their verdicts, in the order of the studies.
+
+    A quantity q with standard error s is tested against the region that the claim names, by
+    Student's law: p_for is the p-value of "q lies outside", p_against that of "q lies inside" (two
+    one-sided tests where the region has two ends). All p-values of a table are adjusted together
+    (Benjamini and Yekutieli 2001, under any dependence), so that at the confidence of 95 % at most
+    5 % of the verdicts are expected to be false. A claim is "reproduced" where the adjusted p_for
+    is at most 5 %, "not reproduced" where the adjusted p_against is, and else "undecided". The
+    study was underpowered where a quantity inside the region by the claim's `effect` would have had
+    a smaller chance of a verdict than the claim's `power`.
+
+    Args:
+        rows: the tidy table of `estimax claims`.
+
+    Returns:
+        One line per claim: the columns of the rows, `value_low` and `value_high` (95 % interval of
+        this quantity alone), `p_for` and `p_against` (adjusted), `seen` (the power that the study
+        had), `verdict`, `statement`, `region` and `note`.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    lines = rows[list(_COLUMNS)].reset_index(drop=True)
+    numbers = {name: lines[name].to_numpy(float) for name in _COLUMNS[5:]}
+    value, error, degrees = (numbers[name] for name in ("value", "error", "degrees"))
+    low, high = numbers["region_low"], numbers["region_high"]
+    # How sure it is that the quantity is above the lower end, below the upper one.
+    under = _tail(value - low, error, degrees)
+    over = _tail(high - value, error, degrees)
+    outside = np.maximum(under, over)
+    ends = np.isfinite(low).astype(int) + np.isfinite(high)
+    inside = np.minimum(1.0, ends * np.minimum(1 - under, 1 - over))
+    known = np.isfinite(value)
+    outside[~known], inside[~known] = 1.0, 1.0
+    both = stats.false_discovery_control(np.concatenate([outside, inside]), method="by")
+    lines["p_for"], lines["p_against"] = np.split(both, 2)
+    level = 1 - numbers["confidence"]
+    threshold = _threshold(np.concatenate([outside, inside]), both, float(level.max()))
+    lines["seen"] = _power(numbers["effect"], error, degrees, threshold)
+    lines["verdict"] = np.select(
+        [lines["p_for"] <= level, lines["p_against"] <= level], VERDICTS[:2], VERDICTS[2]
+    )
+    half = stats.t.ppf(0.975, degrees) * error
+    lines["value_low"], lines["value_high"] = value - half, value + half
+    lines["statement"] = [
+        f"{claim} ({source}; {study})"
+        for claim, source, study in zip(
+            lines["claim"], lines["source"], lines["deciding"], strict=True
+        )
+    ]
+    lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
+    lines["note"] = np.where(known, "", "a run diverged: there is nothing to compare")
+    configuration = rows.attrs.get("configuration", {})
+    lines.attrs = {
+        "kind": "claims",
+        "budget_name": configuration.get("budget", ""),
+        "complete": rows.attrs.get("complete", True),
+        "context": {"study": "claims"},
+        "skipped": {},
+        "threshold": threshold,
+    }
+    return lines
+
+
+def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Return the p-value of "the distance is not above zero"; sure where there is no chance."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance = stats.t.sf(distance / error, degrees)
+    return np.where(error > 0, chance, np.where(distance >= 0, 0.0, 1.0))
+
+
+def _threshold(values: np.ndarray, adjusted: np.ndarray, level: float) -> float:
+    """Return the largest p-value that gave a verdict; without any, the strictest."""
+    called = values[adjusted <= level]
+    return float(called.max()) if called.any() else level / len(values)
+
+
+def _power(
+    effect: np.ndarray, error: np.ndarray, degrees: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Return the chance of a p-value below the threshold where the effect is there."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = stats.nct.sf(stats.t.isf(threshold, degrees), degrees, effect / error)
+        normal = stats.norm.sf(stats.norm.isf(threshold), effect / error)
+    # The noncentral law has no limit at infinite degrees in scipy, and no value far out.
+    large = np.isinf(degrees) | (effect / np.maximum(error, 1e-300) > 30)
+    return np.where(error > 0, np.where(large, normal, power), 1.0)
+
+
+def _region(low: float, high: float) -> str:
+    if np.isfinite(low) and np.isfinite(high):
+        return f"{low:.3g} to {high:.3g}"
+    return f"above {low:.3g}" if np.isfinite(low) else f"below {high:.3g}"

@@ -1,0 +1,477 @@
+"""Claims about the Concrete distribution, Gumbel-softmax, and what averages its noise."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import (
+    Bernoulli,
+    Categorical,
+    GappedStraightThrough,
+    GumbelRao,
+    GumbelSoftmax,
+    StraightThroughGumbelSoftmax,
+    stack,
+)
+from experiments.claims.claim import Claim, Deciding, Effort, Quantity
+from experiments.claims.quantities import (
+    errors,
+    jackknife,
+    mean,
+    mean_difference,
+    share,
+    traces,
+)
+from experiments.claims.work import Given, Measured
+from experiments.figures.lattice import lattice
+from experiments.problems import VAE
+from experiments.problems.toy import Coupled, SimplexQuadratic
+
+_WEIGHTS = (1.0, 2.0, 5.0, 8.0, 4.0, 2.0, 1.0)
+_BATCHES = 32
+
+
+def _relaxed_mean(effort: Effort) -> Mapping[str, Quantity]:
+    distribution = Categorical(jnp.log(jnp.asarray(_WEIGHTS)))
+    likeliest = int(np.argmax(_WEIGHTS))
+    chance = max(_WEIGHTS) / sum(_WEIGHTS)
+
+    def values(temperature: float) -> np.ndarray:
+        relaxed = distribution.relax(temperature)
+        keys = jax.random.split(jax.random.key(0), effort.draws(1 << 17))
+        draw = jax.jit(jax.vmap(lambda key: relaxed.squash(relaxed.sample(key))[likeliest]))
+        return np.asarray(draw(keys), np.float64)
+
+    return {
+        "mean at temperature 0.05, less the probability": mean(values(0.05) - chance),
+        "mean at temperature 50, less 1/7": mean(values(50.0) - 1 / len(_WEIGHTS)),
+        "probability, less the mean at temperature 1": mean(chance - values(1.0)),
+    }
+
+
+def _rounding(effort: Effort) -> Mapping[str, Quantity]:
+    logits = jnp.log(jnp.asarray(_WEIGHTS)) + 3.0  # not normalised
+    distribution = Categorical(logits)
+    relaxed = distribution.relax(0.7)
+
+    def largest(key):
+        return jnp.argmax(relaxed.sample(key))
+
+    keys = jax.random.split(jax.random.key(1), effort.draws(1 << 18))
+    found = np.asarray(jax.jit(jax.vmap(largest))(keys))
+    expected = np.average(np.arange(len(_WEIGHTS)), weights=_WEIGHTS)
+    frequent = found == int(np.argmax(_WEIGHTS))
+    return {
+        "frequency of the likeliest class, less its probability": mean(
+            frequent - max(_WEIGHTS) / sum(_WEIGHTS)
+        ),
+        "mean class, less its expectation": mean(found - expected),
+    }
+
+
+def _convexity(effort: Effort) -> Mapping[str, Quantity]:
+    count = effort.draws(1 << 16)
+    distribution = Categorical(jnp.array([0.5, 0.0, -0.5]))
+
+    def breaks(temperature: float) -> Quantity:
+        """Return the share of chords of the log-density that lie below it in their middle."""
+        relaxed = distribution.relax(temperature)
+        points = jax.random.dirichlet(jax.random.key(2), jnp.ones(3), (2, count))
+        points = points * (1 - 3e-3) + 1e-3
+        density = jax.jit(jax.vmap(relaxed.log_density))
+        chord = (density(points[0]) + density(points[1])) / 2
+        above = np.asarray(density(points.mean(0)) - chord)
+        return share(above > 1e-3)
+
+    return {
+        "share of concave chords at temperature 1/2": breaks(0.5),
+        "share of concave chords at temperature 2": breaks(2.0),
+    }
+
+
+def _posterior(effort: Effort) -> Mapping[str, Quantity]:
+    def conditional(logit: float) -> np.ndarray:
+        distribution = Bernoulli(jnp.full(1, logit))
+
+        def draw(key):
+            first, second = jax.random.split(key)
+            sample = distribution.sample(first)
+            return distribution.posterior(second, sample)[0]
+
+        keys = jax.random.split(jax.random.key(3), effort.draws(1 << 17))
+        return np.asarray(jax.jit(jax.vmap(draw))(keys), np.float64)
+
+    moderate = conditional(1.0)
+    extreme = np.concatenate([conditional(50.0), conditional(-50.0)])
+    return {
+        "mean of the conditional variable, less the logit": mean(moderate - 1.0),
+        "its variance over that of a logistic, less 1": mean(
+            (moderate - 1.0) ** 2 / (np.pi**2 / 3) - 1
+        ),
+        "share that is not finite at logits of 50": share(~np.isfinite(extreme)),
+    }
+
+
+def _temperature(effort: Effort) -> Mapping[str, Quantity]:
+    measured = Measured(effort, Coupled(), 1 << 18)
+    low, high = GumbelSoftmax(0.1), GumbelSoftmax(1.0)
+    biases = measured.bias(low), measured.bias(high)
+    apart = Quantity(
+        biases[1].value - biases[0].value,
+        float(np.hypot(biases[0].error, biases[1].error)),
+        min(biases[0].degrees, biases[1].degrees),
+    )
+    return {
+        "relative bias at temperature 1, less that at 0.1": apart,
+        "log variance ratio, temperature 0.1 over 1": measured.ratio(low, high),
+    }
+
+
+def _linear(effort: Effort) -> Mapping[str, Quantity]:
+    weights = np.array([1.0, -2.0, 0.5])
+    problem = Given(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
+    return {"relative bias": Measured(effort, problem, 1 << 18).bias(GumbelSoftmax(1.0))}
+
+
+def _rao_blackwell(effort: Effort) -> Mapping[str, Quantity]:
+    measured = Measured(effort, VAE("Categorical", 3, 4), 4096)
+    straight = StraightThroughGumbelSoftmax(0.5)
+    one, some, many = (GumbelRao(0.5, count) for count in (1, 10, 1000))
+
+    def law(first, last, between):
+        # V(K) = a + b / K from its ends, beside what lies between.
+        b = (first - last) / (1 - 1 / 1000)
+        return np.log(between / (first - b + b / 10))
+
+    variances = [traces(measured(estimator)) for estimator in (one, many, some)]
+    return {
+        "difference of means along the truth": mean_difference(
+            measured(some), measured(straight), measured.truth
+        ),
+        "log variance ratio, K = 10 over straight-through": measured.ratio(some, straight),
+        "log variance ratio, K = 1 over straight-through": measured.ratio(one, straight),
+        "log of the variance at K = 10 over the law's": jackknife(law(*variances)),
+    }
+
+
+def _simplex(effort: Effort) -> Mapping[str, Quantity]:
+    problem = SimplexQuadratic()
+    places = jnp.asarray(lattice(4 if effort.smoke else 11, 0.05), jnp.float32)
+    draws = effort.draws(1 << 14)
+
+    def ratios(temperature: float) -> np.ndarray:
+        """Return log10 ratios of variances, `[batches, places]`."""
+        effort.note(f"simplex at temperature {temperature:g}")
+        pair = StraightThroughGumbelSoftmax(temperature), GumbelRao(temperature, 100)
+
+        def log_variance(estimator, p, keys):
+            fixed = jax.lax.stop_gradient(jnp.log(p))
+
+            def loss(logits, key):
+                distribution = problem.distribution({"logits": logits}, None)
+                return estimator(key, distribution, lambda z: problem.f(fixed, z))
+
+            gradients = jax.vmap(jax.grad(loss), (None, 0))(jnp.log(p), keys)
+            return jnp.log10(jnp.var(gradients, axis=0, ddof=1).sum())
+
+        def one(p, keys):
+            straight, averaged = (log_variance(estimator, p, keys) for estimator in pair)
+            return straight - averaged
+
+        keys = jax.random.split(jax.random.key(4), (_BATCHES, draws // _BATCHES))
+        at = jax.jit(lambda p: jax.lax.map(lambda some: one(p, some), keys))
+        return np.stack([np.asarray(at(p), np.float64) for p in places], -1)
+
+    cold, warm = ratios(0.1), ratios(1.0)
+    both = np.concatenate([cold, warm], 1)
+    corner = np.asarray(places).max(-1) > 0.7
+    centre = np.asarray(places).max(-1) < 0.5
+    return {
+        "least log10 variance ratio of all points": mean(both[:, np.argmin(both.mean(0))]),
+        "mean log10 ratio at temperature 0.1, less that at 1": mean(cold.mean(1) - warm.mean(1)),
+        "mean log10 ratio near corners, less that near the centre": mean(
+            cold[:, corner].mean(1) - cold[:, centre].mean(1)
+        ),
+    }
+
+
+def _best_temperature(effort: Effort) -> Mapping[str, Quantity]:
+    measured = Measured(effort, VAE("Categorical", 4, 4), 2048)
+    temperatures = np.geomspace(0.08, 2.5, 9)
+    log_temperatures = np.log(temperatures)
+
+    def by_temperature(make) -> np.ndarray:
+        members = [make(float(t)) for t in temperatures]
+        effort.note(f"measuring {members[0]} and on")
+        point = measured.point
+        runs = point.draw(stack(members), jax.random.key(5), measured.draws, stacked=True)
+        return np.stack([errors(blocks, measured.truth) for blocks in runs])
+
+    def lowest(found: np.ndarray) -> np.ndarray:
+        """Return the log of the temperature of least error, by a parabola through three points."""
+        logs = np.log(found)
+        best = np.clip(np.argmin(logs[:, 0]), 1, len(logs) - 2)
+        left, middle, right = logs[best - 1 : best + 2]
+        step = log_temperatures[1] - log_temperatures[0]
+        return log_temperatures[best] + step * (left - right) / (2 * (left - 2 * middle + right))
+
+    straight = by_temperature(StraightThroughGumbelSoftmax)
+    averaged = by_temperature(lambda t: GumbelRao(t, 100))
+    best = int(np.argmin(averaged[:, 0]))
+    return {
+        "log of the best temperature, Gumbel-Rao over straight-through": jackknife(
+            lowest(averaged) - lowest(straight)
+        ),
+        "log error ratio at Gumbel-Rao's best temperature": jackknife(
+            np.log(averaged[best] / straight[best])
+        ),
+    }
+
+
+def _gapped(effort: Effort) -> Mapping[str, Quantity]:
+    measured = Measured(effort, VAE("Categorical", 3, 4), 8192)
+    pair = GappedStraightThrough(0.5), StraightThroughGumbelSoftmax(0.5)
+    return {"log variance ratio": measured.ratio(*pair)}
+
+
+STUDIES = (
+    Deciding(
+        "relaxed-mean",
+        "mean of the likeliest of seven classes of a Gumbel-softmax variable, 2^17 draws",
+        _relaxed_mean,
+        (
+            Claim(
+                "The mean of a Gumbel-softmax variable goes to the categorical's as the "
+                "temperature goes to 0",
+                "Jang et al. 2017, figure 1",
+                "mean at temperature 0.05, less the probability",
+                -0.01,
+                0.01,
+            ),
+            Claim(
+                "It goes to the uniform mean as the temperature goes to infinity",
+                "Jang et al. 2017, figure 1",
+                "mean at temperature 50, less 1/7",
+                -0.01,
+                0.01,
+            ),
+            Claim(
+                "At moderate temperatures it is neither",
+                "Jang et al. 2017, figure 1",
+                "probability, less the mean at temperature 1",
+                low=0.0,
+                effect=0.01,
+            ),
+        ),
+    ),
+    Deciding(
+        "concrete-rounding",
+        "largest coordinate of a Concrete variable with unnormalised logits, 2^18 draws",
+        _rounding,
+        (
+            Claim(
+                "The largest coordinate of a Concrete variable is categorical, whatever the "
+                "temperature",
+                "Maddison et al. 2017, proposition 1b",
+                "frequency of the likeliest class, less its probability",
+                -0.01,
+                0.01,
+            ),
+            Claim(
+                "Gumbel-max needs no normalised logits",
+                "Gumbel-max trick (Maddison et al. 2017, section 2)",
+                "mean class, less its expectation",
+                -0.05,
+                0.05,
+            ),
+        ),
+    ),
+    Deciding(
+        "concrete-convexity",
+        "chords of the log-density of three classes, 2^16 pairs of points",
+        _convexity,
+        (
+            Claim(
+                "The Concrete density of n classes is log-convex at temperatures up to 1/(n - 1)",
+                "Maddison et al. 2017, proposition 1d",
+                "share of concave chords at temperature 1/2",
+                high=0.001,
+                effect=0.001,
+            ),
+            Claim(
+                "Above that temperature it need not be",
+                "Maddison et al. 2017, proposition 1d",
+                "share of concave chords at temperature 2",
+                low=0.01,
+                effect=0.01,
+            ),
+        ),
+    ),
+    Deciding(
+        "posterior-noise",
+        "perturbed logit of one bit given the hard sample, 2^17 draws",
+        _posterior,
+        (
+            Claim(
+                "Averaged over the bit, the conditional relaxed variable has the law of the "
+                "unconditional one: its mean",
+                "Tucker et al. 2017 (formulas: REBAR)",
+                "mean of the conditional variable, less the logit",
+                -0.05,
+                0.05,
+            ),
+            Claim(
+                "The same of its variance",
+                "Tucker et al. 2017 (formulas: REBAR)",
+                "its variance over that of a logistic, less 1",
+                -0.05,
+                0.05,
+            ),
+            Claim(
+                "Its stable form is finite to logits of 50 in float32",
+                "formulas: REBAR, stable form",
+                "share that is not finite at logits of 50",
+                high=0.001,
+                effect=0.001,
+            ),
+        ),
+    ),
+    Deciding(
+        "temperature-trade-off",
+        "Gumbel-softmax on four coupled bits at two temperatures, 2^18 gradients",
+        _temperature,
+        (
+            Claim(
+                "A lower temperature of Gumbel-softmax lowers its bias",
+                "Jang et al. 2017, section 2.2; Maddison et al. 2017, section 3",
+                "relative bias at temperature 1, less that at 0.1",
+                low=0.0,
+                effect=0.05,
+            ),
+            Claim(
+                "A lower temperature raises its variance",
+                "Jang et al. 2017, section 2.2",
+                "log variance ratio, temperature 0.1 over 1",
+                low=0.0,
+                effect=0.1,
+            ),
+        ),
+    ),
+    Deciding(
+        "relaxation-of-linear-f",
+        "Gumbel-softmax on a linear f of three bits, 2^18 gradients",
+        _linear,
+        (
+            Claim(
+                "Gumbel-softmax is biased even for a linear f",
+                "formulas: GS, E y is not p",
+                "relative bias",
+                low=0.0,
+                effect=0.02,
+            ),
+        ),
+    ),
+    Deciding(
+        "gumbel-rao-law",
+        "Gumbel-Rao on a VAE of three four-way variables, 4,096 gradients",
+        _rao_blackwell,
+        (
+            Claim(
+                "Gumbel-Rao has the mean of straight-through Gumbel-softmax",
+                "Paulus et al. 2021, section 3",
+                "difference of means along the truth",
+                -0.03,
+                0.03,
+            ),
+            Claim(
+                "Its variance is below that of straight-through Gumbel-softmax",
+                "Paulus et al. 2021, proposition 1",
+                "log variance ratio, K = 10 over straight-through",
+                high=0.0,
+                effect=0.1,
+            ),
+            Claim(
+                "With one inner sample it is straight-through Gumbel-softmax in law: its variance",
+                "Paulus et al. 2021 (formulas: GR-MCK)",
+                "log variance ratio, K = 1 over straight-through",
+                -0.15,
+                0.15,
+            ),
+            Claim(
+                "Its variance follows the law of total variance, a + b / K",
+                "formulas: GR-MCK, law of total variance",
+                "log of the variance at K = 10 over the law's",
+                -0.15,
+                0.15,
+            ),
+        ),
+    ),
+    Deciding(
+        "gumbel-rao-simplex",
+        "variance ratios over the simplex, 66 points, 2^14 gradients, 100 inner samples",
+        _simplex,
+        (
+            Claim(
+                "Over the simplex Gumbel-Rao has less variance everywhere",
+                "Paulus et al. 2021, figure 1",
+                "least log10 variance ratio of all points",
+                low=0.0,
+                effect=0.05,
+            ),
+            Claim(
+                "The gain is larger at low temperature",
+                "Paulus et al. 2021, figure 1",
+                "mean log10 ratio at temperature 0.1, less that at 1",
+                low=0.0,
+                effect=0.05,
+            ),
+            Claim(
+                "The gain is larger near the corners",
+                "Paulus et al. 2021, figure 1",
+                "mean log10 ratio near corners, less that near the centre",
+                low=0.0,
+                effect=0.05,
+            ),
+        ),
+    ),
+    Deciding(
+        "gumbel-rao-temperature",
+        "error by temperature on a VAE of four four-way variables, 2,048 gradients, 100 inner "
+        "samples",
+        _best_temperature,
+        (
+            Claim(
+                "Gumbel-Rao's error is least at a lower temperature than straight-through "
+                "Gumbel-softmax's",
+                "Paulus et al. 2021, figure 2b",
+                "log of the best temperature, Gumbel-Rao over straight-through",
+                high=0.0,
+                effect=0.3,
+            ),
+            Claim(
+                "At that temperature its error is below that of straight-through Gumbel-softmax",
+                "Paulus et al. 2021, figure 2b",
+                "log error ratio at Gumbel-Rao's best temperature",
+                high=0.0,
+                effect=0.1,
+            ),
+        ),
+    ),
+    Deciding(
+        "gapped-variance",
+        "gapped straight-through on a VAE of three four-way variables, 8,192 gradients",
+        _gapped,
+        (
+            Claim(
+                "Gapped straight-through, without noise given the sample, has less variance than "
+                "straight-through Gumbel-softmax",
+                "Fan et al. 2022 (formulas: GST)",
+                "log variance ratio",
+                high=0.0,
+                effect=0.1,
+            ),
+        ),
+    ),
+)

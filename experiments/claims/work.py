@@ -1,0 +1,204 @@
+"""What deciding studies do: measure estimators at one point, and train with them."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Bernoulli, Categorical, Distribution, Estimator
+from experiments.claims.claim import Effort, Quantity
+from experiments.claims.quantities import log_variance_ratio, relative_bias
+from experiments.evaluation import Evaluator
+from experiments.intervals import Truth
+from experiments.measurement import Point, prepare
+from experiments.moments import Blocks
+from experiments.problems import Params, Problem
+from experiments.problems.toy import Toy
+from experiments.training.batch import Batch
+from experiments.training.optimisers import Adam, Optimiser
+from experiments.training.run import Recipe, Run
+from experiments.training.schedules import Schedule
+
+_TUNING_STEPS = 300
+_TEST_IMAGES = 1000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given(Toy):
+    """A toy of a given f, of bits or of categorical variables, at given logits.
+
+    Attributes:
+        function: f, of one sample.
+        at: the logits, `[D]` of bits or `[D, K]` of categorical variables.
+    """
+
+    function: Callable[[jax.Array], jax.Array]
+    at: np.ndarray
+
+    def __str__(self) -> str:
+        """Return what it is; f has no name."""
+        return f"toy of logits {self.at.shape}"
+
+    def logits(self) -> jax.Array:
+        """Return the logits."""
+        return jnp.asarray(self.at, jnp.float32)
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the variables."""
+        del batch
+        family = Bernoulli if np.ndim(self.at) == 1 else Categorical
+        return family(params["logits"])
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the given function."""
+        del logits
+        return self.function(sample)
+
+
+class Measured:
+    """A problem at one point, and the gradient samples of estimators there, under common noise."""
+
+    def __init__(
+        self,
+        effort: Effort,
+        problem: Problem,
+        draws: int,
+        *,
+        train_steps: int = 300,
+        tuned: bool = True,
+    ):
+        """Train the problem briefly, and find its true gradient.
+
+        Args:
+            effort: what may be spent.
+            problem: the problem.
+            draws: gradients of each estimator.
+            train_steps: of the problem, where it trains.
+            tuned: whether estimators that learn are brought to that point.
+        """
+        keys = jax.random.split(jax.random.key(0), 3)
+        self.effort, self.draws = effort, effort.draws(draws)
+        effort.note(f"preparing {problem}")
+        self.point: Point = prepare(
+            problem,
+            keys[0],
+            train_steps=effort.steps(train_steps),
+            reference_samples=32,  # without an exact truth only variances are compared
+        )
+        self._tuning, self._noise = keys[1], keys[2]
+        self._tuning_steps = effort.steps(_TUNING_STEPS) if tuned else 0
+        self._drawn: dict[str, Blocks] = {}
+
+    @property
+    def truth(self) -> Truth:
+        """The true gradient."""
+        return self.point.truth
+
+    def __call__(self, estimator: Estimator) -> Blocks:
+        """Return the samples of an estimator, what it learns brought to the point first."""
+        name = str(estimator)
+        if name not in self._drawn:
+            self.effort.note(f"measuring {name}")
+            ready = self.point.ready(estimator, self._tuning, self._tuning_steps)
+            (self._drawn[name],) = self.point.draw(ready, self._noise, self.draws)
+        return self._drawn[name]
+
+    def bias(self, estimator: Estimator) -> Quantity:
+        """Return an estimator's bias over the norm of the true gradient."""
+        return relative_bias(self(estimator), self.truth)
+
+    def ratio(self, first: Estimator, second: Estimator) -> Quantity:
+        """Return the natural log of the ratio of two estimators' variances."""
+        return log_variance_ratio(self(first), self(second))
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How the runs of a study are trained; its runs share their seeds.
+
+    Attributes:
+        problem: the problem.
+        steps: training steps.
+        rate: the learning rate.
+        seeds: the number of runs.
+        optimiser: of the model.
+        bound_samples: samples of the bound that is evaluated on 1,000 test images.
+    """
+
+    problem: Problem
+    steps: int
+    rate: float
+    seeds: int = 6
+    optimiser: Optimiser = Adam()
+    bound_samples: int = 100
+
+    def run(
+        self,
+        effort: Effort,
+        estimator: Estimator,
+        schedules: tuple[tuple[str, Schedule], ...] = (),
+        problem: Problem | None = None,
+    ) -> tuple[list[Params], np.ndarray]:
+        """Return the parameters of every run, and the losses `[seeds, steps]` along it."""
+        problem = problem or self.problem
+        effort.note(f"training {problem} with {estimator}")
+        seeds, steps = effort.seeds(self.seeds), effort.steps(self.steps)
+        recipe = Recipe(problem, self.optimiser, schedules)
+        runs = [Run(seed, self.rate) for seed in range(seeds)]
+        batch = Batch(recipe, runs, [estimator] * seeds, problem.data())
+        state, parts = batch.start(), []
+        for some in _shares(steps):
+            state, losses = batch.advance(state, some)
+            parts.append(losses)
+            effort.note(f"{estimator}: step {sum(part.shape[1] for part in parts):,}")
+        gathered = batch.gather(state.params)
+        return [_member(gathered, i) for i in range(seeds)], np.concatenate(parts, 1)
+
+    def evaluated(
+        self,
+        effort: Effort,
+        estimator: Estimator,
+        schedules: tuple[tuple[str, Schedule], ...] = (),
+        problem: Problem | None = None,
+    ) -> np.ndarray:
+        """Return each run's negative bound of the discrete model on test images, in nats."""
+        problem = problem or self.problem
+        params, _ = self.run(effort, estimator, schedules, problem)
+        examples = problem.examples(jax.random.key(1), problem.data("test"))
+        images = np.asarray(examples)[: effort.draws(_TEST_IMAGES)]
+        evaluate = Evaluator(problem, effort.steps(self.bound_samples))
+        effort.note(f"evaluating {estimator}")
+        found = [evaluate(one, jax.random.key(2), images)["negative_bound"] for one in params]
+        return np.array([estimate.value for estimate in found])
+
+    def exact(self, effort: Effort, estimator: Estimator) -> np.ndarray:
+        """Return each run's exact loss at the end, of a problem without data."""
+        params, _ = self.run(effort, estimator)
+        return np.array([self.problem.exact_loss(one, None) for one in params], float)
+
+    def each(
+        self,
+        effort: Effort,
+        estimators: Mapping[str, Estimator],
+        schedules: Mapping[str, tuple[tuple[str, Schedule], ...]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Return `evaluated` of several estimators, by name."""
+        own = schedules or {}
+        return {
+            name: self.evaluated(effort, estimator, own.get(name, ()))
+            for name, estimator in estimators.items()
+        }
+
+
+def _shares(steps: int) -> Iterator[int]:
+    """Divide steps into ten parts, so that one who waits is told."""
+    each = max(steps // 10, 1)
+    for first in range(0, steps, each):
+        yield min(each, steps - first)
+
+
+def _member(rows: Any, run: int) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)

@@ -1,0 +1,83 @@
+"""The command `claims`: what papers and theorems say, tested."""
+
+import argparse
+from pathlib import Path
+
+import analysis
+from experiments.claims import BUDGETS, STUDIES, Deciding
+from experiments.command_line import options
+from experiments.command_line.output import present, save, say
+from experiments.errors import UsageError
+from experiments.progress import Progress
+from experiments.results import Results, identity
+from experiments.studies import claims
+
+_EPILOG = """
+studies:     {studies}
+budgets:     smoke (runs through, decides nothing), laptop (about half an hour on two cores)
+A killed run continues with the study where it stopped. For example:
+
+  estimax claims --list
+  estimax claims --only gumbel-rao
+"""
+
+
+def add(commands) -> None:
+    """Add the command to the parser."""
+    command = commands(
+        "claims", _run, "Test what papers and theorems claim: reproduced, not, or undecided."
+    )
+    command.epilog = _EPILOG.format(studies=", ".join(one.name for one in STUDIES))
+    option = command.add_argument
+    option(
+        "--budget",
+        type=options.choice(*BUDGETS),
+        default="laptop",
+        metavar=f"{{{','.join(BUDGETS)}}}",
+        help="what to spend (default: laptop)",
+    )
+    option(
+        "--only",
+        nargs="+",
+        metavar="TEXT",
+        help="run only studies whose names contain one of these texts (default: all)",
+    )
+    option("--list", action="store_true", help="list studies, claims and tests, and run nothing")
+    options.add_output(command, "run again what is there, replace other results")
+
+
+def _run(given: argparse.Namespace) -> None:
+    chosen = _chosen(given.only)
+    if given.list:
+        print("\n".join(map(_described, chosen)))
+        return
+    configuration = claims.configuration(STUDIES, given.budget)
+    name = f"claims-{given.budget}-{identity(configuration)}"
+    results = Results.open(given.output or Path("results") / name, configuration, force=given.force)
+    if results.complete:
+        say(f"{results.folder} holds this run already (--force runs it again)")
+    else:
+        with Progress(len(chosen)) as progress:
+            claims.decide(STUDIES, chosen, given.budget, results, progress)
+    table = analysis.claims_table(results.table())
+    present(results, table)
+    save(results, table, {})
+
+
+def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:
+    """Return the studies whose names have one of the texts in them, all where none is given."""
+    for text in texts or []:
+        if not any(text in one.name for one in STUDIES):
+            raise UsageError(f"no study has {text!r} in its name (--list names them)")
+    return tuple(one for one in STUDIES if any(text in one.name for text in texts or [""]))
+
+
+def _described(study: Deciding) -> str:
+    lines = [f"{study.name}: {study.title}"]
+    for claim in study.claims:
+        ends = f"from {claim.low:.3g} to {claim.high:.3g}, effect {claim.effect:.3g}"
+        lines.append(f"  {claim.statement} ({claim.source})")
+        lines.append(
+            f"    {claim.quantity}: {ends}, confidence {claim.confidence:g}, power {claim.power:g}"
+        )
+    return "\n".join(lines)
