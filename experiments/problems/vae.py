@@ -45,7 +45,7 @@ class VAE(StochasticNetwork):
             every decoder network; "" makes all of them linear.
         activation: "tanh", "relu" or "leaky_relu" (slope 0.3), between them.
         prior: whether the logits of the last layer's prior are "learned", or stay "uniform", or are
-            "autoregressive": learned with U, for Bernoulli latents; it has no analytic divergence.
+            "autoregressive": learned with U, for Bernoulli latents and a sampled kl.
         pixels: "independent" given $z_1$, or "autoregressive": with W.
         kl: the objective's form, since the measured variance depends on it. "analytic": the
             divergence to the prior in closed form, outside f (of two layers, the first one's
@@ -311,8 +311,8 @@ class VAE(StochasticNetwork):
             raise ValueError(f"prior=autoregressive is for Bernoulli latents, not {self.latent}")
         if self.prior == "autoregressive" and self.kl not in ("sampled", "sampled-no-score"):
             raise ValueError(
-                "prior=autoregressive needs kl=sampled or sampled-no-score: the divergence to it "
-                f"has no closed form, and no {self.kl} one"
+                f"prior=autoregressive needs kl=sampled or sampled-no-score, not {self.kl}: "
+                "the divergence to it has no closed form"
             )
         if self.pixels == "autoregressive" and self.binarisation == "real":
             raise ValueError("pixels=autoregressive is of bits: binarisation=real has grey values")

@@ -265,8 +265,8 @@ def test_pictures_have_pixels_drawn_one_after_another():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"prior": "autoregressive"}, "needs kl=sampled or sampled-no-score"),
-        ({"prior": "autoregressive", "kl": "relaxed-density"}, "and no relaxed-density one"),
+        ({"prior": "autoregressive"}, "or sampled-no-score, not analytic: the div"),
+        ({"prior": "autoregressive", "kl": "relaxed-density"}, "not relaxed-density: the divergence"),
         ({"prior": "autoregressive", "latent": "Categorical"}, "Bernoulli latents, not Cat"),
         ({"pixels": "autoregressive", "binarisation": "real"}, "of bits: binarisation=real"),
         ({"pixels": "masked"}, "pixels must be one of independent, autoregressive"),

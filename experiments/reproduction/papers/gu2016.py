@@ -30,9 +30,10 @@ _NOTES = (
     "centred inputs, samples of bits as -1 and 1, pixels' biases at their log-odds.",
 )
 _FDARN = (
-    "Reading: fDARN is the SBN with autoregressive connections, the paper says no more. Here they "
-    "are among the 200 latent units of the prior; pixels given these, and the units of the "
-    "encoder, are independent. Among pixels too they are VAE[pixels=autoregressive], not run."
+    "Reading: fDARN is the SBN with autoregressive connections; the paper does not say where. Here "
+    "they are among the units of the prior, and pixels and the encoder's units are independent: "
+    "with connections among pixels too (VAE[pixels=autoregressive], not run) a few thousand steps "
+    "take ST below its published bound."
 )
 
 
