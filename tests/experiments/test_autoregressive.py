@@ -266,7 +266,7 @@ def test_pictures_have_pixels_drawn_one_after_another():
     ("settings", "message"),
     [
         ({"prior": "autoregressive"}, "or sampled-no-score, not analytic: the div"),
-        ({"prior": "autoregressive", "kl": "relaxed-density"}, "not relaxed-density: the divergence"),
+        ({"prior": "autoregressive", "kl": "relaxed-density"}, "not relaxed-density: the div"),
         ({"prior": "autoregressive", "latent": "Categorical"}, "Bernoulli latents, not Cat"),
         ({"pixels": "autoregressive", "binarisation": "real"}, "of bits: binarisation=real"),
         ({"pixels": "masked"}, "pixels must be one of independent, autoregressive"),
