@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from estimators import Distribution, Estimator, Exact, GumbelSoftmax, ImportanceBound, Normal
 from estimators.core.validation import check_choice, check_positive
+from experiments.problems.autoregressive import Autoregressive
 from experiments.problems.images import PIXELS, SIDE, log_odds
 from experiments.problems.latent import Family
 from experiments.problems.problem import Params
@@ -30,6 +31,11 @@ class VAE(StochasticNetwork):
     pixels. Bernoulli samples enter networks as $\pm 1$ (Tucker et al. 2017). Layers of stochastic
     units are nested calls of the estimator, or one path for each sample of a multi-sample bound.
 
+    With autoregressive connections (Gregor et al. 2014, arXiv:1310.8499) a variable's logit has a
+    sum over those before it: $\sum_{j<i} U_{ij} (2 z_j - 1)$ in the prior of the last layer, and
+    $\sum_{j<i} W_{ij} (x_j - \bar{x}_j)$ among pixels, $\bar{x}$ the mean image. U and W start at
+    zero. The encoder's units stay independent.
+
     Args:
         latent: the family of the latent variables; "Normal" is the continuous reference point.
         size: number of latent variables of a layer.
@@ -38,7 +44,9 @@ class VAE(StochasticNetwork):
         hidden: deterministic layers of every encoder network, such as 200-200, and in reverse of
             every decoder network; "" makes all of them linear.
         activation: "tanh", "relu" or "leaky_relu" (slope 0.3), between them.
-        prior: whether the logits of the last layer's prior are "learned", or stay "uniform".
+        prior: whether the logits of the last layer's prior are "learned", or stay "uniform", or are
+            "autoregressive": learned with U, for Bernoulli latents and a sampled kl.
+        pixels: "independent" given $z_1$, or "autoregressive": with W.
         kl: the objective's form, since the measured variance depends on it. "analytic": the
             divergence to the prior in closed form, outside f (of two layers, the first one's
             entropy and the second one's divergence). "sampled": log q(z) - log p(z) inside f.
@@ -57,7 +65,8 @@ class VAE(StochasticNetwork):
     depth: int = 1
     hidden: str | int = ""
     activation: str = "tanh"
-    prior: Literal["learned", "uniform"] = "learned"
+    prior: Literal["learned", "uniform", "autoregressive"] = "learned"
+    pixels: Literal["independent", "autoregressive"] = "independent"
     kl: KL = "analytic"
     prior_temperature: float = 0.5
     num_samples: int = 1
@@ -90,6 +99,11 @@ class VAE(StochasticNetwork):
         params: Params = {"encoder": encoder, "decoder": decoder}
         if self.latent != "Normal" and self.prior == "learned":
             params["prior"] = jnp.zeros(self.event_shape)
+        if self.prior == "autoregressive":
+            size = self.size
+            params["prior"] = {"logits": jnp.zeros(size), "couplings": jnp.zeros((size, size))}
+        if self.pixels == "autoregressive":
+            params["pixels"] = jnp.zeros((PIXELS, PIXELS))
         return params
 
     def top(self, params: Params) -> Any:
@@ -97,6 +111,8 @@ class VAE(StochasticNetwork):
         if self.latent == "Normal":
             zero = jnp.zeros(self.event_shape)
             return Normal(zero, zero)
+        if self.prior == "autoregressive":
+            return Autoregressive(**params["prior"], code=self.layer.code)
         return self.layer.distribution(params.get("prior", jnp.zeros(self.event_shape)))
 
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
@@ -116,12 +132,19 @@ class VAE(StochasticNetwork):
         return self.layer.distribution(self._decoder(level)[1](params["decoder"][level], entering))
 
     def pixel_logits(self, params: Params, sample: jax.Array) -> jax.Array:
-        """Return the logits `[784]` of p(x | z_1)."""
+        """Return the logits `[784]` of p(x | z_1), without what pixels add to each other's."""
         return self._decoder(0)[1](params["decoder"][0], self.layer.code(sample))
 
     def reconstruction(self, params: Params, image: jax.Array, sample: jax.Array) -> jax.Array:
         """Return -log p(x | z_1) of one image in nats."""
-        return cross_entropy(self.pixel_logits(params, sample), image)
+        logits = self.pixel_logits(params, sample)
+        if self.pixels == "autoregressive":
+            logits = self._autoregressive_pixels(params, logits).conditionals(image).logits
+        return cross_entropy(logits, image)
+
+    def _autoregressive_pixels(self, params: Params, logits: jax.Array) -> Autoregressive:
+        mean = jnp.asarray(self.mean_image)
+        return Autoregressive(logits, params["pixels"], code=lambda image: image - mean)
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the mean negative bound of the batch in nats; `key` is consumed.
@@ -225,21 +248,29 @@ class VAE(StochasticNetwork):
         return self._log_joint(params, example, sample) - path.log_prob(sample)
 
     def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
-        """Return `samples` of the model, and `reconstructions`: each image above its own."""
+        """Return `samples` of the model, and `reconstructions`: each image above its own.
+
+        Independent pixels are shown as their means, autoregressive ones are drawn.
+        """
         prior_key, posterior_key = jax.random.split(key)
 
-        def mean(sample):
-            return square(jax.nn.sigmoid(self.pixel_logits(params, sample)))
+        def picture(key, sample):
+            logits = self.pixel_logits(params, sample)
+            if self.pixels == "independent":
+                return square(jax.nn.sigmoid(logits))
+            pixels = self._autoregressive_pixels(params, logits)
+            return square(pixels.sample(jax.random.fold_in(key, 1)))
 
         def dream(key):
             keys = jax.random.split(key, self.depth)
             sample = self.top(params).sample(keys[0])
             for level in range(self.depth - 1, 0, -1):
                 sample = self.generative(params, level, sample).sample(keys[level])
-            return mean(sample)
+            return picture(key, sample)
 
         def reconstruct(key, image):
-            return mean(self.layer.distribution(self.encode(params, image)).sample(key))
+            sample = self.layer.distribution(self.encode(params, image)).sample(key)
+            return picture(key, sample)
 
         dreams = jax.vmap(dream)(jax.random.split(prior_key, 64))
         shown = examples[:16]
@@ -274,7 +305,17 @@ class VAE(StochasticNetwork):
         check_choice("VAE latent", self.latent, ("Bernoulli", "Categorical", "Normal"))
         forms = ("analytic", "sampled", "sampled-no-score", "relaxed-density")
         check_choice("VAE kl", self.kl, forms)
-        check_choice("VAE prior", self.prior, ("learned", "uniform"))
+        check_choice("VAE prior", self.prior, ("learned", "uniform", "autoregressive"))
+        check_choice("VAE pixels", self.pixels, ("independent", "autoregressive"))
+        if self.prior == "autoregressive" and self.latent != "Bernoulli":
+            raise ValueError(f"prior=autoregressive is for Bernoulli latents, not {self.latent}")
+        if self.prior == "autoregressive" and self.kl not in ("sampled", "sampled-no-score"):
+            raise ValueError(
+                f"prior=autoregressive needs kl=sampled or sampled-no-score, not {self.kl}: "
+                "the divergence to it has no closed form"
+            )
+        if self.pixels == "autoregressive" and self.binarisation == "real":
+            raise ValueError("pixels=autoregressive is of bits: binarisation=real has grey values")
         if self.num_samples > 1 and self.kl not in ("sampled", "relaxed-density"):
             raise ValueError(
                 f"a bound of several samples needs kl=sampled or relaxed-density, not {self.kl}"

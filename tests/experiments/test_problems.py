@@ -359,6 +359,7 @@ VARIANTS = [
     Polynomial(power=1.5, bits=7, latent="Categorical"),
     VAE("Categorical", size=3, classes=4, hidden=4, kl="sampled-no-score", batch_size=2),
     VAE("Normal", prior_temperature=0.25),
+    VAE(prior="autoregressive", pixels="autoregressive", kl="sampled"),
 ]
 
 

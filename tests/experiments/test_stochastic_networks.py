@@ -64,6 +64,13 @@ def log_pixels(logits, image):
     return -np.sum(np.log1p(np.exp(np.where(image == 1, -logits, logits))))
 
 
+def prior_logits(problem, prior, state):
+    if problem.prior != "autoregressive":
+        return np.asarray(prior, np.float64)
+    couplings = np.tril(np.asarray(prior["couplings"], np.float64), -1)
+    return np.asarray(prior["logits"], np.float64) + couplings @ enter(problem, state)
+
+
 def paths(problem, params, image):
     """Return the log-probability and the log-weight of every path, of two linear layers."""
     mean, decoder = problem.data().mean(0, dtype=np.float64), params["decoder"]
@@ -81,7 +88,7 @@ def paths(problem, params, image):
             else:
                 weight = log_pixels(affine(decoder[0], enter(problem, z1)), image) - log_q
                 weight += log_chance(problem, affine(decoder[1], enter(problem, z2)), z1)
-                weight += log_chance(problem, np.asarray(params["prior"], np.float64), z2)
+                weight += log_chance(problem, prior_logits(problem, params["prior"], z2), z2)
             found.append((log_q, weight))
     return np.array(found).T
 
@@ -108,6 +115,15 @@ def test_vae_of_two_layers_is_the_negative_bound(latent, kl):
     params, batch = point(problem)
     found = jax.jit(problem.exact_loss)(params, batch)
     np.testing.assert_allclose(found, bound(problem, 1), rtol=2e-6)
+
+
+@pytest.mark.parametrize("num_samples", [1, 2])
+def test_the_last_of_two_layers_has_the_autoregressive_prior(num_samples):
+    problem = VAE(depth=2, kl="sampled", prior="autoregressive", num_samples=num_samples, **TINY)
+    problem.check()
+    params, batch = point(problem)
+    found = jax.jit(lambda p: problem.loss(p, Exact(), KEY, batch))(params)
+    np.testing.assert_allclose(found, bound(problem, num_samples), rtol=2e-6)
 
 
 @LATENTS

@@ -19,7 +19,6 @@ _PAPER = "gu2016"
 _NVIL, _MUPROP, _VN, _IDB = "LR-C-VN-IDB (NVIL)", "MuProp-C", "MuProp-C-VN", "MuProp-C-IDB"
 _ST, _DARN = "ST", "1/2 (DARN)"
 _FACES = "the Toronto Face Dataset is not public: its owners ask for a signed request"
-_AUTOREGRESSIVE = "fDARN has autoregressive layers of 200 units, which this project lacks"
 _NOTES = (
     "Data: MNIST is binarised otherwise than in the paper, whose file is not published.",
     "Deviation: the paper reports the best test result over learning rates; here validation "
@@ -29,6 +28,12 @@ _NOTES = (
     "affine map of the input in the first).",
     "Choice, the paper is silent: a million steps at the budget paper; Glorot initialisation, "
     "centred inputs, samples of bits as -1 and 1, pixels' biases at their log-odds.",
+)
+_FDARN = (
+    "Reading: fDARN is the SBN with autoregressive connections; the paper does not say where. Here "
+    "they are among the units of the prior, and pixels and the encoder's units are independent: "
+    "with connections among pixels too (VAE[pixels=autoregressive], not run) a few thousand steps "
+    "take ST below its published bound."
 )
 
 
@@ -90,11 +95,12 @@ def table2(binarisation: Binarisation) -> Table:
 def table3(binarisation: Binarisation) -> Table:
     """Return table 3: generative modelling."""
     labels = _NVIL, _MUPROP, _IDB, _ST, _DARN
+    deepest, autoregressive = "SBN 200-200-200-784", "fDARN 200-784"
     parts = {
         "SBN 200-784": {"depth": 1},
         "SBN 200-200-784": {"depth": 2},
-        "SBN 200-200-200-784": {"depth": 3},
-        "fDARN 200-784": None,
+        deepest: {"depth": 3},
+        autoregressive: {"prior": "autoregressive"},
         "Categorical (200x10)-784": {"latent": "Categorical", "classes": 10},
     }
     made = _estimators()
@@ -102,28 +108,27 @@ def table3(binarisation: Binarisation) -> Table:
     def cell(part: str, label: str) -> Cell:
         number = published(_PAPER, "Table 3", architecture=part, estimator=label)
         target = Target(part, label, number, "negative_elbo")
-        settings = parts[part]
-        if settings is None:
-            return Cell(f"{part}, {label}", _AUTOREGRESSIVE, (target,))
-        problem = VAE(size=200, kl="sampled", binarisation=binarisation, **settings)
+        problem = VAE(size=200, kl="sampled", binarisation=binarisation, **parts[part])
         rates = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)
         variants = (Variant(made[label]),)
         trained = Trained(problem, variants, rates, SGD(momentum=0.9), "negative_elbo")
         return Cell(f"{part}, {label}", trained, (target,))
 
-    run = [part for part, settings in parts.items() if settings is not None]
+    *bits, last = parts
     predictions = [
         Prediction(f"ST is the highest of all ({part})", part, _others(labels, _ST), (_ST,))
-        for part in run[:3]
+        for part in bits
     ]
-    last = run[-1]
     predictions += [
         Prediction(f"1/2 is the highest of all ({last})", last, _others(labels, _DARN), (_DARN,)),
         Prediction(
-            "the input-dependent baseline lowers MuProp (SBN 200-200-200-784)",
-            "SBN 200-200-200-784",
-            (_IDB,),
-            (_MUPROP,),
+            f"the input-dependent baseline lowers MuProp ({deepest})", deepest, (_IDB,), (_MUPROP,)
+        ),
+        Prediction(
+            f"1/2 is higher than NVIL and MuProp ({autoregressive})",
+            autoregressive,
+            (_NVIL, _MUPROP, _IDB),
+            (_DARN,),
         ),
     ]
     return Table(
@@ -132,7 +137,7 @@ def table3(binarisation: Binarisation) -> Table:
         tuple(cell(part, label) for part in parts for label in labels),
         _budgets(),
         tuple(predictions),
-        (*_NOTES, "The bound is of one sample; the prior's logits are learned."),
+        (*_NOTES, "The bound is of one sample; the prior's logits are learned.", _FDARN),
     )
 
 
