@@ -77,7 +77,7 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
-    lines["note"] = np.where(known, "", "a run diverged: there is nothing to compare")
+    lines["note"] = np.where(known, "", "no number: a run diverged, or nothing varied")
     configuration = rows.attrs.get("configuration", {})
     lines.attrs = {
         "kind": "claims",
