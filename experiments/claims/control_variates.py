@@ -40,7 +40,7 @@ def _linear(effort: Effort) -> Mapping[str, Quantity]:
 
 
 def _any_setting(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, Coupled(), 1 << 18, tuned=False)
+    measured = Measured(effort, Coupled(), 1 << 21, tuned=False)
     return {
         "relative bias of REBAR, eta 3, temperature 0.1": measured.bias(REBAR(0.1, eta=3.0)),
         "relative bias of REBAR, eta -1, temperature 5": measured.bias(REBAR(5.0, eta=-1.0)),
@@ -144,7 +144,7 @@ STUDIES = (
     ),
     Deciding(
         "any-control-variate",
-        "REBAR and RELAX with untuned settings on four coupled bits, 2^18 gradients",
+        "REBAR and RELAX with untuned settings on four coupled bits, 2^21 gradients",
         _any_setting,
         (
             Claim(

@@ -98,6 +98,16 @@ def traces(blocks: Blocks) -> np.ndarray:
     return (squares - np.sum(sums**2, -1) / counts) / (counts - 1)
 
 
+def signal_to_noise(blocks: Blocks) -> np.ndarray:
+    """Return the log of the squared mean over the variance, of all, then without one block."""
+    spread = traces(blocks)
+    without = (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
+    means = np.concatenate([blocks.mean[None], without])
+    counts = np.concatenate([[blocks.count], np.full(len(without), blocks.count - blocks.size)])
+    # The squared length of a sampled mean is too large by its own variance.
+    return np.log((np.sum(means**2, -1) - spread / counts) / spread)
+
+
 def errors(blocks: Blocks, truth: Truth) -> np.ndarray:
     """Return the mean squared error of all samples, then without one block, `[1 + R]`."""
     each = blocks.distances + 2 * blocks.sums @ (blocks.centre - truth.mean)
