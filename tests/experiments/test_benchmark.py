@@ -93,6 +93,7 @@ def alone():
         return benchmark.run([ScoreFunction()], quick=True, report=said.append), said
 
 
+@pytest.mark.slow
 def test_quick_run():
     figures, said = alone()
     assert json.loads(json.dumps(figures)) == figures

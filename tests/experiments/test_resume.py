@@ -7,11 +7,11 @@ import signal
 import time
 
 import pandas as pd
+import pytest
 
 from experiments.results import FILE
 from tests.experiments.processes import server
 
-KILLS = 10
 ARGUMENTS = [
     *("train", "--problem", "Coupled[bits=3]", "--steps", "320", "--log-steps", "4"),
     *("--estimators", "ScoreFunction[MovingAverage[0.9]]"),
@@ -33,7 +33,8 @@ def checkpoints(folder):
     return {path for path in folder.glob("checkpoints/*/*")}
 
 
-def test_a_run_killed_ten_times_ends_with_the_same_numbers(tmp_path):
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_run_killed_several_times_ends_with_the_same_numbers(times, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     seed = random.SystemRandom().randrange(2**32)
     print(f"kills at moments drawn from seed {seed}")
@@ -42,10 +43,10 @@ def test_a_run_killed_ten_times_ends_with_the_same_numbers(tmp_path):
         _, log = runs.start(*ARGUMENTS, "--output", whole)
         assert runs.wait() == 0, log.read_text()
         kills = 0
-        while kills < KILLS:
+        while kills < times:
             before = checkpoints(killed)
             process, log = runs.start(*ARGUMENTS, "--output", killed)
-            # Not before it went on from where the last one was, so that ten of them get somewhere.
+            # Not before it went on from where the last one was, so that they get somewhere.
             deadline = time.monotonic() + 120
             while checkpoints(killed) == before:
                 assert time.monotonic() < deadline, log.read_text()
