@@ -18,6 +18,9 @@ from experiments.problems.stochastic_network import (
     square,
 )
 
+_CHANGES = 15
+"""Pictures in a row of traversals, beside the first."""
+
 KL = Literal["analytic", "sampled", "sampled-no-score", "relaxed-density"]
 
 
@@ -225,7 +228,12 @@ class VAE(StochasticNetwork):
         return self._log_joint(params, example, sample) - path.log_prob(sample)
 
     def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
-        """Return `samples` of the model, and `reconstructions`: each image above its own."""
+        """Return `samples` of the model, `reconstructions`, and `traversals`.
+
+        Each reconstruction is below its image. A row of traversals begins with the picture of an
+        image's most likely z_1; then one variable at a time is changed, those that change the
+        picture most.
+        """
         prior_key, posterior_key = jax.random.split(key)
 
         def mean(sample):
@@ -241,6 +249,14 @@ class VAE(StochasticNetwork):
         def reconstruct(key, image):
             return mean(self.layer.distribution(self.encode(params, image)).sample(key))
 
+        def traverse(image):
+            likeliest = self.layer.likeliest(self.encode(params, image))
+            first = mean(likeliest)
+            changed = jax.vmap(jax.vmap(mean))(self.layer.variations(likeliest))
+            distance = jnp.square(changed - first).sum((-1, -2)).max(1)
+            most = jnp.argsort(-distance)[: max(1, _CHANGES // changed.shape[1])]
+            return jnp.concatenate([first[None], changed[most].reshape(-1, SIDE, SIDE)])
+
         dreams = jax.vmap(dream)(jax.random.split(prior_key, 64))
         shown = examples[:16]
         keys = jax.random.split(posterior_key, len(shown))
@@ -248,6 +264,7 @@ class VAE(StochasticNetwork):
         return {
             "samples": dreams.reshape(8, 8, SIDE, SIDE),
             "reconstructions": jnp.stack(pairs),
+            "traversals": jax.vmap(traverse)(shown[:8]),
         }
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
