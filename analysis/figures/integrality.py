@@ -12,7 +12,7 @@ from analysis.runs import over_seeds
 from analysis.style import Look, looks, paper
 
 _COLUMNS = ("problem", "data", "method", "temperature", "graph", "steps", "seed", "value")
-_GAP = "discrete - continuous"
+GAP = "discrete - continuous"
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,8 +28,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """
     check(rows, _COLUMNS)
     wide = rows.pivot(index=["temperature", "seed"], columns="graph", values="value")
-    wide[_GAP] = wide["discrete"] - wide["continuous"]
-    curves = ["continuous", "discrete", _GAP]
+    wide[GAP] = wide["discrete"] - wide["continuous"]
+    curves = ["continuous", "discrete", GAP]
     long = wide[curves].melt(var_name="curve", ignore_index=False).reset_index()
     long = long.assign(low=np.nan, high=np.nan)
     return over_seeds(
@@ -64,7 +64,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         both, gap = figure.subplots(1, 2)
         _curve(both, points[points["curve"] == "continuous"], continuous)
         _curve(both, points[points["curve"] == "discrete"], discrete)
-        _curve(gap, points[points["curve"] == _GAP], Look("#444444", "D"))
+        _curve(gap, points[points["curve"] == GAP], Look("#444444", "D"))
         both.set(yscale="log", title="test images, one sample", ylabel="-log p (nats)")
         both.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
         both.yaxis.set_minor_formatter(NullFormatter())

@@ -26,8 +26,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: where the table is empty or lacks a column.
     """
     pixels = chosen(rows, (*_LINE, "x", "value"))
-    lines = pixels.pivot_table("value", list(_LINE), "x", sort=False)
-    return lines.rename_axis(columns=None).rename(columns=str).reset_index()
+    lines = pixels.pivot_table("value", list(_LINE), "x", "first", sort=False)
+    return lines.sort_index(axis=1).rename_axis(columns=None).rename(columns=str).reset_index()
 
 
 def draw(rows: pd.DataFrame) -> Figure:

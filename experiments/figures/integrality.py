@@ -58,13 +58,13 @@ def _rows(
     shared |= {"temperature": temperature, "metric": "negative_log_likelihood"}
     shared |= estimator_columns(relaxed)
     return [
-        shared | {"graph": name, "seed": seed, "value": _mean_loss(problem, model, graph, examples)}
+        shared | {"graph": name, "seed": seed, "value": mean_loss(problem, model, graph, examples)}
         for name, graph in graphs.items()
         for seed, model in enumerate(models)
     ]
 
 
-def _mean_loss(problem: StructuredPrediction, params, graph: Estimator, examples) -> float:
+def mean_loss(problem: StructuredPrediction, params, graph: Estimator, examples) -> float:
     """Return -log p(lower half | z), one path z an image, in nats: the mean over the images."""
     parts = np.split(np.asarray(examples), range(_AT_ONCE, len(examples), _AT_ONCE))
     keys = jax.random.split(jax.random.key(1), len(parts))

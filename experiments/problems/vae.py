@@ -251,11 +251,11 @@ class VAE(StochasticNetwork):
 
         def traverse(image):
             likeliest = self.layer.likeliest(self.encode(params, image))
-            first = mean(likeliest)
+            first = mean(likeliest)[None]
             changed = jax.vmap(jax.vmap(mean))(self.layer.variations(likeliest))
-            distance = jnp.square(changed - first).sum((-1, -2)).max(1)
+            distance = jnp.square(changed - first[None]).sum((-1, -2)).max(1)
             most = jnp.argsort(-distance)[: max(1, _CHANGES // changed.shape[1])]
-            return jnp.concatenate([first[None], changed[most].reshape(-1, SIDE, SIDE)])
+            return jnp.concatenate([first, changed[most].reshape(-1, SIDE, SIDE)])
 
         dreams = jax.vmap(dream)(jax.random.split(prior_key, 64))
         shown = examples[:16]
