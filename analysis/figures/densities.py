@@ -55,8 +55,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     ]
     with paper():
         title = (
-            "Concrete distributions by temperature: density on the simplex (weights 2, 0.5, 1; each "
-            "with its own scale) and of binary variables; coordinates of a variable of seven classes"
+            "Concrete distributions by temperature: density on the simplex (weights 2, 0.5, 1; "
+            "each panel with its own scale) and of binary variables; coordinates of a variable of "
+            "seven classes"
         )
         figure = framed(title, 4.2, marks, kinds)
         grid = figure.add_gridspec(2, 6, height_ratios=(0.85, 1))
