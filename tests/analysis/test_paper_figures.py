@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from scipy.stats import t as student
 
 from analysis.figures import integrality, vae_pictures
@@ -80,7 +81,12 @@ def test_integrality_figure(graphs):
     for ax in (both, gap):
         lines = [line for line in ax.lines if len(line.get_xdata()) == len(TEMPERATURES)]
         drawn[ax] = [np.transpose(line.get_data()) for line in lines]
-        assert len(ax.collections) == 2 * len(lines)  # a band and bars to each
+        bars = [each for each in ax.collections if isinstance(each, LineCollection)]
+        assert len(bars) == len(lines) and len(ax.collections) == 2 * len(bars)  # and bands
+        names = ("continuous", "discrete") if ax is both else (integrality.GAP,)
+        for bar, name in zip(bars, names, strict=True):
+            ends = points.query("curve == @name")[["low", "high"]]
+            np.testing.assert_array_equal([each[:, 1] for each in bar.get_segments()], ends)
     assert [line.get_marker() for line in both.lines] == [look.marker] * 2
     for lines, curves in (
         (drawn[both], ("continuous", "discrete")),
