@@ -85,14 +85,14 @@ def test_integrality_figure(graphs):
         assert len(bars) == len(lines) and len(ax.collections) == 2 * len(bars)  # and bands
         names = ("continuous", "discrete") if ax is both else (integrality.GAP,)
         for bar, name in zip(bars, names, strict=True):
-            ends = points.query("curve == @name")[["low", "high"]]
+            ends = points.loc[points["curve"] == name, ["low", "high"]]
             np.testing.assert_array_equal([each[:, 1] for each in bar.get_segments()], ends)
     assert [line.get_marker() for line in both.lines] == [look.marker] * 2
     for lines, curves in (
         (drawn[both], ("continuous", "discrete")),
         (drawn[gap], (integrality.GAP,)),
     ):
-        expected = [points.query("curve == @name")[["temperature", "value"]] for name in curves]
+        expected = [points.loc[points["curve"] == one, ["temperature", "value"]] for one in curves]
         np.testing.assert_array_equal(lines, expected)
     assert labels(figure)[:2] == ["95 % interval of the mean over seeds", "continuous graph"]
     assert "StructuredPrediction[size=240" in figure._suptitle.get_text()
