@@ -7,8 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from scipy.stats import t as student
 
-from analysis.figures import integrality, vae_pictures
-from analysis.style import method_look
+from analysis.figures import evaluations, gradient_traces, integrality, vae_pictures
+from analysis.figures.legend import framed
+from analysis.style import COLOURS, looks, method_look
 from tests.analysis import synthetic_rows as synthetic
 from tests.analysis.test_result_figures import assert_readable, labels
 
@@ -140,3 +141,70 @@ def test_bad_input_is_one_clear_error(module, graphs, pixels):
         module.draw(rows.drop(columns="value"))
     with pytest.raises(ValueError, match="is empty"):
         module.draw(rows[:0])
+
+
+def test_variance_by_evaluations_has_the_fixed_looks():
+    methods = {"independent": "Average", "set": "UnorderedSet", "sum": "SumAndSample"}
+    records = []
+    for logit in (0.0, -4.0):
+        for count in (1, 2, 3):
+            for name, method in methods.items():
+                zero = count == 3 and name != "independent"
+                variance = 1e-20 if zero else 1 / count
+                records.append(
+                    {
+                        "name": name,
+                        "method": "ScoreFunction" if count == 1 else method,
+                        "logit": logit,
+                        "evaluations": count,
+                        "metric": "variance",
+                        "value": variance,
+                        "low": 0.9 * variance,
+                        "high": 1.1 * variance,
+                    }
+                )
+    figure = evaluations.draw(pd.DataFrame(records))
+    assert_readable(figure)
+    expected = {method_look(method)[:2] for method in methods.values()}
+    for ax in figure.axes:
+        curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
+        assert {(line.get_color(), line.get_marker()) for line in curves} == expected
+        assert [len(line.get_xdata()) for line in curves] == [3, 2, 2]
+        # Arrows for what has no variance, each to be seen.
+        places = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
+        assert len(set(places)) == 2 and np.allclose(places, 3, atol=0.2)
+
+
+def test_traces_that_cover_each_other_have_markers_apart():
+    methods = {"true gradient": "Exact", "ARM": "ARM", "DisARM": "DisARM"}
+    records = [
+        {"p0": 0.49, "name": name, "estimator": method, "method": method, "metric": metric,
+         "step": step, "value": 0.1 + step}
+        for name, method in methods.items()
+        for metric in ("gradient", "probability", "objective")
+        for step in range(60)
+    ]  # fmt: skip
+    figure = gradient_traces.draw(pd.DataFrame(records))
+    assert_readable(figure)
+    for ax in figure.axes:
+        assert [(line.get_color(), line.get_marker()) for line in ax.lines] == [
+            method_look(method)[:2] for method in methods.values()
+        ]
+        shown = [set(range(60)[slice(line.get_markevery()[0], None, line.get_markevery()[1])])
+                 for line in ax.lines]  # fmt: skip
+        assert all(shown) and len(set.union(*shown)) == sum(map(len, shown))
+
+
+def test_methods_of_one_colour_differ_by_line():
+    look = looks({"a": "GumbelSoftmax", "b": "MuProp", "c": "REBAR"})
+    assert look["a"].colour == look["b"].colour == COLOURS[1] != look["c"].colour
+    assert look["a"].line != look["b"].line and look["c"].line == look["a"].line
+    assert look["a"].fill == look["b"].fill == "full"
+
+
+@pytest.mark.parametrize("words", [1, 12, 40])
+def test_titles_are_in_lines_of_about_equal_length(words):
+    title = " ".join(["estimator"] * words)
+    lines = framed(title, 1, [])._suptitle.get_text().split("\n")
+    assert " ".join(lines) == title and len(lines) == -(-len(title) // 120)
+    assert max(map(len, lines)) - min(map(len, lines)) <= 2 * len("estimator ")
