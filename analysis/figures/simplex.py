@@ -5,7 +5,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from analysis.figures import triangle
-from analysis.figures.legend import framed
+from analysis.figures.legend import framed, mark
 from analysis.rows import chosen
 from analysis.style import paper
 
@@ -40,7 +40,8 @@ def draw(rows: pd.DataFrame) -> Figure:
             "Variance of straight-through Gumbel-softmax over that of Gumbel-Rao with "
             f"{inner} relaxed samples, by the probabilities of three classes"
         )
-        figure = framed(title, 2.0, [])
+        note = mark("lines inside the triangles: f has a pole where two probabilities sum to 1/3")
+        figure = framed(title, 2.0, [], [note])
         panels = figure.subplots(1, len(temperatures), squeeze=False)[0]
         drawn = []
         for ax, temperature in zip(panels, temperatures, strict=True):
