@@ -65,7 +65,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         _curve(both, points[points["curve"] == "continuous"], continuous)
         _curve(both, points[points["curve"] == "discrete"], discrete)
         _curve(gap, points[points["curve"] == GAP], Look("#444444", "D"))
-        both.set(yscale="log", title="test images, one sample", ylabel="-log p (nats)")
+        both.set(yscale="log", title="test images", ylabel="-log p, one path (nats)")
         both.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
         both.yaxis.set_minor_formatter(NullFormatter())
         # Linear around zero, where the gap is lost in its error.
@@ -84,4 +84,4 @@ def _curve(ax: Axes, part: pd.DataFrame, look: Look) -> None:
     x = part["temperature"]
     ax.fill_between(x, part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
     ax.vlines(x, part["low"], part["high"], look.colour, linewidth=0.7)
-    ax.plot(x, part["value"], linestyle=look.line, **look.marks(markersize=3.5))
+    ax.plot(x, part["value"], linestyle=look.line, **look.marks(markersize=3))
