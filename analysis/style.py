@@ -64,8 +64,8 @@ _PLACES = (
     "DecoupledStraightThroughGumbelSoftmax",
     "LocalDisARM",
     "CategoricalDisARM",
-    "OVIS",
     "Average",
+    "OVIS",
 )
 _RESERVED = 40  # not the length of the above: a new name there leaves users' colours as they are
 _BLACK = "#000000"
@@ -113,21 +113,22 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
     """Return how the estimators of one figure are drawn, in the order of its legend.
 
     Estimators of one method share its colour and marker; they differ by how the marker is filled
-    (halves; from the sixth on, of a lighter tint) and by line style.
+    (halves; from the sixth on, of a lighter tint). Those of one colour differ by line style.
 
     Args:
         methods: the method of each estimator or family.
     """
-    result, seen = {}, {}
+    result, seen, lines = {}, {}, {}
     for name in sorted(methods, key=lambda name: (methods[name] != "Exact", natural(name))):
         look = method_look(methods[name])
         # Counted by look: two unknown names may have the same.
         variant = seen[look] = seen.get(look, -1) + 1
+        line = lines[look.colour] = lines.get(look.colour, -1) + 1
         tint = 0.5 ** (variant // len(FILLS))  # never white: hollow has a meaning of its own
         result[name] = look._replace(
             fill=FILLS[variant % len(FILLS)],
             face=_tint(look.colour, tint),
-            line=LINES[variant % len(LINES)],
+            line=LINES[line % len(LINES)],
         )
     return result
 

@@ -10,6 +10,7 @@ from analysis.figures import (
     error_cost,
     evaluations,
     gradient_traces,
+    integrality,
     pictures,
     relaxed_samples,
     reproduction,
@@ -17,6 +18,7 @@ from analysis.figures import (
     temperature,
     toy_curves,
     training,
+    vae_pictures,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "error_cost",
     "evaluations",
     "gradient_traces",
+    "integrality",
     "pictures",
     "relaxed_samples",
     "reproduction",
@@ -33,4 +36,5 @@ __all__ = [
     "temperature",
     "toy_curves",
     "training",
+    "vae_pictures",
 ]

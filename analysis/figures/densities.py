@@ -47,13 +47,24 @@ def draw(rows: pd.DataFrame) -> Figure:
         mark(rf"$\tau$ = {t:g}", color=colour, linestyle=line)
         for t, (colour, line) in looks.items()
     ]
+    kinds = [
+        mark("probability of the class", marker="s", color="0.85", markersize=8),
+        mark("nine tenths of the samples", linestyle="-", linewidth=0.6),
+        mark("middle half", linestyle="-", linewidth=2),
+        mark("median", marker="_", color="black", markersize=4, markeredgewidth=1),
+    ]
     with paper():
-        figure = framed("Concrete distributions by temperature", 4.4, marks)
-        grid = figure.add_gridspec(2, 6)
+        title = (
+            "Concrete distributions by temperature: density on the simplex (weights 2, 0.5, 1; "
+            "each panel with its own scale) and of binary variables; coordinates of a variable of "
+            "seven classes"
+        )
+        figure = framed(title, 4.2, marks, kinds)
+        grid = figure.add_gridspec(2, 6, height_ratios=(0.85, 1))
         for i, temperature in enumerate(sorted(simplex["temperature"].unique())):
             ax = figure.add_subplot(grid[0, 2 * i : 2 * i + 2])
             _triangle(ax, simplex[simplex["temperature"] == temperature])
-            ax.set_title(rf"weights 2, 0.5, 1: $\tau$ = {temperature:g}")
+            ax.set_title(rf"simplex: $\tau$ = {temperature:g}", pad=10)
         for i, name in enumerate(binary):
             ax = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
             for temperature, part in points[points["panel"] == name].groupby("temperature"):
@@ -71,16 +82,6 @@ def _triangle(ax: Axes, part: pd.DataFrame) -> None:
     top = np.quantile(values, 0.98)
     ax.tricontourf(x, y, np.minimum(values, top), levels=np.linspace(0, top, 16), extend="max")
     triangle.outline(ax)
-    ax.set(xlim=(-0.05, 1.05), ylim=(-0.1, 0.95))
-    for text, (a, b) in zip("123", triangle.CORNERS, strict=True):
-        ax.annotate(
-            text,
-            (a, b),
-            xytext=(0, -7 if b == 0 else 3),
-            textcoords="offset points",
-            ha="center",
-            va="center" if b == 0 else "bottom",
-        )
 
 
 def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
@@ -95,4 +96,5 @@ def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
         ax.vlines(x, wide[columns[0]], wide[columns[-1]], color=colour, linewidth=0.6)
         ax.vlines(x, wide[columns[1]], wide[columns[-2]], color=colour, linewidth=2)
         ax.plot(x, wide[columns[2]], "_", color="black", markersize=3)
-    ax.set(title="seven classes", xlabel="class", xticks=[], ylim=(0, 1))
+    ax.set(title="seven classes", xlabel="class", ylabel="coordinate", ylim=(0, 1))
+    ax.set_xticks(range(len(chances)), map(str, range(1, len(chances) + 1)))

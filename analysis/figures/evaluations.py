@@ -3,12 +3,13 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.legend import band_mark, framed, mark
+from analysis.figures.legend import band_mark, entry, framed, mark
 from analysis.rows import check
-from analysis.style import COLOURS, LINES, MARKERS, paper
+from analysis.style import looks, paper
 
-_COLUMNS = ("name", "logit", "evaluations", "metric", "value", "low", "high")
+_COLUMNS = ("name", "method", "logit", "evaluations", "metric", "value", "low", "high")
 _ZERO = 1e-12  # of rounding: nothing is left to chance
+_ASIDE = 0.12  # evaluations between two arrows that would hide each other
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -37,13 +38,12 @@ def draw(rows: pd.DataFrame) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    names = list(points["name"].unique())
-    looks = {name: (COLOURS[i], LINES[i], MARKERS[i]) for i, name in enumerate(names)}
-    entries = [
-        mark(name, color=colour, linestyle=line, marker=marker)
-        for name, (colour, line, marker) in looks.items()
-    ]
+    # One evaluation is the plain estimator, several are what the name says.
+    most = points.sort_values("evaluations").drop_duplicates("name", keep="last")
+    methods = dict(zip(most["name"].map(str), most["method"], strict=True))
+    look = {name: looks(methods)[name] for name in points["name"].unique()}
     with paper():
+        entries = [entry(look[name], name, line=True) for name in look]
         figure = framed(
             "Three bits of one logit, f = sum of squared distances: eight states",
             2.6,
@@ -54,21 +54,18 @@ def draw(rows: pd.DataFrame) -> Figure:
         for ax, logit in zip(figure.subplots(1, len(logits)), logits, strict=True):
             own = points[points["logit"] == logit]
             floor = own.loc[~own["nothing"], "variance"].min() / 30
-            for name, (colour, line, marker) in looks.items():
-                part = own[(own["name"] == name)].sort_values("evaluations")
-                seen = part[~part["nothing"]]
-                ax.fill_between(
-                    seen["evaluations"], seen["low"], seen["high"], color=colour, alpha=0.15, lw=0
-                )
-                ax.plot(
-                    seen["evaluations"],
-                    seen["variance"],
-                    color=colour,
-                    linestyle=line,
-                    marker=marker,
-                )
+            for number, name in enumerate(look):
+                part = own[own["name"] == name].sort_values("evaluations")
+                seen, colour = part[~part["nothing"]], look[name].colour
+                x, low, high = seen["evaluations"], seen["low"], seen["high"]
+                ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+                ax.vlines(x, low, high, colour, linewidth=0.7)
+                ax.plot(x, seen["variance"], linestyle=look[name].line, **look[name].marks())
+                aside = _ASIDE * (number - (len(look) - 1) / 2)
                 for count in part.loc[part["nothing"], "evaluations"]:
-                    ax.plot(count, floor, color=colour, marker=r"$\downarrow$", markersize=7)
+                    ax.plot(
+                        count + aside, floor, color=colour, marker=r"$\downarrow$", markersize=7
+                    )
             ax.set(
                 title=f"logit {logit:g}",
                 xlabel="evaluations of f",

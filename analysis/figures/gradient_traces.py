@@ -9,6 +9,7 @@ from analysis.style import looks, paper
 
 _COLUMNS = ("p0", "name", "estimator", "method", "metric", "step", "value")
 _METRICS = ("gradient", "probability", "objective")
+_MARKS = 4  # to a curve
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -35,9 +36,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     methods = dict(zip(first["name"].map(str), first["method"], strict=True))
     look = looks(methods)
     with paper():
-        entries = [entry(look[name]._replace(marker=""), name, line=True) for name in methods]
+        entries = [entry(look[name], name, line=True) for name in methods]
         figure = framed(
-            "Plain ascent on E (z - p0)^2 from probability 0.5; best at p0 < 0.5: 1, else 0",
+            r"Plain ascent on E $(z - p_0)^2$: best is probability 1 where $p_0$ < 0.5, else 0",
             1.25 * len(targets) + 0.3,
             entries,
         )
@@ -45,13 +46,16 @@ def draw(rows: pd.DataFrame) -> Figure:
         for row, target in zip(panels, targets, strict=True):
             for ax, metric in zip(row, _METRICS, strict=True):
                 part = points[(points["p0"] == target) & (points["metric"] == metric)]
-                for name in methods:
+                for number, name in enumerate(methods):
                     line = part[part["name"] == name].sort_values("step")
-                    style = {"color": look[name].colour, "linestyle": look[name].line}
-                    ax.plot(line["step"], line["value"], linewidth=0.8, **style)
+                    # Where lines cover each other, markers side by side tell that all are there.
+                    every = max(1, len(line) // _MARKS)
+                    marks = {"markevery": (number * every // len(methods), every), "markersize": 3}
+                    style = look[name].marks(linestyle=look[name].line, linewidth=0.8, **marks)
+                    ax.plot(line["step"], line["value"], **style)
                 if metric == "probability":
                     ax.set_ylim(-0.03, 1.03)
-            row[0].set_ylabel(f"p0 = {target:g}")
+            row[0].set_ylabel(f"$p_0$ = {target:g}")
         for ax, metric in zip(panels[0], _METRICS, strict=True):
             ax.set_title(metric)
         for ax in panels[-1]:

@@ -1,5 +1,6 @@
 """The frame around every figure: what it is of above it, who is who below it."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from analysis.names import wrap
 from analysis.style import Look, width
 
-_LONGEST_NAME = 46
+_LONGEST_NAME = 50
 _LONGEST_TITLE = 120
 _MARGIN = 0.04  # inches
 
@@ -66,7 +67,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
     """
     figure = Figure(figsize=(width(), height))
     renderer = FigureCanvasAgg(figure).get_renderer()
-    text = figure.suptitle(textwrap.fill(title, _LONGEST_TITLE), va="top")
+    text = figure.suptitle(_balanced(title), va="top")
     text.set_in_layout(False)
     above = text.get_window_extent(renderer).height / figure.dpi + 2 * _MARGIN
     # From the bottom up. Not loc="outside ...": two such legends are laid over each other.
@@ -86,13 +87,22 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
     return figure
 
 
+def _balanced(title: str) -> str:
+    """Return a title in as few lines as it takes, of about equal lengths."""
+    count = len(textwrap.wrap(title, _LONGEST_TITLE))
+    fewest = range(len(title) // max(count, 1), _LONGEST_TITLE + 1)
+    fits = (lines for n in fewest if len(lines := textwrap.wrap(title, max(n, 1))) <= count)
+    return "\n".join(next(fits))
+
+
 def _widest_fit(figure: Figure, entries: Sequence[Artist], renderer) -> tuple[Legend, float]:
     """Add the legend with the most columns that the page holds; return it and its inches."""
-    for columns in (3, 2, 1):
+    for columns in (4, 3, 2, 1):
+        lines = math.ceil(len(entries) / columns)
         legend = figure.legend(
             handles=list(entries),
             loc="lower center",
-            ncols=min(columns, len(entries)),
+            ncols=math.ceil(len(entries) / lines),  # no column but the last has gaps
             borderaxespad=0,
         )
         legend.set_in_layout(False)

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,26 +49,49 @@ def draw(name: str, pictures: np.ndarray) -> Figure:
     Raises:
         ValueError: where the array is not such a one.
     """
-    _check(name, pictures)
-    grid = _grid(pictures)
-    dots = _dots(grid.shape[1], pictures.shape[-1])
-    across, down = round(grid.shape[1] * dots), round(grid.shape[0] * dots)
+    return page(name, [("", pictures)])
+
+
+def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    """Draw grids of pictures below each other under a title, each under its name, from the left.
+
+    Args:
+        title: what all are.
+        grids: the name of each, "" where it needs none, and the pictures as for `draw`.
+
+    Raises:
+        ValueError: where an array is not such a one.
+    """
+    for name, pictures in grids:
+        _check(name or title, pictures)
+    images = [_grid(pictures) for _, pictures in grids]
+    dots = _dots(max(image.shape[1] for image in images), max(p.shape[-1] for _, p in grids))
     with paper():
         figure = Figure(dpi=DPI)
         figure.set_layout_engine("none")
-        text = figure.suptitle(name.replace("$", r"\$"), va="top", fontsize=8)
-        box = text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
-        title = round(box.height) + 2 * _MARGIN
+        texts = [figure.suptitle(title.replace("$", r"\$"), va="top", fontsize=8)]
+        texts += [
+            figure.text(0, 0, name.replace("$", r"\$"), va="top", fontsize=7) for name, _ in grids
+        ]
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        above = [round(box.height) + 2 * _MARGIN if box.width else 0 for box in boxes]
         # Whole dots everywhere, or the pixels of a picture come out of different sizes.
-        wide = max(across, round(box.width) + 2 * _MARGIN)
-        wide, high = wide + (wide - across) % 2, down + title
+        sizes = [(round(image.shape[1] * dots), round(image.shape[0] * dots)) for image in images]
+        across = max(wide for wide, _ in sizes)
+        wide = max([across, *(round(box.width) + 2 * _MARGIN for box in boxes)])
+        wide += (wide - across) % 2
+        high = sum(above) + sum(down for _, down in sizes)
         figure.set_size_inches(wide / DPI, high / DPI)
-        text.set_y(1 - _MARGIN / high)
-        left = (wide - across) // 2
-        ax = figure.add_axes((left / wide, 0, across / wide, down / high))
+        texts[0].set_y(1 - _MARGIN / high)
+        left, top = (wide - across) // 2, high - above[0]
         smooth = "nearest" if dots.is_integer() else "hanning"
-        ax.imshow(grid, cmap="binary", vmin=0, vmax=1, aspect="auto", interpolation=smooth)
-        ax.set_axis_off()
+        for image, size, text, room in zip(images, sizes, texts[1:], above[1:], strict=True):
+            text.set_position((_MARGIN / wide, (top - _MARGIN) / high))
+            top -= room + size[1]
+            ax = figure.add_axes((left / wide, top / high, size[0] / wide, size[1] / high))
+            ax.imshow(image, cmap="binary", vmin=0, vmax=1, aspect="auto", interpolation=smooth)
+            ax.set_axis_off()
     return figure
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.legend import framed
+from analysis.figures.legend import framed, mark
 from analysis.rows import chosen
 from analysis.style import COLOURS, paper
 
@@ -34,7 +34,11 @@ def draw(rows: pd.DataFrame) -> Figure:
     temperatures = sorted(points["temperature"].unique())
     shown = [("mean", 0), *(("sample", i) for i in sorted(points["number"].unique()))]
     with paper():
-        figure = framed("A categorical variable of seven classes and its relaxation", 2.6, [])
+        figure = framed(
+            "A categorical variable of seven classes and its relaxation",
+            2.6,
+            [mark("95 % interval of the mean", linestyle="-", color="black", linewidth=1)],
+        )
         panels = figure.subplots(
             len(shown), len(temperatures), sharex=True, sharey=True, squeeze=False
         )
@@ -46,8 +50,10 @@ def draw(rows: pd.DataFrame) -> Figure:
                     & (points["number"] == number)
                 ]
                 colour = COLOURS[0] if kind == "mean" else COLOURS[1]
-                ax.bar(part["class"], part["value"], color=colour, width=0.8)
-                ax.set(ylim=(0, 1.02), xticks=[])
+                ax.bar(part["class"] + 1, part["value"], color=colour, width=0.8)
+                if kind == "mean":
+                    ax.vlines(part["class"] + 1, part["low"], part["high"], "black", linewidth=1)
+                ax.set(ylim=(0, 1.02), xticks=[1, 4, 7])
             row[0].set_ylabel(kind if kind == "mean" else f"sample {number + 1}")
         for ax, temperature in zip(panels[0], temperatures, strict=True):
             title = rf"$\tau$ = {temperature:g}" if temperature else "categorical"

@@ -5,7 +5,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from analysis.figures import triangle
-from analysis.figures.legend import framed
+from analysis.figures.legend import framed, mark
 from analysis.rows import chosen
 from analysis.style import paper
 
@@ -36,8 +36,12 @@ def draw(rows: pd.DataFrame) -> Figure:
     most = points["value"].abs().max()
     norm = TwoSlopeNorm(0.0, -most, most)
     with paper():
-        title = f"log10 of the variance of ST-GS over that of Gumbel-Rao, {inner} relaxed samples"
-        figure = framed(title, 2.2, [])
+        title = (
+            "Variance of straight-through Gumbel-softmax over that of Gumbel-Rao with "
+            f"{inner} relaxed samples, by the probabilities of three classes"
+        )
+        note = mark("lines inside the triangles: f has a pole where two probabilities sum to 1/3")
+        figure = framed(title, 2.0, [], [note])
         panels = figure.subplots(1, len(temperatures), squeeze=False)[0]
         drawn = []
         for ax, temperature in zip(panels, temperatures, strict=True):
@@ -46,6 +50,7 @@ def draw(rows: pd.DataFrame) -> Figure:
             values = part["value"].to_numpy(float)
             drawn.append(ax.tripcolor(x, y, values, cmap="PuOr_r", norm=norm, shading="gouraud"))
             triangle.outline(ax)
-            ax.set_title(rf"$\tau$ = {temperature:g}")
-        figure.colorbar(drawn[0], ax=panels, shrink=0.8, pad=0.01)
+            ax.set_title(rf"$\tau$ = {temperature:g}", pad=10)
+        bar = figure.colorbar(drawn[0], ax=panels, shrink=0.8, pad=0.01, label="log10 of the ratio")
+        bar.ax.set_ylim(min(0.0, points["value"].min()), most)
     return figure

@@ -56,7 +56,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         entries = [entry(look[name], name, line=True) for name in methods]
         figure = framed(
-            "One bit, f = (b - t)^2: the least loss is where b is 0",
+            "One bit, f = $(b - t)^2$: the least loss is where b is 0",
             1.8 * len(targets),
             entries,
             [band_mark("95 % interval of the mean over seeds")],
@@ -68,8 +68,8 @@ def draw(rows: pd.DataFrame) -> Figure:
                 for name in methods:
                     _line(ax, own[own["name"] == name], look[name])
                 ax.set_title(f"t = {target:g}: {title}")
-            row[0].set_ylabel("E (b - t)^2")
-            row[1].set_ylabel("nats")
+            row[0].set_ylabel("E $(b - t)^2$")
+            row[1].set_ylabel("natural logarithm")
             row[2].set_ylabel("c(z)")
         for ax, label in zip(panels[-1], ("step", "step", "z, relaxed"), strict=True):
             ax.set_xlabel(label)

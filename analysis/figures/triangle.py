@@ -15,7 +15,18 @@ def places(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def outline(ax: Axes) -> None:
-    """Draw the triangle's edges, and nothing else around the panel."""
+    """Draw the triangle's edges and the numbers of its corners' classes, and no axes."""
     ax.plot(*np.append(CORNERS, CORNERS[:1], 0).T, color="0.3", linewidth=0.8)
     ax.set(aspect="equal")
     ax.set_axis_off()
+    for number, (x, y) in enumerate(CORNERS, 1):
+        below = y == 0
+        ax.annotate(
+            str(number),
+            (x, y),
+            xytext=(0, -3 if below else 2),
+            textcoords="offset points",
+            fontsize=7,
+            ha="center",
+            va="top" if below else "bottom",
+        )

@@ -7,11 +7,13 @@ from experiments.errors import UsageError
 from experiments.figures import (
     densities,
     evaluations,
+    integrality,
     presets,
     relaxed_samples,
     simplex,
     toy_curves,
     traces,
+    vae_pictures,
 )
 from experiments.figures.presets import Preset as Preset
 from experiments.figures.study import BUDGETS as BUDGETS
@@ -32,6 +34,8 @@ FIGURES: dict[str, Callable[[str], Study | Preset]] = {
     "error-cost": presets.error_cost,
     "training-curves": presets.training_curves,
     "variance-along-training": presets.variance_along_training,
+    "integrality-gap": integrality.study,
+    "vae-pictures": vae_pictures.study,
 }
 """What makes each figure's study at a budget, by the figure's name."""
 

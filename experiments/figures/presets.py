@@ -160,15 +160,21 @@ def error_cost(budget: str) -> Preset:
     return _at_one_point(budget, "error-cost", title, "error_cost")
 
 
-def _training(budget: str, name: str, title: str, drawn_by: str, **more) -> Preset:
+def _training(
+    budget: str,
+    name: str,
+    title: str,
+    drawn_by: str,
+    estimators: Sequence[Estimator],
+    seeds: int,
+    **more,
+) -> Preset:
     smoke = budget == "smoke"
     settings = train.Settings(
         VAE(size=8 if smoke else 200, kl="sampled-no-score"),
-        [ScoreFunction(LeaveOneOut(2)), DisARM(), GumbelSoftmax(0.5), REBAR(0.5)][
-            : 2 if smoke else None
-        ],
+        estimators[: 2 if smoke else None],
         steps=20 if smoke else 5000,
-        seeds=2 if smoke else 5,
+        seeds=min(seeds, 2) if smoke else seeds,
         bound_samples=10 if smoke else 100,
         evaluation_examples=32 if smoke else 1000,
         splits=("validation",),
@@ -177,25 +183,32 @@ def _training(budget: str, name: str, title: str, drawn_by: str, **more) -> Pres
     return Preset(name, title, drawn_by, settings)
 
 
+def _trainers() -> list[Estimator]:
+    return [ScoreFunction(LeaveOneOut(2)), DisARM(), GumbelSoftmax(0.5), REBAR(0.5)]
+
+
 def training_curves(budget: str) -> Preset:
     """Return training curves with intervals over seeds."""
     title = "Training curves: 784-200-784"
     evaluations = 2 if budget == "smoke" else 10
-    return _training(budget, "training-curves", title, "training", evaluations=evaluations)
+    return _training(
+        budget, "training-curves", title, "training", _trainers(), 5, evaluations=evaluations
+    )
 
 
 def variance_along_training(budget: str) -> Preset:
-    """Return gradient variance along a training run."""
+    """Return gradient variance along a training run, of all at the same parameters."""
     smoke = budget == "smoke"
-    steps = (0, 10, 20) if smoke else (0, 50, 200, 500, 1000, 2000, 3500, 5000)
+    measured = [*_trainers(), MuProp()]
     return _training(
         budget,
         "variance-along-training",
         "Variance and bias along the training: 784-200-784",
         "along_training",
-        measured=[ScoreFunction(LeaveOneOut(2)), DisARM()][: 1 if smoke else None]
-        + ([] if smoke else [GumbelSoftmax(0.5), REBAR(0.5), MuProp()]),
-        measured_steps=steps,
+        [DisARM()],
+        1,
+        measured=measured[: 2 if smoke else None],
+        measured_steps=(0, 10, 20) if smoke else (0, 50, 200, 500, 1000, 2000, 3500, 5000),
         samples=64 if smoke else 512,
         tune_steps=5 if smoke else 300,
     )

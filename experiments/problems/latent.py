@@ -59,6 +59,30 @@ class Layer:
             return (sample @ _corners(self.classes)).ravel()
         return sample.ravel()
 
+    def likeliest(self, logits: jax.Array) -> jax.Array:
+        """Return the most likely sample, given a network's output."""
+        distribution = self.distribution(logits)
+        if isinstance(distribution, Normal):
+            return distribution.mean
+        return distribution.hard(distribution.logits)  # type: ignore[attr-defined]
+
+    def variations(self, sample: jax.Array) -> jax.Array:
+        """Return a sample with one variable changed, `[variables, values, *event_shape]`.
+
+        A bit is flipped, a categorical variable walks through its classes, a normal one from -2
+        to 2.
+        """
+        if self.family == "Bernoulli":
+            values = 1 - sample[:, None]
+        else:
+            walk = jnp.eye(self.classes) if self.family == "Categorical" else jnp.arange(-2.0, 3.0)
+            values = jnp.broadcast_to(walk, (self.size, *walk.shape))
+
+        def changed(place, values):
+            return jax.vmap(sample.at[place].set)(values)
+
+        return jax.vmap(changed)(jnp.arange(self.size), values)
+
 
 @functools.cache
 def _corners(classes: int) -> np.ndarray:

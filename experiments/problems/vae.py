@@ -1,6 +1,7 @@
 """The variational autoencoder on images, with Bernoulli, categorical or normal latent variables."""
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 import jax
@@ -18,6 +19,9 @@ from experiments.problems.stochastic_network import (
     cross_entropy,
     square,
 )
+
+_CHANGES = 15
+"""Pictures in a row of traversals, beside the first."""
 
 KL = Literal["analytic", "sampled", "sampled-no-score", "relaxed-density"]
 
@@ -248,9 +252,11 @@ class VAE(StochasticNetwork):
         return self._log_joint(params, example, sample) - path.log_prob(sample)
 
     def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
-        """Return `samples` of the model, and `reconstructions`: each image above its own.
+        """Return `samples` of the model, `reconstructions`, and `traversals`.
 
-        Independent pixels are shown as their means, autoregressive ones are drawn.
+        Each reconstruction is below its image. A row of traversals begins with the picture of an
+        image's most likely z_1; then one variable at a time is changed, those that change the
+        picture most. Independent pixels are shown as their means, autoregressive ones are drawn.
         """
         prior_key, posterior_key = jax.random.split(key)
 
@@ -272,6 +278,15 @@ class VAE(StochasticNetwork):
             sample = self.layer.distribution(self.encode(params, image)).sample(key)
             return picture(key, sample)
 
+        def traverse(image):
+            likeliest = self.layer.likeliest(self.encode(params, image))
+            shown = functools.partial(picture, posterior_key)  # one noise: only the code differs
+            first = shown(likeliest)[None]
+            changed = jax.vmap(jax.vmap(shown))(self.layer.variations(likeliest))
+            distance = jnp.square(changed - first[None]).sum((-1, -2)).max(1)
+            most = jnp.argsort(-distance)[: max(1, _CHANGES // changed.shape[1])]
+            return jnp.concatenate([first, changed[most].reshape(-1, SIDE, SIDE)])
+
         dreams = jax.vmap(dream)(jax.random.split(prior_key, 64))
         shown = examples[:16]
         keys = jax.random.split(posterior_key, len(shown))
@@ -279,6 +294,7 @@ class VAE(StochasticNetwork):
         return {
             "samples": dreams.reshape(8, 8, SIDE, SIDE),
             "reconstructions": jnp.stack(pairs),
+            "traversals": jax.vmap(traverse)(shown[:8]),
         }
 
     def _is_relaxed(self, estimator: Estimator) -> bool:

@@ -1,12 +1,16 @@
 """Figures of the papers: what they are computed from, against closed forms."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from estimators import GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
 from experiments.errors import UsageError
-from experiments.figures import FIGURES, Study, build
+from experiments.figures import FIGURES, Study, build, integrality
 from experiments.figures.lattice import lattice
+from experiments.problems import VAE, StructuredPrediction
 from experiments.progress import Progress
 from experiments.results import Results
 
@@ -149,3 +153,40 @@ def test_traces_go_where_their_gradients_point(rows):
         arm = table[(table["name"] == "DisARM") & (table["p0"] == p0)]
         arm = arm[arm["metric"] == "probability"].set_index("step")["value"]
         assert np.abs(arm - s).max() < 0.1
+
+
+@pytest.mark.parametrize("graph", [ScoreFunction(), GumbelSoftmax(0.5)], ids=str)
+def test_graphs_are_evaluated_on_every_image(graph):
+    """Where the pixels ignore the bits, the loss is that of their biases: the last part counts."""
+    problem = StructuredPrediction(size=2)
+    params = problem.initial(jax.random.key(0))
+    layer = params["decoder"]["layers"][0]
+    params["decoder"]["layers"][0] = layer | {"kernel": jnp.zeros_like(layer["kernel"])}
+    images = problem.examples(jax.random.key(0), problem.data("test")[:210])
+    chance = 1 / (1 + np.exp(-np.asarray(layer["bias"], np.float64)))
+    lower = np.asarray(images, np.float64)[:, 392:]
+    expected = -np.log(np.where(lower > 0.5, chance, 1 - chance)).sum(1).mean()
+    found = integrality.mean_loss(problem, params, graph, images)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_discrete_graph_falls_behind_at_high_temperatures(rows):
+    table = rows("integrality-gap")
+    wide = table.pivot(index=["temperature", "seed"], columns="graph", values="value")
+    gap = (wide["discrete"] - wide["continuous"]).unstack()
+    assert (gap.loc[16.0] > 5).all() and gap.loc[16.0].mean() > 2 * gap.loc[0.2].mean()
+
+
+@pytest.mark.slow
+def test_pictures_of_both_models_are_there(rows):
+    table = rows("vae-pictures")
+    found = table.groupby(["problem", "picture"])[["row", "column", "y", "x"]].nunique()
+    wide = {"samples": [2, 16], "reconstructions": [2, 16]}
+    for problem, changes in (("VAE[size=50]", 16), ("VAE[latent=Categorical,size=20]", 11)):
+        for picture, shape in (wide | {"traversals": [4, changes]}).items():
+            assert found.loc[(problem, picture)].tolist() == [*shape, 28, 28]
+    shown = table.query("picture == 'reconstructions' and row == 0")
+    for _, pixels in shown.groupby("problem"):
+        images = pixels.sort_values(["column", "y", "x"])["value"].to_numpy().reshape(16, 784)
+        np.testing.assert_array_equal(images, VAE().data("test")[:16])

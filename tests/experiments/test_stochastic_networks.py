@@ -407,6 +407,40 @@ def test_pictures(problem):
             np.testing.assert_array_equal(grid[0, 0].ravel(), batch[0])
 
 
+@pytest.mark.first_cases(2)
+@pytest.mark.parametrize("latent", ["Bernoulli", "Categorical", "Normal"])
+def test_traversals_change_one_variable_at_a_time(latent):
+    """Of a linear decoder every change of the picture's logits is a column of its matrix."""
+    problem = VAE(latent, 5, 3)
+    params, batch = point(problem)
+    grid = jax.jit(problem.pictures)(params, KEY, batch)["traversals"]
+    decoder = params["decoder"][0]["layers"][0]
+    logits = np.asarray(problem.encode(params, batch[:1]), np.float64)[0]
+    if latent == "Normal":
+        likeliest, walk = logits[:5, None], np.arange(-2.0, 3.0)[:, None]
+    elif latent == "Bernoulli":
+        likeliest, walk = np.sign(logits)[:, None], None
+    else:
+        likeliest, walk = np.eye(3)[logits.reshape(5, 3).argmax(1)], np.eye(3)
+    kernel = np.asarray(decoder["kernel"], np.float64).reshape(*likeliest.shape, -1)
+
+    def picture(code):
+        pixels = np.tensordot(code, kernel, 2) + np.asarray(decoder["bias"], np.float64)
+        return 1 / (1 + np.exp(-pixels)).reshape(28, 28)
+
+    def changed(place):
+        values = -likeliest[place][None] if walk is None else walk
+        codes = np.repeat(likeliest[None], len(values), 0)
+        codes[:, place] = values
+        return [picture(code) for code in codes]
+
+    first, changes = picture(likeliest), [changed(place) for place in range(5)]
+    distance = [max(np.sum((one - first) ** 2) for one in each) for each in changes]
+    kept = np.argsort(distance)[::-1][: 15 // len(changes[0])]
+    expected = [first, *(one for place in kept for one in changes[place])]
+    np.testing.assert_allclose(grid[0], expected, atol=1e-5)
+
+
 def test_a_prior_that_stays_uniform():
     learned, uniform = VAE(**TINY), VAE(prior="uniform", **TINY)
     params, batch = point(uniform)

@@ -1,0 +1,87 @@
+"""The relaxed graph that is trained and the discrete one that is wanted, by temperature."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from analysis.figures.legend import band_mark, entry, framed
+from analysis.rows import check
+from analysis.runs import over_seeds
+from analysis.style import Look, looks, paper
+
+_COLUMNS = ("problem", "data", "method", "temperature", "graph", "steps", "seed", "value")
+GAP = "discrete - continuous"
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the figure.
+
+    Returns:
+        `temperature`; `curve`: the "continuous" graph, the "discrete" one, or the difference, which
+        is taken seed by seed; `value` in nats with `low` and `high`: the mean over `seeds` with its
+        95 % interval.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    check(rows, _COLUMNS)
+    wide = rows.pivot(index=["temperature", "seed"], columns="graph", values="value")
+    wide[GAP] = wide["discrete"] - wide["continuous"]
+    curves = ["continuous", "discrete", GAP]
+    long = wide[curves].melt(var_name="curve", ignore_index=False).reset_index()
+    long = long.assign(low=np.nan, high=np.nan)
+    return over_seeds(
+        long.sort_values("temperature", kind="stable"), ["curve", "temperature"]
+    ).reset_index()
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw the negative log-likelihood of both graphs, and beside it the gap between them.
+
+    Args:
+        rows: the tidy table of `estimax figure integrality-gap`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points, first = data(rows), rows.iloc[0]
+    look = looks(dict.fromkeys(("continuous graph", "discrete graph"), str(first["method"])))
+    continuous, discrete = look.values()
+    with paper():
+        seeds = points["seeds"].max()
+        title = (
+            f"{first['problem']}, {first['data']}, trained by {first['method']}, "
+            f"{first['steps']:,} steps, {seeds} seeds"
+        )
+        figure = framed(
+            title,
+            2.5,
+            [entry(each, name, line=True) for name, each in look.items()],
+            [band_mark("95 % interval of the mean over seeds")],
+        )
+        both, gap = figure.subplots(1, 2)
+        _curve(both, points[points["curve"] == "continuous"], continuous)
+        _curve(both, points[points["curve"] == "discrete"], discrete)
+        _curve(gap, points[points["curve"] == GAP], Look("#444444", "D"))
+        both.set(yscale="log", title="test images", ylabel="-log p, one path (nats)")
+        both.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
+        both.yaxis.set_minor_formatter(NullFormatter())
+        # Linear around zero, where the gap is lost in its error.
+        gap.set_yscale("symlog", linthresh=1)
+        gap.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+        gap.yaxis.set_major_formatter("{x:g}")
+        gap.set(title="integrality gap: discrete - continuous", ylabel="nats")
+        for ax in (both, gap):
+            ax.set(xscale="log", xlabel="temperature")
+            ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def _curve(ax: Axes, part: pd.DataFrame, look: Look) -> None:
+    x = part["temperature"]
+    ax.fill_between(x, part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
+    ax.vlines(x, part["low"], part["high"], look.colour, linewidth=0.7)
+    ax.plot(x, part["value"], linestyle=look.line, **look.marks(markersize=3))

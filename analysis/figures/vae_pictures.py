@@ -1,0 +1,56 @@
+"""Samples, reconstructions and latent traversals of trained VAEs, from rows of pixels."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures import pictures
+from analysis.rows import chosen
+
+_GRID = ("problem", "estimator", "picture")
+_PLACE = ("row", "column", "y")
+_LINE = (*_GRID, "steps", *_PLACE)
+_ABOUT = {
+    "reconstructions": "test images, their reconstructions below them",
+    "traversals": "traversals: the most likely code, then with one variable changed at a time",
+}
+
+
+def data(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the pixels, one line of a picture in each line, from 0 (white) to 1 (black).
+
+    `picture` names a grid of a `problem` that the `estimator` trained for so many `steps`; `row`
+    and `column` are the picture's place in it, `y` is the line's, and the other columns are x.
+
+    Raises:
+        ValueError: where the table is empty or lacks a column.
+    """
+    pixels = chosen(rows, (*_LINE, "x", "value"))
+    lines = pixels.pivot_table("value", list(_LINE), "x", "first", sort=False)
+    return lines.sort_index(axis=1).rename_axis(columns=None).rename(columns=str).reset_index()
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw the grids below each other, those of a model together.
+
+    Args:
+        rows: the tidy table of `estimax figure vae-pictures`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    lines, grids = data(rows), {}
+    for (problem, estimator, picture), part in lines.groupby(list(_GRID), sort=False):
+        about = _ABOUT.get(str(picture), str(picture))
+        if problem not in {known[0] for known in grids}:
+            about = f"{problem}, trained by {estimator}: {about}"
+        grids[problem, about] = _grid(part)
+    title = f"VAEs after {lines['steps'].max():,} steps, means of the pixels"
+    return pictures.page(title, [(about, grid) for (_, about), grid in grids.items()])
+
+
+def _grid(part: pd.DataFrame) -> np.ndarray:
+    """Return the lines of a grid as an array `[rows, columns, height, width]`."""
+    values = part.sort_values(list(_PLACE)).drop(columns=list(_LINE))
+    shape = [part[name].nunique() for name in _PLACE]
+    return values.to_numpy(float).reshape(*shape, -1)
