@@ -161,7 +161,8 @@ def _rao_blackwell(effort: Effort) -> Mapping[str, Quantity]:
 
 def _simplex(effort: Effort) -> Mapping[str, Quantity]:
     problem = SimplexQuadratic()
-    places = jnp.asarray(lattice(4 if effort.smoke else 11, 0.05), jnp.float32)
+    # No lattice with a point at the centre, where f is zero: 3 would divide points - 1.
+    places = jnp.asarray(lattice(5 if effort.smoke else 11, 0.05), jnp.float32)
     draws = 1 << (12 if effort.smoke else 14)  # fewer have no variance near corners
 
     def ratios(temperature: float) -> np.ndarray:
