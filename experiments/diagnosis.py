@@ -128,9 +128,6 @@ def _measured(
     point = instrument.point(problem.parameters, problem.fixed, keys["truth"], 4 * samples)
     if not np.isfinite(point.truth.mean).all():
         raise UsageError(f"the gradient of {problem} is not finite at these parameters")
-    (plain,) = point.draw(_PLAIN, keys["measure"], samples)
-    unit: Row = {"metric": "plain_seconds", **dataclasses.asdict(intervals.seconds(plain))}
-    unit |= {"evaluations": 1, "samples": plain.count, "note": ""}
     shared = {"study": STUDY, "problem": str(problem), "objective": problem.objective}
     shared |= {"group": problem.group, "seed": 0, "step": 0}
     for estimator in pending:
@@ -140,10 +137,15 @@ def _measured(
                 yield [columns | skipped(reason)]
                 continue
             ready = point.ready(estimator, keys["tune"], tune_steps)
+            # Just before, since the machine may be busier at another time; as many, since starting
+            # takes time as well.
+            (plain,) = point.draw(_PLAIN, keys["measure"], samples)
             (blocks,) = point.draw(ready, keys["measure"], samples, progress=advance)
             count = problem.evaluations(estimator, point.distribution)
             found = metric_rows(blocks, point.truth, count, budget)
-            yield [columns | row for row in (*found, unit)]
+            seconds = dataclasses.asdict(intervals.seconds(plain))
+            found.append(found[0] | {"metric": "plain_seconds", **seconds})
+            yield [columns | row for row in found]
 
 
 def fingerprint(model: Any, batch: Any) -> str:
@@ -356,9 +358,9 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     best, *others = order
     found, error = by_name[best], errors[best]
     reasons = [
-        f"its error at {budget:g} evaluations of f is the least, {error['value']:.3g} "
-        f"[{error['low']:.3g}, {error['high']:.3g}] (squared bias + variance x evaluations / "
-        "budget)",
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f is the least, "
+        f"{error['value']:.3g} [{error['low']:.3g}, {error['high']:.3g}] "
+        "(squared bias + variance x evaluations / budget)",
         _bias(found),
         f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",
     ]
