@@ -22,6 +22,7 @@ RESULTS = "results.parquet"
 _NAMES = ("estimator", "family", "label")
 _TABLES = {
     "compare": comparison_table,
+    "diagnose": comparison_table,
     "temperature": temperature_table,
     "train": training_table,
 }

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 # `pytest docs` alone has the tests' JAX as well.
-from tests.conftest import pytest_configure  # noqa: F401
+from tests.conftest import own_cache, pytest_configure  # noqa: F401
 
 KEPT = Path(__file__).parent / "figures"
 TOLERANCE = 1.0  # root mean square over the pixels, of 255; a moved curve is several

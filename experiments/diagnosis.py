@@ -2,20 +2,26 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import estimators
-from estimators import BlackBox, Distribution, Estimator, ImportanceBound
+from estimators import BlackBox, Distribution, Estimator, Exact, ImportanceBound
+from experiments import intervals
 from experiments.errors import UsageError
 from experiments.measurement import Instrument, Row, estimator_columns, metric_rows
 from experiments.problems.latent import evaluations
 from experiments.problems.problem import Params, Problem
 from experiments.progress import Progress
+from experiments.results import Results
 from experiments.studies.compare import skipped
+from experiments.training import is_tuned
 
 STUDY = "diagnose"
 
@@ -54,11 +60,12 @@ def diagnose(
     tune_steps: int = 300,
     budget: float = 100.0,
     progress: Progress | None = None,
+    results: Results | None = None,
 ) -> Diagnosis:
     """Measure every estimator that fits a model, at its parameters and a batch; recommend one.
 
-    Bias is against the exact gradient where the first distribution can be enumerated, else against
-    a long run of leave-one-out. Errors are compared at equal cost: squared bias + variance x
+    Bias is against the exact gradient where all that is sampled can be enumerated, else against a
+    long run of leave-one-out. Errors are compared at equal cost: squared bias + variance x
     evaluations of f / budget.
 
     Args:
@@ -73,45 +80,112 @@ def diagnose(
         tune_steps: tuning steps of those that learn.
         budget: evaluations of f at which errors are compared.
         progress: is told how far it is.
+        results: receives the rows as they come; estimators whose rows it holds are not measured
+            again.
 
     Raises:
-        UsageError: where the loss calls no estimator, or no candidate fits.
+        UsageError: where the loss takes other arguments, returns no scalar, calls no estimator or
+            has no finite gradient, where no array of the model is floating-point, no candidate
+            fits, or nothing depends on what is sampled.
     """
     problem = Model(loss, *_split(model), batch)
+    problem.check()
     everything = [one for cls in estimators.ALL for one in cls.examples()]
     wanted = list(everything if candidates is None else candidates)
+    rows: list[Row] = results.rows if results else []
+    add = results.add if results else rows.extend
+    shown = progress or Progress(len(wanted), silent=True)
+    done = {row["estimator"] for row in rows}
+    for name in (str(one) for one in wanted if str(one) in done):
+        shown.skip(name)
+    pending = [one for one in wanted if str(one) not in done]
+    for found in _measured(problem, pending, key, samples, tune_steps, budget, shown):
+        add(found)
+    _check_measured(rows, problem)
+    if results:
+        results.finish()
+    best, reasons = recommend(rows, budget)
+    chosen = next((one for one in wanted if str(one) == best), None)
+    needs = (_needs(chosen, tune_steps),) if chosen else ()
+    return Diagnosis(rows, best, (*reasons, *needs))
+
+
+def _measured(
+    problem: "Model",
+    pending: Sequence[Estimator],
+    key: jax.Array,
+    samples: int,
+    tune_steps: int,
+    budget: float,
+    progress: Progress,
+) -> Iterator[list[Row]]:
+    """Yield the rows of one estimator after the other."""
+    if not pending:
+        return
     keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
+    progress.say("finding the true gradient")
     instrument = Instrument(problem, problem.group)
-    point = instrument.point(problem.parameters, batch, keys["truth"], 4 * samples)
+    point = instrument.point(problem.parameters, problem.fixed, keys["truth"], 4 * samples)
+    if not np.isfinite(point.truth.mean).all():
+        raise UsageError(f"the gradient of {problem} is not finite at these parameters")
     shared = {"study": STUDY, "problem": str(problem), "objective": problem.objective}
     shared |= {"group": problem.group, "seed": 0, "step": 0}
-    rows: list[Row] = []
-    shown = progress or Progress(len(wanted), silent=True)
-    for estimator in wanted:
-        with shown.task(str(estimator)) as advance:
+    for estimator in pending:
+        with progress.task(str(estimator)) as advance:
             columns = shared | estimator_columns(estimator)
             if reason := problem.refusal(estimator, point.distribution):
-                rows.append(columns | skipped(reason))
+                yield [columns | skipped(reason)]
                 continue
             ready = point.ready(estimator, keys["tune"], tune_steps)
+            # Just before, since the machine may be busier at another time; as many, since starting
+            # takes time as well.
+            (plain,) = point.draw(_PLAIN, keys["measure"], samples)
             (blocks,) = point.draw(ready, keys["measure"], samples, progress=advance)
             count = problem.evaluations(estimator, point.distribution)
-            rows += [columns | row for row in metric_rows(blocks, point.truth, count, budget)]
+            found = metric_rows(blocks, point.truth, count, budget)
+            seconds = dataclasses.asdict(intervals.seconds(plain))
+            found.append(found[0] | {"metric": "plain_seconds", **seconds})
+            yield [columns | row for row in found]
+
+
+def fingerprint(model: Any, batch: Any) -> str:
+    """Return a hash of the numbers of a model and a batch: part of a run's identity."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((_split(model)[0], batch)):
+        is_plain = not jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.extended)
+        digest.update(np.asarray(leaf if is_plain else jax.random.key_data(leaf)).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _check_measured(rows: Sequence[Row], problem: Problem) -> None:
     if all(row["metric"] == "skipped" for row in rows):
         raise UsageError("no estimator fits the model")
-    return Diagnosis(rows, *recommend(rows, budget))
+    errors = [row["value"] for row in rows if row["metric"] == "mse" and row["method"] != "Exact"]
+    norms = [row["value"] for row in rows if row["metric"] == "truth_norm"]
+    if errors and not any(errors + norms):
+        raise UsageError(
+            f"the gradient of {problem} is zero whatever is sampled: neither the distribution nor "
+            "f depends on the model"
+        )
+
+
+# The loss at one sample, as if nothing were to be learned through the sampling: what an estimator's
+# time is told in.
+_PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """What a loss does with its estimator: its outermost call, and how deep calls are nested."""
+    """What a loss does with its estimator: its calls, and how deep they are nested."""
 
     distribution: Distribution
+    all: tuple[Distribution, ...]
     is_black_box: bool
     is_bound: bool
     depth: int
 
 
+@jax.tree_util.register_static  # an estimator may pass through jit
 class _Recorder:
     """Stands in for an estimator, and notes what it is called with."""
 
@@ -150,8 +224,8 @@ class Model(Problem):
 
     @property
     def objective(self) -> str:
-        """The user's own."""
-        return "loss"
+        """None that has a name: it is the user's own."""
+        return ""
 
     @property
     def group(self) -> str:
@@ -178,7 +252,7 @@ class Model(Problem):
         return self.fixed
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
-        """Return a distribution like that of the outermost call: its type and shape count."""
+        """Return a distribution like that of a call: its type and shape count."""
         del params, batch
         return self.seen.distribution
 
@@ -188,11 +262,12 @@ class Model(Problem):
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit what the loss calls it with."""
+        del distribution
         if estimator.needs_bound and not self.seen.is_bound:
             return "needs a multi-sample bound, an ImportanceBound"
         if estimator.differentiates and self.seen.is_black_box:
             return "needs the derivative of f, which is a black box"
-        return estimator.refusal(distribution)
+        return next(filter(None, map(estimator.refusal, self.seen.all)), None)
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the evaluations of the innermost f, of calls nested as deep as the loss's."""
@@ -202,15 +277,41 @@ class Model(Problem):
     def seen(self) -> _Seen:
         """What the loss does with its estimator, found by tracing it."""
         recorder: Any = _Recorder()
-        jax.eval_shape(
-            lambda arrays: self.loss({"model": arrays}, recorder, jax.random.key(0), self.fixed),
-            self.arrays,
-        )
-        if not recorder.calls:
-            raise UsageError(f"{self} never calls its estimator")
-        distribution, f = recorder.calls[0]
-        like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), distribution)
-        return _Seen(like, isinstance(f, BlackBox), isinstance(f, ImportanceBound), recorder.depth)
+
+        def value(arrays):
+            returned = self.loss({"model": arrays}, recorder, jax.random.key(0), self.fixed)
+            if not recorder.calls:
+                raise UsageError(f"{self} never calls its estimator")
+            shape = getattr(returned, "shape", None)
+            if shape != ():
+                what = type(returned).__name__ if shape is None else f"an array of shape {shape}"
+                raise UsageError(f"{self} must return a scalar, not {what}")
+            return returned
+
+        jax.eval_shape(value, self.arrays)
+        every = tuple(_like(distribution) for distribution, _ in recorder.calls)
+        # One that is too large to enumerate stands for all, or the truth would be sought there.
+        chosen = next((one for one in every if Exact().refusal(one)), every[0])
+        is_black_box = any(isinstance(f, BlackBox) for _, f in recorder.calls)
+        is_bound = all(isinstance(f, ImportanceBound) for _, f in recorder.calls)
+        return _Seen(chosen, every, is_black_box, is_bound, recorder.depth)
+
+    def check(self) -> None:
+        """Raise UsageError where it is not a loss of a model with something to learn."""
+        if not jax.tree.leaves(self.arrays):
+            raise UsageError("the model has no floating-point array to take a gradient of")
+        for leaf in jax.tree.leaves(self.fixed):
+            if not isinstance(leaf, jax.typing.ArrayLike):
+                raise UsageError(f"the batch holds a {type(leaf).__name__}, which is no array")
+        try:
+            inspect.signature(self.loss_of).bind(None, None, None, None)
+        except TypeError as error:
+            raise UsageError(f"{self} must take (model, estimator, key, batch): {error}") from error
+        _ = self.seen
+
+
+def _like(distribution: Distribution) -> Distribution:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), distribution)
 
 
 def _split(model: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -244,35 +345,41 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         budget: evaluations of f at which errors were compared.
     """
     by_name: dict[str, dict[str, Row]] = {}
+    exact: dict[str, Row] = {}
     for row in rows:
-        if row["metric"] != "skipped" and row["method"] != "Exact":
-            by_name.setdefault(row["estimator"], {})[row["metric"]] = row
-    order = sorted(by_name, key=lambda name: by_name[name]["equal_cost_error"]["value"])
+        if row["metric"] != "skipped":
+            found = exact if row["method"] == "Exact" else by_name.setdefault(row["estimator"], {})
+            found[row["metric"]] = row
+    errors = {name: found["equal_cost_error"] for name, found in by_name.items()}
+    finite = [name for name, error in errors.items() if np.isfinite(error["value"])]
+    order = sorted(finite, key=lambda name: errors[name]["value"])
     if not order:
         return None, ("nothing but exact enumeration fits",)
     best, *others = order
-    found = by_name[best]
-    error = found["equal_cost_error"]
+    found, error = by_name[best], errors[best]
     reasons = [
-        f"its error at {budget:g} evaluations of f is the least, {error['value']:.3g} "
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f is the least, "
+        f"{error['value']:.3g} [{error['low']:.3g}, {error['high']:.3g}] "
         "(squared bias + variance x evaluations / budget)",
         _bias(found),
-        f"a gradient takes {error['evaluations']} evaluations of f and "
-        f"{found['seconds']['value'] * 1e3:.3g} ms here",
+        f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",
     ]
-    alike = [name for name in others if by_name[name]["equal_cost_error"]["low"] <= error["high"]]
+    alike = [name for name in others if errors[name]["low"] <= error["high"]]
     if alike:
-        reasons.append(f"not distinguishable from it with these samples: {', '.join(alike[:5])}")
-    unbiased = [name for name in order if by_name[name]["equal_cost_error"]["unbiased"] == "yes"]
+        several = ", ".join(f"{name} ({_times(by_name[name])})" for name in alike[:5])
+        several += f" and {len(alike) - 5} more" if len(alike) > 5 else ""
+        reasons.append(f"not distinguishable from it with these samples: {several}")
+    unbiased = [name for name in order if errors[name]["unbiased"] == "yes"]
     if unbiased and unbiased[0] != best:
-        factor = by_name[unbiased[0]]["equal_cost_error"]["value"] / error["value"]
-        reasons.append(f"the best without bias is {unbiased[0]}, with {factor:.3g} times its error")
-    exact = [row for row in rows if row["method"] == "Exact" and row["metric"] == "seconds"]
-    if exact:
+        factor = errors[unbiased[0]]["value"] / error["value"]
         reasons.append(
-            f"the exact gradient can be had too: {exact[0]['evaluations']} evaluations of f and "
-            f"{exact[0]['value'] * 1e3:.3g} ms each"
+            f"the best without bias is {unbiased[0]}, with {factor:.3g} times its error; it takes "
+            f"{_cost(by_name[unbiased[0]])}"
         )
+    if exact:
+        reasons.append(f"Exact() has no error here, and takes {_cost(exact)}")
+    if failed := [name for name in errors if name not in finite]:
+        reasons.append(f"left out, not finite: {', '.join(failed)}")
     return best, tuple(reasons)
 
 
@@ -280,8 +387,43 @@ def _bias(found: dict[str, Row]) -> str:
     bias = found["squared_bias"]
     if bias["unbiased"] == "yes":
         return "it is unbiased"
-    norm = found["truth_norm"]["value"] ** 2
-    share = bias["value"] / norm if norm else float("nan")
+    norm = found["truth_norm"]["value"] ** 2 or float("nan")
     if bias["low"] <= 0:
-        return f"its bias is not distinguishable from zero with {bias['samples']} samples"
-    return f"it is biased: squared bias is {100 * share:.2g} % of the squared gradient"
+        return (
+            f"its bias is not distinguishable from zero with {bias['samples']} samples (squared, "
+            f"at most {100 * bias['high'] / norm:.2g} % of the squared gradient), which need not "
+            "be so at other parameters"
+        )
+    return (
+        f"it is biased: squared bias is {100 * bias['value'] / norm:.2g} % of the squared gradient"
+    )
+
+
+def _cost(found: dict[str, Row]) -> str:
+    count, seconds = found["seconds"]["evaluations"], found["seconds"]["value"]
+    return (
+        f"{count} evaluation{'s' * (count != 1)} of f and {1e3 * seconds:.3g} ms, "
+        f"{_times(found)} of a plain gradient"
+    )
+
+
+def _times(found: dict[str, Row]) -> str:
+    return f"{found['seconds']['value'] / found['plain_seconds']['value']:.2g} times the time"
+
+
+def _needs(estimator: Estimator, tune_steps: int) -> str:
+    """Return what a user must choose or learn besides the model."""
+    if is_tuned(estimator):
+        return (
+            f"it has parameters of its own, learned here in {tune_steps} steps: learn them beside "
+            "the model's, from the same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
+        )
+    numbers = {
+        name: value
+        for name, value in estimator.hyperparameters().items()
+        if isinstance(value, jax.Array)
+    }
+    if not numbers:
+        return "there is nothing to tune"
+    given = ", ".join(f"{name} {np.asarray(value)}" for name, value in numbers.items())
+    return f"measured at {given}, which was not searched: name others as candidates"

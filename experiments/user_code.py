@@ -104,8 +104,15 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
 def source(value: object) -> str | None:
     """Return what names the user's file, and its content, that defines a value's class."""
     module = type(value).__module__
-    if not module.startswith(_PREFIX):
-        return None
+    return _source(module) if module.startswith(_PREFIX) else None
+
+
+def source_of_model(text: str) -> str:
+    """Return what names the user's file of `FILE.py:NAME`, and its content."""
+    return _source(_load(Path(text.rpartition(":")[0])).__name__)
+
+
+def _source(module: str) -> str:
     return module.removeprefix(_PREFIX).rpartition("_")[0]
 
 

@@ -4,19 +4,38 @@ import argparse
 from pathlib import Path
 
 import jax
-import pandas as pd
 
 import analysis
 import estimators
+from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options
-from experiments.diagnosis import diagnose
+from experiments.command_line.output import present, save
+from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
-from experiments.user_code import parse_estimator, parse_model
+from experiments.results import Results, identity
+from experiments.user_code import parse_estimator, parse_model, source_of_model
 
-_EPILOG = """
-MODEL is FILE.py:NAME, a function without arguments that returns (loss, model, batch):
-loss(model, estimator, key, batch) calls the estimator for its discrete variables and returns a
-scalar; model is a flax nnx module, an equinox module or any pytree of arrays.
+_EPILOG = """\
+MODEL names a function without arguments that returns (loss, model, batch):
+
+    import jax
+    from flax import nnx
+    from estimators import Bernoulli
+
+    def loss(model, estimator, key, images):
+        def one(key, image):
+            def f(bits):                        # of one sample: a scalar
+                return ((model.decoder(bits) - image) ** 2).sum()
+            return estimator(key, Bernoulli(model.encoder(image)), f)
+        return jax.vmap(one)(jax.random.split(key, len(images)), images).mean()
+
+    def mine():
+        return loss, load_my_model(), load_a_batch()
+
+    estimax diagnose my_model.py:mine
+
+model is a flax nnx module, an equinox module or any pytree, as it is now: the answer is for these
+parameters, so ask early in training and late. docs/which_estimator.md walks through an example.
 """
 
 
@@ -24,33 +43,40 @@ def add(commands) -> None:
     """Add the command to the parser."""
     command = commands("diagnose", _run, "Measure all estimators on your model; recommend one.")
     command.epilog = _EPILOG
-    command.add_argument("model", metavar="MODEL", help="FILE.py:NAME")
-    options.add_estimators(command)
     option = command.add_argument
-    option(
-        "--samples",
-        type=options.positive,
-        default=1024,
-        metavar="N",
-        help="gradients drawn of each estimator (default: 1024)",
-    )
-    option("--seed", type=options.seed, default=0, metavar="N", help="seed (default: 0)")
-    option(
-        "--budget",
-        type=options.positive_number,
-        default=100.0,
-        metavar="N",
-        help="evaluations of f at which errors are compared (default: 100)",
-    )
-    option(
-        "--output", type=Path, metavar="STEM", help="keep the table as STEM.txt, .md, .csv, .tex"
-    )
+    option("model", metavar="MODEL", help="FILE.py:NAME")
+    options.add_estimators(command)
+    for name, kind, default, text in (
+        ("samples", options.positive, 1024, "gradients drawn of each estimator"),
+        ("seed", options.seed, 0, "seed of everything random"),
+        ("tune-steps", options.count, 300, "tuning steps of the estimators that learn"),
+        ("budget", options.positive_number, 100.0, "evaluations of f to compare errors at"),
+    ):
+        help_text = f"{text} (default: {default:g})"
+        option(f"--{name}", type=kind, default=default, metavar="N", help=help_text)
+    options.add_output(command, "measure again what is there, replace other results")
 
 
 def _run(given: argparse.Namespace) -> None:
     loss, model, batch = parse_model(given.model)
     everything = [one for cls in estimators.ALL for one in cls.examples()]
     candidates = [parse_estimator(text) for text in given.estimators or []] or everything
+    asked = {
+        "samples": given.samples,
+        "tune_steps": given.tune_steps,
+        "budget": given.budget,
+    }
+    configuration = {
+        "study": STUDY,
+        "problem": given.model,
+        "user_code": source_of_model(given.model),
+        "numbers": fingerprint(model, batch),
+        "estimators": [str(one) for one in candidates],
+        "seed": given.seed,
+        **asked,
+    }
+    folder = given.output or Path("results") / f"{STUDY}-{identity(configuration)}"
+    results = Results.open(folder, configuration, force=given.force)
     with Progress(len(candidates)) as progress:
         found = diagnose(
             loss,
@@ -58,11 +84,11 @@ def _run(given: argparse.Namespace) -> None:
             jax.random.key(given.seed),
             batch,
             candidates=candidates,
-            samples=given.samples,
-            budget=given.budget,
             progress=progress,
+            results=results,
+            **asked,
         )
-    table = analysis.comparison_table(pd.DataFrame(found.rows))
-    if given.output:
-        analysis.save_table(table, given.output)
-    print(f"{analysis.to_text(table)}\n{found}", flush=True)
+    table = analysis.comparison_table(results.table())
+    present(results, table)
+    print(f"\n{found}", flush=True)
+    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from analysis import report
 from estimators import (
+    REBAR,
     VIMCO,
     Bernoulli,
+    Categorical,
     DisARM,
     Exact,
     GumbelSoftmax,
@@ -23,6 +26,7 @@ from estimators import (
 from experiments.command_line import main
 from experiments.diagnosis import diagnose, recommend
 from experiments.errors import UsageError
+from experiments.results import FILE
 
 pytestmark = pytest.mark.xdist_group("diagnosis")
 
@@ -52,7 +56,8 @@ def test_plain_jax():
     errors = values(found, "equal_cost_error")
     del errors["Exact"]
     assert found.recommended == min(errors, key=lambda name: errors[name]["value"])
-    assert "exact gradient can be had too: 8 evaluations" in str(found)
+    assert "Exact() has no error here, and takes 8 evaluations of f" in str(found)
+    assert "there is nothing to tune" in str(found)
 
 
 class Encoder(nnx.Module):
@@ -141,11 +146,57 @@ def test_multi_sample_bounds_and_nested_layers():
     assert values(found, "variance")["DisARM"]["evaluations"] == 4
 
 
-def test_a_model_without_discrete_variables_is_refused():
-    with pytest.raises(UsageError, match="never calls its estimator"):
-        diagnose(lambda model, estimator, key, batch: model.sum(), LOGITS, KEY, samples=64)
+def test_calls_of_several_kinds_and_inside_jit():
+    """An estimator must fit all calls; one that cannot be enumerated has no exact gradient."""
+
+    @jax.jit
+    def two(logits, estimator, key, batch):
+        first, second = jax.random.split(key)
+        one = estimator(first, Categorical(logits[:3]), cubic)
+        return one + estimator(second, Bernoulli(logits), lambda z: z @ logits)
+
+    candidates = [DisARM(), Exact(), StraightThrough()]
+    found = diagnose(two, LOGITS, KEY, candidates=candidates, samples=64)
+    assert {row["estimator"] for row in found.rows if row["metric"] == "skipped"} == {"DisARM"}
+    found = diagnose(two, jnp.zeros(30), KEY, candidates=[Exact(), StraightThrough()], samples=1)
+    assert {row["estimator"] for row in found.rows if row["metric"] == "skipped"} == {"Exact"}
+
+
+def takes_two(model, estimator):
+    return estimator
+
+
+@pytest.mark.parametrize(
+    ("wrong", "model", "batch", "message"),
+    [
+        (lambda model, estimator, key, batch: model.sum(), LOGITS, None, "never calls its est"),
+        (lambda *given: loss(*given) * jnp.ones(2), LOGITS, 1.0, r"scalar, not an array of .*\(2,"),
+        (lambda *given: (loss(*given), 0), LOGITS, 1.0, "must return a scalar, not tuple"),
+        (loss, LOGITS, float("nan"), "the gradient of loss is not finite"),
+        (lambda model, *given: loss(LOGITS, *given), LOGITS, 1.0, "zero whatever is sampled"),
+        (takes_two, LOGITS, 1.0, r"takes_two must take \(model, estimator, key, batch\): too many"),
+        (loss, "a name", 1.0, "no floating-point array"),
+        (loss, LOGITS, {"x": "a name"}, "the batch holds a str, which is no array"),
+    ],
+)
+def test_what_cannot_be_diagnosed_is_refused(wrong, model, batch, message):
+    with pytest.raises(UsageError, match=message):
+        diagnose(wrong, model, KEY, batch, candidates=[ScoreFunction()], samples=64)
+
+
+def test_a_model_that_no_estimator_fits_is_refused():
     with pytest.raises(UsageError, match="no estimator fits"):
         diagnose(loss, LOGITS, KEY, 1.0, candidates=[VIMCO()], samples=64)
+
+
+def test_what_an_estimator_needs_is_said():
+    """A temperature to choose; parameters to learn."""
+    for estimator, said in (
+        (GumbelSoftmax(0.5), "measured at temperature 0.5, which was not searched"),
+        (REBAR(0.5), "it has parameters of its own, learned here in 3 steps"),
+    ):
+        found = diagnose(loss, LOGITS, KEY, 1.0, candidates=[estimator], samples=64, tune_steps=3)
+        assert said in str(found)
 
 
 def row(name, metric, value, low=None, high=None, unbiased="yes"):
@@ -159,6 +210,7 @@ def measured(name, error, low, high, bias=0.0, unbiased="yes"):
         row(name, "equal_cost_error", error, low, high, unbiased),
         row(name, "squared_bias", bias, bias, bias, unbiased),
         row(name, "seconds", 0.001, unbiased=unbiased),
+        row(name, "plain_seconds", 0.0004, unbiased=unbiased),
         row(name, "truth_norm", 2.0, unbiased=unbiased),
     ]
 
@@ -168,12 +220,15 @@ def test_reasons_say_what_else_could_be_taken():
         *measured("A", 1.0, 0.9, 1.1, bias=0.4, unbiased="no"),
         *measured("B", 1.05, 0.95, 1.2),
         *measured("C", 3.0, 2.9, 3.1),
+        *measured("D", float("nan"), float("nan"), float("nan")),
     ]
-    name, reasons = recommend(rows, 100.0)
+    name, reasons = recommend(rows[::-1], 100.0)
     said = "\n".join(reasons)
     assert name == "A" and "squared bias is 10 % of the squared gradient" in said
-    assert "not distinguishable from it with these samples: B" in said and "C" not in said
-    assert "the best without bias is B, with 1.05 times its error" in said
+    assert "not distinguishable from it with these samples: B (2.5 times the time)" in said
+    assert "C" not in said and "left out, not finite: D" in said
+    assert "a gradient takes 2 evaluations of f and 1 ms, 2.5 times the time" in said
+    assert "the best without bias is B, with 1.05 times its error; it takes 2 evaluations" in said
 
 
 MODEL = """
@@ -194,11 +249,20 @@ def wrong():
 def test_the_command(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(MODEL)
+    folder = tmp_path / "mine"
     command = ["diagnose", f"{path}:bits", "--estimators", "DisARM", "ScoreFunction"]
-    assert main([*command, "--samples", "256", "--output", str(tmp_path / "table")]) == 0
+    command += ["--samples", "256", "--output", str(folder)]
+    assert main(command) == 0
     shown = capsys.readouterr().out
     assert "recommended: DisARM" in shown and "ScoreFunction" in shown
-    assert (tmp_path / "table.md").exists()
+    assert {path.name for path in folder.iterdir()} >= {"table.md", "bias_variance.png", FILE}
+    assert main(command) == 0  # to the bit what was measured, timings included
+    again = capsys.readouterr()
+    assert again.out == shown and "DisARM (done before)" in again.err
+    path.write_text(MODEL.replace("-0.5", "-0.4"))
+    assert main(command) == 2
+    assert "holds the results of another run" in capsys.readouterr().err
+    assert len(list(report.find(tmp_path))) == 1 and "DisARM" in report.report([folder])
     for name, message in (
         (f"{path}:none", "has no function none"),
         (f"{path}:wrong", "must return (loss, model, batch), not function"),
