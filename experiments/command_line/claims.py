@@ -29,13 +29,7 @@ def add(commands) -> None:
     )
     command.epilog = _EPILOG.format(studies=", ".join(one.name for one in STUDIES))
     option = command.add_argument
-    option(
-        "--budget",
-        type=options.choice(*BUDGETS),
-        default="laptop",
-        metavar=f"{{{','.join(BUDGETS)}}}",
-        help="what to spend (default: laptop)",
-    )
+    options.add_budget(command, BUDGETS)
     option(
         "--only",
         nargs="+",

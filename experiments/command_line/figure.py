@@ -17,13 +17,7 @@ def add(commands) -> None:
     command = commands("figure", _run, "Compute and draw a figure: PDF, PNG, and its data as CSV.")
     command.epilog = f"\nfigures:     {', '.join(FIGURES)}\n"
     command.add_argument("name", metavar="NAME", help="the figure")
-    command.add_argument(
-        "--budget",
-        type=options.choice(*BUDGETS),
-        default="laptop",
-        metavar=f"{{{','.join(BUDGETS)}}}",
-        help="what to spend (default: laptop)",
-    )
+    options.add_budget(command, BUDGETS)
     options.add_output(command, "compute again what is there, replace other results")
 
 

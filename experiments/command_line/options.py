@@ -1,7 +1,7 @@
 """Options that several commands share, and readers of what options may be given as."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from estimators.core.identity import nearest
@@ -24,6 +24,17 @@ def add_group(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="parameters of the gradient: logits, encoder, decoder, prior, all "
         "(default: the problem's own, of a VAE the encoder)",
+    )
+
+
+def add_budget(command: argparse.ArgumentParser, budgets: Sequence[str]) -> None:
+    """Add `--budget`, one of the named ones."""
+    command.add_argument(
+        "--budget",
+        type=choice(*budgets),
+        default="laptop",
+        metavar=f"{{{','.join(budgets)}}}",
+        help="what to spend (default: laptop)",
     )
 
 

@@ -32,13 +32,7 @@ def add(commands) -> None:
     command.epilog = _EPILOG.format(tables=", ".join(TABLES))
     option = command.add_argument
     option("name", metavar="NAME", help="the table")
-    option(
-        "--budget",
-        type=options.choice(*BUDGETS),
-        default="laptop",
-        metavar=f"{{{','.join(BUDGETS)}}}",
-        help="what to spend (default: laptop)",
-    )
+    options.add_budget(command, BUDGETS)
     option(
         "--cells",
         nargs="+",
