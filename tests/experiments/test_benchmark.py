@@ -115,6 +115,7 @@ def test_quick_run():
     assert any("timing" in message for message in said)
 
 
+@pytest.mark.slow
 def test_render_without_torch():
     text = benchmark.render(alone()[0])
     assert opponent.MISSING in text and "314,784 parameters" in text
