@@ -192,7 +192,7 @@ STUDIES = (
                 effect=0.1,
             ),
             Claim(
-                "and less than DisARM",
+                "Double control variates have less variance than DisARM on their toy",
                 "Titsias and Shi 2022 (set-ups 6c)",
                 "log variance ratio over DisARM",
                 high=0.0,

@@ -261,14 +261,15 @@ STUDIES = (
                 0.01,
             ),
             Claim(
-                "It goes to the uniform mean as the temperature goes to infinity",
+                "The mean of a Gumbel-softmax variable goes to the uniform one as the temperature "
+                "goes to infinity",
                 "Jang et al. 2017, figure 1",
                 "mean at temperature 50, less 1/7",
                 -0.01,
                 0.01,
             ),
             Claim(
-                "At moderate temperatures it is neither",
+                "At moderate temperatures the mean of a Gumbel-softmax variable is neither",
                 "Jang et al. 2017, figure 1",
                 "probability, less the mean at temperature 1",
                 low=0.0,
@@ -311,7 +312,7 @@ STUDIES = (
                 effect=0.001,
             ),
             Claim(
-                "Above that temperature it need not be",
+                "Above temperature 1/(n - 1) the Concrete density need not be log-convex",
                 "Maddison et al. 2017, proposition 1d",
                 "share of concave chords at temperature 2",
                 low=0.01,
@@ -333,14 +334,15 @@ STUDIES = (
                 0.05,
             ),
             Claim(
-                "The same of its variance",
+                "Averaged over the bit, the conditional relaxed variable has the variance of the "
+                "unconditional one",
                 "Tucker et al. 2017 (formulas: REBAR)",
                 "its variance over that of a logistic, less 1",
                 -0.05,
                 0.05,
             ),
             Claim(
-                "Its stable form is finite to logits of 50 in float32",
+                "The stable form of the conditional relaxed variable is finite to logits of 50",
                 "formulas: REBAR, stable form",
                 "share that is not finite at logits of 50",
                 high=0.001,
@@ -361,7 +363,7 @@ STUDIES = (
                 effect=0.05,
             ),
             Claim(
-                "A lower temperature raises its variance",
+                "A lower temperature of Gumbel-softmax raises its variance",
                 "Jang et al. 2017, section 2.2",
                 "log variance ratio, temperature 0.1 over 1",
                 low=0.0,
@@ -396,21 +398,22 @@ STUDIES = (
                 0.03,
             ),
             Claim(
-                "Its variance is below that of straight-through Gumbel-softmax",
+                "Gumbel-Rao's variance is below that of straight-through Gumbel-softmax",
                 "Paulus et al. 2021, proposition 1",
                 "log variance ratio, K = 10 over straight-through",
                 high=0.0,
                 effect=0.1,
             ),
             Claim(
-                "With one inner sample it is straight-through Gumbel-softmax in law: its variance",
+                "With one inner sample Gumbel-Rao is straight-through Gumbel-softmax in law: its "
+                "variance",
                 "Paulus et al. 2021 (formulas: GR-MCK)",
                 "log variance ratio, K = 1 over straight-through",
                 -0.15,
                 0.15,
             ),
             Claim(
-                "Its variance follows the law of total variance, a + b / K",
+                "Gumbel-Rao's variance follows the law of total variance, a + b / K",
                 "formulas: GR-MCK, law of total variance",
                 "log of the variance at K = 10 over the law's",
                 -0.15,
@@ -431,14 +434,14 @@ STUDIES = (
                 effect=0.05,
             ),
             Claim(
-                "The gain is larger at low temperature",
+                "Gumbel-Rao's gain is larger at low temperature",
                 "Paulus et al. 2021, figure 1",
                 "mean log10 ratio at temperature 0.1, less that at 1",
                 low=0.0,
                 effect=0.05,
             ),
             Claim(
-                "The gain is larger near the corners",
+                "Gumbel-Rao's gain is larger near the corners of the simplex",
                 "Paulus et al. 2021, figure 1",
                 "mean log10 ratio near corners, less that near the centre",
                 low=0.0,
@@ -461,7 +464,8 @@ STUDIES = (
                 effect=0.3,
             ),
             Claim(
-                "At that temperature its error is below that of straight-through Gumbel-softmax",
+                "At its best temperature Gumbel-Rao's error is below that of straight-through "
+                "Gumbel-softmax",
                 "Paulus et al. 2021, figure 2b",
                 "log error ratio at Gumbel-Rao's best temperature",
                 high=0.0,

@@ -181,7 +181,7 @@ STUDIES = (
                 effect=0.01,
             ),
             Claim(
-                "and changes its scale",
+                "Dividing the signal by its running deviation changes the scale of the gradient",
                 "Mnih and Gregor 2014 (formulas: NVIL)",
                 "length of the mean over the truth's",
                 high=0.9,

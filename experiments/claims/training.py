@@ -340,7 +340,11 @@ STUDIES = (
                 "MuProp less ST",
                 _BETTER,
             ),
-            ("and above NVIL", "NVIL less ST", _BETTER),
+            (
+                "Straight-through is poor on generative tasks: above NVIL",
+                "NVIL less ST",
+                _BETTER,
+            ),
         ),
     ),
     Deciding(
@@ -355,7 +359,7 @@ STUDIES = (
                 {"low": 0.0, "effect": 0.2},
             ),
             (
-                "at least three times as fast",
+                "On categorical variables MuProp converges at least three times as fast as NVIL",
                 "log of NVIL's steps over MuProp's",
                 {"low": float(np.log(3)), "effect": 0.2},
             ),
@@ -396,7 +400,7 @@ STUDIES = (
                 {"low": 0.0, "effect": 1.0},
             ),
             (
-                "The gap grows with the temperature",
+                "The gap between discrete and relaxed network grows with the temperature",
                 "gap at temperature 8, less that at 0.3",
                 {"low": 0.0, "effect": 1.0},
             ),
@@ -482,7 +486,7 @@ STUDIES = (
                 {"low": 0.05, "effect": 0.15},
             ),
             (
-                "ARM does not",
+                "ARM does not go to the wrong end",
                 "share of ARM's runs at the wrong end",
                 {"high": 0.1, "effect": 0.1},
             ),
