@@ -25,8 +25,8 @@ from experiments.claims.quantities import (
     traces,
 )
 from experiments.claims.work import Given, Measured
-from experiments.figures.lattice import lattice
 from experiments.intervals import Truth
+from experiments.lattice import lattice
 from experiments.moments import Blocks
 from experiments.problems import VAE
 from experiments.problems.toy import Coupled, SimplexQuadratic

@@ -8,7 +8,7 @@ from estimators import Exact, GumbelSoftmax
 from experiments.claims.claim import Claim, Deciding, Effort, Quantity
 from experiments.claims.quantities import mean
 from experiments.problems import SemiSupervised
-from experiments.reproduction.speed import rounds
+from experiments.training.timing import rounds
 
 _ROUNDS = 7
 

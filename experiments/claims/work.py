@@ -1,7 +1,7 @@
 """What deciding studies do: measure estimators at one point, and train with them."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,10 +17,9 @@ from experiments.measurement import Point, prepare
 from experiments.moments import Blocks
 from experiments.problems import Params, Problem
 from experiments.problems.toy import Toy
-from experiments.training.batch import Batch
 from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import Recipe, Run
-from experiments.training.schedules import Schedule
+from experiments.training.several import train_several
 
 _TUNING_STEPS = 300
 _TEST_IMAGES = 1000
@@ -139,34 +138,28 @@ class Training:
         self,
         effort: Effort,
         estimator: Estimator,
-        schedules: tuple[tuple[str, Schedule], ...] = (),
         problem: Problem | None = None,
     ) -> tuple[list[Params], np.ndarray]:
         """Return the parameters of every run, and the losses `[seeds, steps]` along it."""
         problem = problem or self.problem
         effort.note(f"training {problem} with {estimator}")
-        seeds, steps = effort.seeds(self.seeds), effort.steps(self.steps)
-        recipe = Recipe(problem, self.optimiser, schedules)
-        runs = [Run(seed, self.rate) for seed in range(seeds)]
-        batch = Batch(recipe, runs, [estimator] * seeds, problem.data())
-        state, parts = batch.start(), []
-        for some in _shares(steps):
-            state, losses = batch.advance(state, some)
-            parts.append(losses)
-            effort.note(f"{estimator}: step {sum(part.shape[1] for part in parts):,}")
-        gathered = batch.gather(state.params)
-        return [_member(gathered, i) for i in range(seeds)], np.concatenate(parts, 1)
+        return train_several(
+            Recipe(problem, self.optimiser),
+            [Run(seed, self.rate) for seed in range(effort.seeds(self.seeds))],
+            estimator,
+            effort.steps(self.steps),
+            lambda done: effort.note(f"training with {estimator}, {done:.0%}"),
+        )
 
     def evaluated(
         self,
         effort: Effort,
         estimator: Estimator,
-        schedules: tuple[tuple[str, Schedule], ...] = (),
         problem: Problem | None = None,
     ) -> np.ndarray:
         """Return each run's negative bound of the discrete model on test images, in nats."""
         problem = problem or self.problem
-        params, _ = self.run(effort, estimator, schedules, problem)
+        params, _ = self.run(effort, estimator, problem)
         examples = problem.examples(jax.random.key(1), problem.data("test"))
         images = np.asarray(examples)[: effort.draws(_TEST_IMAGES)]
         evaluate = Evaluator(problem, effort.steps(self.bound_samples))
@@ -179,26 +172,6 @@ class Training:
         params, _ = self.run(effort, estimator)
         return np.array([self.problem.exact_loss(one, None) for one in params], float)
 
-    def each(
-        self,
-        effort: Effort,
-        estimators: Mapping[str, Estimator],
-        schedules: Mapping[str, tuple[tuple[str, Schedule], ...]] | None = None,
-    ) -> dict[str, np.ndarray]:
+    def each(self, effort: Effort, estimators: Mapping[str, Estimator]) -> dict[str, np.ndarray]:
         """Return `evaluated` of several estimators, by name."""
-        own = schedules or {}
-        return {
-            name: self.evaluated(effort, estimator, own.get(name, ()))
-            for name, estimator in estimators.items()
-        }
-
-
-def _shares(steps: int) -> Iterator[int]:
-    """Divide steps into ten parts, so that one who waits is told."""
-    each = max(steps // 10, 1)
-    for first in range(0, steps, each):
-        yield min(each, steps - first)
-
-
-def _member(rows: Any, run: int) -> Any:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)
+        return {name: self.evaluated(effort, estimator) for name, estimator in estimators.items()}

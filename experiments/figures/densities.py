@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Bernoulli, Categorical
-from experiments.figures.lattice import lattice
 from experiments.figures.study import Study
+from experiments.lattice import lattice
 from experiments.measurement import Row
 
 _WEIGHTS = (2.0, 0.5, 1.0)

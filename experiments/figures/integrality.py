@@ -7,9 +7,10 @@ import numpy as np
 
 from estimators import Estimator, GumbelSoftmax, ScoreFunction
 from experiments.figures.study import Study
-from experiments.figures.trained import trained
 from experiments.measurement import Row, estimator_columns
 from experiments.problems import StructuredPrediction
+from experiments.training.run import Recipe, Run
+from experiments.training.several import train_several
 
 _TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE = 1e-3
@@ -50,7 +51,8 @@ def _rows(
 ) -> list[Row]:
     """Train several seeds at a temperature; return what both graphs reach on test images."""
     relaxed = GumbelSoftmax(temperature)
-    models = trained(problem, relaxed, _RATE, steps, seeds, advance)
+    runs = [Run(seed, _RATE) for seed in range(seeds)]
+    models, _ = train_several(Recipe(problem), runs, relaxed, steps, advance)
     examples = problem.examples(jax.random.key(0), problem.data("test")[:images])
     # The same objective: of the discrete graph any estimator's value is f at hard samples.
     graphs: dict[str, Estimator] = {"continuous": relaxed, "discrete": ScoreFunction()}

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import GumbelRao, StraightThroughGumbelSoftmax
-from experiments.figures.lattice import lattice
 from experiments.figures.study import Study
+from experiments.lattice import lattice
 from experiments.measurement import Row
 from experiments.problems.toy import SimplexQuadratic
 

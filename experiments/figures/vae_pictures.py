@@ -7,10 +7,11 @@ import numpy as np
 
 from estimators import DisARM, Estimator, GumbelSoftmax
 from experiments.figures.study import Study
-from experiments.figures.trained import trained
 from experiments.measurement import Row, estimator_columns
 from experiments.problems import VAE
 from experiments.problems.images import SIDE
+from experiments.training.run import Recipe, Run
+from experiments.training.several import train_several
 
 _RATE = 1e-3
 _COLUMNS = 16
@@ -35,7 +36,7 @@ def study(budget: str) -> Study:
 
 def _rows(vae: VAE, estimator: Estimator, steps: int, advance) -> list[Row]:
     """Train a VAE, and return its pictures, a row for every pixel."""
-    (params,) = trained(vae, estimator, _RATE, steps, 1, advance)
+    (params,), _ = train_several(Recipe(vae), [Run(0, _RATE)], estimator, steps, advance)
     examples = vae.examples(jax.random.key(0), vae.data("test")[:_COLUMNS])
     grids = jax.jit(vae.pictures)(params, jax.random.key(1), examples)
     grids |= {"samples": grids["samples"].reshape(-1, _COLUMNS, SIDE, SIDE)}

@@ -1,11 +1,8 @@
 """Cells that are a ratio of speeds."""
 
 import dataclasses
-import time
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from estimators import Estimator
@@ -13,8 +10,7 @@ from experiments.intervals import sample_mean
 from experiments.measurement import Row
 from experiments.problems import Problem
 from experiments.reproduction.table import Experiment, Order
-from experiments.training.batch import Batch
-from experiments.training.run import Recipe, Run
+from experiments.training.timing import rounds
 
 _ROUNDS = 7
 
@@ -61,21 +57,3 @@ class Speed(Experiment):
             | dataclasses.asdict(sample_mean(np.asarray(values, np.float64)))
             for metric, (name, values) in found.items()
         ]
-
-
-def rounds(
-    problem: Problem, estimator: Estimator, seed: int, num_steps: int
-) -> Callable[[], float]:
-    """Return what trains on for some steps, on one device, and returns the seconds they took."""
-    batch = Batch(
-        Recipe(problem), [Run(seed, 1e-3)], [estimator], problem.data(), jax.devices()[:1]
-    )
-    state, _ = batch.advance(batch.start(), num_steps)
-
-    def one_round() -> float:
-        nonlocal state
-        start = time.perf_counter()
-        state, _ = batch.advance(state, num_steps)
-        return time.perf_counter() - start
-
-    return one_round

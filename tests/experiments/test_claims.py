@@ -102,12 +102,13 @@ def test_no_success_leaves_a_doubt():
 
 
 def test_runs_share_their_seeds_and_follow_the_gradient():
-    training = Training(Quadratic(0.45, 0.0), 200, 0.1, 3, SGD(momentum=0.0))
+    training = Training(Quadratic(0.45, 0.0), 203, 0.1, 3, SGD(momentum=0.0))
     first, again = (training.exact(Effort(smoke=False), DisARM()) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+    assert training.run(Effort(smoke=False), DisARM())[1].shape == (3, 203)
     # d E f / d logit = 0.1 s (1 - s): plain descent, step by step.
     logit = 0.0
-    for _ in range(200):
+    for _ in range(203):
         s = 1 / (1 + math.exp(-logit))
         logit -= 0.1 * 0.1 * s * (1 - s)
     s = 1 / (1 + math.exp(-logit))

@@ -9,7 +9,7 @@ from estimators import GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
 from experiments.errors import UsageError
 from experiments.figures import FIGURES, Study, build, integrality
-from experiments.figures.lattice import lattice
+from experiments.lattice import lattice
 from experiments.problems import VAE, StructuredPrediction
 from experiments.progress import Progress
 from experiments.results import Results
