@@ -12,7 +12,7 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
 from estimators.core.relaxed_control import relaxed_control
 from estimators.core.tuning import Tuning
-from estimators.core.validation import check_choice, check_number, check_positive
+from estimators.core.validation import check_choice, check_finite, check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 
@@ -97,6 +97,6 @@ class REBAR(Estimator):
     def check(self) -> None:
         """Raise where a setting is of the wrong type or out of range."""
         check_positive("REBAR temperature", self.temperature)
-        check_number("REBAR eta", self.eta)
+        check_finite("REBAR eta", self.eta)
         check_choice("REBAR relaxation", self.relaxation, ("plain", "modified"))
         check_choice("REBAR coupled", self.coupled, (True, False))

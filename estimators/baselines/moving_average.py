@@ -6,7 +6,7 @@ import jax
 
 from estimators.core.baseline import Baseline
 from estimators.core.pytree import averaged, pytree
-from estimators.core.validation import check_between, check_number
+from estimators.core.validation import check_between, check_finite
 
 
 @pytree
@@ -45,4 +45,4 @@ class MovingAverage(Baseline):
     def check(self) -> None:
         """Raise unless the decay lies in [0, 1) and the average is a number."""
         check_between("MovingAverage decay", self.decay, 0, 1)
-        check_number("MovingAverage value", self.value)
+        check_finite("MovingAverage value", self.value)

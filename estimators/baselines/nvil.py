@@ -11,7 +11,7 @@ from estimators.core.baseline import Baseline
 from estimators.core.distribution import Distribution
 from estimators.core.network import MLP
 from estimators.core.pytree import averaged, pytree, static
-from estimators.core.validation import check_between, check_choice, check_number
+from estimators.core.validation import check_between, check_choice, check_finite
 
 
 @pytree
@@ -86,7 +86,7 @@ class NVIL(Baseline):
     def check(self) -> None:
         """Raise where a hyperparameter is of the wrong type or out of range."""
         check_between("NVIL decay", self.decay, 0, 1)
-        check_number("NVIL value", self.value)
+        check_finite("NVIL value", self.value)
         check_between("NVIL variance", self.variance, 0, math.inf)
         check_choice("NVIL normalise", self.normalise, (True, False))
         if self.network is not None:

@@ -1,17 +1,39 @@
 """Names of estimators: `str` and its inverse `parse`; and stacks of estimators for sweeps."""
 
+import contextlib
 import dataclasses
 import difflib
 import re
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from estimators.core.fields import declared, settle
+
 T = TypeVar("T")
+
+_DEEPEST = 20
+"""Names inside each other; no estimator has more than three."""
+
+
+class Named:
+    """A frozen dataclass of settings with a printable identity, of which `parse` is the inverse."""
+
+    def __post_init__(self):
+        """Bring numbers to the types that their fields declare: 1 and 1.0 are one setting."""
+        settle(self)
+
+    def __str__(self) -> str:
+        """Return the identity, such as `GumbelSoftmax[temperature=0.5]`."""
+        return describe(self)
+
+    def check(self) -> None:
+        """Raise ValueError or TypeError where a concrete setting is out of range."""
 
 
 def describe(value: Any) -> str:
@@ -60,6 +82,9 @@ def _describe_field(owner: str, name: str, value: Any) -> str:
 def parse(text: str, known: Mapping[str, type]) -> Any:
     """Build what `describe` named: `Name`, `Name[value]`, `Name[field=value,...]`, nested at will.
 
+    A value is read as its field's declared type says; where that is `Any`, as a number, True, False
+    or None if it looks like one.
+
     Args:
         text: the identity. Fields may be given by position, in the order of the constructor.
         known: the classes that may be named.
@@ -67,67 +92,77 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
     Raises:
         ValueError: naming what is wrong, what is allowed and the nearest known name.
     """
-    tokens = re.findall(r"[\[\],=]|[^\[\],=\s]+", text)
-    value, rest = _parse_value(text, tokens, known)
-    if not dataclasses.is_dataclass(value):
-        raise ValueError(_unknown(text, tokens[0], known))
+    named, rest = _named(text, re.findall(r"[\[\],=]|[^\[\],=\s]+", text))
     if rest:
         raise ValueError(f"cannot read {text!r}: nothing can follow the name and its fields")
-    return value
+    if named.name not in known:
+        raise ValueError(_unknown(text, named.name, known))
+    return _build(text, named, known)
 
 
-def _parse_value(text: str, tokens: Sequence[str], known: Mapping[str, type]):
+class _Named(NamedTuple):
+    """A name and, where brackets follow it, what they give by position and by field."""
+
+    name: str
+    positional: tuple["_Named", ...] = ()
+    fields: Mapping[str, "_Named"] = {}
+    bracketed: bool = False
+
+
+def _named(text: str, tokens: Sequence[str], depth: int = 0) -> tuple[_Named, Sequence[str]]:
     if not tokens or tokens[0] in "[],=":
         raise ValueError(f"cannot read {text!r}: write Name or Name[field=value,...]")
     word, *rest = tokens
     if rest[:1] != ["["]:
-        return (_build(text, known[word], [], {}) if word in known else _literal(word)), rest
-    if word not in known:
-        raise ValueError(_unknown(text, word, known))
-    positional, named, rest = [], {}, rest[1:]
+        return _Named(word), rest
+    if depth == _DEEPEST:
+        raise ValueError(f"cannot read {text!r}: more than {_DEEPEST} brackets inside each other")
+    positional, fields, rest = [], {}, rest[1:]
     while rest[:1] != ["]"]:
         name = None
         if rest[1:2] == ["="]:
             name, rest = rest[0], rest[2:]
-        value, rest = _parse_value(text, rest, known)
-        if name is None and named:
+        value, rest = _named(text, rest, depth + 1)
+        if name is None and fields:
             raise ValueError(f"cannot read {text!r}: positions come before names")
-        if name in named:
+        if name in fields:
             raise ValueError(f"{text!r} gives {name} twice")
         if name is None:
             positional.append(value)
         else:
-            named[name] = value
+            fields[name] = value
         if rest[:1] == [","]:
             rest = rest[1:]
         elif rest[:1] != ["]"]:
             raise ValueError(f"cannot read {text!r}: a closing ] is missing")
-    return _build(text, known[word], positional, named), rest[1:]
+    return _Named(word, tuple(positional), fields, bracketed=True), rest[1:]
 
 
-def _build(text: str, cls: type, positional: list, named: dict):
+def _build(text: str, named: _Named, known: Mapping[str, type]) -> Any:
+    cls = known[named.name]
     fields = {
         f.name: f for f in dataclasses.fields(cls) if f.init and not f.metadata.get("learned")
     }
-    for name in named:
+    for name in named.fields:
         if name not in fields:
             raise ValueError(
                 f"{cls.__name__} has no {name!r}{nearest(name, fields)}; it has: "
                 f"{', '.join(fields) or 'nothing to set'}"
             )
     ordered = [name for name, field in fields.items() if not field.kw_only]
-    if len(positional) > len(ordered):
+    if len(named.positional) > len(ordered):
         raise ValueError(
-            f"{cls.__name__} takes {len(ordered)} values, not {len(positional)}: {text!r}"
+            f"{cls.__name__} takes {len(ordered)} values, not {len(named.positional)}: {text!r}"
         )
-    values = dict(zip(ordered, positional, strict=False))
-    if repeated := values.keys() & named.keys():
+    given = dict(zip(ordered, named.positional, strict=False))
+    if repeated := given.keys() & named.fields.keys():
         raise ValueError(f"{text!r} gives {', '.join(repeated)} twice")
-    values |= named
+    given |= named.fields
     for name, field in fields.items():
         default = (field.default, field.default_factory)
-        if name not in values and default == (dataclasses.MISSING, dataclasses.MISSING):
+        if name not in given and default == (dataclasses.MISSING, dataclasses.MISSING):
             raise ValueError(f"{cls.__name__} needs {name}: write {cls.__name__}[{name}=...]")
+    values = {name: _read(text, cls, name, value, known) for name, value in given.items()}
     try:
         value = cls(**values)
         value.check()
@@ -136,15 +171,53 @@ def _build(text: str, cls: type, positional: list, named: dict):
     return value
 
 
+def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, type]) -> Any:
+    """Return a field's value, by the first of its declared types that takes it."""
+    word, allowed = value.name, []
+    if value.bracketed and word not in known:
+        raise ValueError(_unknown(text, word, known))
+    for kind in sorted(declared(owner)[name], key=lambda kind: kind is str):  # which takes anything
+        if (choices := _choices(kind)) is not None:
+            if word in choices and not value.bracketed:
+                return choices[word]
+            allowed += choices
+        elif kind in (int, float, str):
+            if not value.bracketed:
+                with contextlib.suppress(ValueError):
+                    return kind(word)
+            allowed.append({int: "an integer", float: "a number", str: "a text"}[kind])
+        elif isinstance(kind, type) and kind is not Any:
+            fitting = [key for key, cls in known.items() if issubclass(cls, kind)]
+            if word in fitting:
+                return _build(text, value, known)
+            allowed += fitting
+        else:
+            return _build(text, value, known) if word in known else _literal(word)
+    one = "one of " if len(allowed) > 1 else ""
+    raise ValueError(
+        f"{owner.__name__} {name} must be {one}{', '.join(allowed)}, not {word!r}"
+        f"{nearest(word, allowed)}"
+    )
+
+
+def _choices(kind: Any) -> dict[str, Any] | None:
+    """Return the values of a type that has only a few, by how they are written."""
+    if kind is type(None):
+        return {"None": None}
+    if kind is bool:
+        return {"True": True, "False": False}
+    if typing.get_origin(kind) is Literal:
+        return {str(choice): choice for choice in typing.get_args(kind)}
+    return None
+
+
 def _literal(word: str) -> Any:
     constants = {"True": True, "False": False, "None": None}
     if word in constants:
         return constants[word]
     for number in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return number(word)
-        except ValueError:
-            pass
     return word
 
 

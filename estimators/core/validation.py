@@ -15,9 +15,14 @@ def is_concrete(value: Any) -> bool:
     )
 
 
+def is_number(value: Any) -> bool:
+    """Say whether `value` holds numbers now, and neither True nor False."""
+    return is_concrete(value) and np.dtype(bool) != getattr(value, "dtype", type(value))
+
+
 def check_number(name: str, value: Any) -> None:
-    """Raise TypeError unless `value` is a number or an array, or traced."""
-    if not (is_concrete(value) or isinstance(value, Tracer)):
+    """Raise TypeError unless `value` is a number or an array of numbers, or traced."""
+    if not (is_number(value) or isinstance(value, Tracer)):
         raise TypeError(f"{name} must be numeric, not {value}")
 
 
@@ -58,16 +63,15 @@ def check_count(name: str, value: Any, least: int) -> None:
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...] | tuple[bool, ...]) -> None:
-    """Raise ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    """Raise ValueError unless `value` is one of `choices`, of the same type: 1 is not True."""
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def check_floating(name: str, value: Any) -> None:
     """Raise unless `value` is a float32 or float64 array (or float), and where concrete finite."""
-    check_number(name, value)
-    dtype = jnp.result_type(value)
-    if dtype not in (jnp.float32, jnp.float64):
+    numeric = is_concrete(value) or isinstance(value, Tracer)
+    if numeric and (dtype := jnp.result_type(value)) not in (jnp.float32, jnp.float64):
         raise TypeError(f"{name} must be float32 or float64, not {dtype}")
     check_finite(name, value)
 

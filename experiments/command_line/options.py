@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from estimators.core.identity import nearest
+from experiments.errors import UsageError
+
+_SEEDS = 2**32
 
 
 def add_estimators(command: argparse.ArgumentParser) -> None:
@@ -62,9 +65,15 @@ def choice(*allowed: str) -> Callable[[str], str]:
 def seed(text: str) -> int:
     """Read a seed: a whole number below 2^32."""
     value = count(text)
-    if value >= 2**32:
+    if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
     return value
+
+
+def check_seeds(first: int, seeds: int) -> None:
+    """Raise UsageError where not all of so many seeds, from the first on, are below 2^32."""
+    if first + seeds > _SEEDS:
+        raise UsageError(f"--seed must be at most {_SEEDS - seeds} for {seeds} seeds, not {first}")
 
 
 def count(text: str) -> int:

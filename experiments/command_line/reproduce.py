@@ -56,6 +56,7 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     table = build(given.name, given.binarisation)
     settings = Settings(table, given.budget, given.seed)
+    options.check_seeds(given.seed, settings.spent.seeds)
     cells = _chosen(table, given.cells) or settings.cells
     if given.list:
         print("\n".join(cell.name for cell in cells))

@@ -151,6 +151,7 @@ def add(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
+    options.check_seeds(given.seed, given.seeds)
     measured = [parse_estimator(text) for text in given.measure]
     halves = sorted({0, given.steps // 2, given.steps})
     settings = Settings(

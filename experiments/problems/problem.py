@@ -6,23 +6,19 @@ from typing import Any
 import jax
 
 from estimators import Distribution, Estimator, Exact
-from estimators.core import identity
+from estimators.core.identity import Named
 from experiments.data import Split
 
 Params = dict[str, Any]
 
 
-class Problem(abc.ABC):
+class Problem(Named, abc.ABC):
     """An objective to measure estimators on, or to train with them: a frozen dataclass of settings.
 
     Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be
     taken with respect to any of them. A subclass in a user's own file works as the project's do:
     `estimax compare --problem my_file.py:MyProblem[size=3]`.
     """
-
-    def __str__(self) -> str:
-        """Return the identity, such as `VAE[size=200]`."""
-        return identity.describe(self)
 
     @property
     @abc.abstractmethod
@@ -110,6 +106,3 @@ class Problem(abc.ABC):
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the evaluations of f that one gradient of the estimator takes."""
         return estimator.evaluations(distribution)
-
-    def check(self) -> None:  # noqa: B027 (most problems have nothing to check)
-        """Raise ValueError where a setting is out of range."""

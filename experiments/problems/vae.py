@@ -334,7 +334,7 @@ class VAE(StochasticNetwork):
             raise ValueError("pixels=autoregressive is of bits: binarisation=real has grey values")
         if self.num_samples > 1 and self.kl not in ("sampled", "relaxed-density"):
             raise ValueError(
-                f"a bound of several samples needs kl=sampled or relaxed-density, not {self.kl}"
+                f"VAE num_samples above 1 needs kl=sampled or relaxed-density, not {self.kl}"
             )
         check_positive("VAE prior_temperature", self.prior_temperature)
         if self.kl == "relaxed-density" and self.latent == "Normal":

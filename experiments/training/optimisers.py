@@ -2,27 +2,24 @@
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 
-from estimators.core import identity
-from estimators.core.validation import check_between, check_choice, check_positive
+from estimators.core.identity import Named
+from estimators.core.validation import check_between, check_choice
 
 Rate = float | jax.Array | Callable[[Any], Any]
 """A learning rate, or a schedule of the step."""
 
 
-class Optimiser(abc.ABC):
+class Optimiser(Named, abc.ABC):
     """A frozen dataclass of an optimiser's settings, but for its learning rate."""
 
     weight_decay: float
-
-    def __str__(self) -> str:
-        """Return the identity, such as `SGD[momentum=0.9]`."""
-        return identity.describe(self)
 
     def make(self, rate: Rate) -> optax.GradientTransformation:
         """Return the optimiser at a learning rate, traced or scheduled."""
@@ -37,8 +34,7 @@ class Optimiser(abc.ABC):
 
     def check(self) -> None:
         """Raise where a setting is out of range."""
-        if self.weight_decay:
-            check_positive(f"{type(self).__name__} weight_decay", self.weight_decay)
+        check_between(f"{type(self).__name__} weight_decay", self.weight_decay, 0, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,12 @@ import math
 
 import optax
 
-from estimators.core import identity
+from estimators.core.identity import Named
 from estimators.core.validation import check_count, check_positive
 
 
-class Schedule(abc.ABC):
+class Schedule(Named, abc.ABC):
     """A frozen dataclass of a schedule's settings."""
-
-    def __str__(self) -> str:
-        """Return the identity, such as `Linear[start=1.0,end=5.0,steps=1000]`."""
-        return identity.describe(self)
 
     @abc.abstractmethod
     def make(self) -> optax.Schedule:

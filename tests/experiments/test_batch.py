@@ -197,7 +197,7 @@ def test_optimisers_are_optaxs(optimiser, same):
     [
         (SGD(momentum=1.0), "SGD momentum must be at least 0 and below 1"),
         (Adam(b2=-0.1), "Adam b2 must be at least 0"),
-        (Adam(weight_decay=-1.0), "Adam weight_decay must be above zero"),
+        (Adam(weight_decay=-1.0), "Adam weight_decay must be at least 0"),
         (Exponential(rate=0.0), "Exponential rate must be above zero"),
         (Exponential(floor=2.0), "Exponential floor must be at most start"),
         (Linear(1.0, 2.0, 0), "Linear steps must be at least 1"),

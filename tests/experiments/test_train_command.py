@@ -148,6 +148,7 @@ def test_a_reader_that_leaves_costs_nothing(tmp_path):
         (["--temperatures", "0"], ["above zero"]),
         (["--steps", "0"], ["at least 1"]),
         (["--seeds", "0"], ["at least 1"]),
+        (["--seed", "4294967295", "--seeds", "2"], ["--seed must be at most 4294967294"]),
         (["--optimiser", "Adm"], ["'Adm'", "did you mean 'Adam'?", "RAdam, SGD, RMSProp"]),
         (["--optimiser", "SGD[momentum=2]"], ["momentum must be at least 0 and below 1"]),
         (["--schedule", "temperature"], ["write FIELD=NAME"]),
