@@ -75,6 +75,11 @@ class Blocks:
         return self.centre + self.offset
 
     @property
+    def means(self) -> np.ndarray:
+        """Mean gradient of each block, `[R, P]`."""
+        return self.centre + self.sums / self.size
+
+    @property
     def variance(self) -> np.ndarray:
         """Unbiased variance of each coordinate of one gradient, `[P]`."""
         spread = self.squares - self.count * self.offset**2

@@ -29,6 +29,11 @@ class Quantity(NamedTuple):
     degrees: float = math.inf
 
 
+Found = Quantity | Callable[[float], Quantity]
+"""A quantity, or what gives it for the test against an end of a region, where its error depends on
+the value that is supposed."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """A statement of a paper or a theorem, and the test that decides it, written before the run.
@@ -70,6 +75,19 @@ class Claim:
             if ends < 2:
                 raise ValueError(f"{self.statement}: a region with one end needs an effect")
             object.__setattr__(self, "effect", (self.high - self.low) / 2)
+
+    def about(self, found: Found) -> Quantity:
+        """Return the quantity as this claim tests it, against the one end of its region.
+
+        Raises:
+            ValueError: where the error depends on the end, and there are two.
+        """
+        if isinstance(found, Quantity):
+            return found
+        ends = [end for end in (self.low, self.high) if math.isfinite(end)]
+        if len(ends) > 1:
+            raise ValueError(f"{self.statement}: the quantity needs a region with one end")
+        return found(ends[0])
 
     def row(self) -> Row:
         """Return the claim as columns of the result table."""
@@ -124,7 +142,7 @@ class Deciding:
 
     name: str
     title: str
-    run: Callable[[Effort], Mapping[str, Quantity]]
+    run: Callable[[Effort], Mapping[str, Found]]
     claims: tuple[Claim, ...]
 
     def rows(self, effort: Effort) -> list[Row]:
@@ -133,6 +151,6 @@ class Deciding:
         return [
             {"deciding": self.name, "title": self.title}
             | claim.row()
-            | found[claim.quantity]._asdict()
+            | claim.about(found[claim.quantity])._asdict()
             for claim in self.claims
         ]

@@ -5,9 +5,14 @@ import math
 import numpy as np
 from scipy import stats
 
-from experiments.claims.claim import Quantity
-from experiments.intervals import Truth
+from experiments.claims.claim import Found, Quantity
+from experiments.intervals import Truth, jackknife
+from experiments.intervals.cosine import cosines
+from experiments.intervals.distance import distance
 from experiments.moments import Blocks
+
+# Nothing is surer than by so many standard errors: further out no law of samples is known so well.
+_SUREST = 7.0
 
 
 def mean(values: np.ndarray) -> Quantity:
@@ -26,25 +31,42 @@ def share(values: np.ndarray) -> Quantity:
     return Quantity(part, math.sqrt(padded * (1 - padded) / (count + 4)))
 
 
-def relative_bias(blocks: Blocks, truth: Truth) -> Quantity:
-    """Return the bias over the norm of the true gradient, along the direction it seems to have.
+def squared_bias(blocks: Blocks, truth: Truth) -> Found:
+    """Return the squared norm of the bias over that of the true gradient, and its test.
 
-    The first half of the samples shows the direction, the second is measured along it: an unbiased
-    estimator's has mean zero, whatever the direction.
-
-    Raises:
-        ValueError: where the truth is not exact.
+    The estimate is unbiased, so it may be negative. Its law is far from normal where the bias is
+    small: against an end of a region, the error is such that Student's test of it gives the
+    p-value of the noncentral law (`intervals.Distance`) of samples whose squared bias is that end.
     """
-    if truth.blocks is not None:
-        raise ValueError("a bias against a sampled truth has that one's error too")
-    means = (blocks.sums / blocks.size + blocks.centre - truth.mean).astype(float)
-    first, second = np.split(means, 2)
-    direction = first.mean(0)
-    length = np.linalg.norm(direction)
-    if not length:  # no estimate strays from the truth
-        return Quantity(0.0)
-    along = second @ direction / length
-    return mean(along / np.linalg.norm(truth.mean))
+    found, norm = distance(blocks, truth), float(truth.mean @ truth.mean)
+    value = found.squared_bias / norm
+    if not found.is_noisy:
+        return lambda end: Quantity(value if found.q > found.rounding else 0.0)
+
+    def against(end: float) -> Quantity:
+        apart, plain = abs(value - end), found.deviation(found.squared_bias) / norm
+        if apart < plain / 2:  # undecided whatever the law, whose median is not its mean
+            return Quantity(value, plain, len(blocks.sums) - 1)
+        chance = (found.above if value > end else found.below)(max(end, 0.0) * norm)
+        score = float(stats.norm.isf(max(chance, 1e-300)))
+        error = apart / score if score < _SUREST else min(plain, apart / _SUREST)
+        return Quantity(value, error, len(blocks.sums) - 1)
+
+    return against
+
+
+def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
+    """Return how much larger the first's squared bias is, over the squared norm of the truth.
+
+    The samples share their noise, block by block.
+    """
+    norm = float(truth.mean @ truth.mean)
+
+    def biases(blocks: Blocks) -> np.ndarray:
+        apart = np.sum((jackknife.means(blocks) - truth.mean) ** 2, -1)
+        return apart - jackknife.traces(blocks) / jackknife.counts(blocks)
+
+    return jackknifed((biases(first) - biases(second)) / norm)
 
 
 def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
@@ -52,72 +74,45 @@ def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
 
     The samples share their noise, block by block.
     """
-    apart = (first.sums + first.size * first.centre) / first.size
-    apart = apart - (second.sums + second.size * second.centre) / second.size
+    apart = first.means - second.means
     return mean(apart @ truth.mean / (truth.mean @ truth.mean))
 
 
 def length_along(blocks: Blocks, truth: Truth) -> Quantity:
     """Return the length of the mean along the true gradient, over its norm: 1 where unbiased."""
-    means = blocks.sums / blocks.size + blocks.centre
-    return mean(means @ truth.mean / (truth.mean @ truth.mean))
+    return mean(blocks.means @ truth.mean / (truth.mean @ truth.mean))
 
 
 def angle(blocks: Blocks, truth: Truth) -> Quantity:
     """Return 1 less the cosine between the mean and the true gradient, corrected for its noise."""
-    without = (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
-    means = np.concatenate([blocks.mean[None], without])
-    lengths = np.linalg.norm(means, axis=-1) * np.linalg.norm(truth.mean)
-    found = jackknife(1 - means @ truth.mean / lengths)
-    rest = 1 - without @ truth.mean / lengths[1:]
     # Noise turns any mean away: to first order the jackknife says how far.
-    return found._replace(value=found.value + found.degrees * (found.value - float(rest.mean())))
+    turned = 1 - cosines(jackknife.means(blocks), truth.mean)
+    return jackknifed(turned)._replace(value=jackknife.corrected(turned))
 
 
 def log_variance_ratio(first: Blocks, second: Blocks) -> Quantity:
     """Return the natural log of the ratio of variances, under common noise block by block."""
-    return jackknife(np.log(traces(first) / traces(second)))
+    return jackknifed(np.log(jackknife.traces(first) / jackknife.traces(second)))
 
 
-def jackknife(values: np.ndarray) -> Quantity:
+def jackknifed(values: np.ndarray) -> Quantity:
     """Return a statistic with the jackknife's error, from its values `[1 + R]`.
 
     The first is that of all samples, the others are without one of R blocks.
     """
-    rest = np.asarray(values[1:], float)
-    error = math.sqrt((len(rest) - 1) * float(np.var(rest)))
-    return Quantity(float(values[0]), error, len(rest) - 1)
-
-
-def traces(blocks: Blocks) -> np.ndarray:
-    """Return the variance of all samples, then of those without one block, `[1 + R]`."""
-    total, distances = blocks.total, blocks.distances.sum()
-    sums = np.concatenate([total[None], total - blocks.sums])
-    squares = np.concatenate([[distances], distances - blocks.distances])
-    counts = np.concatenate([[blocks.count], np.full(len(blocks.sums), blocks.count - blocks.size)])
-    return (squares - np.sum(sums**2, -1) / counts) / (counts - 1)
+    return Quantity(float(values[0]), jackknife.error(values), len(values) - 2)
 
 
 def signal_to_noise(blocks: Blocks) -> np.ndarray:
     """Return the log of the squared mean over the variance, of all, then without one block."""
-    spread = traces(blocks)
-    without = (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
-    means = np.concatenate([blocks.mean[None], without])
-    counts = np.concatenate([[blocks.count], np.full(len(without), blocks.count - blocks.size)])
+    spread, lengths = jackknife.traces(blocks), np.sum(jackknife.means(blocks) ** 2, -1)
     # The squared length of a sampled mean is too large by its own variance.
-    return np.log((np.sum(means**2, -1) - spread / counts) / spread)
-
-
-def errors(blocks: Blocks, truth: Truth) -> np.ndarray:
-    """Return the mean squared error of all samples, then without one block, `[1 + R]`."""
-    each = blocks.distances + 2 * blocks.sums @ (blocks.centre - truth.mean)
-    each = each / blocks.size + np.sum((blocks.centre - truth.mean) ** 2)
-    return np.concatenate([[each.mean()], (each.sum() - each) / (len(each) - 1)])
+    return np.log((lengths - spread / jackknife.counts(blocks)) / spread)
 
 
 def relative_variance(blocks: Blocks, truth: Truth) -> Quantity:
     """Return the variance over the squared norm of the truth, where a theorem says it is none."""
-    return Quantity(float(traces(blocks)[0] / (truth.mean @ truth.mean)))
+    return Quantity(float(jackknife.traces(blocks)[0] / (truth.mean @ truth.mean)))
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Quantity:

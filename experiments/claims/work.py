@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Bernoulli, Categorical, Distribution, Estimator
-from experiments.claims.claim import Effort, Quantity
-from experiments.claims.quantities import log_variance_ratio, relative_bias
+from experiments.claims.claim import Effort, Found, Quantity
+from experiments.claims.quantities import log_variance_ratio, squared_bias
 from experiments.evaluation import Evaluator
 from experiments.intervals import Truth
 from experiments.measurement import Point, prepare
@@ -105,9 +105,9 @@ class Measured:
             (self._drawn[name],) = self.point.draw(ready, self._noise, self.draws)
         return self._drawn[name]
 
-    def bias(self, estimator: Estimator) -> Quantity:
-        """Return an estimator's bias over the norm of the true gradient."""
-        return relative_bias(self(estimator), self.truth)
+    def bias(self, estimator: Estimator) -> Found:
+        """Return an estimator's squared bias over the squared norm of the true gradient."""
+        return squared_bias(self(estimator), self.truth)
 
     def ratio(self, first: Estimator, second: Estimator) -> Quantity:
         """Return the natural log of the ratio of two estimators' variances."""

@@ -1,0 +1,100 @@
+"""The test of "the bias is below epsilon": its error rate and power, where the bias is known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.claims import Claim
+from experiments.claims.quantities import squared_bias, squared_bias_difference
+from tests.experiments.drawn import Law
+
+SPECTRA = {
+    "one": np.ones(1),
+    "50": np.ones(50),
+    "50, 1/k": 1 / np.arange(1.0, 51),
+    "50, one": np.r_[1.0, np.full(49, 1e-4)],
+    "500": np.ones(500),
+}
+LEVEL = 0.05
+
+
+def p_values(law, bound, count, seed=0):
+    """Return the p-values of "inside" and of "outside" `[count, 2]`, as a table computes them.
+
+    Args:
+        law: of the samples.
+        bound: on the bias, in standard errors of the mean, as the law's bias is.
+        count: of replications.
+        seed: of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    end = bound**2 * law.error / (law.true_gradient @ law.true_gradient)
+    claim = Claim("the bias is small", "nowhere", "squared bias", high=end, effect=end)
+    found = []
+    for _ in range(count):
+        quantity = claim.about(squared_bias(law.blocks(rng), law.truth(rng)))
+        score = (end - quantity.value) / quantity.error
+        found.append(stats.t.sf((score, -score), quantity.degrees))
+    return np.array(found)
+
+
+def check(name, bound, direction, sampled, count):
+    at_end = Law(SPECTRA[name], bound, direction, sampled)
+    falsely = np.mean(p_values(at_end, bound, count) <= LEVEL, 0)
+    assert (falsely <= LEVEL + 4 * math.sqrt(LEVEL * (1 - LEVEL) / count)).all()
+    # Not by saying nothing: no bias, and one of twice the bound, are told from it.
+    if bound == 4:
+        few = count // 5
+        none = p_values(Law(SPECTRA[name], 0, direction, sampled), bound, few)
+        twice = p_values(Law(SPECTRA[name], 2 * bound, direction, sampled), bound, few)
+        assert np.mean(none[:, 0] <= LEVEL) > 0.9 and np.mean(twice[:, 1] <= LEVEL) > 0.9
+
+
+@pytest.mark.first_cases(1)
+@pytest.mark.parametrize(
+    ("name", "bound", "sampled", "count"),
+    [("50", 1.3, False, 300), ("one", 4, False, 400), ("50, one", 4, True, 300)],
+)
+def test_a_bias_at_the_bound_is_rarely_called(name, bound, sampled, count):
+    check(name, bound, 0, sampled, count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
+@pytest.mark.parametrize("direction", [0, -1], ids=["widest", "narrowest"])
+@pytest.mark.parametrize("bound", [1, 2, 4])
+@pytest.mark.parametrize("name", SPECTRA)
+def test_a_bias_at_the_bound_is_rarely_called_everywhere(name, bound, direction, sampled):
+    check(name, bound, direction, sampled, 400 if name == "500" else 2000)
+
+
+def test_many_coordinates_hide_no_bias():
+    # .04 for a bound of .03, where the mean's noise is .03 in all: a direction that noise chose
+    # calls this "inside" in a third of the runs.
+    for name, count in (("50", 200), ("500", 40)):
+        found = p_values(Law(SPECTRA[name], 4 / 3), 1, count)
+        assert np.mean(found[:, 0] <= LEVEL) <= 0.02
+    assert np.mean(found[:, 1] <= LEVEL) > 0.9  # and 500 show it
+
+
+def test_the_difference_of_two_squared_biases():
+    narrow, wide = Law(SPECTRA["50, 1/k"], 4), Law(SPECTRA["50, 1/k"], 6)
+    norm, rng, found = wide.true_gradient @ wide.true_gradient, np.random.default_rng(1), []
+    for _ in range(400):
+        pair = wide.blocks(rng), narrow.blocks(rng)
+        found.append(squared_bias_difference(*pair, wide.truth(rng)))
+    values = np.array([one.value for one in found])
+    apart = (wide.squared_bias - narrow.squared_bias) / norm
+    assert abs(values.mean() - apart) < 4 * values.std(ddof=1) / math.sqrt(len(values))
+    held = [abs(one.value - apart) < stats.t.ppf(0.975, 31) * one.error for one in found]
+    assert abs(np.mean(held) - 0.95) < 4 * math.sqrt(0.05 * 0.95 / len(held))
+
+
+def test_such_a_quantity_needs_one_end():
+    law = Law(SPECTRA["50"])
+    rng = np.random.default_rng(2)
+    claim = Claim("the bias is so and so", "nowhere", "squared bias", 0.0, 1.0)
+    with pytest.raises(ValueError, match="one end"):
+        claim.about(squared_bias(law.blocks(rng), law.truth(rng)))
