@@ -37,7 +37,12 @@ def start(device: Device, *, distributed: bool = False) -> None:
     jax.config.update("jax_compilation_cache_dir", str(_cache()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    found = sorted({one.platform for one in jax.devices()})
+    try:
+        found = sorted({one.platform for one in jax.devices()})
+    except RuntimeError as error:
+        named = os.environ.get("JAX_PLATFORMS", "")
+        about = f"JAX_PLATFORMS={named}: " if named else ""
+        raise UsageError(f"{about}JAX finds no device ({' '.join(str(error).split())})") from error
     if device == "gpu" and "gpu" not in found:
         raise UsageError(
             f"--device gpu: JAX finds no GPU here, only {', '.join(found)}; "

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
+from experiments.text import printable
+
 _LAYOUT = "{desc:<58.58}|{bar}| {n:.1f}/{total_fmt} {elapsed}"
 
 _SECONDS_BETWEEN_NOTES = 10.0
@@ -59,6 +61,7 @@ class Progress:
     def say(self, message: str) -> None:
         """Show what is going on before the next task."""
         self._beat()
+        message = printable(message)
         self._bar.set_description_str(message)
         if self._is_log:
             print(message, file=sys.stderr, flush=True)
@@ -66,7 +69,8 @@ class Progress:
     def note(self, message: str) -> None:
         """Show how the task goes; in a log, now and then."""
         self._beat()
-        self._bar.set_description_str(f"{self._task}: {message}")
+        message = printable(message)
+        self._bar.set_description_str(f"{printable(self._task)}: {message}")
         if self._is_log and time.monotonic() - self._noted >= _SECONDS_BETWEEN_NOTES:
             print(f"  {message}", file=sys.stderr, flush=True)
             self._noted = time.monotonic()

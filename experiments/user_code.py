@@ -2,6 +2,9 @@
 
 import hashlib
 import importlib.util
+import inspect
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -9,12 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import jax
+
 import estimators
 from estimators import Estimator
 from estimators.core import identity
 from experiments import problems
 from experiments.errors import UsageError
 from experiments.problems import Problem
+from experiments.text import described
 
 T = TypeVar("T")
 
@@ -98,7 +104,26 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
     }
     if not own:
         raise UsageError(f"{path} defines no subclass of {kind.__name__}")
+    for cls in (own[word] for word in re.findall(r"\w+", name) if word in own):
+        _check_decorated(cls)
     return name, own
+
+
+def _check_decorated(cls: type) -> None:
+    """Refuse a class that is not what `Name[field=value]` can build: its decorator was forgotten.
+
+    Raises:
+        UsageError: naming the class.
+    """
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise UsageError(f"{_place(cls)} must define {missing}")
+    parameters: Any = vars(cls).get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        wanted = "pytree" if issubclass(cls, Estimator) else "dataclasses.dataclass(frozen=True)"
+        raise UsageError(f"{_place(cls)} needs the decorator @{wanted}")
+    if issubclass(cls, Estimator) and jax.tree_util.all_leaves([object.__new__(cls)]):
+        raise UsageError(f"{_place(cls)} needs the decorator @pytree of estimators")
 
 
 def source(value: object) -> str | None:
@@ -116,16 +141,34 @@ def _source(module: str) -> str:
     return module.removeprefix(_PREFIX).rpartition("_")[0]
 
 
-def blame(error: Exception) -> str | None:
-    """Return one line on an error that a user's file raised while it ran, None for another's."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if frame.f_globals.get("__name__", "").startswith(_PREFIX):
-            return f"{frame.f_code.co_filename}, line {line}: {_in_one_line(error)}"
+def blame(error: BaseException) -> str | None:
+    """Return one line on an error that a user's file caused while it ran, None for another's.
+
+    It names the line that raised, else the class whose value was at hand, as where a method
+    returned what it must not.
+    """
+    frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
+    for frame, line in frames:
+        if _is_users(frame.f_globals.get("__name__")):
+            return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
+    for frame, _ in frames:
+        for value in frame.f_locals.values():
+            if _is_users(type(value).__module__):
+                return f"{_place(type(value))}: {described(error)}"
     return None
 
 
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _is_users(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith(_PREFIX)
+
+
+def _place(cls: type) -> str:
+    """Return `FILE, line N: NAME` of a user's class."""
+    try:
+        line = f", line {inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        line = ""
+    return f"{sys.modules[cls.__module__].__file__}{line}: {cls.__name__}"
 
 
 def _load(path: Path) -> ModuleType:
@@ -136,7 +179,7 @@ def _load(path: Path) -> ModuleType:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     # Two files may share a stem, and an edited file is another one.
-    digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, str(path.resolve()).encode())]
+    digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, os.fsencode(path.resolve()))]
     name = "_".join((_PREFIX + path.stem, *digests))
     if name in sys.modules:
         return sys.modules[name]
@@ -146,7 +189,10 @@ def _load(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
         del sys.modules[name]
-        raise UsageError(f"{path} cannot be loaded: {_in_one_line(error)}") from error
+        raise
+    except BaseException as error:
+        del sys.modules[name]
+        raise UsageError(blame(error) or f"{path}: {described(error)}") from error
     return module

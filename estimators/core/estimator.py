@@ -97,7 +97,9 @@ class Estimator(Part, abc.ABC):
         f = self._admitted(f)
         if in_continuous_pass():
             return f(continuous_point(key, distribution))
-        return self._with_type(distribution.dtype).estimate(key, distribution, f)
+        value = self._with_type(distribution.dtype).estimate(key, distribution, f)
+        self._check_value(value)
+        return value
 
     def refusal(self, distribution: Distribution) -> str | None:
         """Return why the estimator does not take a distribution, or None where it does."""
@@ -116,6 +118,15 @@ class Estimator(Part, abc.ABC):
                 f"{type(self).__name__} needs the derivative of f, which is a black box"
             )
         return checked(f)
+
+    def _check_value(self, value: Any) -> None:
+        if not isinstance(value, jax.Array):
+            raise TypeError(f"estimate must return a scalar array, not {type(value).__name__}")
+        if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError(
+                "estimate must return a floating-point scalar, not "
+                f"{value.dtype} of shape {value.shape}"
+            )
 
     def _with_type(self, dtype) -> Self:
         for name, value in self.hyperparameters().items():

@@ -1,116 +1,21 @@
 """The command `estimax`: reads the arguments, runs a study, prints and draws its results."""
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
 
-import estimators
-from estimators.core.identity import nearest
-from experiments import data, device, problems
-from experiments.command_line import (
-    benchmark,
-    claims,
-    compare,
-    diagnose,
-    figure,
-    options,
-    report,
-    reproduce,
-    train,
-)
+from experiments.command_line import door
 from experiments.errors import UsageError
-from experiments.user_code import blame
-
-_EPILOG = """\
-problems:    {problems}
-estimators:  {estimators}
-A name may set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
-ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own: my_file.py:MyEstimator[scale=2].
-Quote names with brackets in shells that expand them.
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 after one line on what was wrong."""
-    parser = _parser()
-    given, unknown = parser.parse_known_args(arguments)
-    try:
-        if unknown:
-            known = parser.known_options(given.command)
-            raise UsageError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
-        if given.data:
-            data.use_folder(given.data)
-        # First: to build an estimator is to start JAX.
-        device.start(given.device, distributed=getattr(given, "distributed", False))
-        given.run(given)
-    except UsageError as error:
-        print(f"estimax: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:
-        if (line := blame(error)) is None:
+    """Run the command and return its exit status, which `door` explains."""
+
+    def run() -> None:
+        try:
+            from experiments.command_line import parser  # what fails in importing is told too
+        except ValueError as error:
+            if "environment" in str(error):  # JAX reads its variables as it is imported
+                raise UsageError(f"JAX does not start: {error}") from error
             raise
-        print(f"estimax: {line}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("estimax: interrupted; what had finished is kept", file=sys.stderr)
-        return 130
-    return 0
+        parser.run(arguments)
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line with the nearest name."""
-
-    commands: dict[str, argparse.ArgumentParser]
-
-    def error(self, message: str) -> NoReturn:
-        print(f"estimax: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-    def known_options(self, command: str) -> list[str]:
-        """Return the options of a command."""
-        return list(self.commands[command]._option_string_actions)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="estimax",
-        description="Compare gradient estimators for discrete random variables.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    epilog = _EPILOG.format(
-        problems=", ".join(cls.__name__ for cls in problems.ALL),
-        estimators=", ".join(cls.__name__ for cls in estimators.ALL),
-    )
-
-    def add(name: str, run, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=epilog,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.set_defaults(run=run)
-        command.add_argument(
-            "--device",
-            type=options.choice("auto", "cpu", "gpu"),
-            default="auto",
-            metavar="{auto,cpu,gpu}",
-            help="where to compute (default: a GPU if JAX finds one, else the CPU)",
-        )
-        command.add_argument(
-            "--data",
-            type=Path,
-            metavar="DIR",
-            help="folder of data sets that do not come with estimax (default: $ESTIMAX_DATA)",
-        )
-        return command
-
-    for module in (compare, diagnose, train, reproduce, claims, figure, report, benchmark):
-        module.add(add)
-    parser.commands = dict(commands.choices)
-    return parser
+    return door.guarded(run)

@@ -54,8 +54,8 @@ def _run(given: argparse.Namespace) -> None:
         with Progress(len(chosen)) as progress:
             claims.decide(STUDIES, chosen, given.budget, results, progress)
     table = analysis.claims_table(results.table())
-    present(results, table)
     save(results, table, {})
+    present(results, table)
 
 
 def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:

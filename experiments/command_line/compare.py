@@ -65,8 +65,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 def _compare(given: argparse.Namespace) -> None:
     results = _run_study(given, compare.STUDY, {}, compare.compare)
     table = analysis.comparison_table(results.table())
-    present(results, table)
     save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
+    present(results, table)
 
 
 def _temperature(given: argparse.Namespace) -> None:
@@ -77,8 +77,8 @@ def _temperature(given: argparse.Namespace) -> None:
 
     results = _run_study(given, temperature.STUDY, extra, study)
     table = analysis.temperature_table(results.table())
-    present(results, table)
     save(results, table, {"temperature": temperature_figure})
+    present(results, table)
 
 
 def _run_study(given: argparse.Namespace, study: str, extra: dict[str, Any], run) -> Results:

@@ -89,6 +89,6 @@ def _run(given: argparse.Namespace) -> None:
             **asked,
         )
     table = analysis.comparison_table(results.table())
+    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
     present(results, table)
     print(f"\n{found}", flush=True)
-    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})

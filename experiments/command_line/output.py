@@ -1,19 +1,15 @@
 """What every study leaves: a printed table, the table as files, and its figures."""
 
-import os
 import sys
 
 import analysis
 from experiments.results import Results
+from experiments.text import printable
 
 
 def present(results: Results, table) -> None:
     """Print a table and where the results are."""
-    try:
-        print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
-    except BrokenPipeError:
-        # Whoever read has seen enough; what Python still holds goes nowhere, and the rest goes on.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
 
 
 def save(results: Results, table, figures) -> None:
@@ -32,4 +28,4 @@ def save(results: Results, table, figures) -> None:
 
 def say(message: str) -> None:
     """Say something on the error stream, so that tables can be piped."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)

@@ -70,8 +70,8 @@ def _run(given: argparse.Namespace) -> None:
         with Progress(len(cells)) as progress:
             reproduce.reproduce(settings, cells, results, progress, anew=given.force)
     lines = analysis.reproduction_table(results.table())
-    present(results, lines)
     save(results, lines, {"reproduction": reproduction})
+    present(results, lines)
 
 
 def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:

@@ -195,7 +195,6 @@ def _run(given: argparse.Namespace) -> None:
 
 def _show(results: Results) -> None:
     table = analysis.training_table(results.table())
-    present(results, table)
     figures = {"training": training}
     if (results.table()["measured"] != "").any():
         figures["along_training"] = along_training
@@ -204,6 +203,7 @@ def _show(results: Results) -> None:
         for name, grid in pictures.load(path).items():
             figure = pictures.draw(name, grid)
             analysis.save_figure(figure, path.with_name(f"{path.stem}-{name}"))
+    present(results, table)
 
 
 def _schedule(text: str):

@@ -12,7 +12,7 @@ import sys
 _SERVER = """
 import json, os, sys
 import jax, optax, flax.nnx, orbax.checkpoint, matplotlib.pyplot
-from experiments.command_line import main
+from experiments.command_line import main, parser
 for line in sys.stdin:
     request = json.loads(line)
     if (child := os.fork()) == 0:

@@ -496,13 +496,129 @@ def test_an_error_in_running_a_users_file_is_one_line(user_file, capsys, tmp_pat
     assert set(pd.read_parquet(out / "results.parquet")["estimator"]) == {"StraightThrough"}
 
 
-def test_an_error_of_our_own_is_not_hidden(monkeypatch, tmp_path):
-    def fail(*arguments):
-        raise RuntimeError("a defect")
+WRONG_CLASSES = """
+import sys
 
-    monkeypatch.setattr("experiments.studies.compare.metric_rows", fail)
-    with pytest.raises(RuntimeError, match="a defect"):
-        main(["compare", *SMALL, "--estimators", "Exact", "--output", str(tmp_path / "out")])
+class Undecorated(Scaled):
+    pass
+
+class NoPytree(Scaled):
+    def estimate(self, key, distribution, f):
+        return f(distribution.sample(key))
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OnlyDataclass(Scaled):
+    other: float = 1.0
+
+@pytree
+class Nothing(Scaled):
+    def estimate(self, key, distribution, f):
+        f(distribution.sample(key))
+
+@pytree
+class Text(Scaled):
+    def estimate(self, key, distribution, f):
+        return "text"
+
+@pytree
+class Integer(Scaled):
+    def estimate(self, key, distribution, f):
+        return 3
+
+@pytree
+class Vector(Scaled):
+    def estimate(self, key, distribution, f):
+        return jnp.zeros(3)
+
+@pytree
+class Exits(Scaled):
+    def estimate(self, key, distribution, f):
+        sys.exit()
+
+@pytree
+class Recursive(Scaled):
+    def estimate(self, key, distribution, f):
+        return self.estimate(key, distribution, f)
+
+@pytree
+class Signature(Scaled):
+    def estimate(self, key):
+        return jnp.zeros(())
+
+@pytree
+class Many(Scaled):
+    def evaluations(self, distribution):
+        return "many"
+
+class Raw(Cubic):
+    pass
+
+class NoDataclass(Toy):
+    logits = Cubic.logits
+    f = Cubic.f
+
+@dataclasses.dataclass
+class Melted(Toy):
+    logits = Cubic.logits
+    f = Cubic.f
+
+@dataclasses.dataclass(frozen=True)
+class Unfinished(Toy):
+    def logits(self):
+        return jnp.zeros(2)
+
+@dataclasses.dataclass(frozen=True)
+class VectorLoss(Cubic):
+    def loss(self, params, estimator, key, batch):
+        return params["logits"]
+
+@dataclasses.dataclass(frozen=True)
+class ListOfParams(Cubic):
+    def initial(self, key):
+        return [1, 2]
+
+@dataclasses.dataclass(frozen=True)
+class ExitingProblem(Cubic):
+    def logits(self):
+        raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "says"),
+    [
+        ("estimators", "Undecorated", "decorator @pytree"),
+        ("estimators", "NoPytree", "decorator @pytree"),
+        ("estimators", "OnlyDataclass", "decorator @pytree"),
+        ("estimators", "Nothing", "must return a scalar array, not NoneType"),
+        ("estimators", "Text", "must return a scalar array, not str"),
+        ("estimators", "Integer", "must return a scalar array, not int"),
+        ("estimators", "Vector", "not float32 of shape (3,)"),
+        ("estimators", "Exits", "SystemExit"),
+        ("estimators", "Recursive", "RecursionError"),
+        ("estimators", "Signature", "arguments"),
+        ("estimators", "Many", "str"),
+        ("problem", "Raw", "dataclass(frozen=True)"),
+        ("problem", "NoDataclass", "dataclass(frozen=True)"),
+        ("problem", "Melted", "dataclass(frozen=True)"),
+        ("problem", "Unfinished", "must define f"),
+        ("problem", "VectorLoss", "shape: (2,)"),
+        ("problem", "ListOfParams", "expected str"),
+        ("problem", "ExitingProblem", "SystemExit"),
+    ],
+)
+def test_a_wrong_class_in_a_users_file_is_one_line(option, name, says, capsys, tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text(USER_FILE + WRONG_CLASSES)
+    chosen = {"problem": f"{path}:Cubic", "estimators": "StraightThrough"}
+    chosen[option] = f"{path}:{name}"
+    arguments = ["--samples", "32", "--output", str(tmp_path / "out")]
+    for key, value in chosen.items():
+        arguments += [f"--{key}", value]
+    assert main(["compare", *arguments]) == 2
+    *progress, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"estimax: {path}, line ") and says in line and len(progress) < 3, line
+    assert not (tmp_path / "out").exists()
 
 
 # A process of its own ---------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+"""How a command ends: its exit status, and the one line on what was wrong.
+
+| status | what happened |
+| --- | --- |
+| 0 | all went well |
+| 2 | the input, or the machine, does not allow what was asked for: one line says why |
+| 70 | a defect of estimax: one line names the file that holds the traceback |
+| 130 | interrupted |
+"""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+
+from experiments.command_line import streams
+from experiments.errors import UsageError
+from experiments.text import described, one_line
+
+_DEFECT = 70  # EX_SOFTWARE of sysexits.h
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """Run a command and return its exit status.
+
+    Raises:
+        SystemExit: from `--help`.
+    """
+    with streams.lasting():
+        try:
+            try:
+                run()
+            finally:
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            return _ended(130, "interrupted; what had finished is kept")
+        except BaseException as error:
+            status, line = _judged(error)
+            return _ended(status, line)
+    return 0
+
+
+def _ended(status: int, line: str) -> int:
+    print(f"estimax: {one_line(line)}", file=sys.stderr, flush=True)
+    return status
+
+
+def _judged(error: BaseException) -> tuple[int, str]:
+    """Return the status and the line of an error."""
+    if isinstance(error, UsageError):
+        return 2, str(error)
+    if line := _blamed(error):
+        return 2, line
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in described(error):
+        return 2, f"there is not enough memory ({described(error)})"
+    if isinstance(error, OSError) and error.errno is not None:
+        place = error.filename if error.filename is not None else "the system"
+        return 2, f"{os.fsdecode(place)}: {error.strerror}"
+    return _DEFECT, _reported(error)
+
+
+def _blamed(error: BaseException) -> str | None:
+    try:
+        from experiments.user_code import blame
+    except BaseException:  # what does not import is no user's fault
+        return None
+    return blame(error)
+
+
+def _reported(error: BaseException) -> str:
+    """Keep the traceback in a file; return the line that names it."""
+    found = traceback.extract_tb(error.__traceback__)
+    at = f" ({found[-1].filename}, line {found[-1].lineno})" if found else ""
+    line = f"a defect of estimax, {described(error)}{at}"
+    text = f"{sys.argv}\n\n{''.join(traceback.format_exception(error))}"
+    try:
+        handle, path = tempfile.mkstemp(prefix="estimax-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as failed:
+        return f"{line}; its traceback could not be kept: {described(failed)}"
+    return f"{line}; its traceback is in {path}"

@@ -1,0 +1,184 @@
+"""How the command ends: one line and a status, whatever goes wrong inside it or around it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.command_line import main
+from experiments.errors import UsageError
+from experiments.text import one_line
+from tests.experiments.test_command_line import refused
+
+LIST = ["claims", "--list"]
+COMPARE = ["compare", "--problem", "Quadratic", "--samples", "32", "--estimators", "Exact"]
+
+
+def fail(error):
+    def failing(*arguments, **options):
+        raise error
+
+    return failing
+
+
+@pytest.fixture
+def fails(monkeypatch):
+    """Return what lets `claims --list` fail by an error."""
+    return lambda error: monkeypatch.setattr("experiments.command_line.claims._chosen", fail(error))
+
+
+# Defects ----------------------------------------------------------------------------------------
+
+
+def test_a_defect_is_told_from_bad_input(fails, capsys):
+    fails(RuntimeError("a\ndefect"))
+    assert main(LIST) == 70
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    assert "RuntimeError: a defect" in printed.err and "test_door.py, line" in printed.err
+    path = Path(re.search(r"traceback is in (\S+)", printed.err)[1])
+    try:
+        assert "Traceback (most recent call last)" in path.read_text()
+        assert "in failing" in path.read_text()
+    finally:
+        path.unlink()
+
+
+def test_a_traceback_that_cannot_be_kept(fails, capsys, monkeypatch, tmp_path):
+    fails(RuntimeError("a defect"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert main(LIST) == 70
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "a defect" in err and "could not be kept" in err
+
+
+class Hostile(Exception):
+    def __str__(self):
+        raise ValueError("no message")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (UsageError("it is\nso"), 2, r"it is\nso"),
+        (OSError(28, "No space left on device", "out/x"), 2, "out/x: No space left on device"),
+        (OSError(28, "No space left on device"), 2, "No space left on device"),
+        (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), 2, "memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Hostile(), 70, "Hostile"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_every_error_is_one_line(error, status, says, fails, capsys, monkeypatch, tmp_path):
+    fails(error)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(LIST) == status
+    err = capsys.readouterr().err
+    assert err.startswith("estimax: ") and err.count("\n") == 1 and says in err
+
+
+def test_what_fails_in_importing_is_told(monkeypatch, capsys):
+    monkeypatch.delattr("experiments.command_line.parser")
+    monkeypatch.setitem(sys.modules, "experiments.command_line.parser", None)
+    assert main(LIST) == 70  # an installation without a part
+    assert "ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_platforms_that_are_not_there(monkeypatch, capsys):
+    monkeypatch.setenv("JAX_PLATFORMS", "abacus")
+    monkeypatch.setattr("jax.devices", fail(RuntimeError("Unknown backend abacus")))
+    assert "JAX_PLATFORMS=abacus" in refused(capsys, *LIST)
+
+
+# What is shown ----------------------------------------------------------------------------------
+
+
+def test_messages_are_short_and_printable(capsys):
+    for argument in ("V" * 100_000, "x " * 100_000, "\x1b]0;title\x07" * 1_000, "\udcff", "a\nb"):
+        for arguments in (["--problem", argument], ["--estimators", argument], [argument]):
+            line = refused(capsys, "compare", *arguments)
+            assert len(line) < 3_000 and line[:-1].isprintable()
+    assert "NUL" in refused(capsys, "compare", "--problem", "VAE\0")
+    # A list of what is known is no overlong argument.
+    assert "Polynomial" in refused(capsys, "compare", "--problem", "V" * 100_000)
+    assert one_line("a path/" + "x" * 100) == "a path/" + "x" * 100
+
+
+# What is printed to -----------------------------------------------------------------------------
+
+
+def test_an_encoding_without_the_signs(monkeypatch, tmp_path):
+    written = io.BytesIO()
+    ascii_only = io.TextIOWrapper(written, encoding="ascii", write_through=True)
+    monkeypatch.setattr("sys.stdout", ascii_only)
+    assert main([*COMPARE, "StraightThrough", "--output", str(tmp_path / "out")]) == 0
+    printed = written.getvalue().decode("ascii")
+    assert " us " in printed and "+/-9%" in printed and "?" not in printed
+    assert ascii_only.errors == "strict"  # as before
+    assert "µs" in (tmp_path / "out" / "table.txt").read_text(encoding="utf-8")
+
+
+def test_a_closed_pipe_ends_quietly(monkeypatch, capfd):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert main(LIST) == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_a_full_disk_behind_the_output(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "out"
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main([*COMPARE, "--output", str(out)]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err == "estimax: standard output cannot be written: No space left on device"
+    assert (out / "results.parquet").exists() and (out / "table.txt").exists()
+    # What goes wrong with the error stream does not end a run.
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        monkeypatch.setattr("sys.stdout", None)  # closed
+        assert main([*COMPARE, "--output", str(tmp_path / "other")]) == 0
+
+
+def test_a_disk_that_is_full_ends_in_one_line(monkeypatch, capsys, tmp_path):
+    def full(self, path, *arguments, **options):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("pandas.DataFrame.to_parquet", full)
+    assert main([*COMPARE, "--output", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("estimax: ") and err.endswith("No space left on device")
+
+
+# A process of its own ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("redirect", "environment", "status", "err"),
+    [
+        ("| head -1; exit ${PIPESTATUS[0]}", {}, 0, ""),
+        (">/dev/full", {}, 2, "No space left"),
+        (">&-", {}, 0, ""),
+        ("2>&-", {}, 0, ""),
+        (">&- 2>&-", {}, 0, ""),
+        ("", {"JAX_PLATFORMS": "abacus"}, 2, "JAX_PLATFORMS=abacus"),
+        ("", {"JAX_ENABLE_X64": "maybe"}, 2, "JAX_ENABLE_X64"),
+        ("", {"PYTHONIOENCODING": "ascii"}, 0, ""),
+    ],
+)
+def test_the_real_command(redirect, environment, status, err):
+    command = f"{sys.executable} -m experiments.command_line claims --list {redirect}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=os.environ | environment
+    )
+    assert done.returncode == status
+    assert done.stderr.count("\n") == bool(err) and err in done.stderr
