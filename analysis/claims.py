@@ -6,7 +6,7 @@ from scipy import stats
 
 from analysis.rows import check
 
-_COLUMNS = (
+COLUMNS = (
     "deciding",
     "title",
     "claim",
@@ -47,9 +47,9 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
-    check(rows, _COLUMNS)
-    lines = rows[list(_COLUMNS)].reset_index(drop=True)
-    numbers = {name: lines[name].to_numpy(float) for name in _COLUMNS[5:]}
+    check(rows, COLUMNS)
+    lines = rows[list(COLUMNS)].reset_index(drop=True)
+    numbers = {name: lines[name].to_numpy(float) for name in COLUMNS[5:]}
     value, error, degrees = (numbers[name] for name in ("value", "error", "degrees"))
     low, high = numbers["region_low"], numbers["region_high"]
     # How sure it is that the quantity is above the lower end, below the upper one.

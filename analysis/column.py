@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis import formats
+from analysis.text import printable
 
 Interval = Callable[[float, float, float], str]
 
@@ -43,6 +44,10 @@ def cell(line: pd.Series, column: Column, interval: Interval, limit: bool) -> st
         interval: writes (value, low, high) where the column's kind is "interval".
         limit: whether the line's squared bias is not distinguishable from zero.
     """
+    return printable(_written(line, column, interval, limit))
+
+
+def _written(line: pd.Series, column: Column, interval: Interval, limit: bool) -> str:
     if column.kind in _LINE_WRITERS:
         return _LINE_WRITERS[column.kind](line)
     value = line[column.field]

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis import claims_columns, reproduction_columns, rows, training_columns
 from analysis.column import Column, Interval, cell
 from analysis.rows import indistinguishable
+from analysis.text import printable
 
 _NAME = Column("estimator", ("", "estimator"), "estimator", "name")
 # What a line may share with the one above it.
@@ -69,6 +70,10 @@ def note_marks(table: pd.DataFrame) -> tuple[int, dict[str, str]]:
 
 def footnotes(table: pd.DataFrame) -> list[str]:
     """Return the lines below a table: what the columns mean, and the notes of the estimators."""
+    return [printable(line) for line in _footnotes(table)]
+
+
+def _footnotes(table: pd.DataFrame) -> list[str]:
     numbered = [f"({i}) {note}." for i, note in enumerate(_notes(table), start=1)]
     if own := _own(table):
         return own.footnotes(table) + numbered
@@ -93,13 +98,20 @@ def _notes(table: pd.DataFrame) -> list[str]:
 def heading(table: pd.DataFrame) -> str:
     """Return what a table is of."""
     own = _own(table)
-    return own.heading(table) if own in _HEADED else rows.heading(table)
+    return printable(own.heading(table) if own in _HEADED else rows.heading(table))
 
 
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
     """Return further lines that stand below a table, by their title."""
     own = _own(table)
-    return own.sections(table) if own in _HEADED else {}
+    found = own.sections(table) if own in _HEADED else {}
+    return {printable(title): [*map(printable, lines)] for title, lines in found.items()}
+
+
+def skipped(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the skipped estimators of a table by the reason they share."""
+    found = rows.by_reason(table)
+    return {printable(why): [*map(printable, names)] for why, names in found.items()}
 
 
 def _own(table: pd.DataFrame) -> Any:

@@ -1,8 +1,9 @@
-"""Files that are either whole or absent."""
+"""Files that are written whole or not at all, and read only where they are plain files."""
 
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,33 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
+
+
+def read_plain(path: str | os.PathLike, most: int) -> bytes:
+    """Return the content of a file that may be anything: links, pipes and devices are refused.
+
+    Args:
+        path: the file.
+        most: bytes that it may hold.
+
+    Raises:
+        ValueError: where it is no plain file, or holds more; the message names it.
+        OSError: where it is missing or cannot be read.
+    """
+    name = os.fspath(path)
+    _check_plain(name, os.lstat(path))
+    # Opened so that neither a pipe is waited for nor a link followed, should it be one by now.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
+        about = os.fstat(file.fileno())
+        _check_plain(name, about)
+        content = b"" if about.st_size > most else file.read(most + 1)
+    if max(about.st_size, len(content)) > most:
+        raise ValueError(f"{name} holds more than {most / 2**20:,.0f} MiB")
+    return content
+
+
+def _check_plain(name: str, about: os.stat_result) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        found = "a link" if stat.S_ISLNK(about.st_mode) else "something else"
+        raise ValueError(f"{name} is {found}, not a plain file")

@@ -7,9 +7,8 @@ import pandas as pd
 
 from analysis import formats
 from analysis.column import Column
-from analysis.columns import cells, columns, footnotes, heading
+from analysis.columns import cells, columns, footnotes, heading, skipped
 from analysis.names import wrap
-from analysis.rows import by_reason
 
 _NAME_WIDTH = 30
 _ESCAPES = str.maketrans(
@@ -20,6 +19,7 @@ _ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
+        "`": r"\textasciigrave{}",
         # Braces: after a line break LaTeX reads a bare one as the break's optional length.
         "[": "{[}",
         "]": "{]}",
@@ -56,7 +56,7 @@ def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "
     ]
     styler = pd.DataFrame(body, columns=titles).style.hide(axis="index")
     notes = [heading(table) + ".", *footnotes(table)]
-    notes += [f"Skipped: {', '.join(names)} ({why})." for why, names in by_reason(table).items()]
+    notes += [f"Skipped: {', '.join(names)} ({why})." for why, names in skipped(table).items()]
     text = styler.to_latex(
         hrules=True,
         column_format="".join(sides),

@@ -1,16 +1,19 @@
 """Tables as plain text, Markdown, CSV and files; LaTeX is in `analysis.latex`."""
 
 import os
+import re
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import cells, columns, footnotes, heading, sections
+from analysis.column import Column
+from analysis.columns import cells, columns, footnotes, heading, sections, skipped
 from analysis.files import write_text
 from analysis.latex import to_latex
-from analysis.rows import by_reason
+from analysis.text import printable
 
 _GAP = "  "
 _NARROWEST_NAME = 16
@@ -62,9 +65,9 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
     for title, lines in sections(table).items():
         title += ":" if lines else "."
         out += ["", *textwrap.wrap(title, width), *(f"  {text}" for text in lines)]
-    if skipped := by_reason(table):
+    if skips := skipped(table):
         out += ["", "Skipped:"]
-        for reason, names in skipped.items():
+        for reason, names in skips.items():
             out += textwrap.wrap(
                 f"{', '.join(names)}: {reason}",
                 width,
@@ -82,26 +85,44 @@ def to_markdown(table: pd.DataFrame) -> str:
         table: from `comparison_table`, `temperature_table` or `training_table`.
     """
 
-    def line(values: list[str]) -> str:
-        return "| " + " | ".join(value.replace("|", r"\|") for value in values) + " |"
+    def line(values: Iterable[str]) -> str:
+        return "| " + " | ".join(values) + " |"
 
     shown = columns(table)
-    out = [f"**{heading(table)}**", ""]
-    out.append(line([column.title for column in shown]))
-    out.append(line(["---:" if column.numeric else "---" for column in shown]))
-    # As code: a name may hold characters that Markdown reads as emphasis or a link.
-    body = cells(table, formats.bracketed)
-    quoted = shown[0].kind == "name"
-    out += [line([f"`{name}`" if name and quoted else name, *rest]) for name, *rest in body]
-    out += ["", *(f"{note}  " for note in footnotes(table))]
+    out = [f"**{_plain(heading(table))}**", ""]
+    out.append(line(column.title for column in shown))
+    out.append(line("---:" if column.numeric else "---" for column in shown))
+    for texts in cells(table, formats.bracketed):
+        out.append(line(map(_cell, texts, shown)))
+    out += ["", *(f"{_plain(note)}  " for note in footnotes(table))]
     for title, lines in sections(table).items():
         title += ":" if lines else "."
-        out += ["", title, "", *(f"- {' '.join(text.split())}" for text in lines)]
-    if skipped := by_reason(table):
+        out += ["", _plain(title), "", *(f"- {_plain(' '.join(text.split()))}" for text in lines)]
+    if skips := skipped(table):
         out += ["", "Skipped:", ""]
-        for reason, names in skipped.items():
-            out.append(f"- {', '.join(f'`{name}`' for name in names)}: {reason}")
+        for reason, names in skips.items():
+            out.append(f"- {', '.join(map(_code, names))}: {_plain(reason)}")
     return "\n".join(out) + "\n"
+
+
+def _cell(text: str, column: Column) -> str:
+    if column.kind == "name":
+        return _code(text).replace("|", r"\|")  # or it would end the cell
+    return _plain(text) if column.kind == "word" else text  # the others are numbers
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown, and the HTML in it, print as it stands."""
+    return re.sub(r"[\\`*_~$<&\[\]|]", r"\\\g<0>", text)
+
+
+def _code(text: str) -> str:
+    """Return text as code, which no backtick in it ends."""
+    if not text:
+        return ""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def save_table(
@@ -126,17 +147,19 @@ def save_table(
 def to_csv(table: pd.DataFrame) -> str:
     """Return every number of a table in full precision, and the skipped estimators with reasons.
 
+    Text stands there as it is: what a spreadsheet would take for a formula too.
+
     Args:
         table: from `comparison_table`, `temperature_table` or `training_table`.
     """
-    skipped = pd.DataFrame(
+    skips = pd.DataFrame(
         [
             {"estimator": name, "note": f"skipped: {why}"}
             for name, why in table.attrs["skipped"].items()
         ],
         columns=["estimator", "note"],
     )
-    full = pd.concat([table.reset_index(drop=True), skipped], ignore_index=True)[table.columns]
+    full = pd.concat([table.reset_index(drop=True), skips], ignore_index=True)[table.columns]
     for position, (name, value) in enumerate(table.attrs["context"].items()):
         full.insert(position, name, value)
     for whole in full.columns.intersection(["evaluations", "samples", "tried", *_RUNS]):
@@ -146,4 +169,5 @@ def to_csv(table: pd.DataFrame) -> str:
             full[name] = table.attrs[name]
     for split, count in table.attrs.get("bound_samples", {}).items():
         full[f"{split}_bound_samples"] = count
+    full = full.map(lambda value: printable(value) if isinstance(value, str) else value)
     return full.to_csv(index=False, lineterminator="\n")

@@ -1,6 +1,7 @@
 """One page of everything that results folders hold: it opens from disk, without a network."""
 
 import base64
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -13,12 +14,22 @@ import pandas as pd
 from analysis import formats
 from analysis.claims import claims_table
 from analysis.column import cell as cell_text
-from analysis.columns import columns, footnotes, heading, note_marks, sections
+from analysis.columns import columns, footnotes, heading, note_marks, sections, skipped
+from analysis.images import read_png
+from analysis.reading import FILE as RESULTS
+from analysis.reading import read
 from analysis.reproduction import reproduction_table
-from analysis.rows import by_reason, contexts, indistinguishable
+from analysis.rows import contexts, indistinguishable
 from analysis.tables import comparison_table, temperature_table, training_table
+from analysis.text import https, printable
 
-RESULTS = "results.parquet"
+# Of what is somebody else's: a page that a browser can open, found in a moment.
+_DEEPEST = 16
+_MOST_FOLDERS = 1000
+_MOST_FILES = 200
+_MOST_PICTURES = 2**28  # bytes on the page
+_MOST_TABLES = 200
+_MOST_LINES = 5000
 _NAMES = ("estimator", "family", "label")
 _TABLES = {
     "compare": comparison_table,
@@ -39,53 +50,138 @@ class Cell(NamedTuple):
     link: str | None
 
 
+class Page(NamedTuple):
+    """A page, and a line on each thing that could not be shown on it."""
+
+    text: str
+    left_out: list[str]
+
+
 def find(folder: str | os.PathLike) -> list[Path]:
     """Return the results folders in a folder, itself included, in the order of their names.
 
+    Links to folders are not followed, since they may lead anywhere.
+
     Raises:
         FileNotFoundError: where there is none.
+        ValueError: where there are too many.
     """
-    found = sorted(path.parent for path in Path(folder).rglob(RESULTS))
+    found = []
+    for place, inside, files in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        if depth == _DEEPEST:
+            inside.clear()
+        if RESULTS in files or RESULTS in inside:
+            found.append(Path(place))
+        if len(found) > _MOST_FOLDERS:
+            raise ValueError(f"it holds more than {_MOST_FOLDERS:,} results")
     if not found:
-        raise FileNotFoundError(f"{folder} holds no {RESULTS}")
-    return found
+        raise FileNotFoundError(f"{os.fspath(folder)} holds no {RESULTS}")
+    return sorted(found)
 
 
-def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> str:
+def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> Page:
     """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
+
+    The folders may be somebody else's. What is not a plain file, damaged or too large is left out
+    and named; only https links of papers are links; the page runs its own script alone, and loads
+    nothing.
 
     Args:
         folders: results folders, each with its `results.parquet` and figures as PNG.
         title: of the page.
 
     Raises:
-        FileNotFoundError: where a folder has no results.
-        ValueError: where results are damaged or lack what a table of them needs.
+        ValueError: where no folder has results that can be shown; the message names the first.
     """
+    left_out, sections = [], []
+    room = _MOST_PICTURES
+    for number, folder in enumerate(map(Path, folders)):
+        try:
+            section = _section(number, folder)
+        except (OSError, ValueError) as error:
+            left_out.append(_reason(error))
+            continue
+        for path in _picture_files(folder, left_out):
+            try:
+                content = read_png(path)
+                if (room := room - len(content)) < 0:
+                    raise ValueError(f"{path}: the page holds too many pictures already")
+            except (OSError, ValueError) as error:
+                left_out.append(_reason(error))
+            else:
+                picture = {"name": printable(path.stem), "data": _encoded(content)}
+                section["pictures"].append(picture)
+        sections.append(section)
+    if not sections:
+        raise ValueError(left_out[0] if left_out else "there are no results")
+    return Page(_rendered(title, sections), left_out)
+
+
+def _rendered(title: str, sections: list[dict[str, Any]]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    source = (resources.files("analysis") / "report.html.j2").read_text(encoding="utf-8")
-    found = [_section(number, Path(folder)) for number, folder in enumerate(folders)]
-    return environment.from_string(source).render(title=title, sections=found)
+    parts = resources.files("analysis")
+    page, style, script = (
+        (parts / f"report.{ending}").read_text(encoding="utf-8")
+        for ending in ("html.j2", "css", "js")
+    )
+    policy = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _hash(style),
+        "script-src": _hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return environment.from_string(page).render(
+        title=printable(title),
+        sections=sections,
+        policy="; ".join(" ".join(rule) for rule in policy.items()),
+        style=style,
+        script=script,
+    )
+
+
+def _hash(source: str) -> str:
+    """Return what allows a script or style of the page, and no other."""
+    return f"'sha256-{_encoded(hashlib.sha256(source.encode()).digest())}'"
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
+
+
+def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
+    found = sorted(folder.glob("*.png"))
+    if len(found) > _MOST_FILES:
+        left_out.append(f"{folder}: {len(found) - _MOST_FILES:,} of {len(found):,} pictures")
+    return found[:_MOST_FILES]
 
 
 def _section(number: int, folder: Path) -> dict[str, Any]:
-    rows = pd.read_parquet(folder / RESULTS)
-    configuration = rows.attrs.get("configuration", {})
-    study = configuration.get("study", "")
-    tables = [_table(f"table-{number}-{i}", table) for i, table in enumerate(_tables(study, rows))]
+    rows = read(folder / RESULTS)
+    configuration = rows.attrs["configuration"]
+    study = configuration["study"]
+    try:
+        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(study, rows))]
+    except ValueError as error:
+        raise ValueError(f"{folder / RESULTS}: {error}") from error
     named = configuration.get("title") or f"{study} {configuration.get('problem', '')}".strip()
     return {
         "anchor": f"results-{number}",
-        "title": named or folder.name,
-        "heading": tables[0]["heading"] if tables else folder.name,
-        "tables": tables,
-        "pictures": [
-            {"name": path.stem, "data": base64.b64encode(path.read_bytes()).decode()}
-            for path in sorted(folder.glob("*.png"))
-        ],
-        "provenance": _provenance(rows.attrs.get("provenance", {})),
+        "title": printable(named or folder.name),
+        "heading": found[0]["heading"] if found else printable(folder.name),
+        "tables": found,
+        "pictures": [],
+        "provenance": _provenance(rows.attrs["provenance"]),
     }
 
 
@@ -93,7 +189,11 @@ def _tables(study: str, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     if study in _WHOLE:
         yield _WHOLE[study](rows)
     elif study in _TABLES:
-        for _, part in contexts(rows):
+        parts = [part for _, part in contexts(rows)]
+        lines = sum(part["estimator"].nunique() for part in parts)
+        if len(parts) > _MOST_TABLES or lines > _MOST_LINES:
+            raise ValueError(f"{len(parts):,} tables of {lines:,} estimators are too many to show")
+        for part in parts:
             part.attrs = rows.attrs
             yield _TABLES[study](part)
 
@@ -108,13 +208,13 @@ def _table(anchor: str, table: pd.DataFrame) -> dict[str, Any]:
         cells = [_cell(line, column, limit) for column in shown]
         cells[named] = cells[named]._replace(text=cells[named].text + marks[line["note"]])
         lines.append(cells)
-    skipped = [f"Skipped: {', '.join(names)}: {why}." for why, names in by_reason(table).items()]
+    skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in skipped(table).items()]
     return {
         "anchor": anchor,
         "heading": heading(table),
         "columns": [{"title": column.title, "numeric": _is_number(column)} for column in shown],
         "lines": lines,
-        "notes": [*footnotes(table), *skipped],
+        "notes": [*footnotes(table), *skips],
         "sections": sections(table),
     }
 
@@ -123,9 +223,9 @@ def _cell(line: pd.Series, column: Any, limit: bool) -> Cell:
     value = line[column.field]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     key = float(value) if number and pd.notna(value) else None
-    link = line.get("paper_link") if column.field in _NAMES else None
+    link = https(line.get("paper_link")) if column.field in _NAMES else None
     text = cell_text(line, column, formats.bracketed, bool(limit))
-    return Cell(text, _is_number(column), key, link if isinstance(link, str) and link else None)
+    return Cell(text, _is_number(column), key, link)
 
 
 def _is_number(column: Any) -> bool:
@@ -139,5 +239,5 @@ def _provenance(about: dict[str, Any]) -> dict[str, str]:
         if isinstance(value, dict):
             value = ", ".join(f"{key} {one}" for key, one in value.items() if one)
         if value not in ("", None):
-            found[name.replace("_", " ")] = str(value)
+            found[printable(name.replace("_", " "))] = printable(str(value))
     return found

@@ -11,9 +11,10 @@ from analysis.runs import over_seeds
 from analysis.statistics.agreement import Agreement, rank_agreement
 
 _PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
-_COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
+COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
 _NORMAL = 1.96
 _ROUNDING = 1e-6
+_ENDS = ("label", "other")  # of a predicted pair
 VERDICTS = ("held", "broke", "undecided", "not run")
 
 
@@ -35,10 +36,11 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: where the table is empty, lacks a column, or holds several tables.
     """
-    check(rows, _COLUMNS)
+    check(rows, COLUMNS)
     for name in ("table", "budget"):
         if rows[name].nunique() > 1:
             raise ValueError(f"the result table holds several values of {name}: draw one at a time")
+    rows = rows.assign(note=rows["note"].fillna(""))
     targets = rows[rows["stage"] == "published"]
     if targets.empty:
         raise ValueError("the result table holds no published number")
@@ -110,6 +112,9 @@ def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     pairs = rows[rows["stage"] == "prediction"]
     found = []
     by_name = {(line["block"], line["label"]): line for _, line in lines.iterrows()}
+    named = {(pair["block"], pair[end]) for _, pair in pairs.iterrows() for end in _ENDS}
+    if unknown := named - by_name.keys():
+        raise ValueError(f"a prediction names {unknown.pop()}, of which there is no number")
     for (statement, block), group in pairs.groupby(["note", "block"], sort=False):
         results = [
             _verdict(by_name[block, pair["label"]], by_name[block, pair["other"]])

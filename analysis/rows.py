@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 CONTEXT = ("study", "problem", "objective", "group", "seed", "step")
 TRAINING_CONTEXT = ("study", "problem", "objective", "data")
@@ -16,16 +18,54 @@ METRICS = (
     "seconds",
     "equal_cost_error",
 )
-_COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
+COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
+
+_TEXTS = frozenset(
+    "study problem objective group data estimator method unbiased metric note split measured "
+    "optimiser paper_link table budget stage cell block label units source spread other variant "
+    "deciding title claim figure task panel picture".split()
+)
+_COUNTS = frozenset("seed step steps evaluations samples bound_samples".split())
+_NUMBERS = _COUNTS | frozenset(
+    "value low high learning_rate scale region_low region_high effect confidence power error "
+    "degrees p_temperature".split()
+)
+# What names a line: without it, rows would vanish from a table unseen.
+_NAMES = frozenset("estimator table budget stage deciding title claim".split())
+_MOST_EXACT = 2**53  # of whole numbers in a float
 
 
-def check(rows: pd.DataFrame, columns: Sequence[str] = _COLUMNS) -> None:
-    """Raise ValueError where the table is empty or a column is missing, saying which."""
+def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
+    """Refuse a table that is not what the others rely on.
+
+    Raises:
+        ValueError: where it is empty, lacks a column, or a column holds something else than the
+            text, numbers or counts that it is for, saying which.
+    """
     missing = [column for column in columns if column not in rows]
     if missing:
         raise ValueError(f"the result table lacks the column {', '.join(missing)}")
     if rows.empty:
         raise ValueError("the result table is empty")
+    for name in rows:
+        _check_kind(str(name), rows[name])
+    for name in _NAMES & set(columns):
+        if rows[name].isna().any():
+            raise ValueError(f"the result table lacks {name} in some rows")
+
+
+def _check_kind(name: str, values: pd.Series) -> None:
+    kind = infer_dtype(values, skipna=True)
+    if kind == "empty":
+        return
+    if name in _TEXTS and kind != "string":
+        raise ValueError(f"the result table's column {name} holds {kind}, not text")
+    if name in _NUMBERS and kind not in ("integer", "floating", "mixed-integer-float"):
+        raise ValueError(f"the result table's column {name} holds {kind}, not numbers")
+    if name in _COUNTS:
+        counts = values.dropna().to_numpy(float)
+        if not ((counts == np.floor(counts)) & (np.abs(counts) <= _MOST_EXACT)).all():
+            raise ValueError(f"the result table's column {name} holds what is no count")
 
 
 def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -49,7 +89,7 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """
     training = "learning_rate" in rows
     names = TRAINING_CONTEXT if training else CONTEXT
-    check(rows, names if training else _COLUMNS)
+    check(rows, names if training else COLUMNS)
     for values, part in rows.groupby(list(names), sort=False, dropna=False):
         yield dict(zip(names, values, strict=True)), part
 

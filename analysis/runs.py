@@ -13,7 +13,7 @@ LINE = ("estimator", "optimiser", "learning_rate")
 RUN = (*LINE, "seed")
 _POINT = (*RUN, "step", "metric", "split", "bound_samples", "measured")
 _BLANK = {"split": "", "measured": "", "note": "", "bound_samples": 0}
-_COLUMNS = (*TRAINING_CONTEXT, *_POINT, "method", "unbiased", "value", "low", "high", "note")
+COLUMNS = (*TRAINING_CONTEXT, *_POINT, "method", "unbiased", "value", "low", "high", "note")
 
 
 class Score(NamedTuple):
@@ -49,7 +49,7 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: where the table is empty, lacks a column, holds several contexts, or one metric
             of one run twice.
     """
-    check(rows, _COLUMNS)
+    check(rows, COLUMNS)
     only_context(rows, TRAINING_CONTEXT)
     rows = rows.fillna(_BLANK)
     repeated = rows[(rows["metric"] != "skipped") & rows.duplicated(list(_POINT))]

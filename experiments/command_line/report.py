@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis import report as pages
 from analysis.files import write_text
+from analysis.text import printable
 from experiments.command_line.output import say
 from experiments.errors import UsageError
 
@@ -28,12 +29,14 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     path = given.output or given.results / "report.html"
     try:
-        page = pages.report(pages.find(given.results), given.title)
+        page, left_out = pages.report(pages.find(given.results), given.title)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error
     try:
         write_text(path, page)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    for line in left_out:
+        say(printable(f"left out: {line}"))
     say(f"{len(page) / 1e6:.1f} MB")
     print(path)

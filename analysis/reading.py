@@ -1,0 +1,175 @@
+"""Reading a results file, whoever wrote it: it is what it should be, or one line says what not."""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from analysis import claims, reproduction, rows, runs
+from analysis.files import read_plain
+
+FILE = "results.parquet"
+
+FORMAT = 1
+"""Version of the table's columns and metadata; a file of another version is refused."""
+
+# What a file may take, and what it says of itself: compression makes much of a few bytes.
+_MOST_BYTES = 2**30
+_MOST_UNPACKED = 2**32
+_MOST_ROWS = 10**7
+_MOST_COLUMNS = 1000
+
+_MOST_MANIFEST = 2**24
+
+_OWN = ".estimax"  # what the command line keeps beside results
+
+_ATTRIBUTES = {
+    "format": int,
+    "identity": str,
+    "complete": bool,
+    "configuration": dict,
+    "provenance": dict,
+}
+_COLUMNS = {
+    "compare": rows.COLUMNS,
+    "temperature": rows.COLUMNS,
+    "diagnose": rows.COLUMNS,
+    "train": runs.COLUMNS,
+    "reproduce": reproduction.COLUMNS,
+    "claims": claims.COLUMNS,
+    "figure": ("study", "figure", "task"),
+}
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """Return the table of a results file, its metadata in `attrs`.
+
+    Args:
+        path: the file; a link, a pipe or a device is none.
+
+    Raises:
+        ValueError: where the file is damaged or too large, or its metadata or columns are not those
+            of its study; the message names it.
+        OSError: where it is missing or cannot be read.
+    """
+    content = read_plain(path, _MOST_BYTES)
+    try:
+        _check_digest(Path(path), content)
+        table = _parsed(content)
+        _check_attributes(table.attrs)
+        rows.check(table, _COLUMNS.get(table.attrs["configuration"]["study"], ()))
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} cannot be read: {error}") from error
+    return table
+
+
+def _check_digest(path: Path, content: bytes) -> None:
+    """Raise ValueError where the folder's manifest has another digest of the file."""
+    try:
+        if path.parent.joinpath(_OWN).is_symlink():
+            raise ValueError("it is reached by a link")
+        about = json.loads(read_plain(path.parent / _OWN / "manifest.json", _MOST_MANIFEST))
+        known = [*map(str, about["files"].get(path.name, []))]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"its folder's {_OWN}/manifest.json is damaged ({error})") from error
+    if known and hashlib.sha256(content).hexdigest() not in known:
+        raise ValueError("it was changed or damaged since estimax wrote it")
+
+
+def _parsed(content: bytes) -> pd.DataFrame:
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        _check_size(file.metadata)
+        texts = _check_types(file.schema_arrow)
+        # Texts as they are stored, each once; every page against its checksum.
+        packed = pq.ParquetFile(
+            io.BytesIO(content), read_dictionary=texts, page_checksum_verification=True
+        ).read()
+        packed.validate(full=True)
+        if sum(map(_unpacked, packed.columns)) > _MOST_UNPACKED:
+            raise ValueError("it is too large when it is unpacked")
+        table = pd.read_parquet(io.BytesIO(content))
+    except Exception as error:  # whatever pyarrow, pandas and json make of damaged bytes
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    return table.reset_index(drop=True)
+
+
+def _check_size(about: pq.FileMetaData) -> None:
+    unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    for what, found, most in (
+        ("rows", about.num_rows, _MOST_ROWS),
+        ("columns", about.num_columns, _MOST_COLUMNS),
+        ("bytes when it is unpacked", unpacked, _MOST_UNPACKED),
+    ):
+        if not 0 <= found <= most:
+            raise ValueError(f"it claims {found:,} {what}, of {most:,} at most")
+
+
+def _check_types(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns of text."""
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("two columns have one name")
+    texts = []
+    for field in schema:
+        kind = field.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            texts.append(field.name)
+        elif not (
+            pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_boolean(kind)
+            or pa.types.is_null(kind)
+        ):
+            raise ValueError(f"the column {field.name} holds {kind}, not text or numbers")
+    return texts
+
+
+def _unpacked(column: pa.ChunkedArray) -> int:
+    """Return the bytes that a column takes when every row has a text of its own."""
+    if not pa.types.is_dictionary(column.type):
+        return column.nbytes
+    total = 0
+    for chunk in column.chunks:
+        counts = pc.value_counts(chunk.indices.drop_null())
+        lengths = pc.binary_length(chunk.dictionary).take(counts.field("values"))
+        sizes = pc.multiply(pc.cast(lengths, "int64"), counts.field("counts"))
+        total += (pc.sum(sizes).as_py() or 0) + 8 * len(chunk)
+    return total
+
+
+def _check_attributes(about: dict[str, Any]) -> None:
+    """Raise ValueError where metadata are missing or of another type than the code relies on."""
+    if "format" not in about:
+        raise ValueError("it is no results file of estimax: its metadata name no format")
+    if about["format"] != FORMAT:
+        raise ValueError(f"it holds results of format {about['format']!r}, not {FORMAT}")
+    for name, kind in _ATTRIBUTES.items():
+        _check_type(name, about.get(name), kind)
+    given = about["configuration"]
+    measured = given.get("study") in ("compare", "temperature", "diagnose")
+    _check_type("study", given.get("study"), str)
+    for name in ("problem", "title"):
+        _check_type(name, given.get(name, ""), str)
+    _check_type("budget", given.get("budget", 0 if measured else ""), float if measured else str)
+    _check_type("notes", given.get("notes", []), list)
+    for note in given.get("notes", []):
+        _check_type("notes", note, str)
+    _check_type("spent", given.get("spent", {}), dict)
+    _check_type("images", given.get("spent", {}).get("images") or 0, int)
+
+
+def _check_type(name: str, value: Any, kind: type) -> None:
+    # To Python a bool is an int; to a reader an int is a number as good as a float.
+    wanted = (int, float) if kind is float else (kind,)
+    if type(value) not in wanted:
+        found = "missing" if value is None else type(value).__name__
+        raise ValueError(f"{name} in its metadata is {found}, not {kind.__name__}")
