@@ -1,5 +1,6 @@
 """Grids of pictures, such as the samples of a model."""
 
+import io
 import os
 import zipfile
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.files import read_plain
 from analysis.style import DPI, paper, width
 
 _GAP = 1  # pixels between pictures
 _MARGIN = 6  # dots around the title
 _WIDEST = 0.6  # inches of a picture
 _ROUNDING = 1e-5
+_MOST_BYTES = 2**28  # of a file, and of what it holds
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -24,18 +27,24 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
             pictures, saying which.
         FileNotFoundError: where there is no such file.
     """
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{os.fspath(path)} is not an .npz file")
+    content = io.BytesIO(read_plain(path, _MOST_BYTES))
+    if not zipfile.is_zipfile(content):
+        raise ValueError(f"{os.fspath(path)} is not an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        if sum(member.file_size for member in zipfile.ZipFile(content).infolist()) > _MOST_BYTES:
+            raise ValueError("it claims too much")
+        with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{os.fspath(path)} cannot be read: {error}") from error
+    except Exception as error:  # whatever zipfile, zlib and numpy make of damaged bytes
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{os.fspath(path)} cannot be read: {reason}") from error
     if not arrays:
         raise ValueError(f"{os.fspath(path)} holds no pictures")
     for name, pictures in arrays.items():
-        _check(name, pictures)
+        try:
+            _check(name, pictures)
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
     return arrays
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from analysis import report as pages
 from analysis.files import write_text
-from analysis.text import printable
 from experiments.command_line.output import say
 from experiments.errors import UsageError
 
@@ -37,6 +36,6 @@ def _run(given: argparse.Namespace) -> None:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
     for line in left_out:
-        say(printable(f"left out: {line}"))
+        say(f"left out: {line}")
     say(f"{len(page) / 1e6:.1f} MB")
     print(path)

@@ -200,7 +200,12 @@ def _show(results: Results) -> None:
         figures["along_training"] = along_training
     save(results, table, figures)
     for path in sorted(results.folder.glob("pictures-*.npz")):
-        for name, grid in pictures.load(path).items():
+        try:
+            grids = pictures.load(path)
+        except (OSError, ValueError) as error:
+            say(f"left out: {error}")
+            continue
+        for name, grid in grids.items():
             figure = pictures.draw(name, grid)
             analysis.save_figure(figure, path.with_name(f"{path.stem}-{name}"))
     present(results, table)

@@ -62,8 +62,11 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
         return found
     import pooch
 
+    kept = cache() / dataset / name
+    if kept.exists() and not kept.is_file():
+        raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
-        path = pooch.retrieve(url, checksum, name, cache() / dataset, progressbar=True)
+        path = pooch.retrieve(url, checksum, name, kept.parent, progressbar=True)
     except (OSError, ValueError) as error:  # a RequestException is an OSError
         folder = os.environ.get(VARIABLE)
         missing = f"is not in {folder} and" if folder else "is needed, but"

@@ -2,21 +2,36 @@
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from experiments.data.errors import DataError
 
+_MOST = 2**30
+"""Bytes of a file: several times those of the largest that is expected."""
+
 
 def read(path: Path) -> bytes:
-    """Return the content of a file.
+    """Return the content of a file, or of the one that a link leads to.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, is a pipe or a device, or is far too large.
     """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_unwaiting) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise DataError(f"{path} is not a file")
+            if about.st_size > _MOST:
+                raise DataError(f"{path} holds {about.st_size:,} bytes, of {_MOST:,} at most")
+            return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _unwaiting(path: str, flags: int) -> int:
+    """Open a file; where it is a pipe, do not wait for who writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write(path: Path, content: bytes) -> None:

@@ -1,10 +1,13 @@
 """The idx format of the MNIST family."""
 
 import gzip
+import io
 import lzma
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,10 @@ from experiments.data import files
 from experiments.data.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
+_COMPRESSED: dict[str, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
+    ".xz": ("xz", lzma.open),
+    ".gz": ("gzip", gzip.open),
+}
 
 
 def read_idx(path: Path, shape: tuple[int, ...], checksum: str) -> npt.NDArray[np.uint8]:
@@ -29,9 +36,9 @@ def read_idx(path: Path, shape: tuple[int, ...], checksum: str) -> npt.NDArray[n
     Raises:
         DataError: The file cannot be read, or is truncated, corrupt or another one than expected.
     """
-    content = _uncompressed(path)
     header = bytes([0, 0, _UNSIGNED_BYTE, len(shape)])
     header += b"".join(size.to_bytes(4, "big") for size in shape)
+    content = _uncompressed(path, len(header) + math.prod(shape))
     if not content.startswith(header):
         found = content[: len(header)].hex(" ", -4)
         raise DataError(
@@ -40,21 +47,23 @@ def read_idx(path: Path, shape: tuple[int, ...], checksum: str) -> npt.NDArray[n
         )
     values = np.frombuffer(content, np.uint8, offset=len(header))
     if values.size != math.prod(shape):
+        more = " or more" if values.size > math.prod(shape) else ""
         raise DataError(
-            f"{path}: expected {math.prod(shape)} values, shape {shape}, but it holds {values.size}"
+            f"{path}: expected {math.prod(shape)} values, shape {shape}, but it holds "
+            f"{values.size}{more}"
         )
     files.check(path, content, checksum)
     return values.reshape(shape)
 
 
-def _uncompressed(path: Path) -> bytes:
+def _uncompressed(path: Path, size: int) -> bytes:
+    """Return what a file holds, a byte more than `size` at most: it may hold any number."""
     content = files.read(path)
+    if path.suffix not in _COMPRESSED:
+        return content
+    kind, opened = _COMPRESSED[path.suffix]
     try:
-        if path.suffix == ".xz":
-            return lzma.decompress(content)
-        if path.suffix == ".gz":
-            return gzip.decompress(content)
-    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        kind = {".xz": "xz", ".gz": "gzip"}[path.suffix]
+        with opened(io.BytesIO(content)) as file:
+            return file.read(size + 1)  # beyond the last byte: there is its checksum
+    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error, MemoryError) as error:
         raise DataError(f"{path}: expected a whole {kind}-compressed file: {error}") from error
-    return content

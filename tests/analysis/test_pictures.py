@@ -1,4 +1,8 @@
 import io
+import os
+import random
+import zipfile
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -128,6 +132,47 @@ def test_bad_files(tmp_path):
     damaged[2000:2100] = bytes(100)
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match="cannot be read: Bad CRC"):
+        pictures.load(path)
+
+
+def test_whatever_bit_is_flipped_it_is_one_line_or_the_same_pictures(tmp_path):
+    path, chance = tmp_path / "x.npz", random.Random(0)
+    grids = {"samples": synthetic.pictures(1, 2), "traversals": synthetic.pictures(1, 2)}
+    np.savez_compressed(path, **grids)  # pyright: ignore
+    whole = path.read_bytes()
+    for _ in range(300):
+        damaged, at = bytearray(whole), chance.randrange(8 * len(whole))
+        damaged[at // 8] ^= 1 << at % 8
+        path.write_bytes(damaged[: chance.choice([len(damaged), at // 8])])
+        try:
+            found = pictures.load(path)
+        except ValueError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+        else:  # a date, an attribute, or one of the names
+            for grid, right in zip(found.values(), grids.values(), strict=False):
+                np.testing.assert_array_equal(grid, right)
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
+    for make in (os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.npz"
+        make(path)
+        with pytest.raises(ValueError, match="not a plain file"):
+            pictures.load(path)
+
+
+def test_a_small_file_that_claims_much(tmp_path):
+    path = tmp_path / "x.npz"
+    header = io.BytesIO()
+    about = {"descr": "<f4", "fortran_order": False, "shape": (10**4, 10**4, 28, 28)}
+    np.lib.format.write_array_header_1_0(header, about)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("samples.npy", header.getvalue() + bytes(2**20))
+    with pytest.raises(ValueError, match="cannot be read"):
+        pictures.load(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("samples.npy", bytes(2**28 + 1))
+    with pytest.raises(ValueError, match="claims too much"):
         pictures.load(path)
 
 

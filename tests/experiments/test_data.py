@@ -333,6 +333,14 @@ def test_a_failed_download_says_why(fresh, monkeypatch, error):
     assert "\n" not in str(caught.value)
 
 
+def test_a_cache_that_holds_something_else_is_not_waited_for(fresh, tmp_path):
+    kept = tmp_path / "cache/estimax/Omniglot/chardata.mat"
+    kept.parent.mkdir(parents=True)
+    os.mkfifo(kept)
+    with pytest.raises(DataError, match="chardata.mat is not a file; move it away"):
+        load("Omniglot", "test")
+
+
 def test_what_is_downloaded_where(fashion, monkeypatch, tmp_path):
     asked = []
 

@@ -3,12 +3,16 @@
 import gzip
 import hashlib
 import lzma
+import os
+import tracemalloc
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from experiments.data import DataError
+from experiments.data import DataError, files
 from experiments.data.amat import read_amat
 from experiments.data.chardata import read_chardata
 from experiments.data.idx import read_idx
@@ -81,6 +85,39 @@ def test_damaged_compression(tmp_path, ending, kind, damage):
 def test_another_idx(tmp_path, ending, change, message):
     path = write(tmp_path / f"images{ending}", PACKS[ending](change(IDX)))
     refused(f"images{ending}: .*{message}", read_idx, path, (2, 3, 4), sha256(IDX))
+
+
+@pytest.mark.parametrize("ending", [".xz", ".gz"])
+def test_a_small_file_of_endless_zeros_is_left_at_the_size_that_is_expected(tmp_path, ending):
+    compressor = {".xz": lzma.LZMACompressor(), ".gz": zlib.compressobj(wbits=31)}[ending]
+    zeros = bytes(2**24)
+    packed = [compressor.compress(IDX), *(compressor.compress(zeros) for _ in range(8))]
+    path = write(tmp_path / f"images{ending}", b"".join([*packed, compressor.flush()]))
+    tracemalloc.start()
+    refused("holds 25 or more", read_idx, path, (2, 3, 4), sha256(IDX))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**25  # of 2^27
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path, make):
+    path = tmp_path / "images"
+    make(path)
+    refused("images (is not a file|cannot be read: Is a directory)", files.read, path)
+
+
+def test_a_file_far_too_large_is_not_read(tmp_path):
+    path = tmp_path / "images"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    refused("images holds 1,099,511,627,776 bytes", files.read, path)
+
+
+def test_a_link_to_a_file_is_read(tmp_path):
+    write(tmp_path / "there", b"x")
+    (tmp_path / "images").symlink_to("there")
+    assert files.read(tmp_path / "images") == b"x"
 
 
 def test_missing_idx(tmp_path):
