@@ -28,7 +28,8 @@ _MOST_COLUMNS = 1000
 
 _MOST_MANIFEST = 2**24
 
-_OWN = ".estimax"  # what the command line keeps beside results
+OWN = ".estimax"
+"""The folder in which the command line keeps what it knows of results, and writes them."""
 
 _ATTRIBUTES = {
     "format": int,
@@ -73,14 +74,14 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 def _check_digest(path: Path, content: bytes) -> None:
     """Raise ValueError where the folder's manifest has another digest of the file."""
     try:
-        if path.parent.joinpath(_OWN).is_symlink():
+        if path.parent.joinpath(OWN).is_symlink():
             raise ValueError("it is reached by a link")
-        about = json.loads(read_plain(path.parent / _OWN / "manifest.json", _MOST_MANIFEST))
+        about = json.loads(read_plain(path.parent / OWN / "manifest.json", _MOST_MANIFEST))
         known = [*map(str, about["files"].get(path.name, []))]
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"its folder's {_OWN}/manifest.json is damaged ({error})") from error
+        raise ValueError(f"its folder's {OWN}/manifest.json is damaged ({error})") from error
     if known and hashlib.sha256(content).hexdigest() not in known:
         raise ValueError("it was changed or damaged since estimax wrote it")
 

@@ -17,7 +17,7 @@ from analysis.column import cell as cell_text
 from analysis.columns import columns, footnotes, heading, note_marks, sections, skipped
 from analysis.images import read_png
 from analysis.reading import FILE as RESULTS
-from analysis.reading import read
+from analysis.reading import OWN, read
 from analysis.reproduction import reproduction_table
 from analysis.rows import contexts, indistinguishable
 from analysis.tables import comparison_table, temperature_table, training_table
@@ -71,6 +71,8 @@ def find(folder: str | os.PathLike) -> list[Path]:
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
+        if OWN in inside:  # nothing there is whole
+            inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
         if len(found) > _MOST_FOLDERS:

@@ -4,11 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +18,7 @@ from pandas.api.types import infer_dtype
 
 from experiments.device import PRECISION
 from experiments.errors import UsageError
+from experiments.folder import Folder
 
 FORMAT = 1
 """Version of the table's columns; a file of another version is refused."""
@@ -40,38 +39,35 @@ class Results:
         complete: whether the run has finished.
     """
 
-    folder: Path
+    folder: Folder
     configuration: Mapping[str, Any]
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     complete: bool = False
 
     @classmethod
-    def open(
-        cls, folder: Path, configuration: Mapping[str, Any], *, force: bool = False
-    ) -> "Results":
+    def open(cls, folder: Folder, configuration: Mapping[str, Any]) -> "Results":
         """Open a folder's results: those of the same run, unfinished ones included, or new ones.
 
-        Nothing is written, nor the folder made, before rows come.
+        Nothing is written before rows come.
 
         Raises:
-            UsageError: where the folder cannot be written, or holds another run's results, an older
-                format or a damaged file (unless `force`).
+            UsageError: where the folder holds another run's results, an older format, a damaged
+                file or one that estimax did not write.
         """
         results = cls(folder, configuration)
-        _check_writable(folder)
-        path = folder / FILE
-        if force or not path.exists():
+        folder.check([FILE])
+        path = folder.path / FILE
+        if not path.exists():
             return results
         advice = "choose another --output, or --force to replace them"
         try:
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(path, page_checksum_verification=True)
+            found = table.attrs["format"]
         except Exception as error:
             raise UsageError(f"{path} cannot be read ({error}); {advice}") from error
-        if table.attrs.get("format") != FORMAT:
-            raise UsageError(
-                f"{folder} holds results of format {table.attrs.get('format')}; {advice}"
-            )
-        if table.attrs.get("identity") != results.identity:
+        if found != FORMAT:
+            raise UsageError(f"{folder} holds results of format {found}; {advice}")
+        if table.attrs["identity"] != results.identity:
             raise UsageError(f"{folder} holds the results of another run; {advice}")
         results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
         results.complete = bool(table.attrs["complete"])
@@ -115,14 +111,8 @@ class Results:
     def _write(self) -> None:
         if jax.process_index() != 0:  # of several processes one writes what all know
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / FILE
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            self.table().to_parquet(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with self.folder.staged() as stage:
+            self.table().to_parquet(stage / FILE, write_page_checksum=True)
 
 
 def identity(configuration: Mapping[str, Any]) -> str:
@@ -171,13 +161,3 @@ def _git(*arguments: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        # Where the folder is not there yet, what is above it says.
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise UsageError(f"--output {folder} cannot be written: {error.strerror}") from error

@@ -17,7 +17,7 @@ import jax
 import estimators
 from estimators import Estimator
 from estimators.core import identity
-from experiments import problems
+from experiments import paths, problems
 from experiments.errors import UsageError
 from experiments.problems import Problem
 from experiments.text import described
@@ -172,6 +172,7 @@ def _place(cls: type) -> str:
 
 
 def _load(path: Path) -> ModuleType:
+    path = paths.named(str(path))
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     try:

@@ -2,11 +2,11 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from experiments.command_line import options
 from experiments.command_line.output import say
 from experiments.errors import UsageError
+from experiments.target import Target
 from experiments.user_code import parse_estimator
 
 
@@ -15,18 +15,26 @@ def add(commands) -> None:
     command = commands("benchmark", _run, "Time gradients and training steps on this machine.")
     options.add_estimators(command)
     command.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep the figures in FILE (default: print)"
+        "--json",
+        type=options.path,
+        metavar="FILE",
+        help="keep the figures in FILE (default: print)",
     )
+    command.add_argument("--force", action="store_true", help="replace a FILE that is there")
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
 
 
 def _run(given: argparse.Namespace) -> None:
     from experiments import benchmark
 
-    if given.json and not given.json.absolute().parent.is_dir():
-        raise UsageError(f"--json {given.json}: there is no such folder")
+    target = Target(given.json, "--json", force=given.force) if given.json else None
     named = [parse_estimator(text) for text in given.estimators or []]
     figures = benchmark.run(named or None, quick=given.quick, report=say)
     print(benchmark.render(figures))
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if target:
+        text = json.dumps(figures, indent=2) + "\n"
+        try:
+            target.write(text)
+        except UsageError:
+            print(text)  # what took so long is not lost
+            raise

@@ -1,15 +1,13 @@
 """The command `claims`: what papers and theorems say, tested."""
 
 import argparse
-from pathlib import Path
 
 import analysis
 from experiments.claims import BUDGETS, STUDIES, Deciding
 from experiments.command_line import options
-from experiments.command_line.output import present, save, say
+from experiments.command_line.output import TABLE_FILES, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
-from experiments.results import Results, identity
 from experiments.studies import claims
 
 _EPILOG = """
@@ -46,16 +44,15 @@ def _run(given: argparse.Namespace) -> None:
         print("\n".join(map(_described, chosen)))
         return
     configuration = claims.configuration(STUDIES, given.budget)
-    name = f"claims-{given.budget}-{identity(configuration)}"
-    results = Results.open(given.output or Path("results") / name, configuration, force=given.force)
-    if results.complete:
-        say(f"{results.folder} holds this run already (--force runs it again)")
-    else:
-        with Progress(len(chosen)) as progress:
-            claims.decide(STUDIES, chosen, given.budget, results, progress)
-    table = analysis.claims_table(results.table())
-    save(results, table, {})
-    present(results, table)
+    with opened(given, f"claims-{given.budget}", configuration, TABLE_FILES) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force runs it again)")
+        else:
+            with Progress(len(chosen)) as progress:
+                claims.decide(STUDIES, chosen, given.budget, results, progress)
+        table = analysis.claims_table(results.table())
+        save(results, table, {})
+        present(results, table)
 
 
 def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:

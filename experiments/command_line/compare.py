@@ -1,7 +1,6 @@
 """The commands `compare` and `temperature`: gradients measured at one point of a problem."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from analysis.figures import bias_variance, error_cost
 from analysis.figures import temperature as temperature_figure
 from experiments import problems
 from experiments.command_line import options
-from experiments.command_line.output import present, save, say
+from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
-from experiments.results import Results, identity
 from experiments.studies import compare, temperature
 from experiments.studies.compare import Settings
 from experiments.user_code import parse_estimator, parse_problem
@@ -63,10 +61,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    results = _run_study(given, compare.STUDY, {}, compare.compare)
-    table = analysis.comparison_table(results.table())
-    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
-    present(results, table)
+    figures = {"bias_variance": bias_variance, "error_cost": error_cost}
+    _run_study(given, compare.STUDY, {}, compare.compare, analysis.comparison_table, figures)
 
 
 def _temperature(given: argparse.Namespace) -> None:
@@ -75,13 +71,13 @@ def _temperature(given: argparse.Namespace) -> None:
     def study(settings, results, progress):
         temperature.sweep(settings, extra["temperatures"], results, progress)
 
-    results = _run_study(given, temperature.STUDY, extra, study)
-    table = analysis.temperature_table(results.table())
-    save(results, table, {"temperature": temperature_figure})
-    present(results, table)
+    figures = {"temperature": temperature_figure}
+    _run_study(given, temperature.STUDY, extra, study, analysis.temperature_table, figures)
 
 
-def _run_study(given: argparse.Namespace, study: str, extra: dict[str, Any], run) -> Results:
+def _run_study(
+    given: argparse.Namespace, study: str, extra: dict[str, Any], run, tabulate, figures
+) -> None:
     problem = parse_problem(given.problem)
     named = [parse_estimator(text) for text in given.estimators or []]
     everything = [example for cls in estimators.ALL for example in cls.examples()]
@@ -101,11 +97,13 @@ def _run_study(given: argparse.Namespace, study: str, extra: dict[str, Any], run
     ):
         raise UsageError("no estimator that is named has a temperature")
     configuration = settings.configuration(study) | extra
-    folder = given.output or Path("results") / f"{study}-{identity(configuration)}"
-    results = Results.open(folder, configuration, force=given.force)
-    if results.complete:
-        say(f"{folder} holds this run already (--force measures again)")
-        return results
-    with Progress(len(settings.estimators)) as progress:
-        run(settings, results, progress)
-    return results
+    files = [*TABLE_FILES, *figure_files(*figures)]
+    with opened(given, study, configuration, files) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force measures again)")
+        else:
+            with Progress(len(settings.estimators)) as progress:
+                run(settings, results, progress)
+        table = tabulate(results.table())
+        save(results, table, figures)
+        present(results, table)

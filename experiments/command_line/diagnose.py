@@ -1,7 +1,6 @@
 """The command `diagnose`: which estimator for a model in the user's own file."""
 
 import argparse
-from pathlib import Path
 
 import jax
 
@@ -9,10 +8,9 @@ import analysis
 import estimators
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options
-from experiments.command_line.output import present, save
+from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save
 from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
-from experiments.results import Results, identity
 from experiments.user_code import parse_estimator, parse_model, source_of_model
 
 _EPILOG = """\
@@ -75,20 +73,20 @@ def _run(given: argparse.Namespace) -> None:
         "seed": given.seed,
         **asked,
     }
-    folder = given.output or Path("results") / f"{STUDY}-{identity(configuration)}"
-    results = Results.open(folder, configuration, force=given.force)
-    with Progress(len(candidates)) as progress:
-        found = diagnose(
-            loss,
-            model,
-            jax.random.key(given.seed),
-            batch,
-            candidates=candidates,
-            progress=progress,
-            results=results,
-            **asked,
-        )
-    table = analysis.comparison_table(results.table())
-    save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
-    present(results, table)
-    print(f"\n{found}", flush=True)
+    files = [*TABLE_FILES, *figure_files("bias_variance", "error_cost")]
+    with opened(given, STUDY, configuration, files) as results:
+        with Progress(len(candidates)) as progress:
+            found = diagnose(
+                loss,
+                model,
+                jax.random.key(given.seed),
+                batch,
+                candidates=candidates,
+                progress=progress,
+                results=results,
+                **asked,
+            )
+        table = analysis.comparison_table(results.table())
+        save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
+        present(results, table)
+        print(f"\n{found}", flush=True)

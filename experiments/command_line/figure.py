@@ -1,15 +1,13 @@
 """The command `figure`: a figure of the papers, computed and drawn."""
 
 import argparse
-from pathlib import Path
 
 import analysis
 from analysis import figures as drawings
 from experiments.command_line import options
-from experiments.command_line.output import say
+from experiments.command_line.output import figure_files, opened, say
 from experiments.figures import BUDGETS, FIGURES, build
 from experiments.progress import Progress
-from experiments.results import Results, identity
 
 
 def add(commands) -> None:
@@ -24,14 +22,14 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     study = build(given.name, given.budget)
     configuration = study.configuration()
-    folder = given.output or Path("results") / f"{study.name}-{identity(configuration)}"
-    results = Results.open(folder, configuration, force=given.force)
-    if results.complete:
-        say(f"{folder} holds this run already (--force runs it again)")
-    else:
-        with Progress(len(study.tasks)) as progress:
-            study.run(results, progress)
-    rows = results.table()
-    module = getattr(drawings, study.drawn_by)
-    paths = analysis.save_figure(module.draw(rows), folder / study.name, module.data(rows))
-    print("\n".join(map(str, paths)))
+    with opened(given, study.name, configuration, figure_files(study.name)) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force runs it again)")
+        else:
+            with Progress(len(study.tasks)) as progress:
+                study.run(results, progress)
+        rows = results.table()
+        module = getattr(drawings, study.drawn_by)
+        with results.folder.staged() as stage:
+            paths = analysis.save_figure(module.draw(rows), stage / study.name, module.data(rows))
+    print("\n".join(str(results.folder.path / path.name) for path in paths))

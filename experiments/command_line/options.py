@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from estimators.core.identity import nearest
+from experiments import paths
 from experiments.errors import UsageError
 
 _SEEDS = 2**32
@@ -44,8 +45,16 @@ def add_budget(command: argparse.ArgumentParser, budgets: Sequence[str]) -> None
 def add_output(command: argparse.ArgumentParser, force: str) -> None:
     """Add `--output`, and `--force` with what it does."""
     option = command.add_argument
-    option("--output", type=Path, metavar="DIR", help="results folder (default: one of its own)")
+    option("--output", type=path, metavar="DIR", help="results folder (default: one of its own)")
     option("--force", action="store_true", help=force)
+
+
+def path(text: str) -> Path:
+    """Read the name of a file or folder."""
+    try:
+        return paths.named(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def choice(*allowed: str) -> Callable[[str], str]:

@@ -1,10 +1,58 @@
 """What every study leaves: a printed table, the table as files, and its figures."""
 
+import argparse
+import contextlib
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
 
 import analysis
-from experiments.results import Results
+from experiments import hosts
+from experiments.errors import UsageError
+from experiments.folder import Folder
+from experiments.results import FILE, Results, identity
 from experiments.text import printable
+
+TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
+
+
+@contextlib.contextmanager
+def opened(
+    given: argparse.Namespace, name: str, configuration: Mapping[str, Any], files: Sequence[str]
+) -> Iterator[Results]:
+    """Yield the results of a run, in a folder that is this command's while the block runs.
+
+    Args:
+        given: the arguments: `output` and `force`.
+        name: what the folder is called where `output` does not say; its identity follows.
+        configuration: what is asked for.
+        files: names, or patterns of names, of all files that will be written beside the results.
+
+    Raises:
+        UsageError: where the folder is not one to write into, before anything is computed.
+    """
+    folder = Folder(given.output or Path("results") / f"{name}-{identity(configuration)}")
+    with contextlib.ExitStack() as stack:
+        refusal = None
+        if jax.process_index() == 0:
+            try:
+                folder.check([FILE, *files], force=given.force)
+                stack.enter_context(folder.held())
+                for name in folder.begin_anew() if given.force else []:
+                    say(f"{name} was changed since estimax wrote it: kept as {name}.old")
+            except UsageError as error:
+                refusal = error
+        if not all(hosts.gathered(refusal is None)):  # all go on, or none
+            raise refusal or UsageError("the first process says why not")
+        yield Results(folder, configuration) if given.force else Results.open(folder, configuration)
+
+
+def figure_files(*names: str) -> list[str]:
+    """Return the files of figures of these names."""
+    return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
 
 
 def present(results: Results, table) -> None:
@@ -14,16 +62,17 @@ def present(results: Results, table) -> None:
 
 def save(results: Results, table, figures) -> None:
     """Save a table in all its formats, and the figures by name, drawn from the same rows."""
-    analysis.save_table(table, results.folder / "table")
-    rows = results.table()
-    for name, kind in figures.items():
-        try:
-            drawn = kind.draw(rows), kind.data(rows)
-        except ValueError as error:  # nothing that an axis can hold
-            say(f"no figure {name}: {error}")
-        else:
-            figure, data = drawn
-            analysis.save_figure(figure, results.folder / name, data)
+    with results.folder.staged() as stage:
+        analysis.save_table(table, stage / "table")
+        rows = results.table()
+        for name, kind in figures.items():
+            try:
+                drawn = kind.draw(rows), kind.data(rows)
+            except ValueError as error:  # nothing that an axis can hold
+                say(f"no figure {name}: {error}")
+            else:
+                figure, data = drawn
+                analysis.save_figure(figure, stage / name, data)
 
 
 def say(message: str) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import estimators
@@ -98,7 +97,7 @@ def _parser() -> _Parser:
         )
         command.add_argument(
             "--data",
-            type=Path,
+            type=options.path,
             metavar="DIR",
             help="folder of data sets that do not come with estimax (default: $ESTIMAX_DATA)",
         )

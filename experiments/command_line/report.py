@@ -1,12 +1,18 @@
 """The command `report`: one HTML page of results."""
 
 import argparse
+import hashlib
+import re
 from pathlib import Path
 
 from analysis import report as pages
-from analysis.files import write_text
+from experiments.command_line import options
 from experiments.command_line.output import say
 from experiments.errors import UsageError
+from experiments.target import Target
+
+_SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
+"""The end of a page: the digest of what is before it, so that an edited page is told apart."""
 
 
 def add(commands) -> None:
@@ -16,26 +22,46 @@ def add(commands) -> None:
     option(
         "results",
         nargs="?",
-        type=Path,
+        type=options.path,
         default=Path("results"),
         metavar="RESULTS",
         help="a results folder, or a folder of such (default: results)",
     )
-    option("--output", type=Path, metavar="FILE", help="the page (default: RESULTS/report.html)")
+    option(
+        "--output",
+        type=options.path,
+        metavar="FILE",
+        help="the page (default: RESULTS/report.html)",
+    )
+    option(
+        "--force",
+        action="store_true",
+        help="replace a file that is there and is not a page as estimax wrote it",
+    )
     option("--title", default="estimax results", help="of the page")
 
 
 def _run(given: argparse.Namespace) -> None:
     path = given.output or given.results / "report.html"
     try:
-        page, left_out = pages.report(pages.find(given.results), given.title)
+        folders = pages.find(given.results)
+        target = Target(path, "--output", force=given.force, ours=_is_sealed)
+        page, left_out = pages.report(folders, given.title)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error
-    try:
-        write_text(path, page)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    target.write(_sealed(page))
     for line in left_out:
         say(f"left out: {line}")
     say(f"{len(page) / 1e6:.1f} MB")
-    print(path)
+    if target.is_plain:
+        print(path)
+
+
+def _sealed(page: str) -> str:
+    page = page.rstrip("\n") + "\n"
+    return f"{page}<!-- estimax {hashlib.sha256(page.encode()).hexdigest()} -->\n"
+
+
+def _is_sealed(content: bytes) -> bool:
+    seal = _SEAL.search(content)
+    return bool(seal) and hashlib.sha256(content[: seal.start()]).hexdigest() == seal[1].decode()

@@ -1,17 +1,15 @@
 """The command `reproduce`: a published table, run again beside its numbers."""
 
 import argparse
-from pathlib import Path
 
 import analysis
 from analysis.figures import reproduction
 from experiments.command_line import options
-from experiments.command_line.output import present, save, say
+from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
 from experiments.reproduction import BUDGETS, TABLES, Table, build
 from experiments.reproduction.table import Cell
-from experiments.results import Results, identity
 from experiments.studies import reproduce
 from experiments.studies.reproduce import Settings
 
@@ -62,16 +60,16 @@ def _run(given: argparse.Namespace) -> None:
         print("\n".join(cell.name for cell in cells))
         return
     configuration = settings.configuration()
-    name = f"{table.name}-{given.budget}-{identity(configuration)}"
-    results = Results.open(given.output or Path("results") / name, configuration, force=given.force)
-    if results.complete:
-        say(f"{results.folder} holds this run already (--force runs it again)")
-    else:
-        with Progress(len(cells)) as progress:
-            reproduce.reproduce(settings, cells, results, progress, anew=given.force)
-    lines = analysis.reproduction_table(results.table())
-    save(results, lines, {"reproduction": reproduction})
-    present(results, lines)
+    files = [*TABLE_FILES, *figure_files("reproduction")]
+    with opened(given, f"{table.name}-{given.budget}", configuration, files) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force runs it again)")
+        else:
+            with Progress(len(cells)) as progress:
+                reproduce.reproduce(settings, cells, results, progress)
+        lines = analysis.reproduction_table(results.table())
+        save(results, lines, {"reproduction": reproduction})
+        present(results, lines)
 
 
 def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:

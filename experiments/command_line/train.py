@@ -1,7 +1,6 @@
 """The command `train`: batches of runs, their curves and what they learned to draw."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,10 +9,11 @@ import analysis
 from analysis.figures import along_training, pictures, training
 from experiments import problems
 from experiments.command_line import options
-from experiments.command_line.output import present, save, say
+from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
+from experiments.folder import slug
 from experiments.progress import Progress
-from experiments.results import Results, identity
+from experiments.results import Results
 from experiments.studies import train
 from experiments.studies.train import Settings
 from experiments.training import optimisers, schedules
@@ -176,21 +176,19 @@ def _run(given: argparse.Namespace) -> None:
     )
     train.check(settings)
     configuration = settings.configuration()
-    folder = given.output or Path("results") / f"{train.STUDY}-{identity(configuration)}"
-    results = Results.open(folder, configuration, force=given.force)
-    if results.complete:
-        say(f"{folder} holds this run already (--force trains again)")
-    else:
-        with Progress(len(settings.estimators), silent=jax.process_index() > 0) as progress:
-            train.train(
-                settings,
-                results,
-                progress,
-                checkpoint_seconds=given.checkpoint_seconds,
-                anew=given.force,
-            )
-    if jax.process_index() == 0:
-        _show(results)
+    files = [*TABLE_FILES, *figure_files("training", "along_training")]
+    files += [f"pictures-{slug(str(one))}*" for one in settings.estimators]
+    with opened(given, train.STUDY, configuration, files) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force trains again)")
+        else:
+            silent = jax.process_index() > 0
+            with Progress(len(settings.estimators), silent=silent) as progress:
+                train.train(
+                    settings, results, progress, checkpoint_seconds=given.checkpoint_seconds
+                )
+        if jax.process_index() == 0:
+            _show(results)
 
 
 def _show(results: Results) -> None:
@@ -199,15 +197,16 @@ def _show(results: Results) -> None:
     if (results.table()["measured"] != "").any():
         figures["along_training"] = along_training
     save(results, table, figures)
-    for path in sorted(results.folder.glob("pictures-*.npz")):
-        try:
-            grids = pictures.load(path)
-        except (OSError, ValueError) as error:
-            say(f"left out: {error}")
-            continue
-        for name, grid in grids.items():
-            figure = pictures.draw(name, grid)
-            analysis.save_figure(figure, path.with_name(f"{path.stem}-{name}"))
+    with results.folder.staged() as stage:
+        for path in results.folder.written("pictures-*.npz"):
+            try:
+                grids = pictures.load(path)
+            except (OSError, ValueError) as error:
+                say(f"left out: {error}")
+                continue
+            for name, grid in grids.items():
+                figure = pictures.draw(name, grid)
+                analysis.save_figure(figure, stage / f"{path.stem}-{name}")
     present(results, table)
 
 

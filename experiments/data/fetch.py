@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from experiments import paths
 from experiments.data.errors import DataError
 from experiments.errors import UsageError
 
@@ -19,7 +20,7 @@ def use_folder(path: str | Path) -> None:
     Raises:
         UsageError: There is no such folder.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = Path(path).absolute()
     if not folder.is_dir():
         raise UsageError(f"--data {path}: there is no such folder")
     os.environ[VARIABLE] = str(folder)
@@ -36,13 +37,13 @@ def in_folder(dataset: str, names: Iterable[str]) -> Path | None:
     """
     if not (named := os.environ.get(VARIABLE)):
         return None
-    folder = Path(named).expanduser()
+    folder = paths.named(named)
     if not folder.is_dir():
         raise DataError(f"{VARIABLE} names {named}, but there is no such folder")
     names = list(names)
     places = folder / dataset / "raw", folder / dataset, folder
-    paths = (place / name for place in places for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    found = (place / name for place in places for name in names)
+    return next((path for path in found if path.is_file()), None)
 
 
 def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:

@@ -1,6 +1,5 @@
 """Reproducing a published table, cell by cell."""
 
-import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.data import DataError
+from experiments.folder import slug
 from experiments.measurement import Row
 from experiments.progress import Progress
 from experiments.reproduction.table import Budget, Cell, Order, Table
 from experiments.results import Results
 
 STUDY = "reproduce"
-
-_UNFINISHED = "unfinished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +59,6 @@ def reproduce(
     cells: Sequence[Cell],
     results: Results,
     progress: Progress,
-    *,
-    anew: bool = False,
 ) -> None:
     """Run cells, adding the rows of each to the results when it ends.
 
@@ -74,10 +70,7 @@ def reproduce(
         cells: the cells to run now.
         results: receives the rows.
         progress: is told how far it is.
-        anew: whether checkpoints that are there are removed.
     """
-    if anew:
-        shutil.rmtree(results.folder / _UNFINISHED, ignore_errors=True)
     shared = {"study": STUDY, "table": settings.table.name, "budget": settings.budget}
     if not results.rows:
         results.add([shared | row for row in settings.table.rows()])
@@ -87,20 +80,13 @@ def reproduce(
             progress.skip(cell.name)
             continue
         with progress.task(cell.name) as advance:
-            folder = results.folder / _UNFINISHED / slug(cell.name)
+            folder = results.folder.unfinished / slug(cell.name)
             rows = _run(settings, cell, missing, folder, progress, advance)
             if rows[-1]["stage"] != "missing" or cell.name not in _with(results, "missing"):
                 results.add([shared | {"cell": cell.name} | row for row in rows])
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # others are unfinished
-                folder.parent.rmdir()
     if _done(results) >= {cell.name for cell in settings.cells}:
         results.finish()
-
-
-def slug(name: str) -> str:
-    """Return a name as that of a folder."""
-    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
 def _run(

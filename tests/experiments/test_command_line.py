@@ -13,6 +13,7 @@ import pytest
 import estimators
 from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
+from experiments.folder import OWN
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]
 FIGURES = {"compare": {"bias_variance", "error_cost"}, "temperature": {"temperature"}}
@@ -41,7 +42,8 @@ def refused(capsys, *arguments):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Return the files of a folder; what estimax keeps for itself is another matter."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != OWN}
 
 
 # Bad input --------------------------------------------------------------------------------------
@@ -170,6 +172,7 @@ OPTIONS = {
         "--data": "$ESTIMAX_DATA",
         "--estimators": "",
         "--json": "print",
+        "--force": None,
         "--quick": None,
     },
     "train": {

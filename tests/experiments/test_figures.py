@@ -9,6 +9,7 @@ from estimators import GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
 from experiments.errors import UsageError
 from experiments.figures import FIGURES, Study, build, integrality
+from experiments.folder import Folder
 from experiments.lattice import lattice
 from experiments.problems import VAE, StructuredPrediction
 from experiments.progress import Progress
@@ -25,7 +26,7 @@ def rows(tmp_path_factory):
     def of(name):
         if name not in found:
             study = build(name, "smoke")
-            results = Results.open(tmp_path_factory.mktemp(name), study.configuration())
+            results = Results.open(Folder(tmp_path_factory.mktemp(name)), study.configuration())
             with Progress(len(study.tasks), silent=True) as progress:
                 study.run(results, progress)
             assert results.complete

@@ -13,6 +13,7 @@ from estimators import GumbelSoftmax, MuProp, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.data import DataError
 from experiments.errors import UsageError
+from experiments.folder import OWN, Folder
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.progress import Progress
 from experiments.reproduction import BUDGETS, TABLES, build
@@ -136,7 +137,7 @@ def small(*cells, predictions=()):
 
 def run(table, folder, cells=None, progress=None):
     settings = reproduce.Settings(table, "laptop")
-    results = Results.open(folder, settings.configuration())
+    results = Results.open(Folder(folder), settings.configuration())
     with progress or Progress(len(table.cells), silent=True) as shown:
         reproduce.reproduce(settings, cells or table.cells, results, shown)
     return results
@@ -158,7 +159,7 @@ def test_the_better_candidate_is_trained(tmp_path):
     assert {row["seed"] for row in rows} == {0, 1} and max(row["step"] for row in rows) == 40
     tried = [row for row in results.rows if row["stage"] == "tried"]
     assert [(row["learning_rate"], row["step"]) for row in tried] == [(1e-6, 400), (0.3, 400)]
-    assert results.complete and not (tmp_path / "unfinished").exists()
+    assert results.complete and not list((tmp_path / OWN / "unfinished").iterdir())
 
 
 def test_without_a_selection_all_are_trained_in_full(tmp_path):
@@ -303,7 +304,7 @@ def test_measured_cells_find_known_answers(tmp_path):
 def test_known_answers_of_the_toys_are_found(tmp_path):
     """All of them, at the smallest budget."""
     settings = reproduce.Settings(build("toys"), "smoke")
-    results = Results.open(tmp_path, settings.configuration())
+    results = Results.open(Folder(tmp_path), settings.configuration())
     with Progress(1, silent=True) as progress:
         reproduce.reproduce(settings, settings.table.cells, results, progress)
     lines = analysis.reproduction_table(results.table())
@@ -338,7 +339,7 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
     assert "run not complete" in shown and "not the published static file" in shown
     assert "58.9" in shown and "Predictions, written down before the run" in shown
     assert {path.name for path in tmp_path.iterdir()} == {
-        "results.parquet",
+        *(OWN, "results.parquet"),
         *(f"table.{ending}" for ending in ("txt", "md", "csv", "tex")),
         *(f"reproduction.{ending}" for ending in ("pdf", "png", "csv")),
     }

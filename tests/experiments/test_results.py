@@ -1,5 +1,6 @@
 """Results are whole or absent, survive a kill, and are never mixed with another run's."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.reading import read as read_results
 from experiments import results as module
 from experiments.command_line import main
 from experiments.errors import UsageError
+from experiments.folder import OWN, Folder
 from experiments.results import FILE, Results, identity
 from experiments.studies.compare import Settings
 from experiments.user_code import parse_estimator, parse_problem
@@ -27,7 +30,7 @@ def names(folder):
 
 def test_every_added_row_is_on_disk(tmp_path):
     folder = tmp_path / "a" / "b"
-    results = Results.open(folder, CONFIGURATION)
+    results = Results.open(Folder(folder), CONFIGURATION)
     assert names(tmp_path) == set()  # nothing was measured yet
     results.add([ROW])
     table = pd.read_parquet(folder / FILE)
@@ -35,17 +38,17 @@ def test_every_added_row_is_on_disk(tmp_path):
     assert not table.attrs["complete"]
     results.finish()
     assert pd.read_parquet(folder / FILE).attrs["complete"]
-    assert names(folder) == {FILE}
+    assert names(folder) == {FILE, OWN}
 
 
 def test_reopening_continues(tmp_path):
-    Results.open(tmp_path, CONFIGURATION).add([ROW])
-    again = Results.open(tmp_path, CONFIGURATION)
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    again = Results.open(Folder(tmp_path), CONFIGURATION)
     assert again.has("Exact") and not again.has("MuProp") and not again.complete
     again.add([ROW | {"estimator": "MuProp"}])
     assert list(pd.read_parquet(tmp_path / FILE)["estimator"]) == ["Exact", "MuProp"]
     again.finish()
-    assert Results.open(tmp_path, CONFIGURATION).complete
+    assert Results.open(Folder(tmp_path), CONFIGURATION).complete
 
 
 def test_rows_of_different_columns_are_kept_as_they_are(tmp_path):
@@ -55,62 +58,94 @@ def test_rows_of_different_columns_are_kept_as_they_are(tmp_path):
         ROW | {"p_baseline": "NVIL", "p_baseline.normalise": True, "samples": 64},
         ROW | {"p_baseline": None, "samples": 64},
     ]
-    results = Results.open(tmp_path, CONFIGURATION)
+    results = Results.open(Folder(tmp_path), CONFIGURATION)
     for row in rows:
         results.add([row])
-        results = Results.open(tmp_path, CONFIGURATION)
-    (at_once := Results.open(tmp_path / "other", CONFIGURATION)).add(rows)
-    tables = [pd.read_parquet(one.folder / FILE) for one in (results, at_once)]
+        results = Results.open(Folder(tmp_path), CONFIGURATION)
+    (at_once := Results.open(Folder(tmp_path / "other"), CONFIGURATION)).add(rows)
+    tables = [pd.read_parquet(one.folder.path / FILE) for one in (results, at_once)]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0]["samples"].dtype == np.int64
 
 
 def test_a_failing_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    results = Results.open(tmp_path, CONFIGURATION)
+    results = Results.open(Folder(tmp_path), CONFIGURATION)
     results.add([ROW])
     before = (tmp_path / FILE).read_bytes()
 
-    def fail(table, path):
+    def fail(table, path, **options):
         path.write_bytes(b"half")
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UsageError, match="cannot be written: No space left on device"):
         results.add([ROW])
     assert (tmp_path / FILE).read_bytes() == before
-    assert names(tmp_path) == {FILE}
+    assert names(tmp_path) == {FILE, OWN}
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "other"])
-def test_a_damaged_file_is_refused(damage, tmp_path):
-    Results.open(tmp_path, CONFIGURATION).add([ROW])
+@pytest.mark.parametrize("damage", ["empty", "cut", "other", "flipped"])
+def test_a_damaged_file_is_refused_and_kept(damage, tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     path = tmp_path / FILE
     whole = path.read_bytes()
-    damaged = {"empty": b"", "cut": whole[: len(whole) // 2], "other": b"text"}[damage]
+    flipped = bytes([*whole[:-40], whole[-40] ^ 1, *whole[-39:]])  # in the footer
+    cut = whole[: len(whole) // 2]
+    damaged = {"empty": b"", "cut": cut, "other": b"text", "flipped": flipped}[damage]
     path.write_bytes(damaged)
-    with pytest.raises(UsageError, match="cannot be read.*--force"):
-        Results.open(tmp_path, CONFIGURATION)
+    with pytest.raises(UsageError, match=f"{FILE}, changed or damaged .*--force"):
+        Results.open(Folder(tmp_path), CONFIGURATION)
     assert path.read_bytes() == damaged
-    forced = Results.open(tmp_path, CONFIGURATION, force=True)
-    assert forced.rows == [] and not forced.complete
+    forced = Results((folder := Folder(tmp_path)), CONFIGURATION)
+    assert folder.begin_anew() == [FILE]
     forced.add([ROW])
-    assert Results.open(tmp_path, CONFIGURATION).has("Exact")
+    assert Results.open(Folder(tmp_path), CONFIGURATION).has("Exact")
+    assert (tmp_path / f"{FILE}.old1").read_bytes() == damaged
+
+
+def test_no_flipped_bit_is_read(tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    path = tmp_path / FILE
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).choice(8 * len(whole), 300, replace=False):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UsageError, match="changed or damaged"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+        with pytest.raises(ValueError, match="changed or damaged since estimax wrote it"):
+            read_results(path)
+
+
+def test_pages_of_a_table_have_checksums(tmp_path):
+    # Where a table was copied without its manifest, they find what they can.
+    values = np.random.default_rng(0).normal(size=3000)
+    rows = [ROW | {"value": value} for value in values]
+    Results.open(Folder(tmp_path), CONFIGURATION).add(rows)
+    whole = (tmp_path / FILE).read_bytes()
+    (alone := tmp_path / "alone" / FILE).parent.mkdir()
+    alone.write_bytes(whole)
+    read_results(alone)
+    place = whole.index(values[1234].tobytes())
+    alone.write_bytes(bytes([*whole[:place], whole[place] ^ 1, *whole[place + 1 :]]))
+    assert (pd.read_parquet(alone)["value"] != values).any()  # without a word
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_results(alone)
 
 
 def test_a_table_of_other_making_is_refused(tmp_path):
     pd.DataFrame([ROW]).to_parquet(tmp_path / FILE)
-    with pytest.raises(UsageError, match="format None"):
-        Results.open(tmp_path, CONFIGURATION)
+    with pytest.raises(UsageError, match="estimax did not write there"):
+        Results.open(Folder(tmp_path), CONFIGURATION)
 
 
 def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
-    Results.open(tmp_path, CONFIGURATION).add([ROW])
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     with pytest.raises(UsageError, match="another run.*--force"):
-        Results.open(tmp_path, CONFIGURATION | {"seed": 1})
-    assert Results.open(tmp_path, CONFIGURATION | {"seed": 1}, force=True).rows == []
+        Results.open(Folder(tmp_path), CONFIGURATION | {"seed": 1})
     monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
     with pytest.raises(UsageError, match=f"format {module.FORMAT - 1}"):
-        Results.open(tmp_path, CONFIGURATION)
+        Results.open(Folder(tmp_path), CONFIGURATION)
 
 
 # Identity and provenance ------------------------------------------------------------------------
@@ -179,7 +214,7 @@ def test_identity_is_of_the_users_own_file(tmp_path):
 
 
 def test_provenance_is_in_the_file(tmp_path):
-    Results.open(tmp_path, CONFIGURATION).add([ROW])
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     attributes = pd.read_parquet(tmp_path / FILE).attrs
     assert attributes["configuration"] == CONFIGURATION
     assert attributes["identity"] == identity(CONFIGURATION)
@@ -248,4 +283,4 @@ def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
     assert "Traceback" not in err
     kept = pd.read_parquet(folder / FILE)
     assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
-    assert names(folder) == {FILE}
+    assert names(folder) == {FILE, OWN}

@@ -9,6 +9,7 @@ import time
 import pandas as pd
 import pytest
 
+from experiments.folder import OWN
 from experiments.results import FILE
 from tests.experiments.processes import server
 
@@ -30,7 +31,7 @@ def numbers(folder):
 
 def checkpoints(folder):
     """Return the names of everything in the folders of checkpoints."""
-    return {path for path in folder.glob("checkpoints/*/*")}
+    return {path for path in folder.glob(f"{OWN}/checkpoints/*/*")}
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])

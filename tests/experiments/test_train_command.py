@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.command_line import main
+from experiments.folder import OWN, Folder
 from experiments.results import FILE
 from tests.experiments.test_command_line import refused
 
@@ -53,7 +54,7 @@ def test_a_batch_of_runs(capsys, tmp_path):
     assert table["data"].str.startswith("MNIST").all()
     assert "GumbelSoftmax[temperature=0.3]" in printed.out and str(tmp_path / "out") in printed.out
     made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {FILE, "checkpoints", "table.txt", "table.md", "training.pdf", "training.csv"} <= made
+    assert {FILE, OWN, "table.txt", "table.md", "training.pdf", "training.csv"} <= made
     assert any(name.startswith("pictures-") and name.endswith(".png") for name in made)
     # A finished run is not run again.
     before = (tmp_path / "out" / FILE).read_bytes()
@@ -208,7 +209,7 @@ def test_another_configuration_is_refused(capsys, trained):
 def test_a_corrupt_checkpoint_is_refused(capsys, trained):
     folder, arguments = trained
     (folder / FILE).unlink()
-    largest = max((folder / "checkpoints").rglob("d/*"), key=lambda path: path.stat().st_size)
+    largest = max((folder / OWN / "checkpoints").rglob("d/*"), key=lambda path: path.stat().st_size)
     for spoil in (lambda content: content[:-20], lambda content: content[:40] + b"?" * 40):
         content = largest.read_bytes()
         largest.write_bytes(spoil(content))
@@ -224,7 +225,8 @@ def test_an_older_format_is_refused(capsys, trained):
     folder, arguments = trained
     table = pd.read_parquet(folder / FILE)
     table.attrs["format"] = 0
-    table.to_parquet(folder / FILE)
+    with Folder(folder).staged() as stage:
+        table.to_parquet(stage / FILE)
     before = everything(folder)
     assert "format 0" in refused(capsys, *arguments)
     assert everything(folder) == before

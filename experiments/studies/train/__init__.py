@@ -1,6 +1,6 @@
 """Training: a batch of runs per estimator, with checkpoints, evaluation and measurement."""
 
-import shutil
+import numpy as np
 
 from experiments.progress import Progress
 from experiments.results import Results
@@ -16,7 +16,6 @@ def train(
     progress: Progress,
     *,
     checkpoint_seconds: float = 30.0,
-    anew: bool = False,
 ) -> None:
     """Train every estimator's batch of runs, adding its rows to the results when it ends.
 
@@ -28,12 +27,9 @@ def train(
         results: receives the rows; checkpoints and pictures lie beside them.
         progress: is told how far it is.
         checkpoint_seconds: at most so often a checkpoint is written; results do not depend on it.
-        anew: whether checkpoints that are there are removed.
     """
-    if anew:
-        shutil.rmtree(results.folder / "checkpoints", ignore_errors=True)
-    shared = Shared(settings)
-    units = [Unit(shared, estimator, results.folder) for estimator in settings.estimators]
+    shared, folder = Shared(settings), results.folder
+    units = [Unit(shared, estimator, folder.checkpoints) for estimator in settings.estimators]
     # Before anything is computed: a checkpoint that cannot be used is refused.
     begun = {unit.name: unit.restore() for unit in units if not results.has(unit.first)}
     for unit in units:
@@ -42,7 +38,9 @@ def train(
             continue
         with progress.task(unit.name) as advance:
             rows = unit.train(begun.pop(unit.name), advance, progress, checkpoint_seconds)
-            unit.draw()
+            if pictures := unit.pictures():
+                with folder.staged() as stage:
+                    np.savez_compressed(stage / f"pictures-{unit.slug}.npz", **pictures)
             results.add(rows)
             unit.finish()
     results.finish()

@@ -14,6 +14,7 @@ import numpy as np
 
 from estimators import Estimator
 from experiments.evaluation import Evaluator
+from experiments.folder import slug
 from experiments.measurement import Instrument, Row, check_group, metric_rows
 from experiments.problems import Problem
 from experiments.progress import Progress
@@ -78,22 +79,21 @@ class Unit:
         Args:
             shared: what the batches share.
             estimator: the estimator.
-            folder: the results folder, for the checkpoint and the pictures.
+            folder: where batches keep their checkpoints.
         """
         settings = shared.settings
         self.shared = shared
         self.settings = settings
         self.name = str(estimator)
         self.first = str(settings.members(estimator)[0])
-        self.folder = folder
-        self.slug = "".join(c if c.isalnum() else "-" for c in self.name).strip("-")
+        self.slug = slug(self.name)
         members, runs = zip(*settings.runs(estimator), strict=True)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
         self.history = History(settings, members, runs)
         self.clock = _Clock()
         self.last: Any = None
         configuration = settings.configuration() | {"unit": self.name}
-        self.checkpoints = Checkpoints(folder / "checkpoints" / self.slug, identity(configuration))
+        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration))
 
     def restore(self) -> tuple[State, dict[str, Any]] | None:
         """Return the state and the history of the checkpoint, None where there is none.
@@ -159,22 +159,23 @@ class Unit:
         self.last = state, lost
         return self.history.rows
 
-    def draw(self) -> None:
-        """Keep grids of images of the first run that did not diverge, after `train`."""
+    def pictures(self) -> dict[str, Any]:
+        """Return grids of images of the first run that did not diverge, after `train`, by name.
+
+        None where there are no images, nor in any but the first of several processes.
+        """
         state, lost = self.last
         alive = np.flatnonzero(lost < 0)
         examples = self.shared.examples("test")
         if examples is None or not len(alive):
-            return
+            return {}
         rows = self.batch.gather(state.params)  # of all processes, so by all of them
         if jax.process_index() > 0:
-            return
+            return {}
         params = _member(rows, int(alive[0]))
         draw = jax.jit(self.shared.problem.pictures)
-        if pictures := draw(params, self.shared.keys["pictures"], examples):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            arrays: Any = {name: np.asarray(grid) for name, grid in pictures.items()}
-            np.savez_compressed(self.folder / f"pictures-{self.slug}.npz", **arrays)
+        pictures = draw(params, self.shared.keys["pictures"], examples)
+        return {name: np.asarray(grid) for name, grid in pictures.items()}
 
     def finish(self) -> None:
         """Let go of the checkpoint's files."""
