@@ -198,7 +198,14 @@ def test_identity_is_of_the_code(tmp_path, monkeypatch):
     assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
-USER = "from experiments.problems.toy import Quadratic\nclass Mine(Quadratic):\n    shift = {}\n"
+USER = """
+import dataclasses
+from experiments.problems.toy import Quadratic
+
+@dataclasses.dataclass(frozen=True)
+class Mine(Quadratic):
+    shift = {}
+"""
 
 
 def test_identity_is_of_the_users_own_file(tmp_path):
