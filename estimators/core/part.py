@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from estimators.core.distribution import Distribution
 from estimators.core.fields import as_float
@@ -24,7 +25,8 @@ class Part(Named):
             if type(value) is int:
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
-                object.__setattr__(self, name, jnp.asarray(value, jnp.result_type(float)))
+                with np.errstate(over="ignore"):  # to infinity, which checks refuse
+                    object.__setattr__(self, name, jnp.asarray(value, jnp.result_type(float)))
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return all that a user may set, by name; a part's as in `baseline.decay`."""

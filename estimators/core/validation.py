@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from estimators.core.fields import as_float
+
 
 def is_concrete(value: Any) -> bool:
     """Say whether `value` holds numbers now: neither a tracer nor JAX's stand-in for one."""
@@ -27,17 +29,39 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_finite(name: str, value: Any) -> None:
-    """Raise unless `value` is a number, and where concrete finite."""
+    """Raise unless `value` is a number, and where concrete finite in the type it is used in."""
     check_number(name, value)
-    if is_concrete(value) and not np.all(np.isfinite(value)):
-        raise ValueError(f"{name} must be finite, not {value}")
+    if is_concrete(value) and not np.all(np.isfinite(_as_used(value))):
+        raise ValueError(f"{name} must be finite, not {value}{_range(value)}")
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Raise unless `value` is a number, and where concrete finite and above zero."""
+    """Raise unless `value` is a number, and where concrete finite and a normal one above zero."""
     check_number(name, value)
-    if is_concrete(value) and not (np.all(np.asarray(value) > 0) and np.all(np.isfinite(value))):
-        raise ValueError(f"{name} must be above zero and finite, not {value}")
+    if not is_concrete(value):
+        return
+    used = _as_used(value)
+    # XLA takes what is below the smallest normal number for zero.
+    if not (np.all(used >= jnp.finfo(used.dtype).tiny) and np.all(np.isfinite(used))):
+        raise ValueError(f"{name} must be above zero and finite, not {value}{_range(value)}")
+
+
+def _as_used(value: Any) -> np.ndarray:
+    """Return numbers in the floating-point type that JAX computes with."""
+    with np.errstate(over="ignore"):
+        return np.asarray(as_float(value) if type(value) is int else value, _type(value))
+
+
+def _type(value: Any) -> Any:
+    dtype = jnp.result_type(value)
+    return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+
+
+def _range(value: Any) -> str:
+    if not (isinstance(value, int | float) and 0 < abs(value) < float("inf")):
+        return ""
+    limits = jnp.finfo(_type(value))
+    return f": {limits.dtype} holds {limits.tiny:.2g} to {limits.max:.2g}"
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from estimators.core.identity import nearest
 from experiments import paths
 from experiments.errors import UsageError
@@ -96,13 +98,18 @@ def positive(text: str) -> int:
 
 
 def positive_number(text: str) -> float:
-    """Read a finite number above zero."""
+    """Read a finite number above zero, which float32 holds."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
+    limits = np.finfo(np.float32)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number above zero, not {text!r}")
+    if not float(limits.tiny) <= value <= float(limits.max):
+        raise argparse.ArgumentTypeError(
+            f"must be a number from {limits.tiny:.2g} to {limits.max:.2g} (float32), not {text!r}"
+        )
     return value
 
 

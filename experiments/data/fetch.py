@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments import paths
+from experiments.data.download import Bounded
 from experiments.data.errors import DataError
 from experiments.errors import UsageError
 
@@ -67,7 +68,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
-        path = pooch.retrieve(url, checksum, name, kept.parent, progressbar=True)
+        path = pooch.retrieve(url, checksum, name, kept.parent, downloader=Bounded())
     except (OSError, ValueError) as error:  # a RequestException is an OSError
         folder = os.environ.get(VARIABLE)
         missing = f"is not in {folder} and" if folder else "is needed, but"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.data.errors import DataError
 
-_MOST = 2**30
+MOST = 2**30
 """Bytes of a file: several times those of the largest that is expected."""
 
 
@@ -22,8 +22,8 @@ def read(path: Path) -> bytes:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise DataError(f"{path} is not a file")
-            if about.st_size > _MOST:
-                raise DataError(f"{path} holds {about.st_size:,} bytes, of {_MOST:,} at most")
+            if about.st_size > MOST:
+                raise DataError(f"{path} holds {about.st_size:,} bytes, of {MOST:,} at most")
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error

@@ -30,6 +30,7 @@ from experiments.data import (
     pixels,
     use_folder,
 )
+from experiments.data.download import Bounded
 from experiments.errors import UsageError
 
 SIZES = {"train": 60, "test": 10}
@@ -344,8 +345,8 @@ def test_a_cache_that_holds_something_else_is_not_waited_for(fresh, tmp_path):
 def test_what_is_downloaded_where(fashion, monkeypatch, tmp_path):
     asked = []
 
-    def retrieve(url, known_hash, fname, path, progressbar):
-        asked.append((url, known_hash, Path(path) / fname, progressbar))
+    def retrieve(url, known_hash, fname, path, downloader):
+        asked.append((url, known_hash, Path(path) / fname, type(downloader)))
         path.mkdir(parents=True, exist_ok=True)
         (path / fname).write_bytes(gzip.compress(fashion[fname.removesuffix(".gz")]))
         return str(path / fname)
@@ -359,10 +360,28 @@ def test_what_is_downloaded_where(fashion, monkeypatch, tmp_path):
             f"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/{name}.gz",
             f"sha256:{checksums[name]}",
             tmp_path / "cache/estimax/FashionMNIST" / f"{name}.gz",
-            True,
+            Bounded,
         )
         for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
     ]
+
+
+def test_a_download_without_end_is_stopped(monkeypatch, tmp_path):
+    class Endless:
+        headers: dict = {}
+
+        def raise_for_status(self):
+            pass
+
+        def iter_content(self, chunk_size):
+            while True:
+                yield bytes(chunk_size)
+
+    monkeypatch.setattr("requests.get", lambda *_, **__: Endless())
+    path = tmp_path / "file"
+    with pytest.raises(OSError, match="more than 5,000 bytes came"):
+        Bounded(5000)("https://example.org/file", str(path), None)
+    assert path.stat().st_size <= 5000
 
 
 def test_use_folder(omniglot, monkeypatch, tmp_path):

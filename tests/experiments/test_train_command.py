@@ -28,6 +28,19 @@ def train(capsys, *arguments):
     return pd.read_parquet(folder / FILE), printed
 
 
+def test_parameters_that_diverge_under_a_finite_loss(tmp_path, capsys):
+    # A bit whose logit is infinite is one: the loss is finite, and nothing else is.
+    out = tmp_path / "out"
+    arguments = ["train", "--problem", "Quadratic", "--steps", "20", "--evaluations", "2"]
+    arguments += ["--estimators", "ScoreFunction", "--learning-rates", "1e38", "1e-3"]
+    assert main([*arguments, "--output", str(out)]) == 0
+    rows = pd.read_parquet(out / "results.parquet")
+    (lost,) = rows[rows["metric"] == "diverged"].to_dict("records")
+    assert lost["learning_rate"] == pytest.approx(1e38) and "not finite" in lost["note"]
+    exact = rows[rows["metric"] == "exact_loss"]
+    assert set(exact["learning_rate"]) == {1e-3} and np.isfinite(exact["value"]).all()
+
+
 def test_a_batch_of_runs(capsys, tmp_path):
     chosen = ["ScoreFunction", "GumbelSoftmax[0.5]"]
     rates, temperatures = ["0.01", "0.1"], ["0.3", "1"]

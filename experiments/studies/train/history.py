@@ -61,8 +61,14 @@ class History:
                 self.add(run, step, "loss", own.mean(dtype=np.float64), split="train")
             elif lost[run] >= first:
                 at = int(lost[run])
-                note = f"diverged: the loss of step {at} is {own[at - first]}"
-                self.add(run, step, "diverged", at, note=note)
+                self.lose(run, at, f"the loss of step {at} is {own[at - first]}", seen=step)
+
+    def lose(self, run: int, at: int, reason: str, seen: int | None = None) -> None:
+        """Add that a run diverged at a step, once, and the step at which that was seen."""
+        own = self._columns[run].items()
+        if not any(row["metric"] == "diverged" and own <= row.items() for row in self.rows):
+            step = at if seen is None else seen
+            self.add(run, step, "diverged", at, note=f"diverged: {reason}")
 
     def evaluated(self, run: int, step: int, split: str, found: dict[str, Estimate]) -> None:
         """Add what an evaluation found."""

@@ -197,6 +197,9 @@ class Unit:
         rows = self.batch.gather(state.params)
         for run in runs:
             own = _member(rows, run)
+            if not _is_finite(own):  # the loss may be, as that of a bit whose logit is infinite
+                self.history.lose(run, step, f"the parameters at step {step} are not finite")
+                continue
             for split, examples in splits.items():
                 if examples is not None:
                     about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
@@ -219,7 +222,7 @@ class Unit:
             self.settings,
             _member(self.batch.gather(state.params), 0),
         )
-        if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+        if not _is_finite(params):
             return
         keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
         progress.note(f"measuring at step {step:,}: the true gradient")
@@ -262,6 +265,10 @@ class _Clock:
     def speed(self) -> float:
         """Steps per second, a step of the whole batch counting as one."""
         return self.steps / self.seconds if self.seconds else math.nan
+
+
+def _is_finite(params: Any) -> bool:
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
 
 
 def _member(rows: Any, run: int) -> Any:
