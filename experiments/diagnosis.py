@@ -14,6 +14,7 @@ import numpy as np
 import estimators
 from estimators import BlackBox, Distribution, Estimator, Exact, ImportanceBound
 from experiments import intervals
+from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
 from experiments.measurement import Instrument, Row, estimator_columns, metric_rows
 from experiments.problems.latent import evaluations
@@ -57,7 +58,7 @@ def diagnose(
     *,
     candidates: Sequence[Estimator] | None = None,
     samples: int = 1024,
-    tune_steps: int = 300,
+    tuning_steps: int = TUNING_STEPS,
     budget: float = 100.0,
     progress: Progress | None = None,
     results: Results | None = None,
@@ -77,7 +78,7 @@ def diagnose(
         batch: what the loss is given, fixed.
         candidates: the estimators; every one in its usual variants unless given.
         samples: gradients drawn of each.
-        tune_steps: tuning steps of those that learn.
+        tuning_steps: the most tuning steps of those that learn.
         budget: evaluations of f at which errors are compared.
         progress: is told how far it is.
         results: receives the rows as they come; estimators whose rows it holds are not measured
@@ -99,14 +100,14 @@ def diagnose(
     for name in (str(one) for one in wanted if str(one) in done):
         shown.skip(name)
     pending = [one for one in wanted if str(one) not in done]
-    for found in _measured(problem, pending, key, samples, tune_steps, budget, shown):
+    for found in _measured(problem, pending, key, samples, tuning_steps, budget, shown):
         add(found)
     _check_measured(rows, problem)
     if results:
         results.finish()
     best, reasons = recommend(rows, budget)
     chosen = next((one for one in wanted if str(one) == best), None)
-    needs = (_needs(chosen, tune_steps),) if chosen else ()
+    needs = (_needs(chosen),) if chosen else ()
     return Diagnosis(rows, best, (*reasons, *needs))
 
 
@@ -115,7 +116,7 @@ def _measured(
     pending: Sequence[Estimator],
     key: jax.Array,
     samples: int,
-    tune_steps: int,
+    tuning_steps: int,
     budget: float,
     progress: Progress,
 ) -> Iterator[list[Row]]:
@@ -136,13 +137,13 @@ def _measured(
             if reason := problem.refusal(estimator, point.distribution):
                 yield [columns | skipped(reason)]
                 continue
-            ready = point.ready(estimator, keys["tune"], tune_steps)
+            ready = point.ready(estimator, keys["tune"], tuning_steps)
             # Just before, since the machine may be busier at another time; as many, since starting
             # takes time as well.
             (plain,) = point.draw(_PLAIN, keys["measure"], samples)
-            (blocks,) = point.draw(ready, keys["measure"], samples, progress=advance)
+            (blocks,) = point.draw(ready.estimator, keys["measure"], samples, progress=advance)
             count = problem.evaluations(estimator, point.distribution)
-            found = metric_rows(blocks, point.truth, count, budget)
+            found = metric_rows(blocks, point.truth, count, budget, ready.note)
             seconds = dataclasses.asdict(intervals.seconds(plain))
             found.append(found[0] | {"metric": "plain_seconds", **seconds})
             yield [columns | row for row in found]
@@ -411,11 +412,11 @@ def _times(found: dict[str, Row]) -> str:
     return f"{found['seconds']['value'] / found['plain_seconds']['value']:.2g} times the time"
 
 
-def _needs(estimator: Estimator, tune_steps: int) -> str:
+def _needs(estimator: Estimator) -> str:
     """Return what a user must choose or learn besides the model."""
     if is_tuned(estimator):
         return (
-            f"it has parameters of its own, learned here in {tune_steps} steps: learn them beside "
+            "it has parameters of its own, learned here before it was measured: learn them beside "
             "the model's, from the same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
         )
     numbers = {

@@ -20,12 +20,13 @@ from estimators import (
     ScoreFunction,
 )
 from experiments import intervals
+from experiments.convergence import Tuned, Tuning
 from experiments.device import PRECISION
 from experiments.errors import UsageError
 from experiments.intervals import Estimate, Truth
 from experiments.moments import Blocks, Sampler, flat
 from experiments.problems import Params, Problem
-from experiments.training import is_tuned, train, tune
+from experiments.training import is_tuned, train
 
 Row = dict[str, Any]
 
@@ -53,12 +54,9 @@ class Instrument:
             chosen = choose(params, group)
             return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
 
-        def tuned(key, params, estimator, batch, num_steps):
-            return tune(key, problem, params, estimator, batch, num_steps)
-
         self.sampler = Sampler(gradient, devices)
         self.exact = jax.jit(exact)
-        self.tune = jax.jit(tuned, static_argnums=4)
+        self.tune = Tuning(problem)
 
     def point(
         self, params: Params, batch: Any, key: jax.Array, reference_samples: int = 8192
@@ -120,19 +118,20 @@ class Point:
         """The parameters that gradients are with respect to."""
         return choose(self.params, self.group)
 
-    def ready(self, estimator: Estimator, key: jax.Array, num_steps: int) -> Estimator:
+    def ready(self, estimator: Estimator, key: jax.Array, limit: int) -> Tuned:
         """Return the estimator with its networks, its learned leaves tuned at this point.
 
         Args:
             estimator: the estimator.
             key: a typed random key, consumed; not one that measures.
-            num_steps: tuning steps, for estimators that learn.
+            limit: the most tuning steps, for estimators that learn.
         """
         start, run = jax.random.split(key)
         estimator = estimator.initialise(start, self.distribution)
         if not is_tuned(estimator):
-            return estimator
-        return self.instrument.tune(run, self.params, estimator, self.batch, num_steps)
+            return Tuned(estimator)
+        rest = self.params, self.batch
+        return self.instrument.tune(run, estimator, self.chosen, rest, self.centre, limit)
 
     def draw(
         self,
@@ -275,8 +274,10 @@ def estimator_columns(estimator: Estimator) -> Row:
     }
 
 
-def metric_rows(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> list[Row]:
-    """Return one row for each metric: its name, value and 95% interval."""
+def metric_rows(
+    blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
+) -> list[Row]:
+    """Return one row for each metric: its name, value and 95% interval, and a note of them all."""
     estimates = {
         "squared_bias": intervals.squared_bias(blocks, truth),
         "variance": intervals.variance(blocks),
@@ -287,7 +288,7 @@ def metric_rows(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -
         "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
         "truth_norm": _truth_norm(truth),
     }
-    shared = {"evaluations": evaluations, "samples": blocks.count, "note": ""}
+    shared = {"evaluations": evaluations, "samples": blocks.count, "note": note}
     return [
         {"metric": metric, **dataclasses.asdict(estimate), **shared}
         for metric, estimate in estimates.items()

@@ -102,7 +102,7 @@ class Measured:
         if name not in self._drawn:
             self.effort.note(f"measuring {name}")
             ready = self.point.ready(estimator, self._tuning, self._tuning_steps)
-            (self._drawn[name],) = self.point.draw(ready, self._noise, self.draws)
+            (self._drawn[name],) = self.point.draw(ready.estimator, self._noise, self.draws)
         return self._drawn[name]
 
     def bias(self, estimator: Estimator) -> Found:

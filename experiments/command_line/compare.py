@@ -51,7 +51,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         ),
         ("seed", options.seed, "seed of everything random"),
         ("train-steps", options.count, "training steps before measuring"),
-        ("tune-steps", options.count, "tuning steps of the estimators that learn"),
+        ("tuning-steps", options.count, "the most tuning steps of the estimators that learn"),
         ("budget", options.positive_number, "evaluations of f at which errors are compared"),
     ):
         default = getattr(defaults, name.replace("-", "_"))
@@ -88,7 +88,7 @@ def _run_study(
         samples=given.samples,
         seed=given.seed,
         train_steps=given.train_steps,
-        tune_steps=given.tune_steps,
+        tuning_steps=given.tuning_steps,
         budget=given.budget,
     )
     compare.check(settings, strict=bool(named))

@@ -9,6 +9,7 @@ import estimators
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options
 from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save
+from experiments.convergence import TUNING_STEPS
 from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
 from experiments.user_code import parse_estimator, parse_model, source_of_model
@@ -47,7 +48,12 @@ def add(commands) -> None:
     for name, kind, default, text in (
         ("samples", options.positive, 1024, "gradients drawn of each estimator"),
         ("seed", options.seed, 0, "seed of everything random"),
-        ("tune-steps", options.count, 300, "tuning steps of the estimators that learn"),
+        (
+            "tuning-steps",
+            options.count,
+            TUNING_STEPS,
+            "the most tuning steps of estimators that learn",
+        ),
         ("budget", options.positive_number, 100.0, "evaluations of f to compare errors at"),
     ):
         help_text = f"{text} (default: {default:g})"
@@ -61,7 +67,7 @@ def _run(given: argparse.Namespace) -> None:
     candidates = [parse_estimator(text) for text in given.estimators or []] or everything
     asked = {
         "samples": given.samples,
-        "tune_steps": given.tune_steps,
+        "tuning_steps": given.tuning_steps,
         "budget": given.budget,
     }
     configuration = {

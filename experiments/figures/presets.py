@@ -20,6 +20,7 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
+from experiments.convergence import TUNING_STEPS
 from experiments.figures.study import STUDY
 from experiments.problems import VAE, Problem, Quadratic
 from experiments.progress import Progress
@@ -99,7 +100,7 @@ def _by_temperature(
         list(estimators or _tempered())[: 3 if smoke else None],
         samples=64 if smoke else samples,
         train_steps=20 if smoke else 300,
-        tune_steps=5 if smoke else 300,
+        tuning_steps=5 if smoke else TUNING_STEPS,
     )
     temperatures = _TEMPERATURES[::6] if smoke else _TEMPERATURES
     title = f"Bias, variance and error by temperature: {problem}"
@@ -143,7 +144,7 @@ def _at_one_point(budget: str, name: str, title: str, drawn_by: str) -> Preset:
         [Exact(), ScoreFunction(), MuProp(), *_tempered()][: 4 if smoke else None],
         samples=64 if smoke else 2048,
         train_steps=20 if smoke else 300,
-        tune_steps=5 if smoke else 300,
+        tuning_steps=5 if smoke else TUNING_STEPS,
     )
     return Preset(name, title, drawn_by, settings)
 
@@ -210,5 +211,5 @@ def variance_along_training(budget: str) -> Preset:
         measured=measured[: 2 if smoke else None],
         measured_steps=(0, 10, 20) if smoke else (0, 50, 200, 500, 1000, 2000, 3500, 5000),
         samples=64 if smoke else 512,
-        tune_steps=5 if smoke else 300,
+        tuning_steps=5 if smoke else TUNING_STEPS,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
 from experiments.measurement import (
     Point,
@@ -36,7 +37,7 @@ class Settings:
         samples: gradients drawn of each estimator.
         seed: of everything random.
         train_steps: Adam steps before measuring, for problems that train.
-        tune_steps: tuning steps of the estimators that learn, at that point.
+        tuning_steps: the most tuning steps of the estimators that learn, at that point.
         budget: evaluations of f at which errors are compared.
     """
 
@@ -46,7 +47,7 @@ class Settings:
     samples: int = 2048
     seed: int = 0
     train_steps: int = 300
-    tune_steps: int = 300
+    tuning_steps: int = TUNING_STEPS
     budget: float = 100.0
 
     def configuration(self, study: str) -> dict[str, Any]:
@@ -100,10 +101,12 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
             if reason := point.problem.refusal(estimator, point.distribution):
                 results.add([columns | skipped(reason)])
                 continue
-            ready = point.ready(estimator, keys["tune"], settings.tune_steps)
-            (blocks,) = point.draw(ready, keys["measure"], settings.samples, progress=advance)
+            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
+            (blocks,) = point.draw(
+                ready.estimator, keys["measure"], settings.samples, progress=advance
+            )
             evaluations = point.problem.evaluations(estimator, point.distribution)
-            rows = metric_rows(blocks, point.truth, evaluations, settings.budget)
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget, ready.note)
             results.add([columns | row for row in rows])
     results.finish()
 

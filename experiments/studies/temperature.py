@@ -59,18 +59,20 @@ def sweep(
             if reason := point.problem.refusal(estimator, point.distribution):
                 results.add([columns[0] | skipped(reason)])
                 continue
-            ready = [point.ready(member, keys["tune"], settings.tune_steps) for member in members]
+            ready = [point.ready(member, keys["tune"], settings.tuning_steps) for member in members]
             swept = len(ready) > 1
-            argument = stack(ready) if swept else ready[0]
+            members = [one.estimator for one in ready]
+            argument = stack(members) if swept else members[0]
             runs = point.draw(
                 argument, keys["measure"], settings.samples, stacked=swept, progress=advance
             )
             evaluations = point.problem.evaluations(estimator, point.distribution)
             rows = []
-            for own, blocks in zip(columns, runs, strict=True):
+            for own, one, blocks in zip(columns, ready, runs, strict=True):
                 temperature = own.get("p_temperature")
                 small = temperature is not None and blocks.count < needed_samples(temperature)
-                for row in metric_rows(blocks, point.truth, evaluations, settings.budget):
-                    rows.append(own | row | {"note": TOO_SMALL if small else ""})
+                note = "; ".join(filter(None, (TOO_SMALL if small else "", one.note)))
+                found = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
+                rows += [own | row for row in found]
             results.add(rows)
     results.finish()

@@ -2,5 +2,4 @@
 
 from experiments.training.run import train as train
 from experiments.training.tuning import is_tuned as is_tuned
-from experiments.training.tuning import tune as tune
 from experiments.training.tuning import tuner as tuner

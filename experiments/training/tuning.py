@@ -1,4 +1,4 @@
-"""Tuning: the optimiser of an estimator's own leaves, alone at frozen parameters or in a run."""
+"""The optimiser of an estimator's own leaves, alone at frozen parameters or in a run."""
 
 import dataclasses
 from typing import Any
@@ -7,42 +7,6 @@ import jax
 import optax
 
 from estimators import Estimator
-from experiments.problems.problem import Params, Problem
-
-
-def tune(
-    key: jax.Array,
-    problem: Problem,
-    params: Params,
-    estimator: Estimator,
-    batch: Any,
-    num_steps: int,
-) -> Estimator:
-    """Bring an estimator's learned leaves to frozen parameters and a fixed minibatch.
-
-    Args:
-        key: a typed random key, consumed; not one that measures.
-        problem: the objective.
-        params: the parameters, which stay as they are.
-        estimator: the estimator, with its networks.
-        batch: the minibatch.
-        num_steps: number of steps.
-
-    Returns:
-        The estimator with its leaves tuned.
-    """
-    optimiser = tuner(estimator)
-    leaves: Any = estimator  # to optax's types, an array
-
-    def step(state, key):
-        estimator, optimiser_state = state
-        slope = jax.grad(problem.loss, 1)(params, estimator, key, batch)
-        update, optimiser_state = optimiser.update(slope, optimiser_state)
-        return (optax.apply_updates(estimator, update), optimiser_state), None
-
-    state = leaves, optimiser.init(leaves)
-    final: Any = jax.lax.scan(step, state, jax.random.split(key, num_steps))[0]
-    return final[0]
 
 
 def is_tuned(estimator: Estimator) -> bool:
@@ -65,13 +29,11 @@ def tuner(
         b2: Adam's decay of the squares.
     """
 
-    def label(path, _):
-        _, field = _field(estimator, path)
-        return "average" if "average" in field.metadata else "learned"
-
     # As a function: labels shaped like an estimator are callable, so optax would call them.
     def labels(leaves):
-        return jax.tree.map_with_path(label, leaves)
+        return jax.tree.map_with_path(
+            lambda path, _: "average" if _is_average(estimator, path) else "learned", leaves
+        )
 
     def descend(updates, params=None):
         del params
@@ -85,6 +47,25 @@ def tuner(
     return optax.partition(
         {"average": optax.stateless(descend), "learned": optax.adam(learning_rate, b2=b2)}, labels
     )
+
+
+def mean_of_iterates(total: Any, last: Any, count: Any) -> Any:
+    """Return the mean of an estimator's iterates; of a moving average, which is a mean, the last.
+
+    Args:
+        total: their sum.
+        last: the last of them.
+        count: how many they are.
+    """
+
+    def mean(path, total, final):
+        return final if _is_average(last, path) else (total / count).astype(total.dtype)
+
+    return jax.tree.map_with_path(mean, total, last)
+
+
+def _is_average(estimator: Any, path: tuple) -> bool:
+    return "average" in _field(estimator, path)[1].metadata
 
 
 def _field(part: Any, path: tuple) -> tuple[Any, dataclasses.Field]:

@@ -173,7 +173,7 @@ OPTIONS = {
         "--samples": "2048",
         "--seed": "0",
         "--train-steps": "300",
-        "--tune-steps": "300",
+        "--tuning-steps": "8000",
         "--budget": "100",
         "--output": "one of its own",
         "--force": None,
@@ -278,7 +278,7 @@ def test_compare_on_the_vae(capsys, tmp_path):
     names = ["Exact", "ScoreFunction[baseline=MovingAverage[decay=0.9]]"]
     names.append("GumbelSoftmax[temperature=0.5]")
     arguments = ["compare", "--problem", "VAE[size=2,batch_size=5]", "--samples", "50"]
-    arguments += ["--train-steps", "20", "--tune-steps", "20", "--output", str(out)]
+    arguments += ["--train-steps", "20", "--tuning-steps", "20", "--output", str(out)]
     assert main([*arguments, "--estimators", *names]) == 0
     printed = capsys.readouterr()
     rows = check_results(out, "compare", names)
@@ -300,6 +300,10 @@ def test_compare_on_the_vae(capsys, tmp_path):
     assert facts.loc[names[1], "p_baseline"] == "MovingAverage"
     assert facts.loc[names[1], "p_baseline.decay"] == 0.9
     assert facts.loc[names[2], "p_temperature"] == 0.5
+    unfinished = "tuning had not converged after 20 steps"
+    assert list(facts.loc[names, "note"]) == ["", unfinished, ""]
+    for table in ("table.txt", "table.md", "table.tex"):
+        assert unfinished in " ".join((out / table).read_text().split())
     # Error is squared bias plus variance.
     parts = values["squared_bias"] + values["variance"]
     np.testing.assert_allclose(parts, values["mse"], rtol=1e-4, atol=1e-12)

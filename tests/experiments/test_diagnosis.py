@@ -195,7 +195,7 @@ def test_what_an_estimator_needs_is_said():
         (GumbelSoftmax(0.5), "measured at temperature 0.5, which was not searched"),
         (REBAR(0.5), "it has parameters of its own, learned here in 3 steps"),
     ):
-        found = diagnose(loss, LOGITS, KEY, 1.0, candidates=[estimator], samples=64, tune_steps=3)
+        found = diagnose(loss, LOGITS, KEY, 1.0, candidates=[estimator], samples=64, tuning_steps=3)
         assert said in str(found)
 
 

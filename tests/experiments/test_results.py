@@ -167,7 +167,7 @@ def settings(**changes):
         {"samples": 64},
         {"seed": 1},
         {"train_steps": 1},
-        {"tune_steps": 1},
+        {"tuning_steps": 1},
         {"budget": 10.0},
     ],
     ids=str,

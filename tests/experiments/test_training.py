@@ -19,7 +19,7 @@ from estimators import (
 )
 from experiments.moments import flat
 from experiments.problems import VAE, Coupled, Quadratic
-from experiments.training import is_tuned, train, tune, tuner
+from experiments.training import is_tuned, train, tuner
 from experiments.training.optimisers import SGD
 from experiments.training.run import Recipe, Run, advance, resume
 
@@ -140,10 +140,24 @@ def test_maximising_tunes_the_baseline_all_the_same(sign):
 # Tuning -----------------------------------------------------------------------------------------
 
 
+def tune(problem, estimator, num_steps):
+    """Return the estimator after steps of its optimiser at the initial parameters."""
+    params, optimiser = start(problem), tuner(estimator)
+
+    def step(state, key):
+        estimator, optimiser_state = state
+        slope = jax.grad(problem.loss, 1)(params, estimator, key, None)
+        update, optimiser_state = optimiser.update(slope, optimiser_state)
+        return (optax.apply_updates(estimator, update), optimiser_state), None
+
+    initial = estimator, optimiser.init(estimator)
+    return jax.lax.scan(step, initial, jax.random.split(KEY, num_steps))[0][0]
+
+
 def test_tuning_a_moving_average_is_the_moving_average():
     # Of the values of f, each weighted (1 - decay) decay^age, from the batches before.
     decay, steps, params = 0.8, 6, start()
-    tuned = tune(KEY, PROBLEM, params, ScoreFunction(MovingAverage(decay)), None, steps)
+    tuned = tune(PROBLEM, ScoreFunction(MovingAverage(decay)), steps)
     value = jax.jit(lambda key: PROBLEM.loss(params, ScoreFunction(), key, None))
     average = 0.0
     for step_key in jax.random.split(KEY, steps):
@@ -154,7 +168,7 @@ def test_tuning_a_moving_average_is_the_moving_average():
 
 def test_tuning_brings_the_average_to_the_mean_of_f():
     decay = 0.999
-    tuned = tune(KEY, PROBLEM, start(), ScoreFunction(MovingAverage(decay)), None, 10_000)
+    tuned = tune(PROBLEM, ScoreFunction(MovingAverage(decay)), 10_000)
     mean, variance, _ = moments_of_f()
     # A moving average has the variance of (1 + decay) / (1 - decay) draws' mean.
     error = np.sqrt(variance * (1 - decay) / (1 + decay))
@@ -165,7 +179,7 @@ def test_tuning_brings_the_average_to_the_mean_of_f():
 def test_tuning_brings_nvil_to_the_mean_and_variance_of_f():
     decay = 0.999
     estimator = ScoreFunction(NVIL(decay, normalise=True, network=None))
-    baseline = tune(KEY, PROBLEM, start(), estimator, None, 10_000).baseline
+    baseline = tune(PROBLEM, estimator, 10_000).baseline
     mean, variance, fourth = moments_of_f()
     shrink = (1 - decay) / (1 + decay)
     assert abs(baseline.value - mean) < 4 * np.sqrt(variance * shrink)
@@ -188,14 +202,14 @@ def test_training_carries_nvil_along():
 def test_tuning_reaches_inside_an_average():
     problem = Quadratic()
     estimator = Average(ScoreFunction(MovingAverage(0.5)), 4)
-    tuned = tune(KEY, problem, start(problem), estimator, None, 50)
+    tuned = tune(problem, estimator, 50)
     f = (1 - problem.target) ** 2, problem.target**2
     assert min(f) < tuned.estimator.baseline.value < max(f)
     assert tuned.num_samples == 4
 
 
 def test_a_hyperparameter_is_not_tuned():
-    tuned = tune(KEY, Quadratic(), start(Quadratic()), GumbelSoftmax(0.5), None, 20)
+    tuned = tune(Quadratic(), GumbelSoftmax(0.5), 20)
     assert tuned.temperature == 0.5
 
 

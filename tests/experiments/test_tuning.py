@@ -25,7 +25,7 @@ def lower_variance(problem, estimator, num_steps, num_samples):
     """Say whether tuning lowers the variance, at 99% confidence over paired blocks."""
     where = point(problem)
     before = estimator.initialise(jax.random.key(3), where.distribution)
-    after = where.ready(estimator, jax.random.key(3), num_steps)
+    after = where.ready(estimator, jax.random.key(3), num_steps).estimator
     runs = [where.draw(one, jax.random.key(2), num_samples)[0] for one in (before, after)]
     # About the true gradient, so this is the variance of what is unbiased.
     change = (runs[1].distances - runs[0].distances) / runs[0].size
@@ -62,7 +62,7 @@ def test_gradients_are_unbiased_with_tuning_on(estimator):
     """Encoder, decoder and prior: from the backward pass that tunes the estimator as well."""
     problem = VAE(size=2, batch_size=3, kl="sampled")
     truth = prepare(problem, jax.random.key(0), group="all", train_steps=50)
-    estimator = truth.ready(estimator, jax.random.key(1), 20)
+    estimator = truth.ready(estimator, jax.random.key(1), 20).estimator
 
     def gradient(estimator, context, key):
         params, batch = context

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
 from experiments.measurement import check_group
 from experiments.problems import Problem
@@ -44,7 +45,7 @@ class Settings:
         measured_steps: the steps at which they are.
         group: parameters of the measured gradient; None for the problem's own choice.
         samples: gradients drawn of each measured estimator at each of these steps.
-        tune_steps: tuning steps of those that learn, at each of these points.
+        tuning_steps: the most tuning steps of those that learn, at each of these points.
         budget: evaluations of f at which their errors are compared.
     """
 
@@ -67,7 +68,7 @@ class Settings:
     measured_steps: Sequence[int] = ()
     group: str | None = None
     samples: int = 1024
-    tune_steps: int = 300
+    tuning_steps: int = TUNING_STEPS
     budget: float = 100.0
 
     def configuration(self) -> dict[str, Any]:

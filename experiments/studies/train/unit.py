@@ -231,10 +231,11 @@ class Unit:
         )
         for estimator in settings.measured:
             progress.note(f"measuring at step {step:,}: {estimator}")
-            ready = point.ready(estimator, keys["tune"], settings.tune_steps)
-            (blocks,) = point.draw(ready, keys["measure"], settings.samples)
+            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
+            (blocks,) = point.draw(ready.estimator, keys["measure"], settings.samples)
             evaluations = shared.problem.evaluations(estimator, point.distribution)
-            rows = metric_rows(blocks, point.truth, evaluations, settings.budget)
+            note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
             self.history.measured(step, estimator, point.group, rows)
 
     def _save(self, step: int, state: State) -> None:
