@@ -20,7 +20,6 @@ TUNING_STEPS = 8000
 _FIRST_ROUND = 100
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-_NEGLIGIBLE = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +58,8 @@ class Tuning:
         round leaves the mean of its iterates (of a moving average, the last). After each, the
         squared distance of the gradient to the true one is estimated at 128 samples, the same in
         every round and none of those tuned on. Tuning has converged where twice as many steps have
-        lowered it by less than 5 % (the upper end of the 95 % interval) and not significantly by
-        more than 0.5 %. A distance is in units of the estimator's scale, where it is unbiased only
-        up to that.
+        lowered it by less than 5 %, the upper end of the 95 % interval. A distance is in units of
+        the estimator's scale, where it is unbiased only up to that.
 
         Args:
             key: a typed random key, consumed; not one that measures.
@@ -136,9 +134,11 @@ def _ends(limit: int) -> list[int]:
 def _has_converged(before: np.ndarray, after: np.ndarray) -> bool:
     """Say whether the errors `[n]`, of the same samples, have stopped falling."""
     level = before.mean()
+    if level == 0:
+        return True
     fall = (before - after).mean() / level
     error = 1.96 * (before - after).std(ddof=1) / np.sqrt(len(after)) / level
-    return bool(level == 0 or (fall + error < _TOLERANCE and fall - error < _NEGLIGIBLE))
+    return bool(fall + error < _TOLERANCE)
 
 
 def _scale(estimator: Estimator) -> jax.Array:

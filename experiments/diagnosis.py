@@ -107,7 +107,8 @@ def diagnose(
         results.finish()
     best, reasons = recommend(rows, budget)
     chosen = next((one for one in wanted if str(one) == best), None)
-    needs = (_needs(chosen),) if chosen else ()
+    notes = {row["note"] for row in rows if row["estimator"] == best}
+    needs = (_needs(chosen, "; ".join(sorted(filter(None, notes)))),) if chosen else ()
     return Diagnosis(rows, best, (*reasons, *needs))
 
 
@@ -412,12 +413,13 @@ def _times(found: dict[str, Row]) -> str:
     return f"{found['seconds']['value'] / found['plain_seconds']['value']:.2g} times the time"
 
 
-def _needs(estimator: Estimator) -> str:
+def _needs(estimator: Estimator, note: str) -> str:
     """Return what a user must choose or learn besides the model."""
     if is_tuned(estimator):
+        learned = "learned here first" + (f" ({note})" if note else "")
         return (
-            "it has parameters of its own, learned here before it was measured: learn them beside "
-            "the model's, from the same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
+            f"it has parameters of its own, {learned}: learn them beside the model's, from the "
+            "same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
         )
     numbers = {
         name: value
