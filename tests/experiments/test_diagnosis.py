@@ -265,7 +265,7 @@ def test_the_command(tmp_path, capsys):
     path.write_text(MODEL.replace("-0.5", "-0.4"))
     assert main(command) == 2
     assert "holds the results of another run" in capsys.readouterr().err
-    assert len(list(report.find(tmp_path))) == 1 and "DisARM" in report.report([folder])
+    assert len(list(report.find(tmp_path))) == 1 and "DisARM" in report.report([folder]).text
     for name, message in (
         (f"{path}:none", "has no function none"),
         (f"{path}:wrong", "must return (loss, model, batch), not function"),
