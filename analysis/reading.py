@@ -47,6 +47,8 @@ _COLUMNS = {
     "claims": claims.COLUMNS,
     "figure": ("study", "figure", "task"),
 }
+# Evaluations of f, or the name of an effort.
+_BUDGETS = {"compare": float, "temperature": float, "diagnose": float, "claims": str}
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
@@ -156,11 +158,11 @@ def _check_attributes(about: dict[str, Any]) -> None:
     for name, kind in _ATTRIBUTES.items():
         _check_type(name, about.get(name), kind)
     given = about["configuration"]
-    measured = given.get("study") in ("compare", "temperature", "diagnose")
     _check_type("study", given.get("study"), str)
     for name in ("problem", "title"):
         _check_type(name, given.get(name, ""), str)
-    _check_type("budget", given.get("budget", 0 if measured else ""), float if measured else str)
+    if "budget" in given and given["study"] in _BUDGETS:
+        _check_type("budget", given["budget"], _BUDGETS[given["study"]])
     _check_type("notes", given.get("notes", []), list)
     for note in given.get("notes", []):
         _check_type("notes", note, str)

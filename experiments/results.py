@@ -16,14 +16,12 @@ import jax
 import pandas as pd
 from pandas.api.types import infer_dtype
 
+from analysis.reading import FILE as FILE
+from analysis.reading import FORMAT as FORMAT
+from analysis.reading import read
 from experiments.device import PRECISION
 from experiments.errors import UsageError
 from experiments.folder import Folder
-
-FORMAT = 1
-"""Version of the table's columns; a file of another version is refused."""
-
-FILE = "results.parquet"
 
 _PACKAGES = ("estimax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
 
@@ -61,16 +59,13 @@ class Results:
             return results
         advice = "choose another --output, or --force to replace them"
         try:
-            table = pd.read_parquet(path, page_checksum_verification=True)
-            found = table.attrs["format"]
-        except Exception as error:
-            raise UsageError(f"{path} cannot be read ({error}); {advice}") from error
-        if found != FORMAT:
-            raise UsageError(f"{folder} holds results of format {found}; {advice}")
+            table = read(path)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{error}; {advice}") from error
         if table.attrs["identity"] != results.identity:
             raise UsageError(f"{folder} holds the results of another run; {advice}")
         results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-        results.complete = bool(table.attrs["complete"])
+        results.complete = table.attrs["complete"]
         return results
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import reading
 from analysis.reading import read as read_results
 from experiments import results as module
 from experiments.command_line import main
@@ -21,7 +22,7 @@ from experiments.studies.compare import Settings
 from experiments.user_code import parse_estimator, parse_problem
 
 ROW = {"estimator": "Exact", "metric": "variance", "value": 0.0}
-CONFIGURATION = {"study": "compare", "seed": 0}
+CONFIGURATION = {"study": "a study of tests", "seed": 0}
 
 
 def names(folder):
@@ -143,8 +144,8 @@ def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
     Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     with pytest.raises(UsageError, match="another run.*--force"):
         Results.open(Folder(tmp_path), CONFIGURATION | {"seed": 1})
-    monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
-    with pytest.raises(UsageError, match=f"format {module.FORMAT - 1}"):
+    monkeypatch.setattr(reading, "FORMAT", module.FORMAT + 1)
+    with pytest.raises(UsageError, match=f"format {module.FORMAT}, not"):
         Results.open(Folder(tmp_path), CONFIGURATION)
 
 
