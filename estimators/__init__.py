@@ -16,13 +16,14 @@ from estimators.categorical_disarm import CategoricalDisARM
 from estimators.core import identity as _identity
 from estimators.core.baseline import Baseline
 from estimators.core.bibliography import BIBLIOGRAPHY, Paper, citation
+from estimators.core.contributions import mean_contributions
 from estimators.core.distribution import Continuous, Discrete, Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient, attach_tuning, replace_gradient
 from estimators.core.identity import stack, unstack
 from estimators.core.network import MLP
 from estimators.core.objective import BlackBox, ImportanceBound, black_box
-from estimators.core.pytree import averaged, learned, pytree, static
+from estimators.core.pytree import averaged, counter, learned, pytree, static
 from estimators.darn import DARN
 from estimators.decoupled_straight_through_gumbel_softmax import (
     DecoupledStraightThroughGumbelSoftmax,
@@ -176,7 +177,9 @@ __all__ = [
     "averaged",
     "black_box",
     "citation",
+    "counter",
     "learned",
+    "mean_contributions",
     "parse",
     "pytree",
     "stack",

@@ -66,7 +66,8 @@ class CategoricalDisARM(Estimator):
         score, score_too = first - sticks.mean, second - sticks.mean
         alone = (reached * (1 - reached_too) * score - reached_too * (1 - reached) * score_too) / 2
         weight = reached * reached_too * paired_score(sticks, first, second) + alone
-        (gradient,) = back(jax.lax.stop_gradient(at_first - at_second) * weight)
+        step = jax.lax.stop_gradient(at_first - at_second).astype(weight.dtype)
+        (gradient,) = back(step * weight)
         return attach_gradient((at_first + at_second) / 2, distribution.logits, gradient)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient, replace_gradient
+from estimators.core.gradients import attach_gradient, replace_gradient, value_and_slope
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_choice
@@ -64,7 +64,7 @@ class DARN(Estimator):
 
         if self.expansion == "sample":
             return f(replace_gradient(sample, stand_in(distribution)))
-        slope = jax.grad(f)(jnp.full_like(sample, distribution.centre))
+        _, slope = value_and_slope(f)(jnp.full_like(sample, distribution.centre))
         (gradient,) = jax.vjp(stand_in, distribution)[1](slope)
         return attach_gradient(f(sample), distribution, gradient)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_learning
+from estimators.core.gradients import attach_learning, value_and_slope
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
@@ -62,7 +62,7 @@ class DoubleCV(Estimator):
         assert isinstance(distribution, Bernoulli)
         count = self.num_samples
         samples = jax.vmap(distribution.sample)(sample_keys(key, count))
-        values, slopes = jax.vmap(jax.value_and_grad(f))(samples)
+        values, slopes = jax.vmap(value_and_slope(f))(samples)
         stopped, slopes, mean = jax.lax.stop_gradient((values, slopes, distribution.mean))
         others = (slopes.sum(0, keepdims=True) - slopes) / (count - 1)
         taylor = jax.vmap(jnp.vdot)(others, samples - mean[None])

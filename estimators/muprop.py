@@ -11,7 +11,7 @@ from estimators.core.baseline import Baseline, check_baseline, given
 from estimators.core.continuous_pass import mean_field_pass
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.gradients import attach_gradient, attach_tuning, value_and_slope
 from estimators.core.network import flat_parameters
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
@@ -62,7 +62,7 @@ class MuProp(Estimator):
         assert isinstance(distribution, Discrete)
         sample = distribution.sample(key)
         with mean_field_pass():
-            at_mean, slope = jax.value_and_grad(f)(distribution.mean)
+            at_mean, slope = value_and_slope(f)(distribution.mean)
         value = f(sample)
         rest = value - at_mean - jnp.vdot(slope, sample - distribution.mean)
         rest, slope = jax.lax.stop_gradient((rest[None], slope))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from estimators.core.continuous_pass import mean_field_pass
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_gradient, replace_gradient
+from estimators.core.gradients import attach_gradient, replace_gradient, value_and_slope
 from estimators.core.halfway import halfway
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
@@ -98,7 +98,7 @@ class ReinMaxCV(Estimator):
             soft = heun(distribution, middle) + scale * (averaged - plain)
             return f(replace_gradient(sample, soft))
         with mean_field_pass():
-            slope = jax.lax.stop_gradient(jax.grad(f)(distribution.mean))
+            _, slope = value_and_slope(f)(distribution.mean)
 
         def control(distribution):
             rest = distribution.mean - heun(distribution, halfway(distribution, sample))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_learning
+from estimators.core.gradients import attach_learning, value_and_slope
 from estimators.core.noise import normal, sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import learned, pytree, static
@@ -90,7 +90,7 @@ class RODEO(Estimator):
             )
         count, shape = self.num_samples, distribution.event_shape
         samples = jax.vmap(distribution.sample)(sample_keys(key, count))
-        values, slopes = jax.vmap(jax.value_and_grad(f))(samples)
+        values, slopes = jax.vmap(value_and_slope(f))(samples)
         points, stopped, slopes, mean = jax.lax.stop_gradient(
             (samples.reshape(count, -1), values, slopes.reshape(count, -1), distribution.mean)
         )

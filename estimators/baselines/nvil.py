@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from estimators.core.baseline import Baseline
 from estimators.core.distribution import Distribution
 from estimators.core.network import MLP
-from estimators.core.pytree import averaged, pytree, static
+from estimators.core.pytree import averaged, counter, pytree, static
 from estimators.core.validation import check_between, check_choice, check_finite
 
 
@@ -19,10 +19,10 @@ class NVIL(Baseline):
     r"""A learned baseline, $c + \mathrm{net}(\mathrm{logits})$, optionally normalising the signal.
 
     All is learned by the baseline's squared error, whose gradient is attached at the leaves:
-    `value` and `variance` are moving averages under gradient descent at rate `1 - decay`; the
-    network takes any optimiser. The network sees the distribution's *stopped* parameters. A
-    baseline computed from anything else, such as the data x, is given as `value` (with
-    `network=None`): the chain rule trains whatever computed it.
+    `value` and `variance` are moving averages under gradient descent at rate `1 - decay`, as of
+    `MovingAverage`; the network takes any optimiser. The network sees the distribution's *stopped*
+    parameters. A baseline computed from anything else, such as the data x, is given as `value`
+    (with `network=None`): the chain rule trains whatever computed it.
 
     With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals: the gradient
     is then unbiased only up to that positive scale. The scale meets what f's sampling contributes
@@ -36,6 +36,7 @@ class NVIL(Baseline):
         network: the network, or None; `initialise` gives it weights.
         value: c, or the baseline that the caller computed.
         variance: the running variance of the signal.
+        count: counts what was summed in the gradients of `value` and `variance`.
     """
 
     decay: Any = 0.9
@@ -43,6 +44,7 @@ class NVIL(Baseline):
     network: MLP | None = dataclasses.field(default_factory=MLP)
     value: Any = averaged(default=0.0)
     variance: Any = averaged(default=1.0)
+    count: Any = counter(default=0.0)
 
     paper = "mnih2014"
 
@@ -81,7 +83,7 @@ class NVIL(Baseline):
             square = jax.lax.stop_gradient(residual) ** 2
             return 0.5 * jnp.mean(residual**2 + (baseline.variance - square) ** 2)
 
-        return jax.grad(error)(self)
+        return dataclasses.replace(jax.grad(error)(self), count=jnp.ones_like(self.count))
 
     def check(self) -> None:
         """Raise where a hyperparameter is of the wrong type or out of range."""

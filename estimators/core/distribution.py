@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from estimators.core.pytree import leaf_names
 from estimators.core.validation import check_count, check_floating
+from estimators.core.varying import vary_alike
 
 
 class Distribution(abc.ABC):
@@ -49,7 +50,8 @@ class Distribution(abc.ABC):
 
     def score(self, sample: jax.Array) -> Self:
         """Return the gradient of `log_prob(sample)` in the parameters, shaped like them."""
-        return jax.grad(lambda distribution: distribution.log_prob(sample))(self)
+        distribution, sample = vary_alike(self, sample)
+        return jax.grad(lambda distribution: distribution.log_prob(sample))(distribution)
 
     def given(self, sample: jax.Array) -> "Distribution":
         """Return what the distribution is along a sample: itself, unless it has several layers."""

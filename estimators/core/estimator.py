@@ -6,12 +6,14 @@ from typing import Any, Literal, Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.attaching import attached_by
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
 from estimators.core.distribution import Distribution
 from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
 from estimators.core.part import Part
 from estimators.core.tuning import Tuning
-from estimators.core.validation import check_key
+from estimators.core.validation import check_key, one_or_nan, traced_conditions
+from estimators.core.varying import axes_of_result, vary
 
 Unbiased = Literal["yes", "no", "up to scale"]
 
@@ -27,9 +29,19 @@ class Estimator(Part, abc.ABC):
     rest.
 
     Two stochastic layers are two nested calls, each with a key of its own: one key for two layers
-    is silently biased. First derivatives only. The distribution is one example's; batch by
-    `jax.vmap` over keys and examples. A batch inside f is legal, but then every example's noise
-    multiplies every other's loss.
+    is silently biased. The distribution is one example's; batch by `jax.vmap` over keys and
+    examples. A batch inside f is legal, but then every example's noise multiplies every other's
+    loss.
+
+    First derivatives only: a second derivative with respect to what the distribution depends on,
+    alone or mixed with what f closes over, raises TypeError, unless the estimator's gradient is
+    ordinary autodiff. Second derivatives in what f alone closes over are right.
+
+    Inside `jax.shard_map` the derivatives that an estimator takes itself are each device's own, so
+    that a gradient is what it is on one device: JAX sums it over devices where the parameters are
+    shared by them. Where the mesh has explicit axes JAX cannot place an array that is looked up by
+    indices that lie on several devices: `UnorderedSet`, `SumAndSample` and `CARMS` raise its
+    `ShardingTypeError` there, and need `jax.shard_map` or automatic axes.
 
     Facts, which tests and tables read:
         distributions: the types of distribution that the estimator takes.
@@ -78,28 +90,42 @@ class Estimator(Part, abc.ABC):
             f: maps one sample, of the distribution's event shape, to a scalar.
 
         Returns:
-            A scalar, whose derivative is the gradient estimate.
+            A scalar, whose derivative is the gradient estimate. Its type is the wider of f's and
+            the distribution's; gradients have the types of what they are gradients of.
 
         Raises:
             TypeError: for a legacy key, a distribution that the estimator does not take, parameters
                 or values of f that are no floating-point numbers, a black box that would be
                 differentiated or evaluated off its corners, or an f that is no `ImportanceBound`
                 where one is needed.
-            ValueError: for wrong shapes and concrete hyperparameters out of range.
+            ValueError: for wrong shapes, an event without variables, and hyperparameters out of
+                range. Where these are traced, value and gradient are NaN instead.
         """
         check_key(key)
         if not isinstance(distribution, self.distributions):
             raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
-        distribution.check()
+        with traced_conditions() as conditions:
+            distribution.check()
+            self.check()
+        if 0 in distribution.event_shape:
+            raise ValueError(f"the distribution has no variables: shape {distribution.event_shape}")
         if reason := self.refusal(distribution):
             raise ValueError(f"{type(self).__name__}: {reason}")
-        self.check()
         f = self._admitted(f)
         if in_continuous_pass():
             return f(continuous_point(key, distribution))
-        value = self._with_type(distribution.dtype).estimate(key, distribution, f)
+
+        def ordinary(key, distribution, estimator):
+            del key, estimator
+            return f(jnp.zeros(distribution.event_shape, distribution.dtype))
+
+        estimator = self._with_type(distribution.dtype)
+        axes = axes_of_result(ordinary, key, distribution, estimator)
+        distribution, estimator = vary((distribution, estimator), axes)
+        with attached_by(type(self).__name__):
+            value = estimator.estimate(key, distribution, f)
         self._check_value(value)
-        return value
+        return value * one_or_nan(conditions, value.dtype) if conditions else value
 
     def refusal(self, distribution: Distribution) -> str | None:
         """Return why the estimator does not take a distribution, or None where it does."""

@@ -6,16 +6,34 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from estimators.core.attaching import attach, slope_is_stopped
+from estimators.core.varying import vary_alike
+
 E = TypeVar("E")
 
 
-@jax.custom_jvp
+def value_and_slope(f: Callable[[jax.Array], Any]) -> Callable[[jax.Array], tuple[Any, Any]]:
+    """Return `jax.value_and_grad(f)`, whose second result has no derivative.
+
+    Where an estimator differentiates an f that holds further estimators, it may so be
+    differentiated again with respect to theirs: no second derivative is taken.
+    """
+
+    def value_and_stopped(sample):
+        with slope_is_stopped():
+            value, slope = jax.value_and_grad(f)(sample)
+        return value, jax.lax.stop_gradient(slope)
+
+    return value_and_stopped
+
+
 def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
     r"""Return `value`, with `gradient` added to its derivative with respect to `at`.
 
     $d\,\mathrm{result} = d\,\mathrm{value} + \langle \mathrm{gradient}, d\,\mathrm{at} \rangle$.
-    First derivatives only: the derivative of `gradient` itself is dropped. Where nobody
-    differentiates with respect to `at`, the computation of `gradient` is dead code that the
+    First derivatives only: `gradient` has none, so a second derivative in what `at` depends on
+    raises TypeError. Second derivatives in anything else that `value` depends on are its own. Where
+    nobody differentiates with respect to `at`, the computation of `gradient` is dead code that the
     compiler removes.
 
     Args:
@@ -23,32 +41,9 @@ def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
         at: a pytree of floating-point arrays.
         gradient: a pytree shaped like `at`.
     """
-    del at, gradient
-    return value
-
-
-def _attach_gradient_jvp(primals, tangents):
-    value, at, gradient = primals
-    value_dot, at_dot, _ = tangents
-    result_dot = _dense(value_dot, value)
-    is_zero = lambda leaf: isinstance(leaf, jax.custom_derivatives.SymbolicZero)  # noqa: E731
-    tangent_leaves = jax.tree.leaves(at_dot, is_leaf=is_zero)
-    for slope, tangent in zip(jax.tree.leaves(gradient), tangent_leaves, strict=True):
-        if not is_zero(tangent):
-            change = jnp.vdot(jax.lax.stop_gradient(slope), tangent)
-            # f may be less precise than the parameters, or more.
-            result_dot = result_dot + change.astype(result_dot.dtype)
-    # Attached again: f's value is differentiated once more where f's slope was asked for with it.
-    return attach_gradient(value, at, gradient), result_dot
-
-
-def _dense(tangent, primal):
-    if isinstance(tangent, jax.custom_derivatives.SymbolicZero):
-        return jnp.zeros_like(primal)
-    return tangent
-
-
-attach_gradient.defjvp(_attach_gradient_jvp, symbolic_zeros=True)
+    value, at, gradient = vary_alike(jnp.asarray(value), at, gradient)
+    slopes = jax.tree.structure(at).flatten_up_to(gradient)
+    return attach(value, jax.tree.leaves(at), slopes)
 
 
 def attach_scores(value: jax.Array, at: Any, samples: jax.Array, signal: jax.Array) -> jax.Array:
@@ -81,7 +76,9 @@ def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
         gradient: a pytree shaped like `at`.
     """
     gradient = jax.tree.map(lambda leaf, slope: slope.astype(jnp.result_type(leaf)), at, gradient)
-    zero = _tuning(jax.lax.stop_gradient(value), at, jax.lax.stop_gradient(gradient))
+    stopped = jax.lax.stop_gradient((value, gradient))
+    value, at, stopped, gradient = vary_alike(value, at, *stopped)
+    zero = _tuning(stopped, at, gradient)
     return value + zero
 
 

@@ -87,7 +87,11 @@ class ImportanceBound:
 
 
 def checked(f: Objective) -> Objective:
-    """Return f with a clear error where it does not return a real scalar."""
+    """Return f with a clear error where it does not return a real scalar.
+
+    Its values have the wider of their own type and the sample's, which is the distribution's:
+    what an estimator averages, subtracts or adds is never rounded to half precision.
+    """
     if isinstance(f, ImportanceBound):
         return f  # its parts are checked, and estimators look for its type
 
@@ -101,6 +105,7 @@ def checked(f: Objective) -> Objective:
             )
         if not jnp.issubdtype(value.dtype, jnp.floating):
             raise TypeError(f"f must return a real number, but returned {value.dtype}")
-        return value
+        with jax.numpy_dtype_promotion("standard"):
+            return value.astype(jnp.result_type(value, sample))
 
     return scalar

@@ -19,8 +19,19 @@ def learned(**options: Any) -> Any:
 
 
 def averaged(**options: Any) -> Any:
-    """Mark a moving average: a leaf that learns by descent at rate `1 - decay`."""
+    """Mark a moving average: a leaf that learns by descent at rate `1 - decay`.
+
+    On what `mean_contributions` returns, for which the same part has a `counter`.
+    """
     return dataclasses.field(metadata={"average": True}, **options)
+
+
+def counter(**options: Any) -> Any:
+    """Mark the leaf whose tuning gradient is one, so that it counts what is summed in the others'.
+
+    It is no part of the name, and never learns.
+    """
+    return dataclasses.field(metadata={"learned": True, "counter": True}, **options)
 
 
 def tuned(**options: Any) -> Any:
@@ -39,7 +50,9 @@ def static_names(cls: type) -> list[str]:
 
 
 @dataclass_transform(
-    frozen_default=True, eq_default=False, field_specifiers=(static, learned, averaged, tuned)
+    frozen_default=True,
+    eq_default=False,
+    field_specifiers=(static, learned, averaged, counter, tuned),
 )
 def pytree(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass and a pytree: fields are leaves, `static()` fields structure.

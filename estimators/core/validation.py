@@ -1,5 +1,8 @@
-"""Checks at the public edge: concrete values only, since a traced value has none to check."""
+"""Checks at the public edge. A traced value has none to check: its range becomes a condition."""
 
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -8,6 +11,27 @@ import numpy as np
 from jax.core import Tracer
 
 from estimators.core.fields import as_float
+
+_conditions: contextvars.ContextVar[list[jax.Array] | None] = contextvars.ContextVar(
+    "conditions", default=None
+)
+
+
+@contextlib.contextmanager
+def traced_conditions() -> Iterator[list[jax.Array]]:
+    """Collect, from the checks inside, whether traced numbers are in their ranges."""
+    found: list[jax.Array] = []
+    token = _conditions.set(found)
+    try:
+        yield found
+    finally:
+        _conditions.reset(token)
+
+
+def one_or_nan(conditions: list[jax.Array], dtype: Any) -> jax.Array:
+    """Return one where all conditions hold, else NaN."""
+    held = jnp.stack(conditions).all()
+    return jnp.where(held, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
 
 
 def is_concrete(value: Any) -> bool:
@@ -39,6 +63,7 @@ def check_positive(name: str, value: Any) -> None:
     """Raise unless `value` is a number, and where concrete finite and a normal one above zero."""
     check_number(name, value)
     if not is_concrete(value):
+        _add_condition((value > 0) & (value < jnp.inf))
         return
     used = _as_used(value)
     # XLA takes what is below the smallest normal number for zero.
@@ -66,16 +91,27 @@ def _range(value: Any) -> str:
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
     """Raise unless `value` is a number, and where concrete lies in [low, high)."""
-    check_number(name, value)
-    if is_concrete(value) and not np.all((np.asarray(value) >= low) & (np.asarray(value) < high)):
-        raise ValueError(f"{name} must be at least {low} and below {high}, not {value}")
+    allowed = f"at least {low} and below {high}"
+    _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 
 def check_share(name: str, value: Any) -> None:
     """Raise unless `value` is a number, and where concrete lies in [0, 1]."""
+    _check_range(name, value, lambda x: (x >= 0) & (x <= 1), "at least 0 and at most 1")
+
+
+def _check_range(name: str, value: Any, holds: Callable[[Any], Any], allowed: str) -> None:
     check_number(name, value)
-    if is_concrete(value) and not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1)):
-        raise ValueError(f"{name} must be at least 0 and at most 1, not {value}")
+    if is_concrete(value):
+        if not np.all(holds(np.asarray(value))):
+            raise ValueError(f"{name} must be {allowed}, not {value}")
+    else:
+        _add_condition(holds(value))
+
+
+def _add_condition(holds: jax.Array) -> None:
+    if (conditions := _conditions.get()) is not None:
+        conditions.append(holds.all())
 
 
 def check_count(name: str, value: Any, least: int) -> None:

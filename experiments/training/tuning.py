@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from estimators import Estimator
+from estimators import Estimator, mean_contributions
 
 
 def is_tuned(estimator: Estimator) -> bool:
@@ -20,8 +20,9 @@ def tuner(
 ) -> optax.GradientTransformation:
     """Return the optimiser of an estimator's own leaves.
 
-    Moving averages take plain gradient descent at rate 1 - decay, which makes them just that; all
-    else takes Adam. Hyperparameters that are not learned have zero gradients and stay.
+    Moving averages take plain gradient descent at rate 1 - decay on their mean contributions, which
+    makes them just that; all else takes Adam. Hyperparameters that are not learned have zero
+    gradients and stay.
 
     Args:
         estimator: the estimator; only its structure and its decays count.
@@ -29,11 +30,13 @@ def tuner(
         b2: Adam's decay of the squares.
     """
 
+    def label(path):
+        kinds = _field(estimator, path)[1].metadata
+        return next((kind for kind in ("average", "counter") if kind in kinds), "learned")
+
     # As a function: labels shaped like an estimator are callable, so optax would call them.
     def labels(leaves):
-        return jax.tree.map_with_path(
-            lambda path, _: "average" if _is_average(estimator, path) else "learned", leaves
-        )
+        return jax.tree.map_with_path(lambda path, _: label(path), leaves)
 
     def descend(updates, params=None):
         del params
@@ -44,8 +47,14 @@ def tuner(
 
         return jax.tree.map_with_path(scale, updates)
 
-    return optax.partition(
-        {"average": optax.stateless(descend), "learned": optax.adam(learning_rate, b2=b2)}, labels
+    rules = {
+        "average": optax.stateless(descend),
+        "counter": optax.set_to_zero(),
+        "learned": optax.adam(learning_rate, b2=b2),
+    }
+    return optax.chain(
+        optax.stateless(lambda slopes, _: mean_contributions(slopes)),
+        optax.partition(rules, labels),
     )
 
 

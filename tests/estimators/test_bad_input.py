@@ -1,5 +1,7 @@
 """What a caller gets wrong raises at once, and says what is allowed."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +31,8 @@ from estimators import (
     UnorderedSet,
     stack,
 )
-from tests.estimators.examples import FIRST
+from tests.estimators.enumeration import FAST_TO_COMPILE
+from tests.estimators.examples import EXAMPLES, FIRST, is_first, parameter
 from tests.estimators.problems import BOUNDS, PROBLEMS
 
 KEY = jax.random.key(0)
@@ -169,15 +172,15 @@ def test_hyperparameters(estimator, error, message):
         estimator(KEY, BITS, jnp.sum)
 
 
-def test_traced_values_are_not_checked():
+def test_traced_values_are_not_refused():
     """They have no value yet; and neither building nor mapping an estimator checks anything."""
     estimate = jax.jit(lambda temperature: GumbelSoftmax(temperature)(KEY, BITS, jnp.sum))
-    assert np.isfinite(estimate(-1.0))
+    assert np.isnan(estimate(-1.0))
     decay = jax.jit(lambda decay: ScoreFunction(MovingAverage(decay))(KEY, BITS, jnp.sum))
-    assert np.isfinite(decay(7.0))
+    assert np.isnan(decay(7.0))
     estimators_below_zero = GumbelSoftmax(jnp.asarray([-1.0, -2.0]))
     mapped = jax.vmap(lambda estimator: estimator(KEY, BITS, jnp.sum))(estimators_below_zero)
-    assert np.isfinite(mapped).all()
+    assert np.isnan(mapped).all()
     # What JAX puts in the leaves' place: axis numbers, gradients, nothing at all.
     axes = jax.tree.map(lambda _: 0, GumbelSoftmax(0.5))
     jax.vmap(lambda estimator: estimator.temperature, in_axes=(axes,))(estimators_below_zero)
@@ -234,3 +237,95 @@ def test_f_may_be_of_another_precision(estimator, logits_type, f_type):
         ):
             assert found.dtype == wanted.dtype
             assert np.isfinite(found).all()
+
+
+OUT_OF_RANGE = {
+    **dict.fromkeys(("temperature", "forward_temperature", "backward_temperature", "slope"), -1.0),
+    **{"gap": -1.0, "gamma": 1.5, "decay": 1.0, "variance": -1.0},
+}
+"""What checks refuse of every field that has a range."""
+
+
+def ranged(estimator):
+    """Return paths to the fields that have a range, as `hyperparameters` names them."""
+    for name, value in estimator.hyperparameters().items():
+        if name.split(".")[-1] in OUT_OF_RANGE and value is not None:
+            yield name
+
+
+RANGED = [
+    parameter(example, example, name, slow=not is_first(example), name=f"{example} {name}")
+    for example in EXAMPLES
+    for name in ranged(example)
+]
+
+
+@pytest.mark.parametrize(("estimator", "name"), RANGED)
+def test_hyperparameters_that_are_traced(estimator, name):
+    """Refused where they are known; where they cannot be, value and gradient are NaN."""
+    *parts, field = name.split(".")
+    problems = BOUNDS if estimator.needs_bound else PROBLEMS
+    distribution = problems[estimator.distributions[0]].layer(0)
+    estimator = estimator.initialise(KEY, distribution)
+    f = objective(estimator, lambda z: jnp.sin(z).sum())
+
+    def loss(distribution, number):
+        changed = [estimator]
+        for part in parts:
+            changed.append(getattr(changed[-1], part))
+        inner = dataclasses.replace(changed[-1], **{field: number})
+        for part, outer in zip(parts[::-1], changed[-2::-1], strict=True):
+            inner = dataclasses.replace(outer, **{part: inner})
+        return inner(KEY, distribution, f)
+
+    with pytest.raises(ValueError, match=f"{field} must be "):
+        loss(distribution, OUT_OF_RANGE[field])
+    gradient = jax.jit(jax.value_and_grad(loss), compiler_options=FAST_TO_COMPILE)
+    for leaf in jax.tree.leaves(gradient(distribution, OUT_OF_RANGE[field])):
+        assert np.isnan(leaf).all()
+    for leaf in jax.tree.leaves(gradient(distribution, 0.5)):
+        assert np.isfinite(leaf).all()
+
+
+def test_every_field_with_a_range_is_tried():
+    """A check that refuses a number belongs to a field of the table above."""
+    for example in EXAMPLES:
+        for name, value in example.hyperparameters().items():
+            if not isinstance(value, jax.Array) or "." in name or name in OUT_OF_RANGE:
+                continue
+            for number in (-1.0, 1.5, 2.0):
+                dataclasses.replace(example, **{name: number}).check()
+
+
+@pytest.mark.parametrize("temperature", [-1.0, 0.0, np.inf, np.nan])
+def test_a_relaxed_distribution_whose_temperature_is_traced(temperature):
+    def loss(logits, temperature):
+        return Pathwise()(KEY, RelaxedBernoulli(logits, temperature), lambda z: jnp.sin(z).sum())
+
+    value, slope = jax.jit(jax.value_and_grad(loss))(jnp.zeros(2), temperature)
+    assert np.isnan(value) and np.isnan(slope).all()
+
+
+def test_a_stack_of_which_one_is_out_of_range():
+    members = stack([GumbelSoftmax(t) for t in (0.5, 1.0)])
+    members = jax.tree.map(lambda leaf: leaf * jnp.array([1.0, -1.0]), members)
+    found = jax.vmap(lambda member: member(KEY, BITS, jnp.sum))(members)
+    np.testing.assert_array_equal(np.isnan(found), [False, True])
+
+
+EMPTY = {
+    Bernoulli: Bernoulli(jnp.zeros(0)),
+    Categorical: Categorical(jnp.zeros((0, 3))),
+    Normal: Normal(jnp.zeros(0), jnp.zeros(0)),
+    RelaxedBernoulli: RelaxedBernoulli(jnp.zeros(0), 1.0),
+    RelaxedCategorical: RelaxedCategorical(jnp.zeros((0, 3)), 1.0),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_an_event_without_variables(example):
+    for kind in example.distributions:
+        if kind in EMPTY:
+            q = EMPTY[kind].independent(2) if example.needs_bound else EMPTY[kind]
+            with pytest.raises(ValueError, match="no variables"):
+                example(KEY, q, objective(example, jnp.sum))

@@ -5,7 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from estimators import NVIL, Bernoulli, MovingAverage, MuProp, ScoreFunction
+from estimators import (
+    NVIL,
+    Average,
+    Bernoulli,
+    MovingAverage,
+    MuProp,
+    ScoreFunction,
+    mean_contributions,
+    parse,
+    stack,
+    unstack,
+)
 from tests.estimators.enumeration import exact, hard_moments, joint, moments, per_key
 from tests.estimators.scripted import hard_keys
 
@@ -42,6 +53,79 @@ def test_moving_average_under_gradient_descent_is_the_moving_average():
         estimator = descend(estimator, gradient, 1 - decay)
         average = decay * average + (1 - decay) * float(mean)
     assert estimator.baseline.decay == decay
+
+
+def two_layers(estimator, key, logits):
+    first, second = jax.random.split(key)
+
+    def below(z):
+        return estimator(second, Bernoulli(logits + z), f)
+
+    return estimator(first, Bernoulli(logits), below)
+
+
+def one_layer(estimator, key, logits):
+    return estimator(key, Bernoulli(logits), f)
+
+
+LOSSES = {
+    "mean": lambda values: values.mean(),
+    "sum": lambda values: values.sum(),
+    "negative": lambda values: -values.sum(),
+    "scaled": lambda values: 1000 * values.mean(),
+    "nothing": lambda values: 0 * values.sum(),
+}
+
+
+AVERAGING = {
+    "moving average": lambda: ScoreFunction(MovingAverage(0.8, 0.25)),
+    "NVIL": lambda: ScoreFunction(NVIL(0.8, network=None, value=0.25)),
+    "inside": lambda: Average(ScoreFunction(MovingAverage(0.8, 0.25)), 1),
+}
+
+
+@pytest.mark.first_cases(10)
+@pytest.mark.parametrize("reduce", LOSSES)
+@pytest.mark.parametrize("layers", [one_layer, two_layers])
+@pytest.mark.parametrize("kind", AVERAGING)
+def test_moving_averages_of_every_loss(kind, layers, reduce):
+    """A sum over the batch ran away, and two layers doubled the rate."""
+    logits, estimator = jnp.asarray(LOGITS), AVERAGING[kind]()
+
+    @jax.jit
+    def step(estimator, keys):
+        def loss(estimator):
+            values = jax.vmap(lambda key: layers(estimator, key, logits))(keys)
+            return LOSSES[reduce](values), values
+
+        gradient, values = jax.grad(loss, has_aux=True)(estimator)
+        return mean_contributions(gradient), values
+
+    average, variance = 0.25, 1.0
+    for number in range(4):
+        # Every layer's f is the value.
+        gradient, values = step(estimator, jax.random.split(jax.random.key(number), 8))
+        estimator = descend(estimator, gradient, 0.2)
+        if reduce != "nothing":
+            variance = 0.8 * variance + 0.2 * np.mean((values - average) ** 2)
+            average = 0.8 * average + 0.2 * np.mean(values)
+        baseline = getattr(estimator, "estimator", estimator).baseline
+        np.testing.assert_allclose(baseline.value, average, rtol=1e-10)
+        if kind == "NVIL":
+            np.testing.assert_allclose(baseline.variance, variance, rtol=1e-10)
+        assert baseline.count == 0
+
+
+def test_contributions_are_no_part_of_a_name():
+    estimator = ScoreFunction(MovingAverage(0.9, 0.5))
+    assert str(estimator) == "ScoreFunction[baseline=MovingAverage[decay=0.9,value=0.5]]"
+    assert "baseline.count" not in estimator.hyperparameters()
+    back = parse(str(estimator))
+    assert jax.tree.structure(back) == jax.tree.structure(estimator)
+    members = unstack(stack([estimator, estimator]))
+    assert [str(member) for member in members] == [str(estimator)] * 2
+    with pytest.raises(ValueError, match="has no 'count'"):
+        parse("ScoreFunction[baseline=MovingAverage[decay=0.9,count=1]]")
 
 
 @pytest.mark.parametrize("network", [True, False])

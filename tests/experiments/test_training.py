@@ -1,5 +1,6 @@
 """Training and tuning: the right steps, and the estimator's leaves never touch the model's."""
 
+import dataclasses
 import functools
 
 import jax
@@ -166,6 +167,30 @@ def test_tuning_a_moving_average_is_the_moving_average():
     np.testing.assert_allclose(tuned.baseline.decay, decay, rtol=1e-6)
 
 
+@dataclasses.dataclass(frozen=True)
+class Summed(type(PROBLEM)):
+    """The same problem, whose loss is a sum over a batch of eight."""
+
+    def loss(self, params, estimator, key, batch):
+        def one(key):
+            return PROBLEM.loss(params, estimator, key, batch)
+
+        return jax.vmap(one)(jax.random.split(key, 8)).sum()
+
+
+def test_a_moving_average_of_a_loss_that_is_a_sum():
+    """It ran away: the gradient of a sum is as many times too large."""
+    decay, steps, params = 0.5, 8, start()
+    problem = Summed(**dataclasses.asdict(PROBLEM))
+    tuned = tune(problem, ScoreFunction(MovingAverage(decay)), steps)
+    average = 0.0
+    for step_key in jax.random.split(KEY, steps):
+        value = problem.loss(params, ScoreFunction(), step_key, None) / 8
+        average = decay * average + (1 - decay) * float(value)
+    np.testing.assert_allclose(tuned.baseline.value, average, rtol=1e-5)
+    assert tuned.baseline.count == 0
+
+
 def test_tuning_brings_the_average_to_the_mean_of_f():
     decay = 0.999
     tuned = tune(PROBLEM, ScoreFunction(MovingAverage(decay)), 10_000)
@@ -236,7 +261,9 @@ def test_the_tuner_descends_averages_and_adams_the_rest():
     slope = jax.tree.map(lambda leaf: jnp.full_like(leaf, 2.0), estimator)
     optimiser = tuner(estimator, learning_rate=0.01)
     update, _ = optimiser.update(slope, optimiser.init(estimator))
-    np.testing.assert_allclose(update.baseline.value, -0.5)  # (1 - 0.75) * 2
-    np.testing.assert_allclose(update.baseline.variance, -0.5)
+    # (1 - 0.75) times a sum of 2 from 2 contributions.
+    np.testing.assert_allclose(update.baseline.value, -0.25)
+    np.testing.assert_allclose(update.baseline.variance, -0.25)
+    assert update.baseline.count == 0
     np.testing.assert_allclose(flat(update.baseline.network), -0.01, rtol=1e-5)
     assert isinstance(optax.apply_updates(estimator, update), ScoreFunction)

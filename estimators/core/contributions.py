@@ -1,0 +1,36 @@
+"""How many estimates were summed in the gradient of a moving average."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+
+from estimators.core.part import Part
+
+E = TypeVar("E", bound=Part)
+
+
+def mean_contributions(gradient: E) -> E:
+    r"""Return an estimator's gradient, in which that of each moving average is a mean.
+
+    $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the weight of
+    call b in the loss: of a mean over the batch and of a sum, of a scaled loss and of several
+    layers that share the estimator. Gradient descent at rate `1 - decay` then is the moving
+    average. Zero where nothing was summed; everything else stays.
+
+    Args:
+        gradient: of a loss with respect to an estimator, which it is shaped like; or of a part.
+    """
+    fields: Any = dataclasses.fields(gradient)  # type: ignore[arg-type]
+    found = [field.name for field in fields if "counter" in field.metadata]
+    changes: dict[str, Any] = {}
+    for field in fields:
+        slope = getattr(gradient, field.name)
+        if isinstance(slope, Part):
+            changes[field.name] = mean_contributions(slope)
+        elif found and "average" in field.metadata:
+            count = getattr(gradient, found[0])
+            changes[field.name] = slope / jnp.where(count > 0, count, jnp.ones_like(count))
+        elif field.name in found:
+            changes[field.name] = jnp.zeros_like(slope)
+    return dataclasses.replace(gradient, **changes)  # type: ignore[type-var]
