@@ -5,6 +5,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import mean, mean_of_others
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
@@ -63,20 +64,20 @@ class DoubleCV(Estimator):
         count = self.num_samples
         samples = jax.vmap(distribution.sample)(sample_keys(key, count))
         values, slopes = jax.vmap(value_and_slope(f))(samples)
-        stopped, slopes, mean = jax.lax.stop_gradient((values, slopes, distribution.mean))
-        others = (slopes.sum(0, keepdims=True) - slopes) / (count - 1)
-        taylor = jax.vmap(jnp.vdot)(others, samples - mean[None])
-        excess = slopes.mean(0) * mean * (1 - mean)
+        stopped, slopes, centre = jax.lax.stop_gradient((values, slopes, distribution.mean))
+        others = mean_of_others(slopes)
+        taylor = jax.vmap(jnp.vdot)(others, samples - centre[None])
+        excess = slopes.mean(0) * centre * (1 - centre)
 
         def gradient(estimator: "DoubleCV") -> Bernoulli:
             alpha = jax.lax.stop_gradient(estimator.alpha) + estimator.alpha_change
             total = stopped + alpha * taylor
-            signal = (total - total.mean()) / (count - 1)
+            signal = (total - mean(total)) / (count - 1)
             # The signals sum to zero, so the mean of the samples is not needed.
             weighted = jax.vmap(jnp.multiply)(signal, samples).sum(0)
             return Bernoulli(weighted - alpha * excess)
 
-        return attach_learning(values.mean(), distribution, self, gradient)
+        return attach_learning(mean(values), distribution, self, gradient)
 
     def check(self) -> None:
         """Raise unless there are two samples or more, and alpha is a finite number."""

@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.copies import attach_copy_scores, too_few, with_replaced
+from estimators.core.copies import (
+    attach_copy_scores,
+    finite_baseline,
+    too_few,
+    with_replaced,
+)
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.noise import sample_keys
@@ -34,6 +39,9 @@ class OVIS(Estimator):
       what is left is $\sum_i (\hat L - \hat L_{-i}) \nabla \log q(z_i)$.
     - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in the
       place of $z_i$, which all i share. Unbiased.
+
+    Where the other samples' likelihoods are all zero, so that what is subtracted would be infinite,
+    0 takes its place.
 
     Liévin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as their authors' program has them;
     the bias follows from the formulas and is measured by the tests.
@@ -78,6 +86,7 @@ class OVIS(Estimator):
             gamma = jax.lax.stop_gradient(self.gamma).astype(stopped.dtype)
             # A weight of zero in its place leaves the others, over m.
             others = -f.reduce(with_replaced(stopped, jnp.full_like(stopped, -jnp.inf)))
+            others = finite_baseline(others)
             fewer = jnp.log1p(jnp.asarray(-1 / len(stopped), stopped.dtype))
             control = others - gamma * (jax.nn.softmax(stopped) + fewer)
         signal = f.reduce(stopped) + control
@@ -103,4 +112,4 @@ class OVIS(Estimator):
 def _swapped(log_weights: jax.Array, auxiliary: jax.Array, f: ImportanceBound) -> jax.Array:
     """Return `[m]`: the bound less weight i's share, with the auxiliary weight in its place."""
     rows = with_replaced(log_weights, auxiliary)
-    return -f.reduce(rows) - jnp.diagonal(jax.nn.softmax(rows))
+    return finite_baseline(-f.reduce(rows) - jnp.diagonal(jax.nn.softmax(rows)))

@@ -7,6 +7,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import mean, mean_of_others
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
@@ -91,10 +92,10 @@ class RODEO(Estimator):
         count, shape = self.num_samples, distribution.event_shape
         samples = jax.vmap(distribution.sample)(sample_keys(key, count))
         values, slopes = jax.vmap(value_and_slope(f))(samples)
-        points, stopped, slopes, mean = jax.lax.stop_gradient(
+        points, stopped, slopes, centre = jax.lax.stop_gradient(
             (samples.reshape(count, -1), values, slopes.reshape(count, -1), distribution.mean)
         )
-        score = points - mean.reshape(1, -1)
+        score = points - centre.reshape(1, -1)
         step = 1 - 2 * points
         # A bit's chance of the other value.
         rate = abs(score)
@@ -113,12 +114,11 @@ class RODEO(Estimator):
                 more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
             terms = (count - 1) * points.shape[1]
             control, more = control / terms, more / terms
-            total = stopped + control
-            signal = stopped - (total.sum() - total) / (count - 1)
+            signal = stopped - mean_of_others(stopped + control)
             found = (signal[:, None] * score + more).mean(0)
             return Bernoulli(found.reshape(shape))
 
-        return attach_learning(values.mean(), distribution, self, gradient)
+        return attach_learning(mean(values), distribution, self, gradient)
 
     def _network(self, value: jax.Array, linear: jax.Array) -> jax.Array:
         """Return the two outputs `[n, 2]` for `[n]` values of f and `[n]` linear guesses."""

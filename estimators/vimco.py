@@ -4,7 +4,13 @@ from typing import Self
 
 import jax
 
-from estimators.core.copies import attach_copy_scores, too_few, with_replaced
+from estimators.core.averages import mean_of_others
+from estimators.core.copies import (
+    attach_copy_scores,
+    finite_baseline,
+    too_few,
+    with_replaced,
+)
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.objective import ImportanceBound, Objective
@@ -20,8 +26,8 @@ class VIMCO(Estimator):
 
     $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, beside the ordinary gradient of the
     log-weights, where $\hat L = \log \frac1m \sum_j e^{w_j}$ and $\hat L^{-i}$ has $w_i$ replaced
-    by the mean of the others: it depends on them alone, so it is a baseline. Needs two samples or
-    more.
+    by the mean of the others: it depends on them alone, so it is a baseline. Where their
+    likelihoods are all zero it is infinite, and 0 takes its place. Needs two samples or more.
     Mnih and Rezende 2016 (arXiv:1602.06725), the geometric mean.
     """
 
@@ -50,9 +56,8 @@ class VIMCO(Estimator):
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped = jax.lax.stop_gradient(log_weights)
-        count = len(stopped)
-        others = (stopped.sum() - stopped) / (count - 1)
-        signal = f.reduce(stopped) - f.reduce(with_replaced(stopped, others))
+        baseline = f.reduce(with_replaced(stopped, mean_of_others(stopped)))
+        signal = f.reduce(stopped) - finite_baseline(baseline)
         copies = distribution.given(samples)
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 

@@ -32,6 +32,15 @@ def with_replaced(log_weights: jax.Array, by: jax.Array) -> jax.Array:
     return jnp.where(others, log_weights[None], jnp.reshape(by, (-1, 1)))
 
 
+def finite_baseline(baseline: jax.Array) -> jax.Array:
+    """Return `baseline`, and zero where it is not finite.
+
+    It is infinite where all other samples have likelihood zero: a matter of them alone, so zero in
+    its place is a baseline too, and the gradient is finite wherever the bound is.
+    """
+    return jnp.where(jnp.isfinite(baseline), baseline, 0)
+
+
 def too_few(copies: Distribution) -> str | None:
     """Return what to write instead where a sample has no others, else None."""
     if not copies.event_shape or copies.event_shape[0] < 2:

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import sum_of_others
+
 
 def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
     r"""Return logarithms of n uniform numbers, each pair of which is negatively dependent.
@@ -16,10 +18,7 @@ def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
     """
     count = len(noise)
     shares = jax.nn.softplus(noise)
-    # Summed without the one, for subtracting it would leave rounding of a small rest.
-    one = jnp.eye(count, dtype=bool).reshape(count, count, *[1] * (noise.ndim - 1))
-    others = jnp.where(one, 0, shares[None]).sum(1)
-    return (count - 1) * (jnp.log(others) - jnp.log(shares.sum(0, keepdims=True)))
+    return (count - 1) * (jnp.log(sum_of_others(shares)) - jnp.log(shares.sum(0, keepdims=True)))
 
 
 def joint_chance(chance: jax.Array, other: jax.Array, count: int) -> jax.Array:

@@ -66,7 +66,8 @@ class ImportanceBound:
 
     Args:
         log_weight: a function from one sample to its scalar log-weight in nats. It may close over
-            live logits (for $\log q$); their ordinary gradient is part of the bound's.
+            live logits (for $\log q$); their ordinary gradient is part of the bound's. It may be
+            minus infinity (likelihood zero), where its own derivative must be finite.
     """
 
     log_weight: Objective

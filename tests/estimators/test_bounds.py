@@ -228,6 +228,73 @@ def test_ovis_hyperparameters(estimator, error, message):
         estimator(jax.random.key(0), q, ImportanceBound(jnp.sum))
 
 
+# Samples of likelihood zero
+
+ENDS = np.array([[np.inf, -np.inf], [-np.inf, np.inf], [-np.inf, -np.inf]])
+"""Two bits that say which sample it is; each has a third one that is free."""
+
+
+def signals(estimator, weights):
+    """Return the learning signals, from the gradient in one free bit of each sample."""
+    logits = jnp.concatenate([jnp.asarray(ENDS, jnp.float32), jnp.zeros((3, 1))], 1)
+    weights = jnp.asarray(weights, jnp.float32)
+
+    def log_weight(z):
+        return jnp.where(z[0] == 1, weights[0], jnp.where(z[1] == 1, weights[1], weights[2]))
+
+    @jax.jit
+    @jax.value_and_grad
+    def bound(logits):
+        return estimator(jax.random.key(1), Bernoulli(logits), ImportanceBound(log_weight))
+
+    value, gradient = bound(logits)
+    sample = Bernoulli(logits).sample(jax.random.key(1))
+    return value, gradient[:, 2] / (sample[:, 2] - 0.5)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [[-0.4, 0.3, -1e10], [-1e10, 0.3, -0.4], [-0.4, 0.3, -np.inf], [-np.inf, 0.3, -np.inf]],
+    ids=str,
+)
+def test_vimco_beside_tiny_and_zero_likelihoods(weights):
+    value, found = signals(VIMCO(), weights)
+    w = np.array(weights)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(value, -log_mean(w), rtol=1e-6)
+        for i in range(3):
+            others = np.delete(w, i)
+            baseline = log_mean(np.append(others, others.mean()))
+            baseline = baseline if np.isfinite(baseline) else 0
+            np.testing.assert_allclose(found[i], baseline - log_mean(w), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("float64", "strict_dtypes")
+@pytest.mark.parametrize(
+    ("estimator", "draws"),
+    [(VIMCO(), 1), (OVIS(0.0), 1), (OVIS(auxiliary_samples=1), 2), (ScoreFunction(), 1)],
+    ids=str,
+)
+def test_unbiased_with_zero_likelihoods(estimator, draws):
+    """The last class has likelihood zero; the first copy never takes it, so the bound is finite."""
+    logits = jnp.array([[0.3, -0.8, -np.inf], [0.2, 0.5, 0.9], [-0.4, 0.1, 1.2]])
+
+    def loss(operator, logits, key):
+        def log_weight(z):
+            return jnp.where(z[2] == 1, -jnp.inf, 1.5 * z[0] - z[1])
+
+        return operator(key, Categorical(logits), ImportanceBound(log_weight))
+
+    samples, chance = joint(Categorical(logits), draws)
+    samples, chance = samples[chance > 0], chance[chance > 0]
+    per_key = jax.vmap(jax.value_and_grad(loss, 1), (None, None, 0))
+    found = jax.jit(per_key)(estimator, logits, hard_keys(samples))
+    truth = jax.jit(jax.value_and_grad(loss, 1))(estimators.Exact(), logits, jax.random.key(0))
+    for got, wanted in zip(found, truth, strict=True):
+        assert np.isfinite(got).all()
+        np.testing.assert_allclose(np.tensordot(chance, got, 1), wanted, rtol=1e-11, atol=1e-14)
+
+
 # Every estimator
 
 

@@ -1,0 +1,47 @@
+"""Sums and means that lose nothing to a constant in all values, or to one value beside the rest."""
+
+import jax
+import jax.numpy as jnp
+
+
+def mean(values: jax.Array) -> jax.Array:
+    """Return the mean over the first axis, rounded as the values' differences are."""
+    origin = _finite(values[0])
+    return origin + (values - origin[None]).mean(0)
+
+
+def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
+    r"""Return $\sum_i w_i v_i$ for weights whose sum is one, rounded as the differences of v are.
+
+    Also its derivatives, of every order.
+
+    Args:
+        weights: `[n]`.
+        values: `[n]`.
+    """
+    weights = weights.astype(values.dtype)
+    origin = _finite(jnp.vdot(weights, values))
+    return origin + jnp.vdot(weights, values - origin)
+
+
+def sum_of_others(values: jax.Array) -> jax.Array:
+    """Return, for each entry on the first axis, the sum of all others.
+
+    Not by subtracting it from the whole sum: beside one that is large or infinite, that would leave
+    its rounding, or NaN. Linear in memory.
+    """
+    nothing = jnp.zeros_like(values[:1])
+    before = jnp.concatenate([nothing, jnp.cumsum(values[:-1], 0)])
+    after = jnp.concatenate([jax.lax.cumsum(values[1:], 0, reverse=True), nothing])
+    return before + after
+
+
+def mean_of_others(values: jax.Array) -> jax.Array:
+    """Return, for each of two or more entries on the first axis, the mean of all others."""
+    return sum_of_others(values) / (len(values) - 1)
+
+
+def _finite(value: jax.Array) -> jax.Array:
+    """Return what may be subtracted from values: stopped, and zero where it is not finite."""
+    value = jax.lax.stop_gradient(value)
+    return jnp.where(jnp.isfinite(value), value, 0)
