@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from estimators.core.averages import mean
 from estimators.core.copula import repelled_log_uniforms
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
@@ -70,10 +71,10 @@ class ARMS(Estimator):
         draw = _gaussian if self.copula == "gaussian" else _dirichlet
         samples, weight = draw(keys, Bernoulli(logits))
         values = jax.vmap(f)(samples)
-        signal = (values - values.mean()) / (self.num_samples - 1)
+        signal = (values - mean(values)) / (self.num_samples - 1)
         # The signals sum to zero, so s is not needed.
         gradient = weight * jax.vmap(jnp.multiply)(signal, samples).sum(0)
-        return attach_gradient(values.mean(), distribution.logits, gradient)
+        return attach_gradient(mean(values), distribution.logits, gradient)
 
     def check(self) -> None:
         """Raise unless there are two samples or more, and the copula is known."""

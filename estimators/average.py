@@ -6,6 +6,7 @@ from typing import Self
 
 import jax
 
+from estimators.core.averages import mean
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.noise import sample_keys
@@ -77,7 +78,7 @@ class Average(Estimator):
         """Return the mean of the estimates."""
         further = sample_keys(jax.random.fold_in(key, _STREAM), self.num_samples)
         keys = further.at[0].set(key)
-        return jax.vmap(lambda key: self.estimator(key, distribution, f))(keys).mean()
+        return mean(jax.vmap(lambda key: self.estimator(key, distribution, f))(keys))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
         """Give the estimator inside the networks it learns; `key` is consumed."""

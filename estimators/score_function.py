@@ -9,6 +9,7 @@ import jax
 from estimators.baselines.leave_one_out import LeaveOneOut
 from estimators.baselines.moving_average import MovingAverage
 from estimators.baselines.nvil import NVIL
+from estimators.core.averages import mean
 from estimators.core.baseline import Baseline, check_baseline, given
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
@@ -72,7 +73,7 @@ class ScoreFunction(Estimator):
         def weighted(distribution):
             return (signal * _map(distribution.log_prob, samples)).mean()
 
-        value = attach_gradient(values.mean(), distribution, jax.grad(weighted)(distribution))
+        value = attach_gradient(mean(values), distribution, jax.grad(weighted)(distribution))
         return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:

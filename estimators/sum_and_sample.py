@@ -5,6 +5,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import weighted_mean
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_scores
@@ -61,9 +62,11 @@ class SumAndSample(Estimator):
         assert isinstance(distribution, Discrete)
         states, weights = self._choose(key, distribution)
         values = jax.vmap(f)(states)
-        signal = weights * jax.lax.stop_gradient(values)
-        value = jnp.vdot(weights.astype(values.dtype), values)
-        return attach_scores(value, distribution, states, signal)
+        value = weighted_mean(weights, values)
+        signal = jax.lax.stop_gradient(values)
+        if self.num_samples >= distribution.num_states:  # exact, and a constant takes no part
+            signal = signal - jax.lax.stop_gradient(value)
+        return attach_scores(value, distribution, states, weights * signal)
 
     def _choose(self, key: jax.Array, distribution: Discrete) -> tuple[jax.Array, jax.Array]:
         """Return the states and their weights."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from estimators.core.averages import weighted_mean
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_scores
@@ -74,9 +75,11 @@ class UnorderedSet(Estimator):
             states, log_probs, log_rest = all_states(distribution)
         first, following, left = order_probabilities(log_probs, log_rest)
         values = jax.vmap(f)(states)
+        value = weighted_mean(first, values)
         stopped = jax.lax.stop_gradient(values)
+        if len(states) > 1:  # of a single state there is no baseline that takes a constant out
+            stopped = stopped - jax.lax.stop_gradient(value)
         signal = first * left * (stopped - following @ stopped)
-        value = jnp.vdot(first.astype(values.dtype), values)
         return attach_scores(value, distribution, states, signal)
 
     def check(self) -> None:
@@ -102,7 +105,8 @@ def order_probabilities(
     # nodes, and large, so that rounding it would spoil the rest.
     log_z = ratio + log_t
     z = jnp.exp(log_z)
-    series = -z / 2 + z**2 / 24 - z**4 / 2880
+    small = jnp.minimum(z, 0.05)
+    series = -small / 2 + small**2 / 24 - small**4 / 2880
     log_rung = jnp.log(-jnp.expm1(-z))
     relative = jnp.where(z < 0.05, series, log_rung - log_z)
     rung = jnp.where(ratio < 0, log_t + relative, log_rung)
