@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.averages import mean
+from estimators.core.averages import deviations, mean
 from estimators.core.copula import repelled_log_uniforms
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
@@ -71,7 +71,7 @@ class ARMS(Estimator):
         draw = _gaussian if self.copula == "gaussian" else _dirichlet
         samples, weight = draw(keys, Bernoulli(logits))
         values = jax.vmap(f)(samples)
-        signal = (values - mean(values)) / (self.num_samples - 1)
+        signal = deviations(values) / (self.num_samples - 1)
         # The signals sum to zero, so s is not needed.
         gradient = weight * jax.vmap(jnp.multiply)(signal, samples).sum(0)
         return attach_gradient(mean(values), distribution.logits, gradient)

@@ -4,7 +4,6 @@ from typing import Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from estimators.core.antithetic import antithetic_pair, at_pair, paired_score
 from estimators.core.distribution import Distribution
@@ -73,11 +72,8 @@ class CategoricalDisARM(Estimator):
 
 def _sticks(logits: jax.Array) -> jax.Array:
     """Return the logits `[..., K - 1]` of each class against all later ones."""
-    classes = logits.shape[-1]
-    later = np.triu(np.ones((classes, classes), bool), 1)[:-1]
-    rest = jnp.where(later.reshape(*[1] * (logits.ndim - 1), *later.shape), logits[..., None, :], 0)
-    later = jnp.broadcast_to(later, rest.shape)
-    return logits[..., :-1] - jax.nn.logsumexp(rest, axis=-1, where=later)
+    later = jax.lax.cumlogsumexp(logits, logits.ndim - 1, reverse=True)[..., 1:]
+    return logits[..., :-1] - later
 
 
 def _first_one(bits: jax.Array) -> tuple[jax.Array, jax.Array]:

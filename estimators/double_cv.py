@@ -5,7 +5,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from estimators.core.averages import mean, mean_of_others
+from estimators.core.averages import deviations, differences, mean, mean_of_others
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
@@ -71,8 +71,8 @@ class DoubleCV(Estimator):
 
         def gradient(estimator: "DoubleCV") -> Bernoulli:
             alpha = jax.lax.stop_gradient(estimator.alpha) + estimator.alpha_change
-            total = stopped + alpha * taylor
-            signal = (total - mean(total)) / (count - 1)
+            total = differences(stopped) + alpha * taylor
+            signal = deviations(total) / (count - 1)
             # The signals sum to zero, so the mean of the samples is not needed.
             weighted = jax.vmap(jnp.multiply)(signal, samples).sum(0)
             return Bernoulli(weighted - alpha * excess)

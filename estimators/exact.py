@@ -5,6 +5,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import weighted_mean
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.evaluate import evaluate_all
@@ -20,8 +21,8 @@ class Exact(Estimator):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
     The oracle of every test and the zero line of every figure. No randomness, every derivative. The
-    key only passes the common call (and whatever randomness f has). More than `Discrete.max_states`
-    states raise ValueError.
+    key only passes the common call (and whatever randomness f has). At states of probability zero
+    f is not called. More than `Discrete.max_states` states raise ValueError.
     """
 
     distributions = (Bernoulli, Categorical, Chain)
@@ -48,9 +49,13 @@ class Exact(Estimator):
         """Return the sum over all states."""
         del key
         assert isinstance(distribution, Discrete | Chain)
-        states = distribution.states()
+        mode = distribution.mode
 
-        def term(state):
-            return jnp.exp(distribution.log_prob(state)) * f(state)
+        def term(index):
+            state = distribution.state(index)
+            chance = jnp.exp(distribution.log_prob(state))
+            # f need not have a value where it is never evaluated.
+            return chance, f(jnp.where(chance > 0, state, mode))
 
-        return evaluate_all(term, states).sum()
+        indices = jnp.arange(distribution.num_states, dtype="int32")
+        return weighted_mean(*evaluate_all(term, indices, distribution.event_shape))

@@ -5,10 +5,11 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import mean
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.evaluate import evaluate_all
-from estimators.core.local import attach_local, neighbours, num_alternatives, num_variables
+from estimators.core.local import attach_local, neighbour
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
@@ -48,8 +49,8 @@ class IndeCateR(Estimator):
     def evaluations(self, distribution: Distribution) -> int:
         """One for each value of each variable in each of its samples."""
         assert isinstance(distribution, Discrete)
-        values = 1 + num_alternatives(distribution)
-        return self.num_samples * num_variables(distribution) * values
+        variables, classes = distribution.class_shape
+        return self.num_samples * variables * classes
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -59,20 +60,24 @@ class IndeCateR(Estimator):
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the mean of the local expectations, their gradients attached."""
         assert isinstance(distribution, Discrete)
-        count = num_variables(distribution)
-        keys = sample_keys(key, self.num_samples * count)
-        samples = jax.vmap(distribution.sample)(keys)
-        samples = samples.reshape(self.num_samples, count, *distribution.event_shape)
-        others = jax.vmap(lambda each: neighbours(distribution, each))(samples)
+        variables, classes = distribution.class_shape
+        keys = sample_keys(key, self.num_samples * variables)
+        drawn = jax.vmap(lambda key: distribution.classes_of(distribution.sample(key)))(keys)
+
+        def at(index):
+            row, step = jnp.divmod(index, classes)
+            return f(neighbour(distribution, drawn[row], row % variables, step))
+
         # In one call, so that a layer below uses its key once.
-        points = jnp.concatenate([samples[:, :, None], others], 2)
-        found = evaluate_all(f, points.reshape(-1, *distribution.event_shape))
-        found = found.reshape(points.shape[:3])
+        indices = jnp.arange(self.num_samples * variables * classes, dtype="int32")
+        found = evaluate_all(at, indices, distribution.event_shape)
+        found = found.reshape(self.num_samples, variables, classes)
+        own = jnp.diagonal(drawn.reshape(self.num_samples, variables, variables), 0, 1, 2)
 
-        def local(samples, found):
-            return attach_local(distribution, samples, found[:, 0], found[:, 1:])
+        def local(own, found):
+            return attach_local(distribution, own, found[:, 0], found[:, 1:])
 
-        return jax.vmap(local)(samples, found).mean()
+        return mean(jax.vmap(local)(own, found))
 
     def check(self) -> None:
         """Raise unless there is at least one sample."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.evaluate import evaluate_all
-from estimators.core.local import attach_local, neighbours, num_alternatives, num_variables
+from estimators.core.local import attach_local, neighbour
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
@@ -39,7 +39,8 @@ class LocalExpectation(Estimator):
     def evaluations(self, distribution: Distribution) -> int:
         """One at the sample, and one for each other value of each variable."""
         assert isinstance(distribution, Discrete)
-        return 1 + num_variables(distribution) * num_alternatives(distribution)
+        variables, classes = distribution.class_shape
+        return 1 + variables * (classes - 1)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -49,11 +50,18 @@ class LocalExpectation(Estimator):
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the mean of the local expectations, their gradients attached."""
         assert isinstance(distribution, Discrete)
-        sample = distribution.sample(key)
-        samples = jnp.broadcast_to(sample, (num_variables(distribution), *sample.shape))
-        others = neighbours(distribution, samples)
-        # In one call, so that a layer below uses its key once.
-        points = jnp.concatenate([sample[None], others.reshape(-1, *sample.shape)])
-        at_sample, found = jnp.split(evaluate_all(f, points), [1])
-        values = jnp.broadcast_to(at_sample, samples.shape[:1])
-        return attach_local(distribution, samples, values, found.reshape(others.shape[:2]))
+        own = distribution.classes_of(distribution.sample(key))
+        variables, classes = distribution.class_shape
+
+        def at(point):
+            return f(neighbour(distribution, own, *point))
+
+        # The sample itself, and every step of every variable. In one call, so that a layer below
+        # uses its key once.
+        variable, step = jnp.divmod(
+            jnp.arange(variables * (classes - 1), dtype="int32"), classes - 1
+        )
+        points = jnp.pad(variable, (1, 0)), jnp.pad(step + 1, (1, 0))
+        at_sample, found = jnp.split(evaluate_all(at, points, distribution.event_shape), [1])
+        values = jnp.broadcast_to(at_sample, (variables,))
+        return attach_local(distribution, own, values, found.reshape(variables, -1))

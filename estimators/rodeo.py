@@ -7,7 +7,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from estimators.core.averages import mean, mean_of_others
+from estimators.core.averages import differences, mean, mean_of_others
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
@@ -95,6 +95,7 @@ class RODEO(Estimator):
         points, stopped, slopes, centre = jax.lax.stop_gradient(
             (samples.reshape(count, -1), values, slopes.reshape(count, -1), distribution.mean)
         )
+        steps = differences(stopped)
         score = points - centre.reshape(1, -1)
         step = 1 - 2 * points
         # A bit's chance of the other value.
@@ -114,7 +115,7 @@ class RODEO(Estimator):
                 more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
             terms = (count - 1) * points.shape[1]
             control, more = control / terms, more / terms
-            signal = stopped - mean_of_others(stopped + control)
+            signal = steps - mean_of_others(steps + control)
             found = (signal[:, None] * score + more).mean(0)
             return Bernoulli(found.reshape(shape))
 

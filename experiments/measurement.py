@@ -197,7 +197,7 @@ def prepare(
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
     group = check_group(problem, problem.measurable(params, batch), group)
-    reference = _reference(problem.distribution(params, batch))
+    reference = _reference(problem, problem.distribution(params, batch))
     if problem.trainable and train_steps:
         report(f"training {problem} for {train_steps} steps with {reference}")
         run = jax.jit(
@@ -228,11 +228,11 @@ def choose(params: Params, group: str) -> Params:
     return params if group == "all" else {group: params[group]}
 
 
-def _reference(distribution: Distribution) -> Estimator:
+def _reference(problem: Problem, distribution: Distribution) -> Estimator:
     if isinstance(distribution, Continuous):
         return Pathwise()
     exact = Exact()
-    return exact if exact.refusal(distribution) is None else ScoreFunction(LeaveOneOut(4))
+    return exact if problem.refusal(exact, distribution) is None else ScoreFunction(LeaveOneOut(4))
 
 
 def _with_truth(point: Point, key: jax.Array, num_samples: int) -> Point:
@@ -241,7 +241,7 @@ def _with_truth(point: Point, key: jax.Array, num_samples: int) -> Point:
         with jax.default_matmul_precision(PRECISION):
             centre = point.instrument.exact(point.params, point.batch)
         return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
-    reference = _reference(point.distribution)
+    reference = _reference(problem, point.distribution)
     zero = jax.tree.map(jnp.zeros_like, chosen)
     (blocks,) = dataclasses.replace(point, centre=zero).draw(reference, key, num_samples)
     mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]

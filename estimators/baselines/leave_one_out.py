@@ -2,7 +2,7 @@
 
 import jax
 
-from estimators.core.averages import mean
+from estimators.core.averages import deviations
 from estimators.core.baseline import Baseline
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
@@ -32,7 +32,7 @@ class LeaveOneOut(Baseline):
         """Return each value less the mean of the others."""
         del parameters
         n = self.num_samples
-        return (values - mean(values)) * (n / (n - 1))
+        return deviations(values) * (n / (n - 1))
 
     def check(self) -> None:
         """Raise unless there are at least two samples."""

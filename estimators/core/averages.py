@@ -5,9 +5,20 @@ import jax.numpy as jnp
 
 
 def mean(values: jax.Array) -> jax.Array:
-    """Return the mean over the first axis, rounded as the values' differences are."""
+    """Return the mean over the first axis, rounded once beside the values' differences."""
     origin = _finite(values[0])
     return origin + (values - origin[None]).mean(0)
+
+
+def differences(values: jax.Array) -> jax.Array:
+    """Return the values less the first, which is constant: exact, where they are all large."""
+    return values - _finite(values[:1])
+
+
+def deviations(values: jax.Array) -> jax.Array:
+    """Return the values less their mean over the first axis, rounded as their differences are."""
+    steps = differences(values)
+    return steps - steps.mean(0, keepdims=True)
 
 
 def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
@@ -19,7 +30,8 @@ def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
         weights: `[n]`.
         values: `[n]`.
     """
-    weights = weights.astype(values.dtype)
+    dtype = jnp.promote_types(weights.dtype, values.dtype)
+    weights, values = weights.astype(dtype), values.astype(dtype)
     origin = _finite(jnp.vdot(weights, values))
     return origin + jnp.vdot(weights, values - origin)
 

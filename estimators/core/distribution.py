@@ -7,10 +7,14 @@ from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from estimators.core.pytree import leaf_names
-from estimators.core.validation import check_count, check_floating
+from estimators.core.validation import check_count
 from estimators.core.varying import vary_alike
+
+LARGEST_LOGIT = 1e9
+"""What stands for an infinite logit: far beyond all noise, and finite over any temperature."""
 
 
 class Distribution(abc.ABC):
@@ -52,6 +56,13 @@ class Distribution(abc.ABC):
         """Return the gradient of `log_prob(sample)` in the parameters, shaped like them."""
         distribution, sample = vary_alike(self, sample)
         return jax.grad(lambda distribution: distribution.log_prob(sample))(distribution)
+
+    def canonical(self) -> Self:
+        """Return the same distribution with finite logits, centred: what estimators compute with.
+
+        Itself, where it has no logits.
+        """
+        return self
 
     def given(self, sample: jax.Array) -> "Distribution":
         """Return what the distribution is along a sample: itself, unless it has several layers."""
@@ -109,14 +120,18 @@ class Discrete(Distribution):
         """Shape of one sample: that of the logits."""
         return jnp.shape(self.logits)
 
+    @abc.abstractmethod
+    def canonical(self) -> Self:
+        """Return the same distribution with finite logits, centred: what estimators compute with.
+
+        What lies beyond +-`LARGEST_LOGIT` becomes that, whose probability rounds to zero or one; no
+        derivative passes there.
+        """
+
     @property
     @abc.abstractmethod
-    def num_states(self) -> int:
-        """Number of values that a sample can take."""
-
-    @abc.abstractmethod
-    def states(self) -> jax.Array:
-        """Return all values, of shape `[num_states, *event_shape]`."""
+    def class_shape(self) -> tuple[int, int]:
+        """Number of variables, and of classes of each. A bit's classes are 0 and 1."""
 
     @property
     @abc.abstractmethod
@@ -141,14 +156,15 @@ class Discrete(Distribution):
 
     @abc.abstractmethod
     def class_log_probs(self) -> jax.Array:
-        """Return the log-probability of every class of every variable, `[variables, classes]`.
-
-        A bit's classes are 0 and 1.
-        """
+        """Return the log-probability of every class of every variable, `class_shape`."""
 
     @abc.abstractmethod
     def of_classes(self, classes: jax.Array) -> jax.Array:
         """Return the sample whose variables have the given classes `[variables]`, integers."""
+
+    @abc.abstractmethod
+    def classes_of(self, sample: jax.Array) -> jax.Array:
+        """Return the classes `[variables]` of a hard sample: the inverse of `of_classes`."""
 
     @abc.abstractmethod
     def log_excess(self, noise: jax.Array) -> jax.Array:
@@ -176,10 +192,6 @@ class Discrete(Distribution):
         """
 
     @abc.abstractmethod
-    def alternatives(self, sample: jax.Array) -> jax.Array:
-        """Return `[K - 1, *event_shape]`: every variable at each of its other values in turn."""
-
-    @abc.abstractmethod
     def halfway_logits(self, sample: jax.Array) -> jax.Array:
         """Return the logits of the mean half way to a hard sample, `(mean + sample) / 2`."""
 
@@ -192,13 +204,36 @@ class Discrete(Distribution):
         """The mean: the probabilities."""
         return self.squash(self.logits)
 
+    @property
+    def mode(self) -> jax.Array:
+        """The most probable value; of equals, one."""
+        return jax.lax.stop_gradient(self.hard(self.canonical().logits))
+
+    @property
+    def num_states(self) -> int:
+        """Number of values that a sample can take."""
+        variables, classes = self.class_shape
+        return classes**variables
+
+    def state(self, index: jax.Array) -> jax.Array:
+        """Return one of `num_states` values, in lexicographic order, which must not be too many."""
+        self.check_enumerable()
+        variables, classes = self.class_shape
+        place = (classes ** np.arange(variables)[::-1]).astype("int32")
+        return self.of_classes(index // place % classes)
+
+    def states(self) -> jax.Array:
+        """Return all values, of shape `[num_states, *event_shape]`, in lexicographic order."""
+        self.check_enumerable()
+        return jax.vmap(self.state)(jnp.arange(self.num_states, dtype="int32"))
+
     def with_logits(self, logits: jax.Array) -> Self:
         """Return the same kind of distribution with other logits."""
         return dataclasses.replace(self, logits=logits)  # type: ignore[type-var]
 
     def perturb(self, noise: jax.Array) -> jax.Array:
-        """Return the perturbed logits, `logits + noise`."""
-        return self.logits + noise
+        """Return the perturbed logits: the canonical ones plus the noise."""
+        return self.canonical().logits + noise
 
     def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
         """Draw the perturbed logits given the hard sample; differentiable in the logits."""
@@ -224,10 +259,6 @@ class Discrete(Distribution):
     def kl(self, other: Self) -> jax.Array:
         """Return the Kullback-Leibler divergence from `self` to `other` in nats."""
         return self.log_prob(self.mean) - other.log_prob(self.mean)
-
-    def check(self) -> None:
-        """Raise where the logits are not a float32 or float64 array."""
-        check_floating(f"{type(self).__name__} logits", self.logits)
 
     def too_large(self) -> str | None:
         """Return how many states there are where they are too many to enumerate, else None."""

@@ -111,6 +111,7 @@ class Estimator(Part, abc.ABC):
             raise ValueError(f"the distribution has no variables: shape {distribution.event_shape}")
         if reason := self.refusal(distribution):
             raise ValueError(f"{type(self).__name__}: {reason}")
+        distribution = distribution.canonical()
         f = self._admitted(f)
         if in_continuous_pass():
             return f(continuous_point(key, distribution))

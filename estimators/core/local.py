@@ -3,33 +3,34 @@
 import jax
 import jax.numpy as jnp
 
+from estimators.core.averages import mean
 from estimators.core.distribution import Discrete
 from estimators.core.gradients import attach_gradient
 
 
-def num_variables(distribution: Discrete) -> int:
-    """Return how many variables one event holds."""
-    return jax.eval_shape(distribution.log_probs, distribution.mean).size
+def neighbour(
+    distribution: Discrete, classes: jax.Array, variable: jax.Array, step: jax.Array
+) -> jax.Array:
+    """Return a sample, of which one variable has moved on: 0 is itself, 1 to K - 1 the others.
 
-
-def num_alternatives(distribution: Discrete) -> int:
-    """Return how many other values a variable has: K - 1."""
-    return len(jax.eval_shape(distribution.alternatives, distribution.mean))
-
-
-def neighbours(distribution: Discrete, samples: jax.Array) -> jax.Array:
-    """Return `[variables, K - 1, *event]`: sample i with variable i at each of its other values.
+    Where it has moved to a class of probability zero the sample itself: f need not have a value
+    there, and its weight is zero.
 
     Args:
-        distribution: of the samples.
-        samples: hard samples `[variables, *event]`, one for each variable.
+        distribution: of the sample.
+        classes: the sample's classes, `[variables]`.
+        variable: the number of the variable.
+        step: how far it has moved, in a ring.
     """
-    others = _alternatives_of_own(distribution, samples)
-    return jnp.where(_own(distribution, samples)[:, None], others[None], samples[:, None])
+    own = classes[variable]
+    moved = (own + step) % distribution.class_shape[1]
+    possible = distribution.class_log_probs()[variable, moved]
+    moved = jnp.where(jnp.exp(possible) > 0, moved, own)
+    return jax.lax.stop_gradient(distribution.of_classes(classes.at[variable].set(moved)))
 
 
 def attach_local(
-    distribution: Discrete, samples: jax.Array, values: jax.Array, found: jax.Array
+    distribution: Discrete, own: jax.Array, values: jax.Array, found: jax.Array
 ) -> jax.Array:
     r"""Return the mean of the local expectations of f, with their gradients attached.
 
@@ -39,30 +40,24 @@ def attach_local(
 
     Args:
         distribution: of the samples.
-        samples: hard samples `[variables, *event]`, one for each variable.
+        own: the class of variable i in sample i, `[variables]`.
         values: f at these samples, `[variables]`.
-        found: f at their `neighbours`, `[variables, K - 1]`.
+        found: f at their neighbours that have moved by 1 to K - 1, `[variables, K - 1]`.
     """
-    others = _alternatives_of_own(distribution, samples)
+    num_classes = distribution.class_shape[1]
     steps = found - values[:, None]
+    # Each class's place among the neighbours, of which the sample is the first.
+    place = (jnp.arange(num_classes, dtype=own.dtype)[None] - own[:, None]) % num_classes
+    change = jnp.take_along_axis(jnp.pad(steps, ((0, 0), (1, 0))), place, 1)
 
-    def chances(distribution):
-        return jnp.exp(jax.vmap(distribution.log_probs)(others)).reshape(steps.T.shape).T
+    def expected(distribution, change):
+        chances = jnp.exp(distribution.class_log_probs())
+        dtype = jnp.promote_types(chances.dtype, change.dtype)
+        return jnp.sum(chances.astype(dtype) * change.astype(dtype), -1)
 
     def weighted(distribution):
-        return jnp.vdot(jax.lax.stop_gradient(steps), chances(distribution))
+        return expected(distribution, jax.lax.stop_gradient(change)).sum()
 
-    expected = values + jnp.sum(jax.lax.stop_gradient(chances(distribution)) * steps, -1)
-    return attach_gradient(expected.mean(), distribution, jax.grad(weighted)(distribution))
-
-
-def _own(distribution: Discrete, samples: jax.Array) -> jax.Array:
-    """Return `[variables, *event]`, or with a last axis of one: where variable i is in row i."""
-    shape = jax.eval_shape(distribution.log_probs, samples[0]).shape
-    return jnp.eye(len(samples), dtype=bool).reshape(-1, *shape)
-
-
-def _alternatives_of_own(distribution: Discrete, samples: jax.Array) -> jax.Array:
-    """Return `[K - 1, *event]`: the other values of variable i in sample i."""
-    held = jnp.where(_own(distribution, samples), samples, jnp.zeros_like(samples)).sum(0)
-    return distribution.alternatives(held)
+    step = expected(jax.lax.stop_gradient(distribution), change)
+    value = mean(values.astype(step.dtype) + step)
+    return attach_gradient(value, distribution, jax.grad(weighted)(distribution))

@@ -128,11 +128,17 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...] | tuple[bool, .
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
-def check_floating(name: str, value: Any) -> None:
-    """Raise unless `value` is a float32 or float64 array (or float), and where concrete finite."""
+def check_precision(name: str, value: Any) -> None:
+    """Raise unless `value` is a float32 or float64 array (or float), or traced."""
     numeric = is_concrete(value) or isinstance(value, Tracer)
     if numeric and (dtype := jnp.result_type(value)) not in (jnp.float32, jnp.float64):
         raise TypeError(f"{name} must be float32 or float64, not {dtype}")
+    check_number(name, value)
+
+
+def check_floating(name: str, value: Any) -> None:
+    """Raise unless `value` is a float32 or float64 array (or float), and where concrete finite."""
+    check_precision(name, value)
     check_finite(name, value)
 
 

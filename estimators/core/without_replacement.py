@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from estimators.core.distribution import Discrete
+from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.noise import sample_keys
 
 
@@ -30,7 +30,7 @@ def all_states(distribution: Discrete) -> States:
     distribution = jax.lax.stop_gradient(distribution)
     states = distribution.states()
     log_probs = jax.vmap(distribution.log_prob)(states)
-    return States(states, log_probs, jnp.full_like(log_probs[0], -jnp.inf))
+    return _possible(states, log_probs, jnp.full_like(log_probs[0], -jnp.inf))
 
 
 def most_probable(distribution: Discrete, count: int) -> States:
@@ -63,8 +63,10 @@ def draw(key: jax.Array, distribution: Discrete, count: int) -> States:
 
     def perturbed(ranks, log_probs, log_excess):
         # Impossible prefixes fill the beam at first: nothing follows from them.
-        continued = -jnp.logaddexp(-ranks, log_excess - log_probs)
-        return jnp.where(ranks > -jnp.inf, continued, ranks)
+        possible = ranks > -jnp.inf
+        log_excess = log_excess - jnp.where(possible, log_probs, 0)
+        continued = -jnp.logaddexp(jnp.where(possible, -ranks, 0), log_excess)
+        return jnp.where(possible, continued, ranks)
 
     return _search(distribution, jax.vmap(stopped.log_excess)(noise), perturbed)
 
@@ -103,4 +105,14 @@ def _search(distribution: Discrete, given: jax.Array, rank: Callable[..., jax.Ar
     beam, _ = extend(start, jax.tree.map(lambda step: step[0], steps))
     rest = jax.tree.map(lambda step: step[1:], steps)
     (classes, log_probs, _, log_rest), _ = jax.lax.scan(extend, beam, rest)
-    return States(jax.vmap(distribution.of_classes)(classes), log_probs, log_rest)
+    return _possible(jax.vmap(distribution.of_classes)(classes), log_probs, log_rest)
+
+
+def _possible(states: jax.Array, log_probs: jax.Array, log_rest: jax.Array) -> States:
+    """Return them with one of the states in the place of those that hold a masked class.
+
+    These weigh nothing, and f need not have a value there.
+    """
+    masked = (log_probs < -LARGEST_LOGIT / 2).reshape(-1, *[1] * (states.ndim - 1))
+    states = jnp.where(masked, states[jnp.argmax(log_probs)][None], states)
+    return States(states, log_probs, log_rest)

@@ -1,15 +1,21 @@
 """Independent Bernoulli variables and their relaxation, the binary Concrete distribution."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.distribution import Discrete, Relaxed
+from estimators.core.distribution import LARGEST_LOGIT, Discrete, Relaxed
 from estimators.core.noise import draw_like, logistic
 from estimators.core.pytree import pytree
-from estimators.core.validation import check_floating, check_positive
+from estimators.core.validation import (
+    check_floating,
+    check_positive,
+    check_precision,
+    is_concrete,
+)
 
 
 @pytree
@@ -17,28 +23,25 @@ class Bernoulli(Discrete):
     r"""Independent Bernoulli variables, $P(b_i = 1) = \sigma(\phi_i)$.
 
     Args:
-        logits: $\phi$, of any shape (usually `[D]`), float32 or float64. A sample has the same
-            shape and type and holds zeros and ones.
+        logits: $\phi$, of any shape (usually `[D]`), float32 or float64; +-infinity fixes a bit.
+            A sample has the same shape and type and holds zeros and ones.
     """
 
     logits: Any
 
+    def canonical(self) -> "Bernoulli":
+        """Return the same bits with finite logits."""
+        return Bernoulli(_finite(self.logits))
+
     @property
-    def num_states(self) -> int:
-        """Number of values: 2 to the number of variables."""
-        return 2 ** int(np.prod(self.event_shape))
+    def class_shape(self) -> tuple[int, int]:
+        """Number of bits, and two."""
+        return math.prod(self.event_shape), 2
 
     @property
     def centre(self) -> float:
         """One half."""
         return 0.5
-
-    def states(self) -> jax.Array:
-        """Return all values, of shape `[2 ** D, *event_shape]`, in binary order."""
-        self.check_enumerable()
-        size = int(np.prod(self.event_shape))
-        bits = (np.arange(2**size)[:, None] >> np.arange(size)[::-1]) & 1
-        return jnp.asarray(bits.reshape(-1, *self.event_shape), self.dtype)
 
     def noise(self, key: jax.Array) -> jax.Array:
         """Draw logistic noise."""
@@ -50,12 +53,16 @@ class Bernoulli(Discrete):
 
     def class_log_probs(self) -> jax.Array:
         """Return the log-probabilities of 0 and 1, `[D, 2]`."""
-        logits = jnp.ravel(self.logits)
+        logits = jnp.ravel(self.canonical().logits)
         return -jax.nn.softplus(jnp.stack([logits, -logits], -1))
 
     def of_classes(self, classes: jax.Array) -> jax.Array:
         """Return the bits in the event's shape."""
         return classes.reshape(self.event_shape).astype(self.dtype)
+
+    def classes_of(self, sample: jax.Array) -> jax.Array:
+        """Return the bits as integers."""
+        return sample.ravel().astype("int32")
 
     def log_excess(self, noise: jax.Array) -> jax.Array:
         r"""Return $\log E$ of the other value from the logistic noise, `[D, 2]`.
@@ -87,7 +94,8 @@ class Bernoulli(Discrete):
         """
         # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
         sign = 2 * sample - 1
-        return sign * jax.nn.softplus(sign * noise + jax.nn.softplus(sign * self.logits))
+        logits = self.canonical().logits
+        return sign * jax.nn.softplus(sign * noise + jax.nn.softplus(sign * logits))
 
     def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
         r"""Return $V = \pm(\log(e^{|z|} - 1) - \mathrm{softplus}(\pm\phi))$, + where b = 1."""
@@ -95,25 +103,31 @@ class Bernoulli(Discrete):
         size = jnp.maximum(sign * perturbed, jnp.finfo(self.dtype).tiny)
         # log(e^x - 1), for large and for small x.
         inverse_softplus = size + jnp.log(-jnp.expm1(-size))
-        return sign * (inverse_softplus - jax.nn.softplus(sign * self.logits))
+        logits = self.canonical().logits
+        return sign * (inverse_softplus - jax.nn.softplus(sign * logits))
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
-        return sample * self.logits - jax.nn.softplus(self.logits)
-
-    def alternatives(self, sample: jax.Array) -> jax.Array:
-        """Return `[1, *event_shape]`: every bit flipped."""
-        return (1 - sample)[None]
+        fixed = jnp.isinf(self.logits)
+        logits = jnp.where(fixed, 0, self.logits)
+        # 0 log 0 is zero, and has no derivative.
+        other = jnp.where(self.logits > 0, 1 - sample, sample)
+        nothing = jnp.where(other > 0, -jnp.inf, 0.0).astype(sample.dtype)
+        return jnp.where(fixed, nothing, sample * logits - jax.nn.softplus(logits))
 
     def halfway_logits(self, sample: jax.Array) -> jax.Array:
         r"""Return $\log\frac{1 + s}{1 - s}$ where b = 1 and $\log\frac{s}{2 - s}$ where b = 0."""
         sign = 2 * sample - 1
-        towards = sign * self.logits
+        towards = sign * self.canonical().logits
         return sign * (jnp.log1p(jax.nn.sigmoid(towards)) + jax.nn.softplus(towards))
 
     def relax(self, temperature: Any) -> "RelaxedBernoulli":
         """Return the binary Concrete distribution at a temperature."""
         return RelaxedBernoulli(self.logits, temperature)
+
+    def check(self) -> None:
+        """Raise where the logits are not a float32 or float64 array, or NaN where concrete."""
+        _check_logits("Bernoulli", self.logits)
 
 
 @pytree
@@ -125,12 +139,17 @@ class RelaxedBernoulli(Relaxed):
     Maddison et al. 2017 (arXiv:1611.00712), appendix B; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
-        logits: $\phi$, of any shape; a sample has the same shape.
+        logits: $\phi$, of any shape; a sample has the same shape. Where one is infinite,
+            $\sigma(x)$ is zero or one, and has no part in the density.
         temperature: $\tau > 0$, a scalar or an array of the logits' shape.
     """
 
     logits: Any
     temperature: Any
+
+    def canonical(self) -> "RelaxedBernoulli":
+        """Return the same distribution with finite logits."""
+        return RelaxedBernoulli(_finite(self.logits), self.temperature)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -139,7 +158,8 @@ class RelaxedBernoulli(Relaxed):
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw $x$, differentiable in the logits and the temperature; `key` is consumed."""
-        return (self.logits + draw_like(logistic, key, self.logits)) / self.temperature
+        logits = self.canonical().logits
+        return (logits + draw_like(logistic, key, logits)) / self.temperature
 
     def squash(self, sample: jax.Array) -> jax.Array:
         r"""Return the variable in (0, 1), $\sigma(x)$."""
@@ -147,22 +167,26 @@ class RelaxedBernoulli(Relaxed):
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
         """Return the log-density at $x$ in logit space, in nats."""
-        excess = self.temperature * sample - self.logits
+        logits = self.canonical().logits
+        excess = self.temperature * sample - logits
         each = (
             jnp.log(self.temperature)
             + excess
             - 2 * jax.nn.softplus(excess)  # log of the logistic density
         )
-        return each.sum()
+        return jnp.where(_is_fixed(logits), 0, each).sum()
 
     def log_density(self, squashed: jax.Array) -> jax.Array:
         r"""Return the log-density of $y = \sigma(x)$ in nats, given y inside (0, 1)."""
+        # A fixed bit is at its end, where the logarithms are infinite.
+        squashed = jnp.where(_is_fixed(self.logits), 0.5, squashed)
         inside = jnp.log(squashed) + jnp.log1p(-squashed)
+        inside = jnp.where(_is_fixed(self.logits), 0, inside)
         return self.log_prob(jax.scipy.special.logit(squashed)) - inside.sum()
 
     def check(self) -> None:
         """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
-        check_floating("RelaxedBernoulli logits", self.logits)
+        _check_logits("RelaxedBernoulli", self.logits)
         check_positive("RelaxedBernoulli temperature", self.temperature)
         check_floating("RelaxedBernoulli temperature", self.temperature)
         shape = jnp.shape(self.temperature)
@@ -171,3 +195,18 @@ class RelaxedBernoulli(Relaxed):
                 "RelaxedBernoulli temperature must be a scalar or of the logits' shape "
                 f"{self.event_shape}, not {shape}"
             )
+
+
+def _finite(logits: Any) -> jax.Array:
+    return jnp.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
+
+
+def _is_fixed(logits: Any) -> jax.Array:
+    """Say which bits have no noise left in them, in whatever form the logits are."""
+    return abs(logits) > LARGEST_LOGIT / 2
+
+
+def _check_logits(name: str, logits: Any) -> None:
+    check_precision(f"{name} logits", logits)
+    if is_concrete(logits) and np.any(np.isnan(logits)):
+        raise ValueError(f"{name} logits must not be NaN: {logits}")

@@ -1,5 +1,6 @@
 """Independent categorical variables and their relaxation, the Concrete distribution."""
 
+import math
 from typing import Any
 
 import jax
@@ -7,15 +8,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from estimators.core.distribution import Discrete, Relaxed
+from estimators.core.averages import sum_of_others
+from estimators.core.distribution import LARGEST_LOGIT, Discrete, Relaxed
 from estimators.core.noise import draw_like, gumbel
 from estimators.core.pytree import pytree
-from estimators.core.validation import check_floating, check_positive
+from estimators.core.validation import (
+    check_floating,
+    check_positive,
+    check_precision,
+    is_concrete,
+)
 
 
 @pytree
 class Categorical(Discrete):
     r"""Independent one-hot categorical variables, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
+
+    A logit of minus infinity masks its class: it has probability zero and is never drawn, its
+    log-probability is minus infinity, it adds nothing to the entropy, and its logit has derivative
+    zero. Everything else is as with a logit of -1e9. A divergence from what allows it is infinite.
 
     Args:
         logits: $\theta$, unnormalised, of shape `[..., K]` (usually `[D, K]`), float32 or float64.
@@ -24,26 +35,23 @@ class Categorical(Discrete):
 
     logits: Any
 
+    def canonical(self) -> "Categorical":
+        """Return the same distribution with finite logits, of which each variable's largest is 0.
+
+        NaN where all of them are minus infinity.
+        """
+        return Categorical(_centred(self.logits))
+
     @property
-    def num_states(self) -> int:
-        """Number of values: K to the number of variables."""
+    def class_shape(self) -> tuple[int, int]:
+        """Number of variables, and of classes."""
         *variables, classes = self.event_shape
-        return classes ** int(np.prod(variables))
+        return math.prod(variables), classes
 
     @property
     def centre(self) -> float:
         """One over the number of classes."""
         return 1 / self.event_shape[-1]
-
-    def states(self) -> jax.Array:
-        """Return all values, of shape `[K ** D, *event_shape]`, in lexicographic order."""
-        self.check_enumerable()
-        *variables, classes = self.event_shape
-        size = int(np.prod(variables))
-        place = classes ** np.arange(size)[::-1]
-        digits = (np.arange(classes**size)[:, None] // place) % classes
-        one_hot = np.eye(classes)[digits].reshape(-1, *self.event_shape)
-        return jnp.asarray(one_hot, self.dtype)
 
     def noise(self, key: jax.Array) -> jax.Array:
         """Draw Gumbel noise."""
@@ -56,12 +64,16 @@ class Categorical(Discrete):
 
     def class_log_probs(self) -> jax.Array:
         """Return the log-probabilities of the classes, `[D, K]`."""
-        return jax.nn.log_softmax(self.logits).reshape(-1, self.event_shape[-1])
+        return self._log_softmax().reshape(-1, self.event_shape[-1])
 
     def of_classes(self, classes: jax.Array) -> jax.Array:
         """Return the one-hot vectors in the event's shape."""
         one_hot = jax.nn.one_hot(classes, self.event_shape[-1], dtype=self.dtype)
         return one_hot.reshape(self.event_shape)
+
+    def classes_of(self, sample: jax.Array) -> jax.Array:
+        """Return where the ones are."""
+        return jnp.argmax(sample.reshape(self.class_shape), -1).astype("int32")
 
     def log_excess(self, noise: jax.Array) -> jax.Array:
         r"""Return $\log E$ of the other classes from the Gumbel noise, `[D, K]`.
@@ -87,9 +99,11 @@ class Categorical(Discrete):
         With two classes it is the Bernoulli variable's. It need not sum to one: only its derivative
         is used.
         """
-        itself = jnp.eye(logits.shape[-1], dtype=bool)
-        others = jnp.where(itself, -jnp.inf, logits[..., None, :])
-        log_odds = logits - jax.nn.logsumexp(others, axis=-1)
+        logits = _centred(logits)
+        others = sum_of_others(jnp.moveaxis(jnp.exp(logits), -1, 0))
+        # Where the others vanish, the result is one whatever their logarithm.
+        others = jnp.log(jnp.maximum(others, jnp.finfo(logits.dtype).tiny))
+        log_odds = logits - jnp.moveaxis(others, 0, -1)
         return jnp.clip((log_odds + 1) / 2, 0, 1)
 
     def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
@@ -99,10 +113,10 @@ class Categorical(Discrete):
         Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
         arXiv:2010.04838).
         """
-        log_probs = jax.nn.log_softmax(self.logits)
+        logits, log_probs = self.canonical().logits, self._log_softmax()
         winner = jnp.sum(sample * noise, -1, keepdims=True)
         others = -jnp.logaddexp(-noise - log_probs, -winner)
-        shift = jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
+        shift = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
         maximum = winner + shift
         # Rounding can lift another class to the maximum: keep it one step below.
         step = jnp.finfo(self.dtype).eps * jnp.abs(maximum) + jnp.finfo(self.dtype).tiny
@@ -111,24 +125,26 @@ class Categorical(Discrete):
 
     def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the Gumbel noise: the maximum's own, the others' before truncation."""
-        centred = perturbed - jax.nn.logsumexp(self.logits, axis=-1, keepdims=True)
+        shift = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
+        centred = perturbed - shift
         winner = jnp.sum(sample * centred, -1, keepdims=True)
         below = jnp.maximum(winner - centred, jnp.finfo(self.dtype).tiny)
-        others = centred - jnp.log(-jnp.expm1(-below)) - jax.nn.log_softmax(self.logits)
+        others = centred - jnp.log(-jnp.expm1(-below)) - self._log_softmax()
         return jnp.where(sample > 0, winner, others)
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
-        return jnp.sum(sample * jax.nn.log_softmax(self.logits), -1, keepdims=True)
-
-    def alternatives(self, sample: jax.Array) -> jax.Array:
-        """Return `[K - 1, *event_shape]`: every class moved on by 1 to K - 1, in a ring."""
-        steps = range(1, sample.shape[-1])
-        return jnp.stack([jnp.roll(sample, step, axis=-1) for step in steps])
+        masked = jnp.isneginf(self.logits)
+        largest = jax.lax.stop_gradient(jnp.max(self.logits, -1, keepdims=True))
+        total = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
+        log_probs = jnp.where(masked, 0, self.logits) - largest - total
+        # 0 log 0 is zero, and has no derivative.
+        nothing = jnp.where(sample > 0, -jnp.inf, 0.0).astype(sample.dtype)
+        return jnp.sum(jnp.where(masked, nothing, sample * log_probs), -1, keepdims=True)
 
     def halfway_logits(self, sample: jax.Array) -> jax.Array:
         r"""Return $\log (p + D)$: logits need no normalisation."""
-        log_probs = jax.nn.log_softmax(self.logits)
+        log_probs = self._log_softmax()
         return jnp.where(sample > 0, jnp.log1p(jnp.exp(log_probs)), log_probs)
 
     def relax(self, temperature: Any) -> "RelaxedCategorical":
@@ -136,9 +152,15 @@ class Categorical(Discrete):
         return RelaxedCategorical(self.logits, temperature)
 
     def check(self) -> None:
-        """Raise where the logits are not a float array with a last axis of at least two classes."""
-        super().check()
-        _check_classes("Categorical", self.event_shape)
+        """Raise where the logits are not a float array with a last axis of at least two classes.
+
+        Where they are concrete, also for NaN, plus infinity, and a variable without any class left.
+        """
+        _check_logits("Categorical", self.logits)
+
+    def _log_softmax(self) -> jax.Array:
+        """Return the log-probabilities in the event's shape; finite, where a class is masked."""
+        return jax.nn.log_softmax(self.canonical().logits)
 
 
 @pytree
@@ -152,12 +174,20 @@ class RelaxedCategorical(Relaxed):
     Maddison et al. 2017 (arXiv:1611.00712), appendix C; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
-        logits: $\theta$, of shape `[..., K]`; a sample has the same shape.
+        logits: $\theta$, of shape `[..., K]`; a sample has the same shape. A masked class (minus
+            infinity) is zero on the simplex, and has no part in the density: that of the others.
         temperature: $\tau > 0$, a scalar or an array of shape `[..., 1]`.
     """
 
     logits: Any
     temperature: Any
+
+    def canonical(self) -> "RelaxedCategorical":
+        """Return the same distribution with finite logits, of which each variable's largest is 0.
+
+        NaN where all of them are minus infinity.
+        """
+        return RelaxedCategorical(_centred(self.logits), self.temperature)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -166,7 +196,7 @@ class RelaxedCategorical(Relaxed):
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw $x$, differentiable in the logits and the temperature; `key` is consumed."""
-        perturbed = self.logits + draw_like(gumbel, key, self.logits)
+        perturbed = self.canonical().logits + draw_like(gumbel, key, self.logits)
         return jax.nn.log_softmax(perturbed / self.temperature)
 
     def squash(self, sample: jax.Array) -> jax.Array:
@@ -177,27 +207,33 @@ class RelaxedCategorical(Relaxed):
         r"""Return the log-density at $x$ in log-simplex space, in nats.
 
         $\log (K-1)! + (K-1) \log\tau + \sum_k (\theta_k - \tau x_k)
-        - K \log \sum_k e^{\theta_k - \tau x_k}$ for each variable.
+        - K \log \sum_k e^{\theta_k - \tau x_k}$ for each variable, over its K classes that are not
+        masked.
         """
-        classes = self.event_shape[-1]
+        logits, allowed = self.canonical().logits, self._allowed()
+        classes = jnp.sum(allowed, -1, keepdims=True, dtype=self.dtype)
         # In log-simplex space the density is a function of one gap per class, so shifting is free.
-        gap = self.logits - self.temperature * sample
+        gap = jnp.where(allowed, logits - self.temperature * sample, 0)
+        total = jax.nn.logsumexp(gap, axis=-1, keepdims=True, where=allowed)
         each = (
-            gammaln(jnp.asarray(classes, self.dtype))
+            gammaln(classes)
             + (classes - 1) * jnp.log(self.temperature)
-            + jnp.sum(gap - jax.nn.logsumexp(gap, axis=-1, keepdims=True), -1, keepdims=True)
+            + jnp.sum(jnp.where(allowed, gap - total, 0), -1, keepdims=True)
         )
         return each.sum()
 
     def log_density(self, squashed: jax.Array) -> jax.Array:
         """Return the log-density of $y = e^x$ on the simplex, in nats, given y strictly inside."""
-        log = jnp.log(squashed)
+        log = jnp.log(jnp.where(self._allowed(), squashed, 1))
         return self.log_prob(log) - log.sum()
+
+    def _allowed(self) -> jax.Array:
+        """Say which classes are not masked, whether or not the logits are canonical."""
+        return _centred(self.logits) > -LARGEST_LOGIT / 2
 
     def check(self) -> None:
         """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
-        check_floating("RelaxedCategorical logits", self.logits)
-        _check_classes("RelaxedCategorical", self.event_shape)
+        _check_logits("RelaxedCategorical", self.logits)
         check_positive("RelaxedCategorical temperature", self.temperature)
         check_floating("RelaxedCategorical temperature", self.temperature)
         shape, one_each = jnp.shape(self.temperature), (*self.event_shape[:-1], 1)
@@ -208,8 +244,24 @@ class RelaxedCategorical(Relaxed):
             )
 
 
-def _check_classes(name: str, shape: tuple[int, ...]) -> None:
+def _centred(logits: jax.Array) -> jax.Array:
+    largest = jax.lax.stop_gradient(jnp.max(logits, -1, keepdims=True))
+    centred = logits - largest
+    return jnp.where(centred < -LARGEST_LOGIT, -LARGEST_LOGIT, centred)
+
+
+def _check_logits(name: str, logits: Any) -> None:
+    check_precision(f"{name} logits", logits)
+    shape = jnp.shape(logits)
     if len(shape) < 1 or shape[-1] < 2:
         raise ValueError(
             f"{name} logits need a last axis of at least two classes, not shape {shape}"
         )
+    if not is_concrete(logits):
+        return
+    if np.any(np.isnan(logits) | np.isposinf(logits)):
+        raise ValueError(
+            f"{name} logits must be finite, or -inf for a class of probability zero, not {logits}"
+        )
+    if np.any(np.all(np.isneginf(logits), -1)):
+        raise ValueError(f"{name} logits must allow a class of each variable, not {logits}")

@@ -53,7 +53,7 @@ class Problem(Named, abc.ABC):
     def exact_loss(self, params: Params, batch: Any) -> jax.Array | None:
         """Return the objective itself, or None where it cannot be enumerated."""
         exact = Exact()
-        if exact.refusal(self.distribution(params, batch)):
+        if self.refusal(exact, self.distribution(params, batch)):
             return None
         return self.loss(params, exact, jax.random.key(0), batch)
 

@@ -101,10 +101,16 @@ class StochasticNetwork(ImageProblem):
         return jnp.split(path, self.depth)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
-        """Return why an estimator does not fit: its distributions, or the bound."""
+        """Return why an estimator does not fit: distributions, bound, the states of all layers."""
         if self.num_samples > 1:
             return estimator.refusal(distribution)
-        return super().refusal(estimator, distribution)
+        if reason := super().refusal(estimator, distribution):
+            return reason
+        if not estimator.enumerates or not isinstance(distribution, Discrete):
+            return None
+        size, *classes = distribution.event_shape
+        every_layer = jnp.zeros((self.depth * size, *classes), distribution.dtype)
+        return distribution.with_logits(every_layer).too_large()
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the evaluations; of a bound, those of its log-weight for every estimator."""

@@ -124,6 +124,16 @@ def test_polynomial_at_its_published_size_has_an_exact_gradient():
     assert prepare(problem, KEY).truth.blocks is None
 
 
+def test_the_states_of_all_layers_are_counted():
+    """Twelve bits are few; twelve over twelve, enumerated one inside the other, are too many."""
+    for latent in ("Bernoulli", "Categorical"):
+        one, two = (VAE(latent=latent, size=12, classes=2, depth=depth) for depth in (1, 2))
+        distribution = one.layer.distribution(jnp.zeros(one.layer.num_logits))
+        assert one.refusal(Exact(), distribution) is None
+        assert "16,777,216 states; at most 1,048,576" in two.refusal(Exact(), distribution)
+        assert two.refusal(GumbelSoftmax(0.5), distribution) is None
+
+
 # The VAE ----------------------------------------------------------------------------------------
 
 SMALL = {"size": 2, "classes": 3, "batch_size": 3}

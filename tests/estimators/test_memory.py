@@ -1,0 +1,51 @@
+"""Memory grows with the number of classes, not with its square; read off the compiled program."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from estimators import CARMS, Categorical, Exact, ImportanceBound, LocalExpectation
+from tests.estimators.examples import EXAMPLES, parameter
+
+CLASSES = 50_257
+"""Of GPT-2. A square of them takes 10 GB."""
+
+
+def memory(example):
+    """Return the bytes that one gradient needs beside its arguments."""
+    shape = 1, CLASSES
+    example = example.initialise(jax.random.key(7), Categorical(jnp.zeros(shape)))
+
+    def loss(logits, weights, key):
+        q = Categorical(logits)
+
+        def f(z):
+            return jnp.sin(weights @ z.ravel()) + q.log_prob(z)
+
+        if example.needs_bound:
+            return example(key, q.independent(3), ImportanceBound(f))
+        return example(key, q, f)
+
+    logits = jax.ShapeDtypeStruct(shape, "float32")
+    weights = jax.ShapeDtypeStruct((CLASSES,), "float32")
+    gradient = jax.jit(jax.grad(loss, (0, 1)))
+    compiled = gradient.lower(logits, weights, jax.random.key(0)).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        parameter(example, slow=type(example) not in (Exact, CARMS, LocalExpectation))
+        for example in EXAMPLES
+        if Categorical in example.distributions
+    ],
+)
+def test_memory_is_linear_in_the_classes(example):
+    """Or the estimator says how much there is to do, and refuses."""
+    q = Categorical(jax.ShapeDtypeStruct((1, CLASSES), np.float32))
+    if reason := example.refusal(q.independent(3) if example.needs_bound else q):
+        assert "at most 1,048,576" in reason
+        return
+    assert memory(example) < 1000 * 4 * CLASSES
