@@ -17,12 +17,17 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from analysis.files import read_plain
 from experiments.errors import UsageError
 from experiments.lock import Lock
 
 OWN = ".estimax"
 
 _VERSION = 1
+
+# More than estimax ever writes: what is larger is not its own, and takes long to read.
+_MOST_BYTES = 2**32
+_MOST_MANIFEST = 2**24
 
 _LONGEST = 150
 """Bytes of a name that are kept whole: file systems take 255, and more is put around it."""
@@ -193,10 +198,10 @@ class Folder:
     def _manifest(self) -> dict[str, list[str]]:
         """Return the digests of the files that estimax wrote, by name: a file may have any."""
         try:
-            text = self._manifest_path.read_text(encoding="utf-8")
+            text = read_plain(self._manifest_path, _MOST_MANIFEST).decode()
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             text = ""
         try:
             found = json.loads(text)
@@ -244,7 +249,7 @@ def _digest(path: Path) -> str | None:
     """Return the digest of a file; None where nothing is there, "" for what is no plain file."""
     if not os.path.lexists(path):
         return None
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return ""
     try:
         with path.open("rb") as file:

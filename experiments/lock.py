@@ -10,9 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from analysis.files import read_plain
 from experiments import process
 from experiments.errors import UsageError
 from experiments.process import Process
+
+_MOST_BYTES = 2**16
 
 BEAT = 10.0
 """Seconds after which an owner touches its lock again."""
@@ -129,8 +132,8 @@ def _link(file: Path, name: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
+        return read_plain(path, _MOST_BYTES).decode()
+    except (OSError, ValueError):
         return ""
 
 

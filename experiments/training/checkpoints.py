@@ -13,8 +13,11 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from analysis.files import read_plain
 from experiments.errors import UsageError
 from experiments.training.run import State
+
+_MOST_BYTES = 2**34  # of a file
 
 
 class Checkpoints:
@@ -88,7 +91,7 @@ class Checkpoints:
         """
         if not self._seal.exists():
             return
-        seal = json.loads(self._seal.read_text())
+        seal = json.loads(read_plain(self._seal, _MOST_BYTES))
         # Of another step where the process was killed before it could seal this one.
         if seal["step"] == step and seal["files"] != self._digests(step):
             raise ValueError("a file is not as it was written")
@@ -99,10 +102,13 @@ class Checkpoints:
         return self.folder.with_name(f"{self.folder.name}.json")
 
     def _digests(self, step: int) -> dict[str, str]:
-        files = sorted(path for path in (self.folder / str(step)).rglob("*") if path.is_file())
+        inside = sorted((self.folder / str(step)).rglob("*"))
         return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
+            str(path.relative_to(self.folder)): hashlib.sha256(
+                read_plain(path, _MOST_BYTES)
+            ).hexdigest()
+            for path in inside
+            if path.is_symlink() or not path.is_dir()
         }
 
     def close(self) -> None:

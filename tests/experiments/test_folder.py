@@ -368,3 +368,18 @@ def test_who_lost_a_folder_writes_no_more(tmp_path):
             with folder.staged():
                 pass
     assert (folder.own / "lock").exists()  # the other's
+
+
+def test_what_is_no_plain_file_is_neither_waited_for_nor_read_to_its_end(tmp_path):
+    folder = Folder(tmp_path)
+    with folder.staged() as stage:
+        (stage / "table.csv").write_text("ours")
+    with (tmp_path / "table.csv").open("r+b") as file:
+        file.truncate(2**42)
+    with pytest.raises(UsageError, match="table.csv, changed or damaged"):
+        folder.check(["table.csv"])
+    manifest = tmp_path / OWN / "manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read"):
+        folder.check(["table.csv"])
