@@ -47,13 +47,17 @@ def tuner(
 
         return jax.tree.map_with_path(scale, updates)
 
-    rules = {
+    def means(updates: Any, params=None):
+        del params
+        return mean_contributions(updates)
+
+    rules: dict[Any, optax.GradientTransformation] = {
         "average": optax.stateless(descend),
         "counter": optax.set_to_zero(),
         "learned": optax.adam(learning_rate, b2=b2),
     }
     return optax.chain(
-        optax.stateless(lambda slopes, _: mean_contributions(slopes)),
+        optax.stateless(means),
         optax.partition(rules, labels),
     )
 
