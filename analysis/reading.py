@@ -1,6 +1,7 @@
 """Reading a results file, whoever wrote it: it is what it should be, or one line says what not."""
 
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -9,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import claims, reproduction, rows, runs
 from analysis.files import read_plain
+
+pc: Any = importlib.import_module("pyarrow.compute")  # its functions are made as it is imported
 
 FILE = "results.parquet"
 
@@ -149,7 +151,7 @@ def _unpacked(column: pa.ChunkedArray) -> int:
     return total
 
 
-def _check_attributes(about: dict[str, Any]) -> None:
+def _check_attributes(about: dict[Any, Any]) -> None:
     """Raise ValueError where metadata are missing or of another type than the code relies on."""
     if "format" not in about:
         raise ValueError("it is no results file of estimax: its metadata name no format")

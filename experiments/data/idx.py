@@ -5,9 +5,8 @@ import io
 import lzma
 import math
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from experiments.data import files
 from experiments.data.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
-_COMPRESSED: dict[str, tuple[str, Callable[[IO[bytes]], IO[bytes]]]] = {
+_COMPRESSED: dict[str, tuple[str, Any]] = {
     ".xz": ("xz", lzma.open),
     ".gz": ("gzip", gzip.open),
 }
