@@ -13,10 +13,16 @@ import numpy as np
 
 import estimators
 from estimators import BlackBox, Distribution, Estimator, Exact, ImportanceBound
-from experiments import intervals
+from experiments import intervals, limits
 from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
-from experiments.measurement import Instrument, Row, estimator_columns, metric_rows
+from experiments.measurement import (
+    Instrument,
+    Row,
+    estimator_columns,
+    metric_rows,
+    reference_estimator,
+)
 from experiments.problems.latent import evaluations
 from experiments.problems.problem import Params, Problem
 from experiments.progress import Progress
@@ -127,7 +133,11 @@ def _measured(
     keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
     progress.say("finding the true gradient")
     instrument = Instrument(problem, problem.group)
-    point = instrument.point(problem.parameters, problem.fixed, keys["truth"], 4 * samples)
+    start = problem.parameters, problem.fixed
+    _check_reference(problem, start, 4 * samples)
+    point = instrument.point(
+        *start, keys["truth"], 4 * samples, lambda done: progress.note(f"true gradient, {done:.0%}")
+    )
     if not np.isfinite(point.truth.mean).all():
         raise UsageError(f"the gradient of {problem} is not finite at these parameters")
     shared = {"study": STUDY, "problem": str(problem), "objective": problem.objective}
@@ -135,7 +145,7 @@ def _measured(
     for estimator in pending:
         with progress.task(str(estimator)) as advance:
             columns = shared | estimator_columns(estimator)
-            if reason := problem.refusal(estimator, point.distribution):
+            if reason := limits.refusal(problem, estimator, start, point.distribution, samples):
                 yield [columns | skipped(reason)]
                 continue
             ready = point.ready(estimator, keys["tune"], tuning_steps)
@@ -148,6 +158,13 @@ def _measured(
             seconds = dataclasses.asdict(intervals.seconds(plain))
             found.append(found[0] | {"metric": "plain_seconds", **seconds})
             yield [columns | row for row in found]
+
+
+def _check_reference(problem: "Model", start: tuple[Params, Any], samples: int) -> None:
+    distribution = problem.seen.distribution
+    reference = reference_estimator(problem, distribution)
+    if reason := limits.refusal(problem, reference, start, distribution, samples):
+        raise UsageError(f"{problem} cannot be diagnosed: {reference} {reason}")
 
 
 def fingerprint(model: Any, batch: Any) -> str:

@@ -59,7 +59,12 @@ class Instrument:
         self.tune = Tuning(problem)
 
     def point(
-        self, params: Params, batch: Any, key: jax.Array, reference_samples: int = 8192
+        self,
+        params: Params,
+        batch: Any,
+        key: jax.Array,
+        reference_samples: int = 8192,
+        progress: Callable[[float], None] | None = None,
     ) -> "Point":
         """Return the problem at frozen parameters, with the true gradient there.
 
@@ -71,11 +76,12 @@ class Instrument:
             batch: the fixed minibatch.
             key: a typed random key, consumed: of the long run.
             reference_samples: gradients of the long run.
+            progress: called with the fraction of the long run that is done.
         """
         distribution = self.problem.distribution(params, batch)
         params = self.problem.measurable(params, batch)
         point = Point(self, params, batch, distribution, None, Truth(np.zeros(0)))
-        return _with_truth(point, key, reference_samples)
+        return _with_truth(point, key, reference_samples, progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +203,7 @@ def prepare(
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
     group = check_group(problem, problem.measurable(params, batch), group)
-    reference = _reference(problem, problem.distribution(params, batch))
+    reference = reference_estimator(problem, problem.distribution(params, batch))
     if problem.trainable and train_steps:
         report(f"training {problem} for {train_steps} steps with {reference}")
         run = jax.jit(
@@ -228,22 +234,27 @@ def choose(params: Params, group: str) -> Params:
     return params if group == "all" else {group: params[group]}
 
 
-def _reference(problem: Problem, distribution: Distribution) -> Estimator:
+def reference_estimator(problem: Problem, distribution: Distribution) -> Estimator:
+    """Return the estimator that trains a problem, and whose long run is its true gradient."""
     if isinstance(distribution, Continuous):
         return Pathwise()
     exact = Exact()
     return exact if problem.refusal(exact, distribution) is None else ScoreFunction(LeaveOneOut(4))
 
 
-def _with_truth(point: Point, key: jax.Array, num_samples: int) -> Point:
+def _with_truth(
+    point: Point, key: jax.Array, num_samples: int, progress: Callable[[float], None] | None
+) -> Point:
     problem, chosen = point.problem, point.chosen
     if jax.eval_shape(problem.exact_loss, point.params, point.batch) is not None:
         with jax.default_matmul_precision(PRECISION):
             centre = point.instrument.exact(point.params, point.batch)
         return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
-    reference = _reference(problem, point.distribution)
+    reference = reference_estimator(problem, point.distribution)
     zero = jax.tree.map(jnp.zeros_like, chosen)
-    (blocks,) = dataclasses.replace(point, centre=zero).draw(reference, key, num_samples)
+    (blocks,) = dataclasses.replace(point, centre=zero).draw(
+        reference, key, num_samples, progress=progress
+    )
     mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]
     leaves, structure = jax.tree.flatten(zero)
     shaped = [

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments import limits
 from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
 from experiments.measurement import (
@@ -17,10 +18,12 @@ from experiments.measurement import (
     estimator_columns,
     metric_rows,
     prepare,
+    reference_estimator,
 )
 from experiments.problems import Problem
 from experiments.progress import Progress
 from experiments.results import Results
+from experiments.training import is_tuned
 from experiments.user_code import source
 
 STUDY = "compare"
@@ -133,12 +136,27 @@ def check(settings: Settings, *, strict: bool) -> None:
         UsageError: for an unknown group; under `strict`, for an estimator that does not fit.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
-    batch = problem.batch(key, problem.data())
+    for option in ("samples", "train_steps", "tuning_steps"):
+        limits.check_count(f"--{option.replace('_', '-')}", getattr(settings, option))
+    data = problem.data()
+    limits.check_problem(problem, data)
+    batch = problem.batch(key, data)
     params = problem.measurable(problem.initial(key), batch)
     check_group(problem, params, settings.group)
     distribution = problem.distribution(params, batch)
+    steps = settings.train_steps if problem.trainable else 0
+    # What trains, and finds the truth where it is not exact.
+    known = limits.refusal(
+        problem, reference_estimator(problem, distribution), (params, batch), distribution, steps
+    )
+    if known:
+        raise UsageError(
+            f"{problem} cannot be measured: {reference_estimator(problem, distribution)} {known}"
+        )
     for estimator in settings.estimators if strict else []:
-        if reason := problem.refusal(estimator, distribution):
+        steps = settings.tuning_steps if is_tuned(estimator) else 0
+        times = settings.samples + steps
+        if reason := limits.refusal(problem, estimator, (params, batch), distribution, times):
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments import limits
 from experiments.convergence import TUNING_STEPS
 from experiments.errors import UsageError
 from experiments.measurement import check_group
@@ -19,6 +20,9 @@ from experiments.training.schedules import Schedule
 from experiments.user_code import source
 
 STUDY = "train"
+
+_RUN_BYTES, _ROW_BYTES = 1000, 1000
+"""What Python takes for a run, and for a row of the table, as far as it matters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +107,12 @@ class Settings:
             return [estimator]
         return [dataclasses.replace(estimator, temperature=t) for t in self.temperatures]  # type: ignore
 
+    def num_runs(self, estimator: Estimator) -> int:
+        """Return the number of runs of an estimator's batch."""
+        several = self.temperatures and has_temperature(estimator)
+        members = len(self.temperatures) if several else 1
+        return members * len(self.learning_rates) * self.seeds
+
     def runs(self, estimator: Estimator) -> list[tuple[Estimator, Run]]:
         """Return the runs of an estimator's batch: all combinations, seeds varying fastest."""
         seeds = range(self.seed, self.seed + self.seeds)
@@ -124,13 +134,21 @@ def check(settings: Settings) -> None:
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
+    for option in ("steps", "evaluations", "bound_samples", "samples", "log_steps"):
+        limits.check_count(f"--{option.replace('_', '-')}", getattr(settings, option) or 0)
     _check_batch(problem, data)
+    limits.check_problem(problem, data)
     batch = problem.batch(key, data)
     params = problem.initial(key)
     check_group(problem, problem.measurable(params, batch), settings.group)
     distribution = problem.distribution(params, batch)
-    for estimator in (*settings.estimators, *settings.measured):
-        if reason := problem.refusal(estimator, distribution):
+    _check_runs(settings, params)
+    _check_evaluation(settings, params, data)
+    for estimator, times in (
+        *((one, settings.steps * settings.num_runs(one)) for one in settings.estimators),
+        *((one, settings.samples * len(settings.measured_steps)) for one in settings.measured),
+    ):
+        if reason := limits.refusal(problem, estimator, (params, batch), distribution, times):
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
     names = [str(one) for each in settings.estimators for one in settings.members(each)]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -140,6 +158,31 @@ def check(settings: Settings) -> None:
             _check_scheduled(settings, name, estimator)
     if late := [step for step in settings.measured_steps if step > settings.steps]:
         raise UsageError(f"step {late[0]} cannot be measured: training ends at {settings.steps}")
+
+
+def _check_runs(settings: Settings, params: Any) -> None:
+    """Refuse more runs, or more rows of them, than memory holds."""
+    for estimator in settings.estimators:
+        runs = settings.num_runs(estimator)
+        # Parameters, their gradients, two moments, and what describes the run.
+        one = 4 * limits.num_bytes(params) + _RUN_BYTES
+        limits.check_memory(f"{runs:,} runs of {settings.problem}", runs * one)
+        rows = settings.steps // (settings.log_steps or max(settings.steps // 50, 1))
+        rows = runs * (rows + settings.evaluations)
+        limits.check_memory(f"a table of {rows:,} rows", rows * _ROW_BYTES)
+
+
+def _check_evaluation(settings: Settings, params: Any, data: Any) -> None:
+    """Refuse an evaluation that takes too long, or too much memory."""
+    problem, key = settings.problem, jax.random.key(0)
+    if not (found := jax.tree.leaves(data)):
+        return
+    one = jax.tree.map(lambda leaf: leaf[:1], data)
+    example = jax.tree.map(lambda leaf: leaf[0], problem.examples(key, one))
+    count = min(settings.evaluation_examples or len(found[0]), len(found[0]))
+    times = count * settings.bound_samples * settings.evaluations
+    if reason := limits.excess(problem.log_weight, params, key, example, times=times):
+        raise UsageError(f"evaluating {problem} {reason}; see --bound-samples")
 
 
 def _check_batch(problem: Problem, data: Any) -> None:
