@@ -1,14 +1,13 @@
 """Progress on the error stream, so that tables can be piped: a bar, or lines in a log."""
 
 import contextlib
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
+from experiments import hosts, signals
 from experiments.text import printable
 
 _LAYOUT = "{desc:<58.58}|{bar}| {n:.1f}/{total_fmt} {elapsed}"
@@ -19,9 +18,8 @@ _SECONDS_BETWEEN_NOTES = 10.0
 class Progress:
     """Progress over tasks; each task may report the fraction of it that is done.
 
-    Within its context an interrupt is a KeyboardInterrupt at the next report, since one raised
-    wherever Python happens to be is lost in callbacks of JAX and of the garbage collector. A second
-    interrupt does not wait.
+    Within its context `signals` are heeded: one that asks the run to end raises `Interrupted` at
+    the next report.
     """
 
     def __init__(self, num_tasks: int, *, silent: bool = False):
@@ -35,32 +33,21 @@ class Progress:
         self._num_started = 0
         self._task = ""
         self._noted = time.monotonic()
-        self._stopping = False
+        self._heeding = signals.heeded()
 
     def __enter__(self) -> "Progress":
         """Take charge of interrupts."""
-        self._is_main = threading.current_thread() is threading.main_thread()
-        if self._is_main:
-            self._handler = signal.signal(signal.SIGINT, self._stop)
+        self._heeding.__enter__()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *error) -> None:
         """Remove the bar."""
-        if self._is_main:
-            signal.signal(signal.SIGINT, self._handler)
+        self._heeding.__exit__(*error)
         self._bar.close()
-
-    def _stop(self, *_) -> None:
-        self._stopping = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _beat(self) -> None:
-        if self._stopping:
-            raise KeyboardInterrupt
 
     def say(self, message: str) -> None:
         """Show what is going on before the next task."""
-        self._beat()
+        hosts.check_signals()
         message = printable(message)
         self._bar.set_description_str(message)
         if self._is_log:
@@ -68,7 +55,7 @@ class Progress:
 
     def note(self, message: str) -> None:
         """Show how the task goes; in a log, now and then."""
-        self._beat()
+        hosts.check_signals()
         message = printable(message)
         self._bar.set_description_str(f"{printable(self._task)}: {message}")
         if self._is_log and time.monotonic() - self._noted >= _SECONDS_BETWEEN_NOTES:
@@ -90,7 +77,7 @@ class Progress:
 
         def advance(fraction: float) -> None:
             self._bar.update(start + fraction - self._bar.n)
-            self._beat()
+            hosts.check_signals()
 
         yield advance
         advance(1.0)

@@ -63,14 +63,17 @@ class Results:
         except (OSError, ValueError) as error:
             raise UsageError(f"{error}; {advice}") from error
         if table.attrs["identity"] != results.identity:
-            raise UsageError(f"{folder} holds the results of another run; {advice}")
+            before, now = table.attrs["arithmetic"], arithmetic()
+            other = [f"{name} {before.get(name)}" for name in now if before.get(name) != now[name]]
+            how = f" ({', '.join(other)})" if other else ""
+            raise UsageError(f"{folder} holds the results of another run{how}; {advice}")
         results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
         results.complete = table.attrs["complete"]
         return results
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
-        """Hash of the configuration and of the code that computes the rows."""
+        """Hash of the configuration, the arithmetic and the code that computes the rows."""
         return identity(self.configuration)
 
     def has(self, estimator: str) -> bool:
@@ -98,6 +101,7 @@ class Results:
             "format": FORMAT,
             "identity": self.identity,
             "complete": self.complete,
+            "arithmetic": arithmetic(),
             "configuration": dict(self.configuration),
             "provenance": provenance(),
         }
@@ -111,9 +115,21 @@ class Results:
 
 
 def identity(configuration: Mapping[str, Any]) -> str:
-    """Return the hash of a configuration and of the code that computes with it."""
-    text = json.dumps(dict(configuration), sort_keys=True) + _code_digest()
+    """Return the hash of a configuration, of the arithmetic, and of the code that computes."""
+    text = json.dumps([dict(configuration), arithmetic()], sort_keys=True) + _code_digest()
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def arithmetic() -> dict[str, str]:
+    """Return the modes of JAX that change numbers, as its environment variables set them."""
+    names = (
+        "jax_enable_x64",
+        "jax_default_matmul_precision",
+        "jax_default_prng_impl",
+        "jax_threefry_partitionable",
+        "jax_numpy_dtype_promotion",
+    )
+    return {name: str(getattr(jax.config, name)) for name in names}
 
 
 @functools.cache

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+from experiments import signals
 from experiments.command_line import door
 from experiments.errors import UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status, which `door` explains."""
+    if arguments is None:  # the process is the command's: imports take seconds
+        signals.end_at_once()
 
     def run() -> None:
         try:

@@ -6,6 +6,7 @@
 | 2 | the input, or the machine, does not allow what was asked for: one line says why |
 | 70 | a defect of estimax: one line names the file that holds the traceback |
 | 130 | interrupted |
+| 143 | terminated, as by a cluster: as interrupted |
 """
 
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 from experiments.command_line import streams
 from experiments.errors import UsageError
+from experiments.signals import Interrupted
 from experiments.text import described, one_line
 
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
@@ -33,6 +35,8 @@ def guarded(run: Callable[[], None]) -> int:
                 run()
             finally:
                 sys.stdout.flush()
+        except Interrupted as error:
+            return _ended(error.status, str(error))
         except KeyboardInterrupt:
             return _ended(130, "interrupted; what had finished is kept")
         except BaseException as error:

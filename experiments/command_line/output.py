@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 import analysis
-from experiments import hosts
+from experiments import hosts, signals
 from experiments.errors import UsageError
 from experiments.folder import Folder
 from experiments.results import FILE, Results, identity
@@ -35,7 +35,7 @@ def opened(
         UsageError: where the folder is not one to write into, before anything is computed.
     """
     folder = Folder(given.output or Path("results") / f"{name}-{identity(configuration)}")
-    with contextlib.ExitStack() as stack:
+    with signals.heeded(), contextlib.ExitStack() as stack:
         refusal = None
         if jax.process_index() == 0:
             try:
@@ -62,6 +62,7 @@ def present(results: Results, table) -> None:
 
 def save(results: Results, table, figures) -> None:
     """Save a table in all its formats, and the figures by name, drawn from the same rows."""
+    hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
         rows = results.table()

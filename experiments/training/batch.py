@@ -15,6 +15,9 @@ from experiments.training.run import Recipe, Run, State
 
 _AXIS = "runs"
 
+LONGEST = 1024
+"""Steps that one program serves, however many of them are taken."""
+
 
 class Batch:
     """Runs that share a recipe and differ in seed, learning rate and their estimator's leaves.
@@ -56,7 +59,7 @@ class Batch:
         stacked = jax.tree.map(np.asarray, stack([estimators[i] for i in padded]))
         self._estimators = self.place(stacked, PartitionSpec(_AXIS))
         self._data = self.place(data, PartitionSpec())
-        self._advance = jax.jit(self._sharded_advance, static_argnums=3, donate_argnums=1)
+        self._advance = jax.jit(self._sharded_advance, static_argnums=4, donate_argnums=1)
 
     def place(self, tree: Any, spec: PartitionSpec) -> Any:
         """Return host arrays, the same on every host, as arrays on the mesh."""
@@ -82,16 +85,21 @@ class Batch:
 
     def compile(self, num_steps: int) -> None:
         """Compile the program that trains for so many steps, and run nothing."""
-        self._advance.lower(self._runs, self.shape(), self._data, num_steps).compile()
+        steps = self.place(np.int32(num_steps), PartitionSpec())
+        most = _room(num_steps)
+        self._advance.lower(self._runs, self.shape(), self._data, steps, most).compile()
 
     def advance(self, state: State, num_steps: int) -> tuple[State, np.ndarray]:
         """Train every run for some steps; `state` is consumed.
 
+        One program serves all numbers of steps up to `LONGEST`, and so does every step's last bit.
+
         Returns:
             Where the runs then are, and their losses `[runs, num_steps]`.
         """
-        state, losses = self._advance(self._runs, state, self._data, num_steps)
-        return state, self.gather(losses)
+        steps = self.place(np.int32(num_steps), PartitionSpec())
+        state, losses = self._advance(self._runs, state, self._data, steps, _room(num_steps))
+        return state, self.gather(losses)[:, :num_steps]
 
     def gather(self, tree: Any) -> Any:
         """Return arrays with one row per run on this host, the padding dropped."""
@@ -105,12 +113,13 @@ class Batch:
             runs, estimators, data
         )
 
-    def _sharded_advance(self, runs, state, data, num_steps):
-        def one(run, state, data):
-            return one_run.advance(self.recipe, run, state, data, num_steps)
+    def _sharded_advance(self, runs, state, data, num_steps, most):
+        def one(run, state, shared):
+            data, num_steps = shared
+            return one_run.advance(self.recipe, run, state, data, num_steps, most)
 
-        return self._sharded(lambda runs, state, data: _map(one, (runs, state), data))(
-            runs, state, data
+        return self._sharded(lambda runs, state, shared: _map(one, (runs, state), shared))(
+            runs, state, (data, num_steps)
         )
 
     def _sharded(self, function):
@@ -123,6 +132,11 @@ class Batch:
             # Nothing crosses devices, and a user's own scan need not say what varies.
             check_vma=False,
         )
+
+
+def _room(num_steps: int) -> int:
+    """Return the steps whose losses a program has room for: few values, so few programs."""
+    return max(LONGEST, 1 << (num_steps - 1).bit_length())
 
 
 def _map(function, batched, data):

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,7 @@ class Checkpoints:
             ),
         )
         if jax.process_index() == 0:
-            partial = self._seal.with_suffix(f".{os.getpid()}")
+            partial = self._seal.with_suffix(".partial")  # one process works in a folder
             partial.write_text(json.dumps({"step": step, "files": self._digests(step)}))
             partial.replace(self._seal)
 

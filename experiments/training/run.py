@@ -83,7 +83,7 @@ def resume(recipe: Recipe, run: Run, params: Params, estimator: Estimator) -> St
 
 
 def advance(
-    recipe: Recipe, run: Run, state: State, data: Any, num_steps: int
+    recipe: Recipe, run: Run, state: State, data: Any, num_steps: Any, most: int | None = None
 ) -> tuple[State, jax.Array]:
     """Train for some steps, each on a minibatch and noise of its own.
 
@@ -94,10 +94,12 @@ def advance(
         run: the seed and the learning rate.
         state: where the run is.
         data: what `problem.data()` returned.
-        num_steps: number of steps.
+        num_steps: number of steps; it may be traced where `most` is given.
+        most: the most steps; one program then serves all numbers up to it.
 
     Returns:
-        Where the run then is, and the loss estimate of every step, each before it is taken.
+        Where the run then is, and the loss estimate of every step, each before it is taken; with
+        `most` so many, of which the first are such.
     """
     problem = recipe.problem
     optimisers = _optimisers(recipe, run, state.estimator)
@@ -125,7 +127,16 @@ def advance(
         diverged = jnp.where(fails, state.step, state.diverged)
         return State(state.step + 1, params, estimator, states, diverged), value
 
-    return jax.lax.scan(step, state, length=num_steps)
+    if most is None:
+        return jax.lax.scan(step, state, length=num_steps)
+
+    def body(i, carry):
+        state, losses = carry
+        state, value = step(state, None)
+        return state, jax.lax.dynamic_update_index_in_dim(losses, value, i, 0)
+
+    value = jax.eval_shape(step, state, None)[1]
+    return jax.lax.fori_loop(0, num_steps, body, (state, jnp.zeros(most, value.dtype)))
 
 
 def train(

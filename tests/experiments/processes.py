@@ -22,7 +22,8 @@ for line in sys.stdin:
         os.dup2(log, 1), os.dup2(log, 2)
         status = 1
         try:
-            status = main(request["arguments"])
+            sys.argv[1:] = request["arguments"]
+            status = main()
         except SystemExit as exit:
             status = exit.code
         except BaseException:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -197,6 +198,22 @@ def test_identity_is_of_the_code(tmp_path, monkeypatch):
     digests.append(module._code_digest.__wrapped__())
     # The code that draws tables is not part of what they hold.
     assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("enable_x64", True), ("default_matmul_precision", "highest"), ("default_prng_impl", "rbg")],
+)
+def test_numbers_of_two_arithmetics_are_not_mixed(name, value, tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    before = getattr(jax.config, f"jax_{name}")
+    jax.config.update(f"jax_{name}", value)
+    try:
+        with pytest.raises(UsageError, match=rf"another run \(jax_{name} {before}\)"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+    finally:
+        jax.config.update(f"jax_{name}", before)
+    assert Results.open(Folder(tmp_path), CONFIGURATION).has("Exact")
 
 
 USER = """

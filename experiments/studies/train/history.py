@@ -14,6 +14,38 @@ from experiments.studies.train.settings import STUDY, Settings
 from experiments.training.run import Run
 
 
+@dataclasses.dataclass
+class Tally:
+    """Losses since the last row of them, summed in an order that no division of the steps changes.
+
+    Attributes:
+        count: the steps.
+        sums: each run's.
+        broken: each run's first loss that is not finite, as text; "" where there is none.
+    """
+
+    count: int = 0
+    sums: list[float] = dataclasses.field(default_factory=list)
+    broken: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, losses: np.ndarray) -> None:
+        """Add the losses `[runs, steps]` of the next steps."""
+        runs = len(losses)
+        before = np.array(self.sums or [0.0] * runs)
+        both = np.concatenate([before[:, None], losses.astype(np.float64)], 1)
+        with np.errstate(invalid="ignore"):
+            self.sums = both.cumsum(1)[:, -1].tolist()
+        self.broken = [
+            broken or next((str(x) for x in own if not np.isfinite(x)), "")
+            for broken, own in zip(self.broken or [""] * runs, losses, strict=True)
+        ]
+        self.count += losses.shape[1]
+
+    def plain(self) -> list[Any]:
+        """Return the fields as plain values."""
+        return [self.count, self.sums, self.broken]
+
+
 class History:
     """Rows of a batch; plain values, so that a checkpoint holds them.
 
@@ -47,21 +79,20 @@ class History:
         own = {"split": "", "bound_samples": 0, "measured": "", "note": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
-    def log(self, step: int, losses: np.ndarray, lost: np.ndarray) -> None:
+    def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
         """Add each run's mean loss since the last time, or that it diverged.
 
         Args:
             step: the step that the last of the losses led to.
-            losses: `[runs, steps]`.
+            tally: the losses since the last time.
             lost: `[runs]`, the step at which each run diverged, -1 for those that did not.
         """
-        first = step - losses.shape[1]
-        for run, own in enumerate(losses):
+        for run, total in enumerate(tally.sums):
             if lost[run] < 0:
-                self.add(run, step, "loss", own.mean(dtype=np.float64), split="train")
-            elif lost[run] >= first:
+                self.add(run, step, "loss", total / tally.count, split="train")
+            elif lost[run] >= step - tally.count:
                 at = int(lost[run])
-                self.lose(run, at, f"the loss of step {at} is {own[at - first]}", seen=step)
+                self.lose(run, at, f"the loss of step {at} is {tally.broken[run]}", seen=step)
 
     def lose(self, run: int, at: int, reason: str, seen: int | None = None) -> None:
         """Add that a run diverged at a step, once, and the step at which that was seen."""

@@ -13,17 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
+from experiments import hosts
 from experiments.evaluation import Evaluator
 from experiments.folder import slug
 from experiments.measurement import Instrument, Row, check_group, metric_rows
 from experiments.problems import Problem
 from experiments.progress import Progress
 from experiments.results import identity
-from experiments.studies.train.history import History
+from experiments.signals import Interrupted
+from experiments.studies.train.history import History, Tally
 from experiments.studies.train.settings import Settings
-from experiments.training.batch import Batch
+from experiments.training.batch import LONGEST, Batch
 from experiments.training.checkpoints import Checkpoints
 from experiments.training.run import State
+
+_SECONDS = 1.0
+"""Of training, after which a signal is looked for."""
 
 _REFERENCE = 4
 """Gradients of the truth for each one that is measured, where the truth is not exact."""
@@ -90,6 +95,7 @@ class Unit:
         members, runs = zip(*settings.runs(estimator), strict=True)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
         self.history = History(settings, members, runs)
+        self.tally = Tally()
         self.clock = _Clock()
         self.last: Any = None
         configuration = settings.configuration() | {"unit": self.name}
@@ -114,50 +120,83 @@ class Unit:
 
         Args:
             restored: what `restore` returned.
-            advance: is told the fraction that is done; it may raise KeyboardInterrupt.
+            advance: is told the fraction that is done.
             progress: is told how it goes.
             checkpoint_seconds: at most so often a checkpoint is written.
+
+        Raises:
+            Interrupted: where the run was asked to end; a checkpoint holds all that was trained.
         """
-        stops, step = self.settings.stops, 0
+        stops = self.settings.stops
         if restored is None:
-            state = self.batch.start()
-            if 0 in stops["measure"]:
-                self._measure(step, state, progress)
+            state, step, is_settled = self.batch.start(), 0, 0 not in stops["measure"]
         else:
             state, kept = restored
-            step, self.history.rows = kept["step"], kept["rows"]
+            step, is_settled, self.history.rows = kept["step"], kept["settled"], kept["rows"]
+            self.tally = Tally(*kept["tally"])
             self.clock = _Clock(kept["seconds"], kept["timed"])
-        lost, saved, pending = self.batch.gather(state.diverged), time.monotonic(), []
-        for stop in sorted(set().union(*stops.values()) - set(range(step + 1))):
-            if (lost >= 0).all() and not pending:
+        lost, saved = self.batch.gather(state.diverged), time.monotonic()
+        while True:
+            if not is_settled:
+                self._settle(step, state, lost, progress)
+                is_settled = True
+            if step == self.settings.steps or ((lost >= 0).all() and not self.tally.count):
                 break
+            stop = min(later for later in set().union(*stops.values()) if later > step)
+            number = self._few(stop - step)
             self.clock.start()
-            state, losses = self.batch.advance(state, stop - step)
-            self.clock.stop(stop - step)
-            step, lost = stop, self.batch.gather(state.diverged)
-            pending.append(losses)
+            state, losses = self.batch.advance(state, number)
+            self.clock.stop(number)
+            step, lost = step + number, self.batch.gather(state.diverged)
+            self.tally.add(losses)
             if step in stops["log"]:
-                self.history.log(step, np.concatenate(pending, 1), lost)
-                pending = []
-            if step in stops["measure"]:
-                self._measure(step, state, progress)
-            if step in stops["evaluate"]:
-                self._evaluate(step, state, lost, progress)
-            if time.monotonic() - saved >= checkpoint_seconds and not pending:
-                self._save(step, state)
-                saved = time.monotonic()
-            progress.note(self._status(step))
+                self.history.log(step, self.tally, lost)
+                self.tally = Tally()
+            is_settled = step not in stops["measure"] | stops["evaluate"]
             try:
+                if number := hosts.asked_by_signal():
+                    raise Interrupted(number)
+                progress.note(self._status(step))
                 advance(step / self.settings.steps)
-            except KeyboardInterrupt:
-                if not pending:
-                    self._save(step, state)
-                raise
-        self._save(step, state)
+            except Interrupted as error:
+                raise self._interrupted(error, step, state, settled=is_settled) from error
+            if hosts.gathered(time.monotonic() - saved >= checkpoint_seconds)[0]:
+                self._save(step, state, settled=is_settled)
+                saved = time.monotonic()
+        self._save(step, state, settled=True)
         for run in range(len(lost)):
             self.history.add(run, step, "steps_per_second", self._speed)
         self.last = state, lost
         return self.history.rows
+
+    def _few(self, most: int) -> int:
+        """Return how many steps to take before a signal is looked for: about a second's."""
+        speed = self.clock.speed  # unknown at first
+        own = 1 if math.isnan(speed) else int(min(speed * _SECONDS, LONGEST))
+        return max(1, min(most, *hosts.gathered(min(own, LONGEST))))
+
+    def _settle(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
+        """Measure and evaluate what is due at a step; where that is interrupted, not at all."""
+        stops, rows = self.settings.stops, len(self.history.rows)
+        try:
+            if step in stops["measure"]:
+                self._measure(step, state, progress)
+            if step in stops["evaluate"] and step > 0:
+                self._evaluate(step, state, lost, progress)
+        except Interrupted as error:
+            del self.history.rows[rows:]
+            raise self._interrupted(error, step, state, settled=False) from error
+
+    def _interrupted(
+        self, error: Interrupted, step: int, state: State, *, settled: bool
+    ) -> Interrupted:
+        """Save, and return the exception that says so."""
+        self._save(step, state, settled=settled)
+        self.checkpoints.close()
+        done = f"step {step:,} of {self.settings.steps:,}"
+        return Interrupted(
+            error.number, f"{self.name} is kept at {done}: the same command goes on there"
+        )
 
     def pictures(self) -> dict[str, Any]:
         """Return grids of images of the first run that did not diverge, after `train`, by name.
@@ -238,29 +277,30 @@ class Unit:
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
             self.history.measured(step, estimator, point.group, rows)
 
-    def _save(self, step: int, state: State) -> None:
-        kept = {"step": step, "rows": self.history.rows}
+    def _save(self, step: int, state: State, *, settled: bool) -> None:
+        kept = {"step": step, "settled": settled, "rows": self.history.rows}
+        kept["tally"] = self.tally.plain()
         self.checkpoints.save(
             step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
         )
 
 
 class _Clock:
-    """Seconds and steps of training, without calls that compile."""
+    """Seconds and steps of training, without the call that compiles."""
 
     def __init__(self, seconds: float = 0.0, steps: int = 0):
         self.seconds, self.steps = seconds, steps
-        self._compiled: set[int] = set()
+        self._has_compiled = False
         self._start = 0.0
 
     def start(self) -> None:
         self._start = time.perf_counter()
 
     def stop(self, num_steps: int) -> None:
-        if num_steps in self._compiled:
+        if self._has_compiled:
             self.seconds += time.perf_counter() - self._start
             self.steps += num_steps
-        self._compiled.add(num_steps)
+        self._has_compiled = True
 
     @property
     def speed(self) -> float:
