@@ -63,7 +63,8 @@ class Results:
         except (OSError, ValueError) as error:
             raise UsageError(f"{error}; {advice}") from error
         if table.attrs["identity"] != results.identity:
-            before, now = table.attrs["arithmetic"], arithmetic()
+            now = arithmetic()
+            before = table.attrs.get("arithmetic", now)
             other = [f"{name} {before.get(name)}" for name in now if before.get(name) != now[name]]
             how = f" ({', '.join(other)})" if other else ""
             raise UsageError(f"{folder} holds the results of another run{how}; {advice}")
