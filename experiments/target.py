@@ -45,10 +45,11 @@ class Target:
         self._stream = _stream(path)
         try:
             # What a link leads to: the link itself stays.
-            self._path = path if self._stream else path.resolve()
-            self.is_plain = not self._stream and (
-                self._path.is_file() or not os.path.lexists(self._path)
-            )
+            named = self._stream is not None
+            self._path = path if named else path.resolve()
+            with contextlib.suppress(FileNotFoundError):
+                os.lstat(self._path)  # a name that cannot be one
+            self.is_plain = not named and (self._path.is_file() or not os.path.lexists(self._path))
             if self._path.is_dir():
                 raise UsageError(f"{self._shown} is a folder, not a file")
             if not self.is_plain:
@@ -78,7 +79,10 @@ class Target:
                 self._replace(content)
             else:
                 sys.stdout.flush()
-                place = os.dup(self._stream) if self._stream else os.open(self._path, os.O_WRONLY)
+                if self._stream is None:
+                    place = os.open(self._path, os.O_WRONLY)
+                else:
+                    place = os.dup(self._stream)
                 with open(place, "wb") as file:
                     file.write(content)
         except OSError as error:
