@@ -64,15 +64,17 @@ class IndeCateR(Estimator):
         keys = sample_keys(key, self.num_samples * variables)
         drawn = jax.vmap(lambda key: distribution.classes_of(distribution.sample(key)))(keys)
 
-        def at(index):
-            row, step = jnp.divmod(index, classes)
-            return f(neighbour(distribution, drawn[row], row % variables, step))
+        def at(point):
+            return f(neighbour(distribution, *point))
 
+        row, step = jnp.divmod(jnp.arange(len(keys) * classes, dtype="int32"), classes)
+        each = jnp.broadcast_to(drawn[:, None], (len(keys), classes, variables))
+        points = each.reshape(-1, variables), row % variables, step
         # In one call, so that a layer below uses its key once.
-        indices = jnp.arange(self.num_samples * variables * classes, dtype="int32")
-        found = evaluate_all(at, indices, distribution.event_shape)
+        found = evaluate_all(at, points, distribution.event_shape)
         found = found.reshape(self.num_samples, variables, classes)
-        own = jnp.diagonal(drawn.reshape(self.num_samples, variables, variables), 0, 1, 2)
+        drawn = drawn.reshape(self.num_samples, variables, variables)
+        own = jnp.where(jnp.eye(variables, dtype=bool)[None], drawn, 0).sum(-1, dtype="int32")
 
         def local(own, found):
             return attach_local(distribution, own, found[:, 0], found[:, 1:])

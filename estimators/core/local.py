@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import mean
-from estimators.core.distribution import Discrete
+from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.gradients import attach_gradient
 
 
@@ -22,11 +22,11 @@ def neighbour(
         variable: the number of the variable.
         step: how far it has moved, in a ring.
     """
-    own = classes[variable]
-    moved = (own + step) % distribution.class_shape[1]
-    possible = distribution.class_log_probs()[variable, moved]
-    moved = jnp.where(jnp.exp(possible) > 0, moved, own)
-    return jax.lax.stop_gradient(distribution.of_classes(classes.at[variable].set(moved)))
+    variables, num_classes = distribution.class_shape
+    moves = jnp.arange(variables, dtype=classes.dtype) == variable
+    moved = distribution.of_classes(jnp.where(moves, (classes + step) % num_classes, classes))
+    possible = distribution.log_prob(moved) > -LARGEST_LOGIT / 2
+    return jax.lax.stop_gradient(jnp.where(possible, moved, distribution.of_classes(classes)))
 
 
 def attach_local(
@@ -44,11 +44,9 @@ def attach_local(
         values: f at these samples, `[variables]`.
         found: f at their neighbours that have moved by 1 to K - 1, `[variables, K - 1]`.
     """
-    num_classes = distribution.class_shape[1]
     steps = found - values[:, None]
-    # Each class's place among the neighbours, of which the sample is the first.
-    place = (jnp.arange(num_classes, dtype=own.dtype)[None] - own[:, None]) % num_classes
-    change = jnp.take_along_axis(jnp.pad(steps, ((0, 0), (1, 0))), place, 1)
+    # From the neighbours' order, of which the sample is the first, to that of the classes.
+    change = _turned(jnp.pad(steps, ((0, 0), (1, 0))), own)
 
     def expected(distribution, change):
         chances = jnp.exp(distribution.class_log_probs())
@@ -61,3 +59,15 @@ def attach_local(
     step = expected(jax.lax.stop_gradient(distribution), change)
     value = mean(values.astype(step.dtype) + step)
     return attach_gradient(value, distribution, jax.grad(weighted)(distribution))
+
+
+def _turned(rows: jax.Array, by: jax.Array) -> jax.Array:
+    """Return each row moved on in a ring, by a number of its own that is below its length.
+
+    By powers of two, since JAX leaves it to the user of an explicit mesh to place what is looked
+    up.
+    """
+    for power in range((rows.shape[1] - 1).bit_length()):
+        turns = (by >> power) % 2 == 1
+        rows = jnp.where(turns[:, None], jnp.roll(rows, 2**power, 1), rows)
+    return rows
