@@ -77,7 +77,8 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
-    lines["note"] = np.where(known, "", "no number: a run diverged, or nothing varied")
+    given = rows["note"].fillna("").to_numpy(str) if "note" in rows else ""
+    lines["note"] = np.where(known, given, "no number: a run diverged, or nothing varied")
     configuration = rows.attrs.get("configuration", {})
     lines.attrs = {
         "kind": "claims",

@@ -39,7 +39,7 @@ def footnotes(table: pd.DataFrame) -> list[str]:
         "5 % are expected to be false.",
         "Power: the chance of a verdict where the quantity is inside by the effect that the claim "
         "names; undecided below 90 % is underpowered.",
-        "A squared bias is over the squared norm of the true gradient.",
+        "A bias is over the norm of the true gradient, a squared bias over its square.",
         "Claims, regions, effects and studies stand in experiments/claims and were written before "
         "the run. MNIST is cut at one half unless the study says otherwise.",
     ]

@@ -81,8 +81,8 @@ def _footnotes(table: pd.DataFrame) -> list[str]:
     of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
     scale = bool((table["unbiased"] == "up to scale").any())
     return [
-        "Intervals are 95 %; 0 (< u): not distinguishable from zero with these samples, at most u. "
-        "Errors are in squared units of the gradient.",
+        "Intervals are 95 %, none where a note says why; 0 (< u): not distinguishable from zero "
+        "with these samples, at most u. Errors are in squared units of the gradient.",
         "Evaluations of f and time are per gradient. Cosine to the true gradient: of the mean "
         "gradient, and averaged over single ones. Equal cost: squared bias + variance × "
         f"evaluations / {of}.",

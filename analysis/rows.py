@@ -120,7 +120,10 @@ def links(rows: pd.DataFrame) -> list[str]:
 def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """Return the different notes of every line, joined; a line without any is missing."""
     noted = rows[rows["note"] != ""]
-    return noted.groupby(list(by), dropna=False)["note"].unique().map("; ".join)
+    # A metric may have a note of its own beside that of its line.
+    return noted.groupby(list(by), dropna=False)["note"].agg(
+        lambda found: "; ".join(dict.fromkeys("; ".join(found).split("; ")))
+    )
 
 
 def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:

@@ -81,6 +81,11 @@ class Look(NamedTuple):
     face: str = ""
     line: str | tuple = "-"
 
+    @property
+    def hollow(self) -> "Look":
+        """The same look with an empty marker."""
+        return self._replace(fill="full", face="white")
+
     def marks(self, **more: Any) -> dict[str, Any]:
         """Return the marker, and more, as arguments of matplotlib's lines."""
         return {

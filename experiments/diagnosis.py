@@ -371,15 +371,20 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
             found[row["metric"]] = row
     errors = {name: found["equal_cost_error"] for name, found in by_name.items()}
     finite = [name for name, error in errors.items() if np.isfinite(error["value"])]
-    order = sorted(finite, key=lambda name: errors[name]["value"])
-    if not order:
+    if not finite:
         return None, ("nothing but exact enumeration fits",)
+    refused = [name for name in finite if not np.isfinite(errors[name]["high"])]
+    # What has no interval is ranked only where nothing has one.
+    ranked = [name for name in finite if name not in refused] or finite
+    order = sorted(ranked, key=lambda name: errors[name]["value"])
     best, *others = order
     found, error = by_name[best], errors[best]
+    interval = f"[{error['low']:.3g}, {error['high']:.3g}]"
+    if best in refused:
+        interval = f"without an interval ({error['note']}), as none has one: the order may be wrong"
     reasons = [
         f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f is the least, "
-        f"{error['value']:.3g} [{error['low']:.3g}, {error['high']:.3g}] "
-        "(squared bias + variance x evaluations / budget)",
+        f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
         _bias(found),
         f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",
     ]
@@ -397,6 +402,9 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         )
     if exact:
         reasons.append(f"Exact() has no error here, and takes {_cost(exact)}")
+    if refused and best not in refused:
+        several = "; ".join(f"{name}: {errors[name]['note']}" for name in refused)
+        reasons.append(f"left out, no interval: {several}")
     if failed := [name for name in errors if name not in finite]:
         reasons.append(f"left out, not finite: {', '.join(failed)}")
     return best, tuple(reasons)
@@ -407,6 +415,8 @@ def _bias(found: dict[str, Row]) -> str:
     if bias["unbiased"] == "yes":
         return "it is unbiased"
     norm = found["truth_norm"]["value"] ** 2 or float("nan")
+    if np.isnan(bias["low"]):
+        return f"whether it is biased is not known: {bias['note'] or 'not finite'}"
     if bias["low"] <= 0:
         return (
             f"its bias is not distinguishable from zero with {bias['samples']} samples (squared, "

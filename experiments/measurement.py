@@ -291,17 +291,18 @@ def metric_rows(
     """Return one row for each metric: its name, value and 95% interval, and a note of them all."""
     estimates = {
         "squared_bias": intervals.squared_bias(blocks, truth),
-        "variance": intervals.variance(blocks),
+        "variance": intervals.variance(blocks, truth),
         "mse": intervals.mean_squared_error(blocks, truth),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
-        "cosine_sample": intervals.cosine_per_sample(blocks),
+        "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         "seconds": intervals.seconds(blocks),
         "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
         "truth_norm": _truth_norm(truth),
     }
-    shared = {"evaluations": evaluations, "samples": blocks.count, "note": note}
+    shared = {"evaluations": evaluations, "samples": blocks.count}
     return [
         {"metric": metric, **dataclasses.asdict(estimate), **shared}
+        | {"note": "; ".join(filter(None, (note, estimate.note)))}
         for metric, estimate in estimates.items()
     ]
 

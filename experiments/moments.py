@@ -1,8 +1,9 @@
 """Streaming moments of gradient samples: the measurement engine.
 
 Gradients are drawn one chunk per scan step and never stored: a block of samples leaves its sum, its
-sum of squares and its sums of statistics. Blocks are sharded over the devices. Everything that
-follows (bias, variance, intervals) is computed on the host in float64 from the sums of the blocks.
+sum of squares, its sums of statistics and the powers that say how heavy its tail is. Blocks are
+sharded over the devices. Everything that follows (bias, variance, intervals) is computed on the
+host in float64 from the sums of the blocks.
 """
 
 import dataclasses
@@ -27,6 +28,8 @@ _AXIS = "samples"
 _CACHE_BYTES = 2**18
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
+# A centre further from the mean than this share of the variance, squared, is moved there.
+_OFF_CENTRE = 0.05
 
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
@@ -37,11 +40,13 @@ class Blocks:
     """Sums over blocks of gradient samples, about a centre; P coordinates, R blocks of b samples.
 
     Attributes:
-        centre: `[P]`, what was subtracted from every sample.
+        centre: `[P]`, what was subtracted from every sample: the truth, or a mean of samples.
         sums: `[R, P]`, sums of (g - centre) over each block, in the gradients' own precision.
         squares: `[P]`, sums of (g - centre) squared over all samples.
         distances: `[R]`, sums of |g - centre|^2 over each block.
-        cosines: `[R]`, sums of the cosines between g and the centre; nan without a centre.
+        cosines: `[R]`, sums of the cosines between g and the truth; nan where none was given.
+        powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of the second and
+            the third power of all of them over the largest.
         size: b.
         seconds: `[rounds]`, time per gradient of each round after the first, which compiles.
     """
@@ -51,6 +56,7 @@ class Blocks:
     squares: np.ndarray
     distances: np.ndarray
     cosines: np.ndarray
+    powers: np.ndarray
     size: int
     seconds: np.ndarray
 
@@ -78,6 +84,11 @@ class Blocks:
     def means(self) -> np.ndarray:
         """Mean gradient of each block, `[R, P]`."""
         return self.centre + self.sums / self.size
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Mean gradient of each block less that of all, `[R, P]`."""
+        return (self.sums - self.size * self.offset) / self.size
 
     @property
     def variance(self) -> np.ndarray:
@@ -111,7 +122,7 @@ class Sampler:
         context: Any,
         key: jax.Array,
         num_samples: int,
-        centre: Any | None = None,
+        truth: Any | None = None,
         *,
         stacked: bool = False,
         progress: Callable[[float], None] | None = None,
@@ -125,27 +136,39 @@ class Sampler:
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
                 not on the devices.
             num_samples: at least this many gradients are drawn, rounded up to whole blocks.
-            centre: a pytree like a gradient, near its mean (the true gradient, if known). Zero
-                unless given; then there are no cosines (nan).
+            truth: the true gradient, a pytree like one sample. Sums are about it, or about a mean
+                of the samples where that is far from it; without it about zero, and there are no
+                cosines (nan).
             stacked: whether `estimator` is a stack.
             progress: called with the fraction done after every round.
 
         Returns:
             One `Blocks` for each member of the stack, or one alone.
         """
-        shape = self._shape(estimator, context, key, stacked) if centre is None else centre
+        shape = self._shape(estimator, context, key, stacked) if truth is None else truth
         size = -(-num_samples // NUM_BLOCKS)
         chunk = self._chunk(estimator, context, shape, size, stacked)
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
         at_once = max(self.mesh.size, 4)
-        gathered = _Gathered.empty(shape, _num_members(estimator) if stacked else 1)
-        operands = estimator, context, centre, key
+        members = _num_members(estimator) if stacked else 1
+        gathered = _Gathered.empty(shape, members)
+        centre = truth
+        if stacked:
+            centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth)
 
         def launch(rows: slice):
+            operands = estimator, centre, context, truth, key
             return self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
 
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
         ends, running = [time.perf_counter()], launch(rounds[0])
+        if truth is not None:
+            probe = _Gathered.empty(shape, members)
+            probe.place(rounds[0], *running)
+            # About a centre that is far off, a small variance drowns, and its tail too.
+            if (offset := probe.off_centre(slice(4), size)) is not None:
+                centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
+                running = launch(rounds[0])
         for rows, following in itertools.zip_longest(rounds, rounds[1:]):
             # The devices draw the following round while this one is gathered.
             sums, running = running, following and launch(following)
@@ -155,8 +178,13 @@ class Sampler:
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
         seconds = np.diff(ends) / (at_once * size)
-        origin = np.zeros(_num_coordinates(shape)) if centre is None else flat(centre)
-        return gathered.blocks(origin, size, seconds[1:] if len(rounds) > 1 else seconds)
+        if truth is None:
+            centres = np.zeros((members, _num_coordinates(shape)))
+        else:
+            leaves = jax.tree.leaves(centre)
+            rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
+            centres = np.concatenate(rows, -1)
+        return gathered.blocks(centres, size, seconds[1:] if len(rounds) > 1 else seconds)
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -181,7 +209,7 @@ class Sampler:
         """Bytes that one gradient takes while it is computed, as the compiler plans it."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
-            operands = estimator, context, None, jax.random.key(0)
+            operands = estimator, None, context, None, jax.random.key(0)
             numbers = np.arange(self.mesh.size, dtype=np.uint32)
             lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
@@ -192,7 +220,7 @@ class Sampler:
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
         per_device = functools.partial(self._blocks, size=size, chunk=chunk)
         if stacked:
-            per_device = jax.vmap(per_device, (0, None, None, None, None))
+            per_device = jax.vmap(per_device, (0, 0, None, None, None, None))
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
         sharded = jax.shard_map(
@@ -206,26 +234,31 @@ class Sampler:
         )
         return sharded(operands, numbers)
 
-    def _blocks(self, estimator, context, centre, key, numbers, *, size, chunk):
+    def _blocks(self, estimator, centre, context, truth, key, numbers, *, size, chunk):
         """Return the sums of the blocks of these numbers, `size` samples each."""
 
         def one(index):
-            return _terms(self.gradient(estimator, context, sample_key(key, index)), centre)
+            gradient = self.gradient(estimator, context, sample_key(key, index))
+            return _terms(gradient, centre, truth)
 
         def several(first):
             if chunk == 1:
-                return one(first)
-            drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
-            return jax.tree.map(lambda x: x.sum(0), drawn)
+                drawn = jax.tree.map(lambda x: x[None], one(first))
+            else:
+                drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
+            *terms, distances = drawn
+            return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
 
         def block(number):
-            def step(sums, first):
-                return jax.tree.map(jnp.add, sums, several(first)), None
+            def step(carry, first):
+                sums, powers = carry
+                terms, more = several(first)
+                return (jax.tree.map(jnp.add, sums, terms), _merged(powers, more)), None
 
-            if centre is None:
+            if truth is None:
                 terms = jax.eval_shape(several, number)
             else:  # known without tracing the gradient once more
-                terms = centre, centre, _norm(centre)
+                terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
             zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
             firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
             return jax.lax.scan(step, zero, firsts)[0]
@@ -244,14 +277,38 @@ def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 
 
-def _terms(gradient, centre):
-    """Return what one gradient adds to the sums: itself, its square and its cosine."""
-    if centre is None:
-        return gradient, jax.tree.map(jnp.square, gradient), None
-    lengths = _norm(gradient) * _norm(centre)
-    cosine = _dot(gradient, centre) / jnp.where(lengths > 0, lengths, 1)
+def _terms(gradient, centre, truth):
+    """Return what one gradient adds: itself, its square, its cosine, its squared distance."""
+    if truth is None:
+        return gradient, jax.tree.map(jnp.square, gradient), None, None
+    lengths = _norm(gradient) * _norm(truth)
+    cosine = _dot(gradient, truth) / jnp.where(lengths > 0, lengths, 1)
     deviation = jax.tree.map(jnp.subtract, gradient, centre)
-    return deviation, jax.tree.map(jnp.square, deviation), cosine
+    squares = jax.tree.map(jnp.square, deviation)
+    return deviation, squares, cosine, sum(jnp.sum(leaf) for leaf in jax.tree.leaves(squares))
+
+
+def _powers(distances):
+    """Return the largest distance, and the sums of the squares and cubes of all over it."""
+    if distances is None:
+        return None
+    largest = distances.max()
+    # Over the largest: no power leaves float32's range.
+    shares = distances / jnp.where(largest > 0, largest, 1)
+    return largest, jnp.sum(shares**2), jnp.sum(shares**3)
+
+
+def _merged(first, second):
+    """Return the powers of two groups of samples as those of one."""
+    if first is None:
+        return None
+    largest = jnp.maximum(first[0], second[0])
+    over = jnp.where(largest > 0, largest, 1)
+    shares = first[0] / over, second[0] / over
+    return largest, *(
+        a * shares[0] ** power + b * shares[1] ** power
+        for power, a, b in zip((2, 3), first[1:], second[1:], strict=True)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +319,7 @@ class _Gathered:
     squares: np.ndarray
     distances: np.ndarray
     cosines: np.ndarray
+    powers: np.ndarray
 
     @classmethod
     def empty(cls, shape: Any, members: int) -> "_Gathered":
@@ -269,9 +327,11 @@ class _Gathered:
         # Most of the memory that a measurement takes: no wider than what the devices send.
         sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
         rows = size[:2]
-        return cls(sums, np.zeros((members, size[2])), np.zeros(rows), np.full(rows, np.nan))
+        nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
+        return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
 
-    def place(self, rows: slice, sums, squares, cosines) -> None:
+    def place(self, rows: slice, terms, powers) -> None:
+        sums, squares, cosines = terms
         start, part = 0, self.distances[:, rows]
         leaves = jax.tree.leaves(sums), jax.tree.leaves(squares)
         for pair in zip(*leaves, strict=True):
@@ -282,15 +342,39 @@ class _Gathered:
             part += square.sum(2, dtype=np.float64)
         if cosines is not None:
             self.cosines[:, rows] = cosines
+            self.powers[:, rows] = np.stack(powers, -1)
 
-    def blocks(self, centre, size, seconds) -> list[Blocks]:
-        members = zip(self.sums, self.squares, self.distances, self.cosines, strict=True)
-        return [Blocks(centre, *member, size, seconds) for member in members]
+    def off_centre(self, rows: slice, size: int) -> np.ndarray | None:
+        """Return the means of these blocks if one is far from its member's centre, else None."""
+        count = size * self.sums[:, rows].shape[1]
+        offset = self.sums[:, rows].sum(1, dtype=np.float64) / count
+        apart = np.sum(offset**2, -1)
+        spread = self.distances[:, rows].sum(1) / count - apart
+        if not np.isfinite(apart).all() or (apart <= _OFF_CENTRE * spread).all():
+            return None
+        return offset
+
+    def blocks(self, centres, size, seconds) -> list[Blocks]:
+        parts = self.sums, self.squares, self.distances, self.cosines, self.powers
+        members = zip(centres, *parts, strict=True)
+        return [Blocks(*member, size, seconds) for member in members]
 
 
 def flat(tree: Any) -> np.ndarray:
     """Return a pytree of arrays as one float64 vector."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+
+
+def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
+    """Return vectors `[members, P]` as a pytree of arrays like another, a stack or one alone."""
+    leaves, structure = jax.tree.flatten(like)
+    sizes = [leaf.size // len(vectors) for leaf in leaves]
+    parts = np.split(vectors, np.cumsum(sizes)[:-1], axis=1)
+    shaped = [
+        np.asarray(part if stacked else part[0], leaf.dtype).reshape(leaf.shape)
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
 
 
 def _dot(a, b):

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.legend import entry, framed, limit_mark, mark, not_drawn
+from analysis.figures.legend import entry, framed, hollow_mark, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
 from analysis.rows import by_estimator, heading, indistinguishable
 from analysis.style import Look, looks, paper
@@ -20,7 +20,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `estimator`, `method`, `unbiased`; `squared_bias` and `variance` with `_low` and `_high`;
         and how they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
-        `variance_shown` is "estimate" or "zero".
+        `variance_shown` is "estimate" or "zero", `has_interval` says whether both have one.
 
     Raises:
         ValueError: where the table is not that of `analysis.comparison_table`, or no estimator has
@@ -30,6 +30,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
     points = lines[["estimator", "method", "unbiased", *columns]]
     finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
+    # Without an interval a negative squared bias has no upper limit to be drawn at.
+    finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
     if not finite.any():
         raise ValueError("no estimator has both a finite squared_bias and a finite variance")
     left_out = list(points.loc[~finite, "estimator"])
@@ -42,6 +44,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     bias_shown = np.where(height <= zero, "zero", np.where(limit, "upper limit", "estimate"))
     variance_shown = np.where(points["variance"] <= zero, "zero", "estimate")
     points = points.assign(bias_shown=bias_shown, variance_shown=variance_shown)
+    points["has_interval"] = points[["squared_bias_high", "variance_high"]].notna().all(axis=1)
     return points.reset_index(drop=True)
 
 
@@ -50,7 +53,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Bars are 95 % intervals; a squared bias that is not distinguishable from zero is an arrow down
     from its upper limit; grey lines join points of equal mean squared error; a zero lies on its
-    axis.
+    axis; what has no interval is hollow.
 
     Args:
         rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
@@ -82,6 +85,8 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
     ]
     if (points["bias_shown"] == "upper limit").any():
         marks.append(limit_mark())
+    if not points["has_interval"].all():
+        marks.append(hollow_mark())
     if (points[["bias_shown", "variance_shown"]] == "zero").any(axis=None):
         marks.append(mark("on an axis: zero", marker="o"))
     return marks + not_drawn(points.attrs["left_out"])
@@ -129,4 +134,6 @@ def _point(ax: Axes, point, look: Look) -> None:
         reach = [[x - point.variance_low], [point.variance_high - x]]
         ax.errorbar(x, y, xerr=np.clip(reach, 0, None), **bars)
     on_axis = "zero" in (point.variance_shown, point.bias_shown)
+    if not point.has_interval:
+        look = look.hollow
     ax.plot(x, y, **look.marks(label=point.estimator, clip_on=not on_axis, zorder=3))

@@ -48,6 +48,11 @@ def limit_mark() -> Line2D:
     return mark(text, marker=r"$\downarrow$", markersize=6)
 
 
+def hollow_mark() -> Line2D:
+    """Return the legend entry of the hollow markers of estimates without an interval."""
+    return mark("hollow: no interval (too few events)", marker="o", markerfacecolor="white")
+
+
 def not_drawn(names: Sequence[str]) -> list[Line2D]:
     """Return a legend entry that says what is missing, where something is."""
     text = f"not drawn, without finite values: {', '.join(names)}"

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures import traces
-from analysis.figures.legend import entry, framed, mark, not_drawn
+from analysis.figures.legend import entry, framed, hollow_mark, mark, not_drawn
 from analysis.figures.marks import decades, down_arrow
 from analysis.rows import heading
 from analysis.style import Look, looks, paper
@@ -32,7 +32,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
         with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
-        zero; `small_sample`: whether the note says that the sample is too small.
+        zero; `small_sample`: whether the note says that the sample is too small; `has_interval`.
 
     Raises:
         ValueError: where the table is not that of `analysis.temperature_table`, or no estimator
@@ -48,6 +48,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
     )
     measured = [metric for metric in _PANELS if points[metric].notna().any()]
+    ends = [f"{metric}_high" for metric in measured]
+    points["has_interval"] = points[ends].notna().all(axis="columns")
     left_out = points.loc[points[measured].isna().any(axis="columns"), "estimator"]
     points.attrs = {"heading": heading(table), "left_out": list(left_out)}
     return points
@@ -58,7 +60,8 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Errors are in squared units of the gradient. Bands are 95 % intervals; estimators without a
     temperature are horizontal lines; a squared bias that is not distinguishable from zero is an
-    arrow down from its upper limit; points whose sample is too small are hollow.
+    arrow down from its upper limit; points whose sample is too small, or that have no interval,
+    are hollow.
 
     Args:
         rows: a tidy result table of one context, with `p_temperature` and the metrics
@@ -88,7 +91,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 else:
                     traces.trace(
                         ax, line, "temperature", metric, look[name],
-                        label=name, hollow=line["small_sample"],
+                        label=name, hollow=line["small_sample"] | ~line["has_interval"],
                     )  # fmt: skip
     return figure
 
@@ -97,6 +100,8 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
     marks = traces.marks(points, _PANELS)
     if points["small_sample"].any():
         marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
+    if not points["has_interval"].all():
+        marks.append(hollow_mark())
     return marks + not_drawn(points.attrs["left_out"])
 
 

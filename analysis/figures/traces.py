@@ -88,7 +88,7 @@ def trace(
     thick = {"linewidth": 1.5, "clip_on": False} if on_axis else {}
     ax.plot(x, y.where(~limit), color=look.colour, linestyle=look.line, **thick)
     hollow = pd.Series(False, points.index) if hollow is None else hollow
-    for some, drawn in ((~hollow, look), (hollow, look._replace(fill="full", face="white"))):
+    for some, drawn in ((~hollow, look), (hollow, look.hollow)):
         style = drawn.marks(linestyle="none", markersize=3.5, clip_on=not on_axis)
         if some.any():  # the box of no marks, not clipped, is at the origin: the layout fails
             ax.plot(x[some], y[some], **style, label=label)

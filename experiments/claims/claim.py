@@ -22,11 +22,13 @@ class Quantity(NamedTuple):
         value: the estimate.
         error: its standard error; zero for what is computed without chance.
         degrees: degrees of freedom of the error, for Student's law.
+        note: why nothing is known of the error, which is then infinite.
     """
 
     value: float
     error: float = 0.0
     degrees: float = math.inf
+    note: str = ""
 
 
 Found = Quantity | Callable[[float], Quantity]

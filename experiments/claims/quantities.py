@@ -9,6 +9,8 @@ from experiments.claims.claim import Found, Quantity
 from experiments.intervals import Truth, jackknife
 from experiments.intervals.cosine import cosines
 from experiments.intervals.distance import distance
+from experiments.intervals.limits import refusal, unseen
+from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
 # Nothing is surer than by so many standard errors: further out no law of samples is known so well.
@@ -31,26 +33,33 @@ def share(values: np.ndarray) -> Quantity:
     return Quantity(part, math.sqrt(padded * (1 - padded) / (count + 4)))
 
 
-def squared_bias(blocks: Blocks, truth: Truth) -> Found:
-    """Return the squared norm of the bias over that of the true gradient, and its test.
+def relative_bias(blocks: Blocks, truth: Truth) -> Found:
+    """Return the norm of the bias over that of the true gradient, and its test.
 
-    The estimate is unbiased, so it may be negative. Its law is far from normal where the bias is
-    small: against an end of a region, the error is such that Student's test of it gives the
-    p-value of the noncentral law (`intervals.Distance`) of samples whose squared bias is that end.
+    Its square is an unbiased estimate, so it may be negative; then so is the value. The law is far
+    from normal where the bias is small: against an end of a region, the error is such that
+    Student's test of it gives the p-value of the noncentral law (`Distance`) of samples whose bias
+    is that end.
     """
-    found, norm = distance(blocks, truth), float(truth.mean @ truth.mean)
-    value = found.squared_bias / norm
+    found, norm = distance(blocks, truth), float(np.linalg.norm(truth.mean))
+    value = math.copysign(math.sqrt(abs(found.squared_bias)), found.squared_bias) / norm
     if not found.is_noisy:
         return lambda end: Quantity(value if found.q > found.rounding else 0.0)
+    degrees, why = len(blocks.sums) - 1, refusal(blocks, truth)
+    if why:
+        return lambda end: Quantity(value, math.inf, degrees, why)
+    found = found.times(unseen(blocks, truth))
+    spread = found.deviation(found.squared_bias) / norm**2
+    plain = spread / max(2 * abs(value), math.sqrt(spread))
 
     def against(end: float) -> Quantity:
-        apart, plain = abs(value - end), found.deviation(found.squared_bias) / norm
-        if apart < plain / 2:  # undecided whatever the law, whose median is not its mean
-            return Quantity(value, plain, len(blocks.sums) - 1)
-        chance = (found.above if value > end else found.below)(max(end, 0.0) * norm)
+        apart = abs(value - end)
+        chance = (found.above if value > end else found.below)(max(end * norm, 0.0) ** 2)
         score = float(stats.norm.isf(max(chance, 1e-300)))
+        if apart < plain / 2 or score < 0.25:  # undecided: the law's median is not its mean
+            return Quantity(value, plain, degrees)
         error = apart / score if score < _SUREST else min(plain, apart / _SUREST)
-        return Quantity(value, error, len(blocks.sums) - 1)
+        return Quantity(value, error, degrees)
 
     return against
 
@@ -92,7 +101,10 @@ def angle(blocks: Blocks, truth: Truth) -> Quantity:
 
 def log_variance_ratio(first: Blocks, second: Blocks) -> Quantity:
     """Return the natural log of the ratio of variances, under common noise block by block."""
-    return jackknifed(np.log(jackknife.traces(first) / jackknife.traces(second)))
+    found = jackknifed(np.log(jackknife.traces(first) / jackknife.traces(second)))
+    if why := tail(first).refusal or tail(second).refusal:
+        return found._replace(error=math.inf, note=why)
+    return found
 
 
 def jackknifed(values: np.ndarray) -> Quantity:

@@ -57,17 +57,17 @@ def _bias(problem: Given, effort: Effort, estimator) -> Found:
 
 def _straight(effort: Effort) -> Mapping[str, Found]:
     return {
-        "squared bias, linear f": _bias(Given(_linear, _LOGITS), effort, StraightThrough()),
-        "squared bias, quadratic f": _bias(Given(_separable, _LOGITS), effort, StraightThrough()),
+        "relative bias, linear f": _bias(Given(_linear, _LOGITS), effort, StraightThrough()),
+        "relative bias, quadratic f": _bias(Given(_separable, _LOGITS), effort, StraightThrough()),
     }
 
 
 def _darn(effort: Effort) -> Mapping[str, Found]:
     coupled, separable = Given(_quadratic, _LOGITS), Given(_separable, _LOGITS)
     return {
-        "squared bias at the sample, coupled": _bias(coupled, effort, DARN("sample")),
-        "squared bias at 1/2, separable": _bias(separable, effort, DARN("half")),
-        "squared bias at 1/2, coupled": _bias(coupled, effort, DARN("half")),
+        "relative bias at the sample, coupled": _bias(coupled, effort, DARN("sample")),
+        "relative bias at 1/2, separable": _bias(separable, effort, DARN("half")),
+        "relative bias at 1/2, coupled": _bias(coupled, effort, DARN("half")),
     }
 
 
@@ -75,11 +75,11 @@ def _reinmax(effort: Effort) -> Mapping[str, Found]:
     quadratic = Given(_classes_quadratic, _CLASS_LOGITS)
     cubic = Given(_classes_cubic, _CLASS_LOGITS)
     return {
-        "squared bias, quadratic f": _bias(quadratic, effort, ReinMax()),
-        "squared bias of straight-through, quadratic f": _bias(
+        "relative bias, quadratic f": _bias(quadratic, effort, ReinMax()),
+        "relative bias of straight-through, quadratic f": _bias(
             quadratic, effort, StraightThrough()
         ),
-        "squared bias, cubic f": _bias(cubic, effort, ReinMax()),
+        "relative bias, cubic f": _bias(cubic, effort, ReinMax()),
     }
 
 
@@ -128,16 +128,16 @@ STUDIES = (
             Claim(
                 "Straight-through is exact for a linear f",
                 "formulas: ST",
-                "squared bias, linear f",
-                high=0.02**2,
-                effect=0.02**2,
+                "relative bias, linear f",
+                high=0.02,
+                effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for a quadratic f",
                 "formulas: ST",
-                "squared bias, quadratic f",
+                "relative bias, quadratic f",
                 low=0.0,
-                effect=0.05**2,
+                effect=0.05,
             ),
         ),
     ),
@@ -149,23 +149,23 @@ STUDIES = (
             Claim(
                 "DARN with f' at the sample is exact in mean for coupled quadratics",
                 "Gu et al. 2016, section 4.2 (formulas: DARN)",
-                "squared bias at the sample, coupled",
-                high=0.02**2,
-                effect=0.02**2,
+                "relative bias at the sample, coupled",
+                high=0.02,
+                effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is exact in mean for separable quadratics",
                 "Jang et al. 2017, section 3.2 (formulas: DARN)",
-                "squared bias at 1/2, separable",
-                high=0.02**2,
-                effect=0.02**2,
+                "relative bias at 1/2, separable",
+                high=0.02,
+                effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is biased for coupled quadratics",
                 "formulas: DARN",
-                "squared bias at 1/2, coupled",
+                "relative bias at 1/2, coupled",
                 low=0.0,
-                effect=0.05**2,
+                effect=0.05,
             ),
         ),
     ),
@@ -177,23 +177,23 @@ STUDIES = (
             Claim(
                 "ReinMax is exact in mean for quadratic f of any number of classes",
                 "Liu et al. 2023 (formulas: ReinMax)",
-                "squared bias, quadratic f",
-                high=0.02**2,
-                effect=0.02**2,
+                "relative bias, quadratic f",
+                high=0.02,
+                effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for the same quadratic",
                 "Liu et al. 2023 (formulas: ReinMax)",
-                "squared bias of straight-through, quadratic f",
+                "relative bias of straight-through, quadratic f",
                 low=0.0,
-                effect=0.05**2,
+                effect=0.05,
             ),
             Claim(
                 "ReinMax is biased for a cubic f",
                 "formulas: ReinMax",
-                "squared bias, cubic f",
+                "relative bias, cubic f",
                 low=0.0,
-                effect=0.05**2,
+                effect=0.05,
             ),
         ),
     ),

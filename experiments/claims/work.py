@@ -10,7 +10,7 @@ import numpy as np
 
 from estimators import Bernoulli, Categorical, Distribution, Estimator
 from experiments.claims.claim import Effort, Found, Quantity
-from experiments.claims.quantities import log_variance_ratio, squared_bias
+from experiments.claims.quantities import log_variance_ratio, relative_bias
 from experiments.evaluation import Evaluator
 from experiments.intervals import Truth
 from experiments.measurement import Point, prepare
@@ -106,8 +106,8 @@ class Measured:
         return self._drawn[name]
 
     def bias(self, estimator: Estimator) -> Found:
-        """Return an estimator's squared bias over the squared norm of the true gradient."""
-        return squared_bias(self(estimator), self.truth)
+        """Return the norm of an estimator's bias over that of the true gradient."""
+        return relative_bias(self(estimator), self.truth)
 
     def ratio(self, first: Estimator, second: Estimator) -> Quantity:
         """Return the natural log of the ratio of two estimators' variances."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from scipy import optimize
 
-from experiments.intervals.distance import distance
+from experiments.intervals.distance import Distance, distance
 from experiments.intervals.estimate import LEVEL, Estimate, Truth
+from experiments.intervals.limits import exact, refusal, unseen
 from experiments.moments import Blocks
 
 
@@ -22,26 +23,40 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     found = distance(blocks, truth)
     if not math.isfinite(found.q):
         return Estimate(math.nan, math.nan, math.nan)
+    if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
+        return Estimate(0.0, 0.0, 0.0)
+    if why := refusal(blocks, truth):
+        return Estimate.refused(found.squared_bias, why)
+    return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth)))
+
+
+def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, float]:
+    """Return the ends of the interval of the squared bias, or of any squared length.
+
+    Args:
+        found: the squared length and its law.
+        unseen: the factor by which its noise may exceed what the samples show.
+        level: of the interval.
+    """
     if not found.is_noisy:
         # As far as float32 can say.
-        if found.q <= found.rounding:
-            return Estimate(0.0, 0.0, 0.0)
         length, error = math.sqrt(found.q), math.sqrt(found.rounding)
-        return Estimate(found.squared_bias, (length - error) ** 2, (length + error) ** 2)
-    above = (1 - LEVEL) / 2
-    seen = dataclasses.replace(found, q=max(found.q, found.trace))
-    return Estimate(
-        found.squared_bias,
-        _root(found.below, 1 - above, found.q),
-        _root(seen.below, above, seen.q),
-    )
+        return max(length - error, 0.0) ** 2, (length + error) ** 2
+    above, wide = (1 - level) / 2, found.times(unseen)
+    low = _root(wide.below, 1 - above, found.q)
+    # More noise explains more of Q in many coordinates, less of it in few.
+    high = [
+        _root(dataclasses.replace(law, q=max(law.q, law.trace)).below, above, found.q)
+        for law in {found, wide}
+    ]
+    return low, max(high)
 
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
     """Return the bias at which a falling probability passes a level; zero if it starts below."""
     if probability(0.0) <= level:
         return 0.0
-    high = scale
+    high = scale or 1.0
     while probability(high) > level:
         high *= 2
     solution = optimize.root_scalar(

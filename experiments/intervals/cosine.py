@@ -3,35 +3,72 @@
 import math
 
 import numpy as np
+from scipy import stats
 
-from experiments.intervals import jackknife
-from experiments.intervals.estimate import Estimate, Truth, quantile
+from experiments.intervals.bias import ends
+from experiments.intervals.distance import noisy, rounding
+from experiments.intervals.estimate import LEVEL, Estimate, Truth, quantile
+from experiments.intervals.limits import alike, refusal, unseen
 from experiments.moments import Blocks
 
 
 def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the cosine between the expected gradient and the truth.
+    r"""Return the cosine between the expected gradient and the truth.
 
-    Noise turns any mean away from the truth. The jackknife subtracts that to first order and gives
-    the interval, which is rough where the cosine cannot be told from one.
+    With p the length of the expected gradient along the truth and w what is perpendicular to it,
+    it is $p / \sqrt{p^2 + |w|^2}$. Noise makes any w longer: of its squared length the noise is
+    subtracted, and the interval inverts its law, as that of a squared bias. The ends take those of
+    p and of w together, each at half of the error (Bonferroni), so they are on the safe side.
     """
-    runs = [cosines(jackknife.means(blocks), truth.mean)]
+    norm = float(np.linalg.norm(truth.mean))
+    if not norm or not np.isfinite(blocks.mean).all():
+        return Estimate(math.nan, math.nan, math.nan)
+    direction = truth.mean / norm
+    along = float(blocks.mean @ direction)
+    runs = [blocks.deviations]
     if truth.blocks is not None:
-        runs.append(cosines(jackknife.means(truth.blocks), blocks.mean))
-    spread = math.hypot(*(quantile(len(run) - 2) * jackknife.error(run) for run in runs))
-    value = sum(map(jackknife.corrected, runs)) - (len(runs) - 1) * float(runs[0][0])
-    value, low, high = np.clip((value, value - spread, value + spread), -1, 1)
-    return Estimate(float(value), float(low), float(high))
+        # An error of the truth turns what is perpendicular to it.
+        runs.append(truth.blocks.deviations * along / norm)
+    aside = [rows - np.outer(rows @ direction, direction) for rows in runs]
+    # Not from all samples: noise along the truth would drown it.
+    traces = [float(np.sum(rows**2)) / (len(rows) * (len(rows) - 1)) for rows in aside]
+    vector = blocks.mean - along * direction
+    across = noisy(vector, aside, traces, rounding(blocks, truth))
+    value = _turned(along, across.squared_bias if across.is_noisy else across.q)
+    if why := refusal(blocks, truth):
+        return Estimate.refused(value, why)
+    wide = 1.0 if alike(blocks) else unseen(blocks, truth)
+    # Blocks tell the noise: Student's level for so many.
+    score = float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
+    shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
+    half = score * math.sqrt(wide * float(np.var(runs[0] @ direction, ddof=1)) / len(runs[0]))
+    low, high = along - half, along + half
+    return Estimate(
+        value,
+        min(_turned(low, shortest), _turned(low, longest), value),
+        max(_turned(high, shortest), _turned(high, longest), value),
+    )
 
 
-def cosine_per_sample(blocks: Blocks) -> Estimate:
-    """Return the mean cosine between one gradient and the centre of the samples."""
+def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
+    """Return the mean cosine between one gradient and the truth."""
     each = blocks.cosines / blocks.size
     half = quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
-    value = float(each.mean())
     # Sums in float32 may pass one by a rounding.
-    value, low, high = np.clip((value, value - half, value + half), -1, 1)
-    return Estimate(float(value), float(low), float(high))
+    value, low, high = map(
+        float, np.clip((each.mean(), each.mean() - half, each.mean() + half), -1, 1)
+    )
+    if why := refusal(blocks, truth):
+        return Estimate.refused(value, why)
+    return Estimate(value, low, high)
+
+
+def _turned(along: float, across: float) -> float:
+    """Return the cosine from the length along and the squared length across; at most one."""
+    length = along**2 + across
+    return (
+        float(np.clip(along / math.sqrt(length), -1, 1)) if length > 0 else math.copysign(1, along)
+    )
 
 
 def cosines(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:

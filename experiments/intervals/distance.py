@@ -6,6 +6,7 @@ perhaps the mean of n' samples of covariance S'; $C = S / n + S' / n'$, bias $\d
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
@@ -14,7 +15,7 @@ from experiments.intervals.estimate import LEVEL, Truth, quantile
 from experiments.moments import Blocks
 
 # A difference this small against the gradients is float32's rounding, not bias.
-ROUNDING = 64 * np.finfo(np.float32).eps
+ROUNDING = 64 * float(np.finfo(np.float32).eps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Distance:
         """Whether the samples vary by more than float32 rounds."""
         return self.trace > self.rounding
 
+    def times(self, factor: float) -> "Distance":
+        """Return the same distance with so many times the noise."""
+        noise = self.trace * factor, self.trace_square * factor**2, self.along * factor
+        return Distance(self.q, *noise, self.rounding)
+
     def deviation(self, squared_bias: float) -> float:
         """Return the standard deviation of Q at a squared bias."""
         return math.sqrt(2 * self.trace_square + 4 * max(squared_bias, 0.0) * self.along)
@@ -73,16 +79,33 @@ def distance(blocks: Blocks, truth: Truth) -> Distance:
     """Return the squared distance of the mean from the truth, and its noise."""
     runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
     traces = [float(run.variance.sum()) / run.count for run in runs]
-    deviations = [(run.sums - run.size * run.offset) / run.size for run in runs]
+    return noisy(
+        blocks.mean - truth.mean, [run.deviations for run in runs], traces, rounding(blocks, truth)
+    )
+
+
+def noisy(
+    vector: np.ndarray,
+    deviations: Sequence[np.ndarray],
+    traces: Sequence[float],
+    rounding: float,
+) -> Distance:
+    """Return the squared length of a vector of independent noises.
+
+    Args:
+        vector: `[P]`.
+        deviations: of the means of each noise's blocks from their mean, `[R, P]`.
+        traces: of the covariance that each noise has in the vector.
+        rounding: the squared error that float32 leaves.
+    """
     square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))
-    if len(runs) == 2:
+    if len(deviations) == 2:
         square += 2 * _trace_product(*deviations)
     trace = sum(traces)
     # Between a spectrum that is flat and one that is a single direction.
-    square = float(np.clip(square, trace**2 / len(blocks.centre), trace**2))
-    difference = blocks.mean - truth.mean
-    along = _along(difference, trace, square, deviations)
-    return Distance(float(difference @ difference), trace, square, along, rounding(blocks, truth))
+    square = float(np.clip(square, trace**2 / len(vector), trace**2))
+    along = _along(vector, trace, square, deviations)
+    return Distance(float(vector @ vector), trace, square, along, rounding)
 
 
 def rounding(blocks: Blocks, truth: Truth) -> float:
@@ -92,7 +115,7 @@ def rounding(blocks: Blocks, truth: Truth) -> float:
 
 
 def _along(
-    direction: np.ndarray, trace: float, trace_square: float, deviations: list[np.ndarray]
+    direction: np.ndarray, trace: float, trace_square: float, deviations: Sequence[np.ndarray]
 ) -> float:
     """Return an upper estimate of the variance along the direction that was observed.
 

@@ -13,11 +13,17 @@ LEVEL = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% interval."""
+    """A value with its 95% interval; where there is none its ends are nan, and a note says why."""
 
     value: float
     low: float
     high: float
+    note: str = ""
+
+    @classmethod
+    def refused(cls, value: float, note: str) -> "Estimate":
+        """Return a value without an interval."""
+        return cls(value, math.nan, math.nan, note)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,20 @@ import numpy as np
 from scipy import stats
 
 from experiments.intervals.estimate import LEVEL, Estimate, quantile
+from experiments.intervals.limits import alike
+from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
 
 def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean gradient and the ends of its coordinates' normal intervals, each `[P]`."""
-    half = quantile() * np.sqrt(blocks.variance / blocks.count)
+    """Return the mean gradient and the ends of its coordinates' normal intervals, each `[P]`.
+
+    With too few events the ends are nan.
+    """
+    found = tail(blocks)
+    half = quantile() * np.sqrt(found.unseen * blocks.variance / blocks.count)
+    if found.refusal and not alike(blocks):
+        half = np.full_like(half, math.nan)
     return blocks.mean, blocks.mean - half, blocks.mean + half
 
 

@@ -6,33 +6,44 @@ import numpy as np
 
 from experiments.intervals import jackknife
 from experiments.intervals.bias import squared_bias
-from experiments.intervals.distance import ROUNDING, rounding
+from experiments.intervals.distance import rounding
 from experiments.intervals.estimate import Estimate, Truth, quantile
+from experiments.intervals.limits import BELOW, alike, refusal, resolution
+from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
 
-def variance(blocks: Blocks) -> Estimate:
+def variance(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the trace of the covariance of one gradient, tr S.
 
-    The interval is the jackknife's over blocks, of its logarithm: a variance is skewed.
+    The interval is of its logarithm: a variance is skewed. Its upper end allows for a tail that the
+    samples do not show (`Tail`). The truth says whether samples that are all alike are exact.
     """
-    traces = jackknife.traces(blocks)
-    value = float(traces[0])
-    # Squares about the centre were summed in float32: what is left below this is rounding.
-    if value <= ROUNDING * float(
-        blocks.offset @ blocks.offset + ROUNDING * blocks.mean @ blocks.mean
-    ):
+    value = float(blocks.variance.sum())
+    if not math.isfinite(value):
+        return Estimate(math.nan, math.nan, math.nan)
+    if why := refusal(blocks, truth):
+        return Estimate.refused(0.0 if alike(blocks) else value, why)
+    if alike(blocks):
         return Estimate(0.0, 0.0, 0.0)
-    return _about(value, _spread(np.log(np.maximum(traces, np.finfo(float).tiny))))
+    if value <= (least := resolution(blocks)):
+        return Estimate(0.0, 0.0, least, BELOW)
+    found = tail(blocks)
+    return _about(value, quantile() * found.error, found.upwards * found.error)
 
 
 def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the mean squared distance of one gradient to the truth, squared bias + variance.
 
-    The interval is the jackknife's over blocks, those of the truth as well, of its logarithm.
+    The interval is the jackknife's over blocks, those of the truth as well, of its logarithm; its
+    upper end allows for a tail that the samples do not show.
     """
     errors = jackknife.squared_errors(blocks, truth)
     value = float(errors[0])
+    if not math.isfinite(value):
+        return Estimate(math.nan, math.nan, math.nan)
+    if why := refusal(blocks, truth):
+        return Estimate.refused(value, why)
     if rounding(blocks, truth) >= value >= 0:
         return Estimate(0.0, 0.0, 0.0)
     runs = [errors]
@@ -41,27 +52,30 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
         distances = np.sum((blocks.mean - jackknife.means(truth.blocks)) ** 2, -1)
         runs.append(value + distances - distances[0])
     if any(np.any(run <= 0) for run in runs):
-        return Estimate(value, math.nan, math.nan)
-    return _about(value, math.hypot(*(_spread(np.log(run)) for run in runs)))
+        return Estimate.refused(value, "no larger than the error of the sampled true gradient")
+    spread = math.hypot(
+        *(quantile(len(run) - 2) * jackknife.error(np.log(run)) for run in runs),
+        quantile() / blocks.count,  # a coin's error is at its largest, and varies but little
+    )
+    upwards = 1.0 if alike(blocks) else tail(blocks).upwards / quantile()
+    return _about(value, spread, upwards * spread)
 
 
 def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> Estimate:
     """Return the error at a budget of evaluations of f.
 
-    That is squared bias + variance x evaluations / budget. Its interval adds the intervals of its
-    two parts.
+    That is squared bias + variance x evaluations / budget. The value is unbiased, as both its parts
+    are, but where their sum is negative. The interval adds the intervals of the parts.
     """
-    bias, spread, share = squared_bias(blocks, truth), variance(blocks), evaluations / budget
+    bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
+    share = evaluations / budget
     return Estimate(
-        max(bias.value, 0.0) + share * spread.value,
+        max(bias.value + share * spread.value, 0.0),
         bias.low + share * spread.low,
         bias.high + share * spread.high,
+        bias.note or spread.note,
     )
 
 
-def _spread(statistic: np.ndarray) -> float:
-    return quantile(len(statistic) - 2) * jackknife.error(statistic)
-
-
-def _about(value: float, spread: float) -> Estimate:
-    return Estimate(value, value * math.exp(-spread), value * math.exp(spread))
+def _about(value: float, below: float, above: float) -> Estimate:
+    return Estimate(value, value * math.exp(-below), value * math.exp(above))

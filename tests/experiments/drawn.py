@@ -16,12 +16,16 @@ def blocks_of(samples, centre=None):
     lengths = np.linalg.norm(parts, axis=-1) * np.linalg.norm(centre)
     cosines = (parts @ centre / np.where(lengths > 0, lengths, 1)).sum(1)
     deviations = parts - centre
+    powers = (deviations**2).sum(-1)
+    largest = powers.max(-1, keepdims=True)
+    powers = powers / np.where(largest > 0, largest, 1)
     return Blocks(
         centre,
         deviations.sum(1),
         (deviations**2).sum((0, 1)),
         (deviations**2).sum((1, 2)),
         cosines,
+        np.stack([largest[:, 0], (powers**2).sum(-1), (powers**3).sum(-1)], -1),
         parts.shape[1],
         np.full(7, 1e-3),
     )

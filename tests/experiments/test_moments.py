@@ -30,8 +30,8 @@ def draw(sampler, point, estimator, num_samples=64, **options):
 def assert_same(found, expected, rtol=2e-6):
     """The same samples went in: sums differ by float32's rounding at most."""
     assert found.size == expected.size and found.count == expected.count
-    np.testing.assert_array_equal(found.centre, expected.centre)
-    for name in ("sums", "squares", "distances", "cosines"):
+    np.testing.assert_allclose(found.centre, expected.centre, rtol=rtol)
+    for name in ("sums", "squares", "distances", "cosines", "powers"):
         one, other = getattr(found, name), getattr(expected, name)
         np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * np.abs(other).max())
 
@@ -50,17 +50,23 @@ def test_sums_are_those_of_the_gradients(point):
         return jax.grad(lambda p: PROBLEM.loss(p, ESTIMATOR, key, point.batch))(point.params)
 
     samples = one_by_one(gradient, KEY, 64)
-    centre = flat(point.centre)
+    truth = flat(point.centre)
     (found,) = draw(point.sampler, point, ESTIMATOR)
     assert found.count == 64
     assert found.mean.dtype == found.variance.dtype == np.float64
-    off = samples - centre
+    # The truth is too far off to be what the sums are about.
+    assert np.sum((found.centre - truth) ** 2) > 0.05 * found.variance.sum()
+    off = samples - found.centre
     atol = 1e-5 * np.abs(off).max()
     np.testing.assert_allclose(found.sums, off.sum(1), rtol=1e-4, atol=atol)
     np.testing.assert_allclose(found.squares, (off**2).sum((0, 1)), rtol=1e-4, atol=atol**2)
     np.testing.assert_allclose(found.distances, (off**2).sum((1, 2)), rtol=1e-4)
-    lengths = np.linalg.norm(samples, axis=-1) * np.linalg.norm(centre)
-    np.testing.assert_allclose(found.cosines, (samples @ centre / lengths).sum(1), rtol=1e-4)
+    lengths = np.linalg.norm(samples, axis=-1) * np.linalg.norm(truth)
+    np.testing.assert_allclose(found.cosines, (samples @ truth / lengths).sum(1), rtol=1e-4)
+    shares = (off**2).sum(2) / found.powers[:, :1]
+    np.testing.assert_allclose(shares.max(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(found.powers[:, 1], (shares**2).sum(1), rtol=1e-4)
+    np.testing.assert_allclose(found.powers[:, 2], (shares**3).sum(1), rtol=1e-4)
     every = samples.reshape(64, -1)
     np.testing.assert_allclose(found.mean, every.mean(0), rtol=1e-4, atol=atol)
     np.testing.assert_allclose(found.variance, every.var(0, ddof=1), rtol=1e-3, atol=atol**2)
@@ -97,7 +103,7 @@ def test_devices_change_nothing(devices):
     # Three cannot share 32 blocks.
     samples = one_by_one(lambda key: toy_gradient(2.0, TOY_CONTEXT, key), KEY, 64)
     (found,) = draw_toy(64, devices=devices)
-    off = samples - flat(TOY_CENTRE)
+    off = samples - found.centre
     np.testing.assert_allclose(found.sums, off.sum(1), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found.squares, (off**2).sum((0, 1)), rtol=1e-5)
     np.testing.assert_allclose(found.distances, (off**2).sum((1, 2)), rtol=1e-5)
@@ -188,8 +194,11 @@ def test_a_large_mean_costs_no_precision():
     every = samples.reshape(-1, 4)
     np.testing.assert_allclose(found.variance, every.var(0, ddof=1), rtol=1e-5)
     np.testing.assert_allclose(found.mean, every.mean(0), rtol=1e-9)
+    # Nor does a truth that is far from the mean: the sums are about a mean of the samples.
+    (biased,) = sampler.draw(*arguments, jnp.zeros(4))
+    np.testing.assert_allclose(biased.variance, every.var(0, ddof=1), rtol=1e-5)
     # So the centre is what does it.
-    (about_zero,) = sampler.draw(*arguments, jnp.zeros(4))
+    (about_zero,) = sampler.draw(*arguments)
     assert np.abs(about_zero.variance / every.var(0, ddof=1) - 1).min() > 1e-3
 
 

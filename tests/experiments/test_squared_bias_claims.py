@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from experiments.claims import Claim
-from experiments.claims.quantities import squared_bias, squared_bias_difference
+from experiments.claims.quantities import relative_bias, squared_bias_difference
 from tests.experiments.drawn import Law
 
 SPECTRA = {
@@ -30,11 +30,11 @@ def p_values(law, bound, count, seed=0):
         seed: of the noise.
     """
     rng = np.random.default_rng(seed)
-    end = bound**2 * law.error / (law.true_gradient @ law.true_gradient)
-    claim = Claim("the bias is small", "nowhere", "squared bias", high=end, effect=end)
+    end = bound * math.sqrt(law.error) / float(np.linalg.norm(law.true_gradient))
+    claim = Claim("the bias is small", "nowhere", "relative bias", high=end, effect=end)
     found = []
     for _ in range(count):
-        quantity = claim.about(squared_bias(law.blocks(rng), law.truth(rng)))
+        quantity = claim.about(relative_bias(law.blocks(rng), law.truth(rng)))
         score = (end - quantity.value) / quantity.error
         found.append(stats.t.sf((score, -score), quantity.degrees))
     return np.array(found)
@@ -95,6 +95,6 @@ def test_the_difference_of_two_squared_biases():
 def test_such_a_quantity_needs_one_end():
     law = Law(SPECTRA["50"])
     rng = np.random.default_rng(2)
-    claim = Claim("the bias is so and so", "nowhere", "squared bias", 0.0, 1.0)
+    claim = Claim("the bias is so and so", "nowhere", "relative bias", 0.0, 1.0)
     with pytest.raises(ValueError, match="one end"):
-        claim.about(squared_bias(law.blocks(rng), law.truth(rng)))
+        claim.about(relative_bias(law.blocks(rng), law.truth(rng)))

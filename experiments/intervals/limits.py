@@ -1,0 +1,49 @@
+"""When samples allow no interval: too few events, or noise that float32 does not resolve."""
+
+import numpy as np
+
+from experiments.intervals.distance import ROUNDING, rounding
+from experiments.intervals.estimate import Truth
+from experiments.intervals.tails import EVENTS, tail
+from experiments.moments import Blocks
+
+BELOW = "variance below float32's resolution"
+_EPS = float(np.finfo(np.float32).eps)
+
+
+def resolution(blocks: Blocks) -> float:
+    """Return the variance of one gradient that float32's rounding of it leaves."""
+    return float(ROUNDING**2 * (blocks.mean @ blocks.mean))
+
+
+def alike(blocks: Blocks) -> bool:
+    """Whether no sample differs from another."""
+    return float(blocks.variance.sum()) <= 1e-3 * _EPS**2 * float(blocks.mean @ blocks.mean)
+
+
+def exact(blocks: Blocks, truth: Truth) -> bool:
+    """Whether every sample is the truth, as far as float32 can say."""
+    apart = blocks.mean - truth.mean
+    return alike(blocks) and float(apart @ apart) <= rounding(blocks, truth)
+
+
+def refusal(blocks: Blocks, truth: Truth) -> str:
+    """Return why what is said of samples and truth has no interval; empty where it has one."""
+    if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
+        return ""
+    if alike(blocks):
+        return (
+            "all samples are alike, which excludes no rare event: "
+            f"at least {EVENTS * blocks.count:,} samples needed"
+        )
+    if float(blocks.variance.sum()) > resolution(blocks) and (why := tail(blocks).refusal):
+        return why
+    if truth.blocks is not None and (why := tail(truth.blocks).refusal):
+        return f"the true gradient has {why}"
+    return ""
+
+
+def unseen(blocks: Blocks, truth: Truth) -> float:
+    """Return the factor by which the noise may exceed what samples and truth show."""
+    runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
+    return max(tail(run).unseen for run in runs)

@@ -1,0 +1,208 @@
+"""Heavy tails: printed intervals hold the truth, and light tails are not refused.
+
+A case is a law of gradients of known mean and variance, drawn by numpy. Its truth is off by a bias,
+or has none. The share that holds is among the runs that print an interval; where next to none do,
+nothing is to be learned of it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from experiments import intervals
+from experiments.intervals import Truth
+from tests.experiments.drawn import blocks_of
+
+LEAST, REFUSED = 0.92, 0.01
+# A law that prints fewer runs than this is refused.
+FEW = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A law of gradients `[n, P]` of known mean and variance (trace).
+
+    Attributes:
+        draw: draws them, from a generator and n.
+        mean: of every coordinate.
+        variance: of a whole gradient.
+        light: whether its tail is.
+        count: coordinates.
+    """
+
+    draw: Callable
+    mean: Callable
+    variance: Callable
+    light: bool = False
+    count: int = 1
+
+
+def each(law, mean, variance, *, light=False, count=1, scales=None):
+    """Return a case of independent coordinates of one law."""
+    scales = np.ones(count) if scales is None else scales
+    return Case(
+        lambda rng, n: scales * law(rng, (n, count)),
+        lambda n: scales * mean,
+        lambda n: variance * np.sum(scales**2),
+        light,
+        count,
+    )
+
+
+def log_normal(sigma, count=1):
+    square = math.exp(sigma**2)
+    return each(
+        lambda rng, shape: np.exp(sigma * rng.standard_normal(shape)),
+        math.sqrt(square),
+        square * (square - 1),
+        count=count,
+    )
+
+
+def rare(events):
+    return Case(
+        lambda rng, n: (rng.random((n, 1)) < events / n) * 1.0,
+        lambda n: np.full(1, events / n),
+        lambda n: events / n * (1 - events / n),
+    )
+
+
+def product_of_bits(rng, n):
+    """The score function's gradient of the product of 11 fair bits, from as many rare events."""
+    hit = rng.random(n) < 2.0**-11
+    return 0.5 * np.repeat(hit[:, None], 11, 1)
+
+
+def normal_times_log_normal(rng, n):
+    return np.exp(rng.standard_normal((n, 1))) * rng.standard_normal((n, 8))
+
+
+def student(degrees):
+    return each(lambda rng, shape: rng.standard_t(degrees, shape), 0.0, degrees / (degrees - 2))
+
+
+NORMAL = np.random.Generator.standard_normal
+FALLING = 1 / np.arange(1.0, 9)
+CASES = {
+    "normal": each(NORMAL, 0.0, 1.0, light=True),
+    "normal, 8": each(NORMAL, 0.0, 1.0, light=True, count=8),
+    "normal, 8 falling": each(NORMAL, 0.0, 1.0, light=True, count=8, scales=FALLING),
+    "normal, 500": each(NORMAL, 0.0, 1.0, light=True, count=500),
+    "exponential": each(np.random.Generator.standard_exponential, 1.0, 1.0, light=True),
+    "coin of 0.5": each(lambda rng, shape: rng.random(shape) < 0.5, 0.5, 0.25, light=True),
+    "coin of 0.1": each(lambda rng, shape: rng.random(shape) < 0.1, 0.1, 0.09, light=True),
+    "Laplace": each(lambda rng, shape: rng.laplace(size=shape), 0.0, 2.0, light=True),
+    "Student 5": student(5),
+    "Student 3": student(3),
+    "log-normal 1": log_normal(1),
+    "log-normal 1.5": log_normal(1.5),
+    "log-normal 2": log_normal(2),
+    "log-normal 1, 8": log_normal(1, 8),
+    "log-normal x normal, 8": Case(
+        normal_times_log_normal, lambda n: np.zeros(8), lambda n: 8 * math.exp(2), count=8
+    ),
+    **{f"{events} events": rare(events) for events in (1, 3, 10, 30, 100)},
+    "product of 11 bits": Case(
+        product_of_bits,
+        lambda n: np.full(11, 2.0**-12),
+        lambda n: 11 * 0.25 * 2.0**-11 * (1 - 2.0**-11),
+        count=11,
+    ),
+}
+METRICS = ("squared_bias", "variance", "mse", "equal_cost_error", "cosine_mean", "mean")
+
+
+def found(case, n, bias, sampled, runs, seed=0):
+    """Return the shares `[metrics]` of runs that print an interval, and of these that hold."""
+    rng = np.random.default_rng(seed)
+    mean, variance = case.mean(n), case.variance(n)
+    # A bias of so many standard errors of the mean, along all coordinates and across them.
+    offset = np.ones(case.count) * np.sqrt(variance / n / case.count) * bias
+    offset[::2] *= -0.5
+    true = mean + offset if mean.any() else mean + offset + math.sqrt(variance)
+    shift = true - mean - offset
+    about = true - offset
+    squared = float(offset @ offset)
+    truths = {
+        "squared_bias": squared,
+        "variance": variance,
+        "mse": squared + variance,
+        "equal_cost_error": squared + variance / 50,
+        "cosine_mean": float(about @ true / np.linalg.norm(about) / np.linalg.norm(true)),
+    }
+    printed, held = np.zeros((2, len(METRICS)))
+    for _ in range(runs):
+        truth = Truth(true)
+        if sampled:
+            other = blocks_of(case.draw(rng, n) + shift + offset, true)
+            truth = Truth(other.mean, other)
+        blocks = blocks_of(case.draw(rng, n) + shift, about)
+        estimates = {
+            "squared_bias": intervals.squared_bias(blocks, truth),
+            "variance": intervals.variance(blocks, truth),
+            "mse": intervals.mean_squared_error(blocks, truth),
+            "equal_cost_error": intervals.equal_cost_error(blocks, truth, 1, 50),
+            "cosine_mean": intervals.cosine_of_mean(blocks, truth),
+        }
+        for place, (name, one) in enumerate(estimates.items()):
+            assert math.isfinite(one.value) and bool(one.note) == math.isnan(one.high)
+            if one.note:
+                assert "samples needed" in one.note or "no larger" in one.note, one
+                continue
+            printed[place] += 1
+            slack = 1e-12 * abs(truths[name])
+            held[place] += one.low - slack <= truths[name] <= one.high + slack
+        _, low, high = intervals.mean(blocks)
+        printed[-1] += np.isfinite(low[0])
+        held[-1] += low[0] <= about[0] <= high[0]
+    return printed / runs, held / np.maximum(printed, 1)
+
+
+def check(case, n, bias, sampled, runs):
+    printed, held = found(case, n, bias, sampled, runs)
+    if case.light:
+        room = 4 * math.sqrt(REFUSED * (1 - REFUSED) / runs)
+        assert (printed[[0, 1, 3, 4, 5]] >= 1 - REFUSED - room).all(), printed
+    for name, share, holds in zip(METRICS, printed, held, strict=True):
+        if share >= FEW:
+            room = 4 * math.sqrt(LEAST * (1 - LEAST) / (share * runs))
+            assert holds >= LEAST - room, (name, share, holds)
+    return printed, held
+
+
+@pytest.mark.parametrize("name", ["normal, 8 falling", "exponential", "coin of 0.5"])
+def test_light_tails_have_intervals(name):
+    check(CASES[name], 1024, 0.0, False, 100)
+
+
+@pytest.mark.parametrize(
+    "name", ["Student 3", "log-normal 1.5", "log-normal 2", "1 events", "product of 11 bits"]
+)
+def test_heavy_tails_are_covered_or_refused(name):
+    check(CASES[name], 1024, 0.0, False, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])
+@pytest.mark.parametrize("bias", [0.0, 3.0])
+@pytest.mark.parametrize("n", [1024, 4096, 10016])
+@pytest.mark.parametrize("name", CASES)
+def test_printed_intervals_hold(name, n, bias, sampled):
+    case = CASES[name]
+    # 500 coordinates of 10,016 samples are a gigabyte of noise for 25 runs.
+    check(case, n, bias, sampled, 2000 if case.count < 100 else 2000 * 1024 // n // 10)
+
+
+def test_how_many_samples_are_needed():
+    samples = np.zeros((1024, 1))
+    samples[:12] = 1
+    note = intervals.variance(
+        blocks_of(np.random.default_rng(0).permutation(samples)), Truth(np.zeros(1))
+    ).note
+    # Twelve events in a thousand: sixty in five, as a round number.
+    assert note == "too few events: at least 6,000 samples needed"
+    nothing = intervals.squared_bias(blocks_of(np.zeros((1024, 1))), Truth(np.ones(1)))
+    assert "all samples are alike" in nothing.note and nothing.value == 1
