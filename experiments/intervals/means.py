@@ -6,7 +6,6 @@ import numpy as np
 from scipy import stats
 
 from experiments.intervals.estimate import LEVEL, Estimate, quantile
-from experiments.intervals.limits import alike
 from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
@@ -18,7 +17,7 @@ def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     found = tail(blocks)
     half = quantile() * np.sqrt(found.unseen * blocks.variance / blocks.count)
-    if found.refusal and not alike(blocks):
+    if found.refusal:
         half = np.full_like(half, math.nan)
     return blocks.mean, blocks.mean - half, blocks.mean + half
 

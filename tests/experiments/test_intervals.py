@@ -340,12 +340,14 @@ def test_a_constant_is_known_to_float32(shift):
         blocks, squares=blocks.squares * noise.mean(), distances=blocks.distances * noise
     )
     bias = intervals.squared_bias(blocks, truth)
-    assert bias.low <= 2 * (0.7 * shift) ** 2 <= bias.high
-    assert bias.high < 2 * bias.low
-    assert intervals.variance(blocks, truth) == Estimate(0, 0, 0)
+    assert bias.value == pytest.approx(2 * (0.7 * shift) ** 2, rel=1e-2)
     error = intervals.mean_squared_error(blocks, truth)
     assert error.value == pytest.approx(bias.value)
-    assert error.low <= error.value <= error.high
+    variance = intervals.variance(blocks, truth)
+    assert variance.value == 0
+    # As often as not an estimator whose events are rare shows none of them.
+    for one in (bias, error, variance):
+        assert math.isnan(one.low) and math.isnan(one.high) and "alike" in one.note
 
 
 def test_rounding_is_no_bias():
@@ -383,7 +385,8 @@ def test_many_coordinates():
 
     def first(cut):
         parts = sums[:, :cut], squares[:cut], np.full(32, cut * 16.0), np.zeros(32)
-        return Blocks(np.zeros(cut), *parts, 16, np.zeros(7))
+        powers = np.tile([cut, 16.0, 16.0], (32, 1))
+        return Blocks(np.zeros(cut), *parts, powers, 16, np.zeros(7))
 
     widths = []
     for cut in (99_000, 101_000):
