@@ -113,8 +113,9 @@ def diagnose(
         results.finish()
     best, reasons = recommend(rows, budget)
     chosen = next((one for one in wanted if str(one) == best), None)
-    notes = {row["note"] for row in rows if row["estimator"] == best}
-    needs = (_needs(chosen, "; ".join(sorted(filter(None, notes)))),) if chosen else ()
+    # Of tuning alone: a time lacks no interval.
+    notes = [row["note"] for row in rows if (row["estimator"], row["metric"]) == (best, "seconds")]
+    needs = (_needs(chosen, *notes),) if chosen else ()
     return Diagnosis(rows, best, (*reasons, *needs))
 
 

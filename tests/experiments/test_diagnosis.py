@@ -234,6 +234,18 @@ def test_reasons_say_what_else_could_be_taken():
     assert "the best without bias is B, with 1.05 times its error; it takes 2 evaluations" in said
 
 
+def test_what_has_no_interval_is_not_ranked_without_a_word():
+    def refused(name, error):
+        rows = measured(name, error, float("nan"), float("nan"), bias=float("nan"))
+        return [one | {"note": "too few events"} for one in rows]
+
+    name, reasons = recommend([*refused("A", 0.1), *measured("B", 1.0, 0.9, 1.1)], 100.0)
+    assert name == "B" and "left out, no interval: A: too few events" in reasons
+    name, reasons = recommend([*refused("A", 0.1), *refused("B", 0.2)], 100.0)
+    assert name == "A" and "without an interval (too few events)" in reasons[0]
+    assert "nan" not in reasons[0]
+
+
 MODEL = """
 import jax.numpy as jnp
 from estimators import Bernoulli
