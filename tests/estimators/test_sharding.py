@@ -83,7 +83,8 @@ def on_mesh(problem, kind):
     )
 
     def placed(arguments, keys):
-        with jax.set_mesh(mesh(kind)) as here:
+        here = mesh(kind)
+        with jax.set_mesh(here):
             keys = jax.device_put(keys, NamedSharding(here, P("x")))
             return gradient(jax.device_put(arguments, NamedSharding(here, P())), keys)
 

@@ -17,7 +17,7 @@ from tests.experiments.processes import server
 from tests.experiments.test_resume import ARGUMENTS, numbers
 
 COMPARE = [
-    *("compare", "--problem", "Quadratic", "--samples", "64", "--tune-steps", "20"),
+    *("compare", "--problem", "Quadratic", "--samples", "64", "--tuning-steps", "20"),
     *("--estimators", "Exact", "ScoreFunction", "StraightThrough", "MuProp", "ReinMax"),
     *("--device", "cpu"),
 ]
