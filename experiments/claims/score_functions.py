@@ -119,7 +119,7 @@ def _local(effort: Effort) -> Mapping[str, Quantity]:
 
 def _vimco(effort: Effort) -> Mapping[str, Found]:
     problem = VAE(size=3, kl="sampled", num_samples=2, batch_size=4)
-    measured = Measured(effort, problem, 1 << 16)
+    measured = Measured(effort, problem, 1 << 19)
     return {
         "relative bias": measured.bias(VIMCO()),
         "log variance ratio over the score function": measured.ratio(VIMCO(), ScoreFunction()),
@@ -299,7 +299,7 @@ STUDIES = (
     ),
     Deciding(
         "vimco-bound",
-        "VIMCO on the bound of two samples of a VAE of 3 bits, four images, 2^16 gradients",
+        "VIMCO on the bound of two samples of a VAE of 3 bits, four images, 2^19 gradients",
         _vimco,
         (
             Claim(

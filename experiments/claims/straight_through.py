@@ -51,8 +51,8 @@ def _classes_cubic(z: jax.Array) -> jax.Array:
 _CLASS_LOGITS = np.array([[0.5, 0.0, -0.5], [1.0, -0.5, 0.2], [-1.0, 0.3, 0.6]])
 
 
-def _bias(problem: Given, effort: Effort, estimator) -> Found:
-    return Measured(effort, problem, 1 << 18).bias(estimator)
+def _bias(problem: Given, effort: Effort, estimator, draws: int = 1 << 18) -> Found:
+    return Measured(effort, problem, draws).bias(estimator)
 
 
 def _straight(effort: Effort) -> Mapping[str, Found]:
@@ -75,11 +75,11 @@ def _reinmax(effort: Effort) -> Mapping[str, Found]:
     quadratic = Given(_classes_quadratic, _CLASS_LOGITS)
     cubic = Given(_classes_cubic, _CLASS_LOGITS)
     return {
-        "relative bias, quadratic f": _bias(quadratic, effort, ReinMax()),
+        "relative bias, quadratic f": _bias(quadratic, effort, ReinMax(), 1 << 21),
         "relative bias of straight-through, quadratic f": _bias(
-            quadratic, effort, StraightThrough()
+            quadratic, effort, StraightThrough(), 1 << 21
         ),
-        "relative bias, cubic f": _bias(cubic, effort, ReinMax()),
+        "relative bias, cubic f": _bias(cubic, effort, ReinMax(), 1 << 21),
     }
 
 
@@ -171,7 +171,7 @@ STUDIES = (
     ),
     Deciding(
         "reinmax-order",
-        "ReinMax on a coupled quadratic and a cubic f of three three-way variables, 2^18 gradients",
+        "ReinMax on a coupled quadratic and a cubic f of three three-way variables, 2^21 gradients",
         _reinmax,
         (
             Claim(
