@@ -42,13 +42,14 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One line per claim: the columns of the rows, `value_low` and `value_high` (95 % interval of
         this quantity alone), `p_for` and `p_against` (adjusted), `seen` (the power that the study
-        had), `verdict`, `statement`, `region` and `note`.
+        had), `verdict`, `doubts` of its study, `statement`, `region` and `note`.
 
     Raises:
         ValueError: where the table is empty or lacks a column.
     """
     check(rows, COLUMNS)
     lines = rows[list(COLUMNS)].reset_index(drop=True)
+    lines["doubts"] = rows["doubts"].to_numpy() if "doubts" in rows else ""
     numbers = {name: lines[name].to_numpy(float) for name in COLUMNS[5:]}
     value, error, degrees = (numbers[name] for name in ("value", "error", "degrees"))
     low, high = numbers["region_low"], numbers["region_high"]

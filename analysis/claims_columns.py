@@ -56,5 +56,8 @@ def sections(table: pd.DataFrame) -> dict[str, list[str]]:
     width = max(map(len, studies["deciding"]))
     return {
         f"Verdicts: {summary}": [],
-        "Studies": [f"{one['deciding']:<{width}}  {one['title']}" for _, one in studies.iterrows()],
+        "Studies": [
+            f"{one['deciding']:<{width}}  {one['title']}{one['doubts'] and '; '}{one['doubts']}"
+            for _, one in studies.iterrows()
+        ],
     }

@@ -112,6 +112,7 @@ class Effort:
         """Take the whole effort, or at `smoke` just enough to run through."""
         self.smoke = smoke
         self._progress = progress
+        self._doubts: list[str] = []
 
     def draws(self, most: int) -> int:
         """Return the samples to draw."""
@@ -124,6 +125,15 @@ class Effort:
     def seeds(self, most: int) -> int:
         """Return the runs to train."""
         return min(most, 3) if self.smoke else most
+
+    def doubt(self, message: str) -> None:
+        """Say what the table should say of the study that is running."""
+        self._doubts.append(message)
+
+    def doubts(self) -> str:
+        """Return what the study that ends should say, once."""
+        said, self._doubts = "; ".join(self._doubts), []
+        return said
 
     def note(self, message: str) -> None:
         """Say what is going on; raises KeyboardInterrupt where the user wants to stop."""
@@ -149,9 +159,9 @@ class Deciding:
 
     def rows(self, effort: Effort) -> list[Row]:
         """Run the study and return a row for each claim."""
-        found = self.run(effort)
+        found, doubts = self.run(effort), effort.doubts()
         return [
-            {"deciding": self.name, "title": self.title}
+            {"deciding": self.name, "title": self.title, "doubts": doubts}
             | claim.row()
             | claim.about(found[claim.quantity])._asdict()
             for claim in self.claims

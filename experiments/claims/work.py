@@ -11,6 +11,7 @@ import numpy as np
 from estimators import Bernoulli, Categorical, Distribution, Estimator
 from experiments.claims.claim import Effort, Found, Quantity
 from experiments.claims.quantities import log_variance_ratio, relative_bias
+from experiments.convergence import TUNING_STEPS
 from experiments.evaluation import Evaluator
 from experiments.intervals import Truth
 from experiments.measurement import Point, prepare
@@ -21,7 +22,6 @@ from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
-_TUNING_STEPS = 300
 _TEST_IMAGES = 1000
 
 
@@ -76,7 +76,7 @@ class Measured:
             problem: the problem.
             draws: gradients of each estimator.
             train_steps: of the problem, where it trains.
-            tuned: whether estimators that learn are brought to that point.
+            tuned: whether estimators that learn are tuned there until their error stops falling.
         """
         keys = jax.random.split(jax.random.key(0), 3)
         self.effort, self.draws = effort, effort.draws(draws)
@@ -85,10 +85,11 @@ class Measured:
             problem,
             keys[0],
             train_steps=effort.steps(train_steps),
-            reference_samples=32,  # without an exact truth only variances are compared
+            # Without an exact truth only variances are compared, but tuning aims at it.
+            reference_samples=effort.draws(1024),
         )
         self._tuning, self._noise = keys[1], keys[2]
-        self._tuning_steps = effort.steps(_TUNING_STEPS) if tuned else 0
+        self._tuning_steps = effort.steps(TUNING_STEPS) if tuned else 0
         self._drawn: dict[str, Blocks] = {}
 
     @property
@@ -102,6 +103,8 @@ class Measured:
         if name not in self._drawn:
             self.effort.note(f"measuring {name}")
             ready = self.point.ready(estimator, self._tuning, self._tuning_steps)
+            if self._tuning_steps and ready.note:
+                self.effort.doubt(f"{name}: {ready.note}")
             (self._drawn[name],) = self.point.draw(ready.estimator, self._noise, self.draws)
         return self._drawn[name]
 

@@ -78,3 +78,12 @@ def test_the_table_says_what_is_behind_a_verdict():
         assert "1 reproduced, 1 undecided (1 of them underpowered)" in text
     with pytest.raises(ValueError, match="lacks the column"):
         claims_table(frame.drop(columns="effect"))
+
+
+def test_a_study_says_where_tuning_had_not_converged():
+    rows = [claim(1.0, low=0.0, doubts="NVIL: tuning had not converged"), claim(2.0, low=0.0)]
+    rows[1] |= {"deciding": "another", "doubts": ""}
+    said = to_text(claims_table(pd.DataFrame(rows)))
+    assert "study    what was done; NVIL: tuning had not converged" in said
+    assert said.count("had not converged") == 1
+    assert "had not" not in to_text(claims_table(pd.DataFrame([claim(1.0, low=0.0)])))

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from estimators import ARM, DisARM, Exact, StraightThrough
+from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.claims import STUDIES, Claim, Effort
 from experiments.claims.quantities import angle, jackknifed, length_along, share
 from experiments.claims.work import Given, Measured, Training
@@ -115,6 +115,18 @@ def test_runs_share_their_seeds_and_follow_the_gradient():
     s = 1 / (1 + math.exp(-logit))
     exact = s * 0.55**2 + (1 - s) * 0.45**2
     assert training.exact(Effort(smoke=False), Exact()) == pytest.approx([exact] * 3, rel=1e-5)
+
+
+def test_what_a_study_doubts_is_said_once():
+    effort = Effort(smoke=True)
+    measured = Measured(effort, Coupled(), 64)
+    measured(ScoreFunction(NVIL()))
+    assert (
+        effort.doubts() == "ScoreFunction[baseline=NVIL]: tuning had not converged after 20 steps"
+    )
+    measured(ScoreFunction(NVIL()))
+    measured(DisARM())
+    assert effort.doubts() == ""
 
 
 def test_given_toys_are_what_they_say():
