@@ -296,8 +296,12 @@ def test_cosine_of_mean_covers(sampled):
     law = Law(FALLING, 4, sampled=sampled)
     cosine = law.mean @ law.true_gradient
     cosine /= np.linalg.norm(law.mean) * np.linalg.norm(law.true_gradient)
-    found = replicate(law, 2000, intervals.cosine_of_mean)
-    assert 0.93 <= share(found, cosine) <= 0.97
+    found = replicate(law, 1000, intervals.cosine_of_mean)
+    # Two errors are shared out (Bonferroni): on the safe side, but not by being wide.
+    assert share(found, cosine) >= 0.93
+    # Noise of that length, across the truth, turns the mean by half of its square.
+    noise = law.error / np.sum(law.true_gradient**2)
+    assert np.median([one.high - one.low for one in found]) < 4 * noise
     values = np.array([one.value for one in found])
     assert abs(values.mean() - cosine) < 4 * values.std() / math.sqrt(len(values))
 
