@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.errors import UsageError
 from experiments.target import Target
@@ -28,6 +28,8 @@ def _run(given: argparse.Namespace) -> None:
     from experiments import benchmark
 
     target = Target(given.json, "--json", force=given.force) if given.json else None
+    if not given.json:
+        unused.without_effect(given, "without --json", "force")
     named = [parse_estimator(text) for text in given.estimators or []]
     figures = benchmark.run(named or None, quick=given.quick, report=say)
     print(benchmark.render(figures))

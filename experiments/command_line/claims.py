@@ -4,7 +4,7 @@ import argparse
 
 import analysis
 from experiments.claims import BUDGETS, STUDIES, Deciding
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
@@ -41,6 +41,8 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     chosen = _chosen(given.only)
     if given.list:
+        unused.of_listing(given)
+        unused.without_effect(given, "with --list", "budget")
         print("\n".join(map(_described, chosen)))
         return
     configuration = claims.configuration(STUDIES, given.budget)

@@ -10,7 +10,7 @@ import estimators
 from analysis.figures import bias_variance, error_cost
 from analysis.figures import temperature as temperature_figure
 from experiments import problems
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
@@ -96,6 +96,8 @@ def _run_study(
         map(temperature.has_temperature, named or everything)
     ):
         raise UsageError("no estimator that is named has a temperature")
+    unused.of_estimators(given, named)
+    unused.of_problem(given, problem)
     configuration = settings.configuration(study) | extra
     files = [*TABLE_FILES, *figure_files(*figures)]
     with opened(given, study, configuration, files) as results:

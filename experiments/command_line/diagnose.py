@@ -7,7 +7,7 @@ import jax
 import analysis
 import estimators
 from analysis.figures import bias_variance, error_cost
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save
 from experiments.convergence import TUNING_STEPS
 from experiments.diagnosis import STUDY, diagnose, fingerprint
@@ -65,6 +65,8 @@ def _run(given: argparse.Namespace) -> None:
     loss, model, batch = parse_model(given.model)
     everything = [one for cls in estimators.ALL for one in cls.examples()]
     candidates = [parse_estimator(text) for text in given.estimators or []] or everything
+    unused.of_estimators(given, candidates)
+    unused.without_effect(given, "on a model that brings its data", "data")
     asked = {
         "samples": given.samples,
         "tuning_steps": given.tuning_steps,

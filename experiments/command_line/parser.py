@@ -19,6 +19,7 @@ from experiments.command_line import (
     reproduce,
     train,
 )
+from experiments.command_line.unused import given_options
 from experiments.errors import UsageError
 
 _EPILOG = """\
@@ -46,6 +47,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if unknown:
         known = parser.known_options(given.command)
         raise UsageError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
+    given.options = given_options(parser.commands[given.command], arguments)
     if given.data:
         data.use_folder(given.data)
     # First: to build an estimator is to start JAX.

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from analysis import report as pages
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.errors import UsageError
 from experiments.target import Target
@@ -42,6 +42,7 @@ def add(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
+    unused.without_effect(given, "on a page of what is there", "device", "data")
     path = given.output or given.results / "report.html"
     try:
         folders = pages.find(given.results)

@@ -4,7 +4,7 @@ import argparse
 
 import analysis
 from analysis.figures import reproduction
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
@@ -57,6 +57,8 @@ def _run(given: argparse.Namespace) -> None:
     options.check_seeds(given.seed, settings.spent.seeds)
     cells = _chosen(table, given.cells) or settings.cells
     if given.list:
+        unused.of_listing(given)
+        unused.without_effect(given, "with --list", "seed")
         print("\n".join(cell.name for cell in cells))
         return
     configuration = settings.configuration()

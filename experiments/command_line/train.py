@@ -8,7 +8,7 @@ import jax
 import analysis
 from analysis.figures import along_training, pictures, training
 from experiments import problems
-from experiments.command_line import options
+from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
 from experiments.errors import UsageError
 from experiments.folder import slug
@@ -175,6 +175,9 @@ def _run(given: argparse.Namespace) -> None:
         samples=given.samples,
     )
     train.check(settings)
+    unused.of_estimators(given, settings.estimators)
+    unused.of_problem(given, settings.problem)
+    unused.of_training(given)
     configuration = settings.configuration()
     files = [*TABLE_FILES, *figure_files("training", "along_training")]
     files += [f"pictures-{slug(str(one))}*" for one in settings.estimators]

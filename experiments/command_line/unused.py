@@ -1,0 +1,59 @@
+"""Options that were given and change nothing are said, instead of ignored."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+import jax
+
+from estimators import Estimator
+from experiments.command_line.output import say
+from experiments.problems import Problem
+from experiments.studies.temperature import has_temperature
+from experiments.training import is_tuned
+
+
+def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
+    """Return the options among the arguments of a command, as they were written, by their names."""
+    known = command._option_string_actions
+    written = [text.partition("=")[0] for text in arguments]
+    return {known[text].dest: text for text in written if text in known}
+
+
+def without_effect(given: argparse.Namespace, because: str, *names: str) -> None:
+    """Say which of the options of these names were given, and why they change nothing."""
+    if found := [given.options[name] for name in names if name in given.options]:
+        say(f"note: {', '.join(found)}: no effect {because}")
+
+
+def of_estimators(given: argparse.Namespace, estimators: Iterable[Estimator]) -> None:
+    """Say what changes nothing for these estimators."""
+    estimators = list(estimators)
+    for estimator in estimators:
+        if not has_temperature(estimator):
+            without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
+    if not any(map(is_tuned, estimators)):
+        without_effect(
+            given, "on estimators that learn nothing of their own", "tuning_steps", "tuning_rate"
+        )
+
+
+def of_problem(given: argparse.Namespace, problem: Problem) -> None:
+    """Say what changes nothing for this problem."""
+    if not problem.trainable:
+        without_effect(given, f"on {problem}, which is not trained first", "train_steps")
+    if problem.data() is None:
+        names = "data", "bound_samples", "evaluation_examples"
+        without_effect(given, f"on {problem}, which has no data", *names)
+
+
+def of_training(given: argparse.Namespace) -> None:
+    """Say what changes nothing without what it belongs to."""
+    if not given.measure:
+        without_effect(given, "without --measure", "measure_at", "group", "samples")
+    if jax.process_count() == 1:
+        without_effect(given, "on one process", "distributed")
+
+
+def of_listing(given: argparse.Namespace) -> None:
+    """Say what changes nothing where names are listed and nothing is run."""
+    without_effect(given, "with --list", "output", "force", "device", "data")
