@@ -83,9 +83,9 @@ def _footnotes(table: pd.DataFrame) -> list[str]:
     return [
         "Intervals are 95 %, none where a note says why; 0 (< u): not distinguishable from zero "
         "with these samples, at most u. Errors are in squared units of the gradient.",
-        "Evaluations of f and time are per gradient. Cosine to the true gradient: of the mean "
-        "gradient, and averaged over single ones. Equal cost: squared bias + variance × "
-        f"evaluations / {of}.",
+        "Evaluations of f and time, on one device, are per gradient. Cosine to the true gradient: "
+        "of the mean gradient, and averaged over single ones. Equal cost: squared bias + "
+        f"variance × evaluations / {of}.",
         *(["scale: unbiased up to a positive factor."] * scale),
         *numbered,
     ]

@@ -150,10 +150,11 @@ def _measured(
                 yield [columns | skipped(reason)]
                 continue
             ready = point.ready(estimator, keys["tune"], tuning_steps)
-            # Just before, since the machine may be busier at another time; as many, since starting
-            # takes time as well.
-            (plain,) = point.draw(_PLAIN, keys["measure"], samples)
-            (blocks,) = point.draw(ready.estimator, keys["measure"], samples, progress=advance)
+            # Just after, since the machine may be busier at another time.
+            (blocks,) = point.draw(
+                ready.estimator, keys["measure"], samples, timed=True, progress=advance
+            )
+            plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
             count = problem.evaluations(estimator, point.distribution)
             found = metric_rows(blocks, point.truth, count, budget, ready.note)
             seconds = dataclasses.asdict(intervals.seconds(plain))

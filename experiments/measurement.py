@@ -1,8 +1,9 @@
 """A problem made ready to be measured, and the rows that measuring an estimator leaves."""
 
 import dataclasses
-import time
+import operator
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -26,9 +27,13 @@ from experiments.errors import UsageError
 from experiments.intervals import Estimate, Truth
 from experiments.moments import Blocks, Sampler, flat
 from experiments.problems import Params, Problem
+from experiments.timing import Timer
 from experiments.training import is_tuned, train
 
 Row = dict[str, Any]
+
+_REFERENCE_OPERATIONS = 5e11
+_LEAST_REFERENCE = 64
 
 
 class Instrument:
@@ -55,6 +60,7 @@ class Instrument:
             return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
 
         self.sampler = Sampler(gradient, devices)
+        self.timer = Timer(gradient, self.sampler.mesh.local_devices[0])
         self.exact = jax.jit(exact)
         self.tune = Tuning(problem)
 
@@ -75,8 +81,8 @@ class Instrument:
             params: the parameters, without the groups that exist only while measuring.
             batch: the fixed minibatch.
             key: a typed random key, consumed: of the long run.
-            reference_samples: gradients of the long run.
-            progress: called with the fraction of the long run that is done.
+            reference_samples: gradients of the long run; fewer where one is expensive.
+            progress: called with the fraction of it that is done.
         """
         distribution = self.problem.distribution(params, batch)
         params = self.problem.measurable(params, batch)
@@ -146,11 +152,27 @@ class Point:
         num_samples: int,
         *,
         stacked: bool = False,
+        timed: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> list[Blocks]:
-        """Draw gradient samples of an estimator (of each member of a stack) at this point."""
-        context = self.params, self.batch
-        with jax.default_matmul_precision(PRECISION):
+        """Draw gradient samples of an estimator (of each member of a stack) at this point.
+
+        Args:
+            estimator: the estimator, or a stack.
+            key: a typed random key, consumed.
+            num_samples: at least so many gradients are drawn.
+            stacked: whether it is a stack.
+            timed: whether gradients (of each member of a stack, alone) are timed as well, when all
+                are drawn.
+            progress: called with the fraction done.
+        """
+        context, timer = (self.params, self.batch), self.instrument.timer
+        members = _members(estimator) if stacked else [estimator]
+        with ThreadPoolExecutor(1) as compiler, jax.default_matmul_precision(PRECISION):
+            # What times is compiled beside what draws, and runs when nothing else does.
+            compiled = (
+                compiler.submit(timer, members[0], context, self.centre, key, 1) if timed else None
+            )
             drawn = self.sampler.draw(
                 estimator,
                 context,
@@ -160,18 +182,21 @@ class Point:
                 stacked=stacked,
                 progress=progress,
             )
-            if not isinstance(estimator, Exact) or stacked:
-                return drawn
-            # All samples are the same one, which XLA computes once for many.
-            return [dataclasses.replace(drawn[0], seconds=self._exact_seconds())]
+        if compiled is None:
+            return drawn
+        compiled.result()
+        pairs = zip(members, drawn, strict=True)
+        return [dataclasses.replace(own, seconds=self.timed(one)) for one, own in pairs]
 
-    def _exact_seconds(self, rounds: int = 3) -> np.ndarray:
-        """Return the time of the exact gradient, alone: `[rounds]`."""
-        ends = []
-        for _ in range(rounds + 2):  # the first may compile
-            jax.block_until_ready(self.instrument.exact(self.params, self.batch))
-            ends.append(time.perf_counter())
-        return np.diff(ends[1:])
+    def timed(self, estimator: Estimator) -> np.ndarray:
+        """Return the seconds of a gradient in each of several rounds, on one device."""
+        return self.instrument.timer.rounds(estimator, (self.params, self.batch), self.centre)
+
+
+def _members(stack: Any) -> list[Any]:
+    """Return the members of a stack."""
+    count = len(jax.tree.leaves(stack)[0])
+    return [jax.tree.map(operator.itemgetter(i), stack) for i in range(count)]
 
 
 def prepare(
@@ -183,6 +208,7 @@ def prepare(
     reference_samples: int = 8192,
     devices: list | None = None,
     report: Callable[[str], None] = lambda message: None,
+    note: Callable[[str], None] = lambda message: None,
 ) -> Point:
     """Train a problem briefly and find the true gradient there.
 
@@ -191,9 +217,11 @@ def prepare(
         key: a typed random key, consumed.
         group: the group of parameters to measure, "all" for every one, None for the problem's own.
         train_steps: Adam steps, for problems that train.
-        reference_samples: gradients of a long run, where the truth is not exact.
+        reference_samples: gradients of a long run, where the truth is not exact; fewer where one
+            is expensive.
         devices: devices to measure on; all of them unless given.
         report: is told what is going on.
+        note: is told how it goes.
 
     Raises:
         UsageError: for an unknown group.
@@ -203,8 +231,8 @@ def prepare(
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
     group = check_group(problem, problem.measurable(params, batch), group)
-    reference = reference_estimator(problem, problem.distribution(params, batch))
     if problem.trainable and train_steps:
+        reference = _trainer(problem, params, batch)
         report(f"training {problem} for {train_steps} steps with {reference}")
         run = jax.jit(
             lambda key, params, data: train(
@@ -214,7 +242,13 @@ def prepare(
         params = run(keys["train"], params, data)[0]
     report("finding the true gradient")
     instrument = Instrument(problem, group, devices)
-    return instrument.point(params, batch, keys["truth"], reference_samples)
+    return instrument.point(
+        params,
+        batch,
+        keys["truth"],
+        reference_samples,
+        lambda done: note(f"finding the true gradient, {done:.0%}"),
+    )
 
 
 def check_group(problem: Problem, params: Params, group: str | None) -> str:
@@ -242,16 +276,36 @@ def reference_estimator(problem: Problem, distribution: Distribution) -> Estimat
     return exact if problem.refusal(exact, distribution) is None else ScoreFunction(LeaveOneOut(4))
 
 
+def _trainer(problem: Problem, params: Params, batch: Any) -> Estimator:
+    """Return what a problem is trained with: the exact gradient, where that has no noise at all."""
+    reference = reference_estimator(problem, problem.distribution(params, batch))
+    noisy = isinstance(reference, Exact) and not _is_exact(problem, params, batch)
+    return ScoreFunction(LeaveOneOut(2)) if noisy else reference
+
+
+def _is_exact(problem: Problem, params: Params, batch: Any) -> bool:
+    return jax.eval_shape(problem.exact_loss, params, batch) is not None
+
+
+def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> int:
+    """Return how many of so many gradients are drawn, by the operations that one takes."""
+    gradient = jax.jit(point.sampler.gradient)
+    analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
+    most = int(_REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
+    return min(num_samples, max(most, _LEAST_REFERENCE))
+
+
 def _with_truth(
     point: Point, key: jax.Array, num_samples: int, progress: Callable[[float], None] | None
 ) -> Point:
     problem, chosen = point.problem, point.chosen
-    if jax.eval_shape(problem.exact_loss, point.params, point.batch) is not None:
+    if _is_exact(problem, point.params, point.batch):
         with jax.default_matmul_precision(PRECISION):
             centre = point.instrument.exact(point.params, point.batch)
         return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
     reference = reference_estimator(problem, point.distribution)
     zero = jax.tree.map(jnp.zeros_like, chosen)
+    num_samples = _affordable(point, reference, key, num_samples)
     (blocks,) = dataclasses.replace(point, centre=zero).draw(
         reference, key, num_samples, progress=progress
     )

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +47,7 @@ class Blocks:
         powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of the second and
             the third power of all of them over the largest.
         size: b.
-        seconds: `[rounds]`, time per gradient of each round after the first, which compiles.
+        seconds: `[rounds]`, time per gradient in each of several rounds, where it was timed.
     """
 
     centre: np.ndarray
@@ -58,7 +57,7 @@ class Blocks:
     cosines: np.ndarray
     powers: np.ndarray
     size: int
-    seconds: np.ndarray
+    seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
     @property
     def count(self) -> int:
@@ -161,7 +160,7 @@ class Sampler:
             return self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
 
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
-        ends, running = [time.perf_counter()], launch(rounds[0])
+        running = launch(rounds[0])
         if truth is not None:
             probe = _Gathered.empty(shape, members)
             probe.place(rounds[0], *running)
@@ -173,18 +172,16 @@ class Sampler:
             # The devices draw the following round while this one is gathered.
             sums, running = running, following and launch(following)
             jax.block_until_ready(sums)
-            ends.append(time.perf_counter())
             gathered.place(rows, *sums)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
-        seconds = np.diff(ends) / (at_once * size)
         if truth is None:
             centres = np.zeros((members, _num_coordinates(shape)))
         else:
             leaves = jax.tree.leaves(centre)
             rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
             centres = np.concatenate(rows, -1)
-        return gathered.blocks(centres, size, seconds[1:] if len(rounds) > 1 else seconds)
+        return gathered.blocks(centres, size)
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -354,10 +351,10 @@ class _Gathered:
             return None
         return offset
 
-    def blocks(self, centres, size, seconds) -> list[Blocks]:
+    def blocks(self, centres, size) -> list[Blocks]:
         parts = self.sums, self.squares, self.distances, self.cosines, self.powers
         members = zip(centres, *parts, strict=True)
-        return [Blocks(*member, size, seconds) for member in members]
+        return [Blocks(*member, size) for member in members]
 
 
 def flat(tree: Any) -> np.ndarray:

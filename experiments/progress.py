@@ -57,7 +57,7 @@ class Progress:
         """Show how the task goes; in a log, now and then."""
         hosts.check_signals()
         message = printable(message)
-        self._bar.set_description_str(f"{printable(self._task)}: {message}")
+        self._bar.set_description_str(": ".join(filter(None, (printable(self._task), message))))
         if self._is_log and time.monotonic() - self._noted >= _SECONDS_BETWEEN_NOTES:
             print(f"  {message}", file=sys.stderr, flush=True)
             self._noted = time.monotonic()

@@ -1,17 +1,15 @@
 """What one gradient of each estimator costs, beside its evaluations of f."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from estimators import Estimator, StraightThrough
 from experiments.benchmark.summary import summarise
 from experiments.benchmark.workload import Workload
-from experiments.device import PRECISION
+from experiments.timing import Timer
 
 UNIT = StraightThrough("identity")
 """One evaluation of f, forward and backward, at one sample: what straight-through is, no more."""
@@ -68,24 +66,5 @@ def measure(
 
 def _rounds(work: Workload, estimator: Estimator, num_samples: int) -> Callable[[jax.Array], float]:
     """Return what takes a key and returns the seconds that one gradient took."""
-    estimator = work.ready(estimator)
-
-    @jax.jit
-    def run(key, estimator, context):
-        def step(state, key):
-            context, total = state
-            slope = work.gradient(estimator, context, key)
-            total = jax.tree.map(jnp.add, total, slope)
-            # To the compiler the next gradient is at parameters that depend on this one.
-            return jax.lax.optimization_barrier((context, total)), None
-
-        start = context, jax.tree.map(jnp.zeros_like, work.params)
-        return jax.lax.scan(step, start, jax.random.split(key, num_samples))[0][1]
-
-    def one_round(key: jax.Array) -> float:
-        start = time.perf_counter()
-        with jax.default_matmul_precision(PRECISION):
-            jax.block_until_ready(run(key, estimator, (work.params, work.batch)))
-        return (time.perf_counter() - start) / num_samples
-
-    return one_round
+    estimator, timer = work.ready(estimator), Timer(work.gradient)
+    return lambda key: timer(estimator, (work.params, work.batch), work.params, key, num_samples)

@@ -43,12 +43,14 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     option("--problem", default="VAE", metavar="NAME", help="the problem (default: VAE, 8 bits)")
     options.add_estimators(command)
     options.add_group(command)
+    option(
+        "--samples",
+        type=options.positive,
+        metavar="N",
+        help="gradients drawn of each estimator, rounded up to a multiple of 32 (default: 2048, "
+        "fewer of a problem whose gradients are expensive)",
+    )
     for name, kind, text in (
-        (
-            "samples",
-            options.positive,
-            "gradients drawn of each estimator, rounded up to a multiple of 32",
-        ),
         ("seed", options.seed, "seed of everything random"),
         ("train-steps", options.count, "training steps before measuring"),
         ("tuning-steps", options.count, "the most tuning steps of the estimators that learn"),
@@ -85,7 +87,7 @@ def _run_study(
         problem,
         named or everything,
         group=given.group,
-        samples=given.samples,
+        samples=given.samples or problem.default_samples,
         seed=given.seed,
         train_steps=given.train_steps,
         tuning_steps=given.tuning_steps,

@@ -92,6 +92,11 @@ class Problem(Named, abc.ABC):
         """Whether the problem is trained briefly before it is measured."""
         return False
 
+    @property
+    def default_samples(self) -> int:
+        """Gradients that are drawn of an estimator unless told otherwise."""
+        return 2048
+
     def measurable(self, params: Params, batch: Any) -> Params:
         """Return the parameters with the groups that exist only while measuring."""
         del batch

@@ -28,6 +28,9 @@ from experiments.user_code import source
 
 STUDY = "compare"
 
+_REFERENCE = 4
+"""Gradients of the truth for each one that is drawn, where the truth is not exact."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -106,7 +109,7 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
                 continue
             ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
             (blocks,) = point.draw(
-                ready.estimator, keys["measure"], settings.samples, progress=advance
+                ready.estimator, keys["measure"], settings.samples, timed=True, progress=advance
             )
             evaluations = point.problem.evaluations(estimator, point.distribution)
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, ready.note)
@@ -121,7 +124,9 @@ def prepare_point(settings: Settings, key: jax.Array, progress: Progress) -> Poi
         key,
         group=settings.group,
         train_steps=settings.train_steps,
+        reference_samples=_REFERENCE * settings.samples,
         report=progress.say,
+        note=progress.note,
     )
 
 

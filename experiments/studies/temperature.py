@@ -36,7 +36,8 @@ def sweep(
 ) -> None:
     """Measure every estimator: those with a temperature at each one, the others once.
 
-    The members of a sweep are one stack, mapped over in one compiled program, under common noise.
+    The members of a sweep are one stack, mapped over in one compiled program, under common noise;
+    each is timed alone.
 
     Args:
         settings: what to measure.
@@ -64,7 +65,12 @@ def sweep(
             members = [one.estimator for one in ready]
             argument = stack(members) if swept else members[0]
             runs = point.draw(
-                argument, keys["measure"], settings.samples, stacked=swept, progress=advance
+                argument,
+                keys["measure"],
+                settings.samples,
+                stacked=swept,
+                timed=True,
+                progress=advance,
             )
             evaluations = point.problem.evaluations(estimator, point.distribution)
             rows = []

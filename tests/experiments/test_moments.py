@@ -172,12 +172,10 @@ def test_samples_are_rounded_up_to_whole_blocks(asked, drawn):
     assert blocks.size == drawn // NUM_BLOCKS
 
 
-def test_progress_and_seconds():
+def test_progress():
     told = []
-    (blocks,) = draw_toy(64, progress=told.append)
+    draw_toy(64, progress=told.append)
     assert told == sorted(told) and told[-1] == 1 and len(told) == 8
-    # The first round compiles, so it does not count.
-    assert blocks.seconds.shape == (7,) and np.all(blocks.seconds > 0)
 
 
 def test_a_large_mean_costs_no_precision():

@@ -264,14 +264,19 @@ class Unit:
         if not _is_finite(params):
             return
         keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
-        progress.note(f"measuring at step {step:,}: the true gradient")
+        about = f"measuring at step {step:,}: the true gradient"
+        progress.note(about)
         point = shared.instrument.point(
-            params, shared.batch, keys["truth"], _REFERENCE * settings.samples
+            params,
+            shared.batch,
+            keys["truth"],
+            _REFERENCE * settings.samples,
+            lambda done: progress.note(f"{about}, {done:.0%}"),
         )
         for estimator in settings.measured:
             progress.note(f"measuring at step {step:,}: {estimator}")
             ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-            (blocks,) = point.draw(ready.estimator, keys["measure"], settings.samples)
+            (blocks,) = point.draw(ready.estimator, keys["measure"], settings.samples, timed=True)
             evaluations = shared.problem.evaluations(estimator, point.distribution)
             note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)

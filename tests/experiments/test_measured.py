@@ -1,0 +1,71 @@
+"""Every problem of the project is measured."""
+
+import jax
+import numpy as np
+import pytest
+
+from estimators import LeaveOneOut, Normal, Pathwise, ScoreFunction
+from experiments import intervals, measurement, problems
+from experiments.measurement import prepare
+from experiments.user_code import parse_problem
+
+KEY = jax.random.key(0)
+SMALL = {
+    "Polynomial": "Polynomial[bits=4]",
+    "SemiSupervised": "SemiSupervised[network=dense,hidden=8,size=2,batch_size=2,"
+    "labelled_batch_size=2]",
+    "StructuredPrediction": "StructuredPrediction[size=3,batch_size=2]",
+    "VAE": "VAE[size=2,batch_size=2]",
+}
+VARIANTS = [
+    "SemiSupervised[batch_size=2,labelled_batch_size=2]",
+    "VAE[latent=Categorical,size=2,classes=3,kl=sampled,batch_size=2]",
+    "VAE[latent=Normal,size=2,batch_size=2]",
+    "VAE[size=2,prior=autoregressive,kl=sampled,batch_size=2]",
+    "VAE[depth=2,size=2,batch_size=2]",
+    "VAE[size=2,kl=sampled,num_samples=2,batch_size=2]",
+    "VAE[size=30,batch_size=2]",
+]
+
+
+@pytest.mark.parametrize(
+    "name", [SMALL.get(c.__name__, c.__name__) for c in problems.ALL] + VARIANTS
+)
+def test_every_problem_is_measured(name):
+    problem = parse_problem(name)
+    told = []
+    point = prepare(problem, KEY, train_steps=1, reference_samples=32, note=told.append)
+    sampled = point.truth.blocks is not None
+    assert bool(told) is sampled  # a long run says how far it is
+    estimator = (
+        Pathwise() if isinstance(point.distribution, Normal) else ScoreFunction(LeaveOneOut(2))
+    )
+    if reason := problem.refusal(estimator, point.distribution):
+        pytest.fail(reason)
+    (blocks,) = point.draw(estimator, KEY, 32, timed=True)
+    evaluations = problem.evaluations(estimator, point.distribution)
+    rows = {
+        row["metric"]: row for row in measurement.metric_rows(blocks, point.truth, evaluations, 100)
+    }
+    for metric in ("squared_bias", "variance", "mse", "seconds", "truth_norm"):
+        assert np.isfinite(rows[metric]["value"]), metric
+    assert rows["seconds"]["value"] > 0
+    assert intervals.seconds(blocks).value == rows["seconds"]["value"]
+
+
+def test_exact_is_timed_where_it_leaves_noise():
+    """`SemiSupervised` has no exact loss, but `Exact` fits it."""
+    point = prepare(
+        parse_problem(SMALL["SemiSupervised"]), KEY, train_steps=0, reference_samples=32
+    )
+    (blocks,) = point.draw(measurement.Exact(), KEY, 32, timed=True)
+    assert blocks.seconds.min() > 0 and blocks.variance.sum() > 0
+
+
+def test_an_expensive_reference_is_drawn_less(monkeypatch):
+    problem = parse_problem("VAE[size=30,batch_size=2]")
+    told = []
+    for operations in (1e12, 1.0):
+        monkeypatch.setattr(measurement, "_REFERENCE_OPERATIONS", operations)
+        told.append(prepare(problem, KEY, reference_samples=96).truth.blocks.count)
+    assert told == [96, 64]
