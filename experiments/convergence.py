@@ -141,7 +141,7 @@ def _has_converged(before: np.ndarray, after: np.ndarray) -> bool:
     return bool(fall + error < _TOLERANCE)
 
 
-def _scale(estimator: Estimator) -> jax.Array:
+def _scale(estimator: Estimator) -> Any:
     """Return what its gradient is multiplied by, where it is unbiased up to scale; else 1."""
     parts = jax.tree.leaves(estimator, is_leaf=lambda part: isinstance(part, Baseline))
     return math.prod((part.scale() for part in parts if isinstance(part, Baseline)), start=1.0)

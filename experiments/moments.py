@@ -354,7 +354,7 @@ class _Gathered:
     def blocks(self, centres, size) -> list[Blocks]:
         parts = self.sums, self.squares, self.distances, self.cosines, self.powers
         members = zip(centres, *parts, strict=True)
-        return [Blocks(*member, size) for member in members]
+        return [Blocks(*member, size=size) for member in members]
 
 
 def flat(tree: Any) -> np.ndarray:

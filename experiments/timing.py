@@ -19,7 +19,7 @@ _MOST = 10_000
 class Timer:
     """Times gradients, compiled once for each structure of estimator."""
 
-    def __init__(self, gradient: Gradient, device: jax.Device | None = None):
+    def __init__(self, gradient: Gradient, device: Any = None):
         """Prepare to time; nothing is computed yet.
 
         Args:
@@ -60,11 +60,12 @@ class Timer:
         """Return the sum of `count` gradients at `operands`, an estimator and a context."""
 
         def one(number, state):
-            operands, total = state
-            slope = self._gradient(*operands, sample_key(key, number))
+            (estimator, context), total = state
+            slope = self._gradient(estimator, context, sample_key(key, number))
             # To the compiler the next gradient is at an estimator and parameters that depend on
             # this one, else it takes what does not depend on the noise out of the loop.
-            return jax.lax.optimization_barrier((operands, jax.tree.map(jnp.add, total, slope)))
+            total = jax.tree.map(jnp.add, total, slope)
+            return jax.lax.optimization_barrier(((estimator, context), total))
 
         zero = jax.tree.map(jnp.zeros_like, like)
         return jax.lax.fori_loop(0, count, one, (operands, zero))[1]
