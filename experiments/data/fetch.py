@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from experiments import paths
 from experiments.data.download import Bounded
@@ -68,7 +69,8 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
-        path = pooch.retrieve(url, checksum, name, kept.parent, downloader=Bounded())
+        downloader: Any = Bounded()  # pooch's type is that of a hook after the download
+        path = pooch.retrieve(url, checksum, name, kept.parent, downloader=downloader)
     except (OSError, ValueError) as error:  # a RequestException is an OSError
         folder = os.environ.get(VARIABLE)
         missing = f"is not in {folder} and" if folder else "is needed, but"
