@@ -264,10 +264,12 @@ def check_results(folder, command, estimators):
     assert list(rows["estimator"].unique()) == estimators
     for _, part in rows.groupby("estimator"):
         assert len(part) == len(METRICS) and set(part["metric"]) == METRICS
-    assert np.isfinite(rows[["value", "low", "high"]]).all(axis=None)
-    assert (rows["low"] <= rows["high"]).all()
-    within = (rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])
-    assert within[rows["value"] > 0].mean() > 0.9  # a squared bias may be below its own interval
+    assert np.isfinite(rows["value"]).all()
+    told = rows[~rows["note"].str.contains("too few events")]
+    assert np.isfinite(told[["low", "high"]]).all(axis=None)
+    assert (told["low"] <= told["high"]).all()
+    within = (told["low"] <= told["value"]) & (told["value"] <= told["high"])
+    assert within[told["value"] > 0].mean() > 0.9  # a squared bias may be below its own interval
     for text in ("table.txt", "table.md", "table.csv", "table.tex"):
         assert b"GumbelSoftmax" in files[text]
     return rows
@@ -301,7 +303,7 @@ def test_compare_on_the_vae(capsys, tmp_path):
     assert facts.loc[names[1], "p_baseline.decay"] == 0.9
     assert facts.loc[names[2], "p_temperature"] == 0.5
     unfinished = "tuning had not converged after 20 steps"
-    assert list(facts.loc[names, "note"]) == ["", unfinished, ""]
+    assert list(facts.loc[names, "note"].str.contains(unfinished)) == [False, True, False]
     for table in ("table.txt", "table.md", "table.tex"):
         assert unfinished in " ".join((out / table).read_text().split())
     # Error is squared bias plus variance.
@@ -335,7 +337,8 @@ def test_temperature_sweep(capsys, tmp_path):
     assert np.isnan(by_name.loc["StraightThrough", "p_temperature"])
     # 64 samples: fewer than 100 / 0.5, more than 100 / 2.
     small = "sample too small for its temperature"
-    assert list(by_name.loc[[*names, "StraightThrough"], "note"]) == [small, "", ""]
+    noted = by_name.loc[[*names, "StraightThrough"], "note"].str.contains(small)
+    assert list(noted) == [True, False, False]
     assert small in printed
     variance = rows[rows["metric"] == "variance"].set_index("estimator")["value"]
     assert variance[names[0]] > 2 * variance[names[1]]
