@@ -98,7 +98,8 @@ def diagnose(
     problem = Model(loss, *_split(model), batch)
     problem.check()
     everything = [one for cls in estimators.ALL for one in cls.examples()]
-    wanted = list(everything if candidates is None else candidates)
+    named = everything if candidates is None else candidates
+    wanted = list({str(one): one for one in named}.values())  # one named twice is measured once
     rows: list[Row] = results.rows if results else []
     add = results.add if results else rows.extend
     shown = progress or Progress(len(wanted), silent=True)

@@ -175,6 +175,9 @@ def command_line(chance: random.Random) -> list[str]:
     ]
     chosen = [one for one in chosen if one.dest != "distributed"]
     wrong = chance.sample(chosen, min(bad, len(chosen)))
+    names = [one for one in chosen if one.dest in ("problem", "estimators", "model", "measure")]
+    if wrong and names and chance.random() < 0.5:  # of these there are the most kinds
+        wrong = [chance.choice(names)]
     arguments = [command]
     for one in chosen:
         values = GOOD.get(one.dest, ["out"])

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from flax import nnx
 
@@ -286,3 +287,19 @@ def test_the_command(tmp_path, capsys):
         assert main(["diagnose", name, "--samples", "64"]) == 2
         said = capsys.readouterr().err.strip()
         assert message in said and "\n" not in said
+
+
+def test_a_candidate_named_twice_is_measured_once(tmp_path, capsys):
+    (tmp_path / "twice.py").write_text(
+        "import jax.numpy as jnp\n"
+        "from estimators import Bernoulli\n"
+        "def loss(model, estimator, key, batch):\n"
+        "    return estimator(key, Bernoulli(model), lambda z: ((z - 0.45) ** 2).sum())\n"
+        "def toy():\n"
+        "    return loss, jnp.zeros(2), None\n"
+    )
+    chosen = ["--estimators", "GumbelSoftmax[0.5]", "GumbelSoftmax[temperature=0.5]"]
+    arguments = [f"{tmp_path / 'twice.py'}:toy", *chosen, "--samples", "64"]
+    assert main(["diagnose", *arguments, "--output", str(tmp_path / "out")]) == 0
+    rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
+    assert not rows.duplicated(["estimator", "metric"]).any()
