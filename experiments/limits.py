@@ -17,9 +17,6 @@ from experiments.device import num_cores
 from experiments.errors import UsageError
 from experiments.problems import Problem
 
-COUNTER = 2**31
-"""Steps and samples are counted in 32 bits."""
-
 _MOST_SECONDS = 7 * 24 * 3600
 _MOST_EVALUATIONS = 2**22
 _CORE, _ACCELERATOR = 1e9, 1e12
@@ -57,16 +54,6 @@ def check_memory(what: str, count: float) -> None:
     """
     if count > memory():
         raise UsageError(f"{what} would take {_size(count)} of memory, of {_size(memory())}")
-
-
-def check_count(option: str, count: int) -> None:
-    """Refuse more than is counted in 32 bits.
-
-    Raises:
-        UsageError: naming the option.
-    """
-    if count > COUNTER:
-        raise UsageError(f"{option} must be at most {COUNTER:,}, not {count}")
 
 
 def check_problem(problem: Problem, data: Any) -> None:

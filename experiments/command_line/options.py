@@ -11,6 +11,8 @@ from experiments import paths
 from experiments.errors import UsageError
 
 _SEEDS = 2**32
+_COUNTER = 2**31
+"""Steps and samples are counted in 32 bits."""
 
 
 def add_estimators(command: argparse.ArgumentParser) -> None:
@@ -75,7 +77,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 def seed(text: str) -> int:
     """Read a seed: a whole number below 2^32."""
-    value = count(text)
+    value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
     return value
@@ -88,13 +90,13 @@ def check_seeds(first: int, seeds: int) -> None:
 
 
 def count(text: str) -> int:
-    """Read a whole number of at least 0."""
-    return _whole(text, 0)
+    """Read a whole number of at least 0, which 32 bits count."""
+    return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1."""
-    return _whole(text, 1)
+    """Read a whole number of at least 1, which 32 bits count."""
+    return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
@@ -116,6 +118,13 @@ def positive_number(text: str) -> float:
 def number_from_zero(text: str) -> float:
     """Read a finite number of at least zero."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
+
+
+def _counted(text: str, least: int) -> int:
+    value = _whole(text, least)
+    if value > _COUNTER:
+        raise argparse.ArgumentTypeError(f"must be at most {_COUNTER:,}, not {text!r}")
+    return value
 
 
 def _whole(text: str, least: int) -> int:

@@ -42,6 +42,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     for text in arguments:
         if "\0" in text:  # no name of a file can have one
             raise UsageError(f"the argument {text!r} has a NUL character")
+        if any("\ud800" <= sign <= "\udfff" for sign in text):  # how Python reads other bytes
+            raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
     parser = _parser()
     given, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -141,8 +141,6 @@ def check(settings: Settings, *, strict: bool) -> None:
         UsageError: for an unknown group; under `strict`, for an estimator that does not fit.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
-    for option in ("samples", "train_steps", "tuning_steps"):
-        limits.check_count(f"--{option.replace('_', '-')}", getattr(settings, option))
     data = problem.data()
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)

@@ -103,6 +103,8 @@ def test_messages_are_short_and_printable(capsys):
         for arguments in (["--problem", argument], ["--estimators", argument], [argument]):
             line = refused(capsys, "compare", *arguments)
             assert len(line) < 3_000 and line[:-1].isprintable()
+    for place in ("--output", "--problem"):
+        assert "not utf-8 text" in refused(capsys, "compare", place, "a\udc80b")
     assert "NUL" in refused(capsys, "compare", "--problem", "VAE\0")
     # A list of what is known is no overlong argument.
     assert "Polynomial" in refused(capsys, "compare", "--problem", "V" * 100_000)

@@ -20,7 +20,7 @@ TOY = ["--problem", "Quadratic", "--estimators"]
         (["compare", "--problem", f"Coupled[bits={10**15}]"], ["GB of memory"]),
         (["compare", "--problem", f"VAE[batch_size={10**10}]"], ["a minibatch", "GB of memory"]),
         (["train", *TOY, "ScoreFunction", "--seeds", str(10**9)], ["runs", "GB of memory"]),
-        (["train", *TOY, "ScoreFunction", "--steps", str(10**12)], ["--steps must be at most"]),
+        (["train", *TOY, "ScoreFunction", "--steps", str(10**12)], ["--steps", "2,147,483,648"]),
         (
             ["train", *TOY, "ScoreFunction", "--steps", str(10**9), "--log-steps", "1"],
             ["a table of 1,000,000,001 rows", "GB of memory"],

@@ -134,8 +134,6 @@ def check(settings: Settings) -> None:
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
-    for option in ("steps", "evaluations", "bound_samples", "samples", "log_steps"):
-        limits.check_count(f"--{option.replace('_', '-')}", getattr(settings, option) or 0)
     _check_batch(problem, data)
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)
