@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -84,7 +85,17 @@ def test_a_second_signal_does_not_wait(tmp_path):
         assert runs.wait() in (130, -signal.SIGINT)
 
 
+def wait_for_handler(run):
+    while run.poll() is None:
+        status = Path(f"/proc/{run.pid}/status").read_text()
+        caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        if caught & 1 << (signal.SIGTERM - 1):
+            return
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says when a handler is there")
 def test_an_interrupt_while_it_starts_is_one_line(tmp_path):
     command = [sys.executable, "-m", "experiments.command_line", *COMPARE]
     seed = random.SystemRandom().randrange(2**32)
@@ -98,7 +109,8 @@ def test_an_interrupt_while_it_starts_is_one_line(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(moments.uniform(0.3, 4))  # before that Python itself begins
+        wait_for_handler(run)  # before it Python itself begins
+        time.sleep(moments.uniform(0, 6))
         run.send_signal(number)
         out, err = run.communicate(timeout=120)
         assert run.returncode == 128 + number, err
@@ -116,19 +128,23 @@ def test_killed_at_any_moment(arguments, tmp_path):
     put_mine(whole)
     put_mine(killed)
     with server(tmp_path, tmp_path / "cache") as runs:
-        begun = time.monotonic()
-        _, log = runs.start(*arguments, "--output", whole)
-        assert runs.wait() == 0, log.read_text()
-        lasts = time.monotonic() - begun
-        for _ in range(20):
+        for folder in (tmp_path / "compiling", whole):
+            begun = time.monotonic()
+            _, log = runs.start(*arguments, "--output", folder)
+            assert runs.wait() == 0, log.read_text()
+            lasts = time.monotonic() - begun
+        for kills in range(12):
             process, log = runs.start(*arguments, "--output", killed)
-            time.sleep(moments.uniform(0, lasts))
+            time.sleep(moments.uniform(0, 0.7 * lasts))
             number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
             status = runs.wait()
             assert status in (0, 128 + number, -number), log.read_text()
             assert "Traceback" not in log.read_text()
+            if status == 0:
+                assert kills > 0
+                break
         _, log = runs.start(*arguments, "--output", killed)
         assert runs.wait() == 0, log.read_text()
     for folder in (whole, killed):
