@@ -16,6 +16,7 @@ from estimators import Estimator
 from experiments.device import num_cores
 from experiments.errors import UsageError
 from experiments.problems import Problem
+from experiments.user_code import blame
 
 _MOST_SECONDS = 7 * 24 * 3600
 _MOST_EVALUATIONS = 2**22
@@ -120,7 +121,9 @@ def excess(function: Callable, *arguments: Any, times: float, copies: float = 1)
         traced = jax.make_jaxpr(function)(*arguments)
     except jax.errors.JAXTypeError:  # a user's code that looks at values cannot be traced
         return None
-    except RecursionError:
+    except RecursionError as error:
+        if blame(error):
+            raise
         return "is nested too deeply for Python"
     except OverflowError:
         return "has arrays that no machine can hold"
