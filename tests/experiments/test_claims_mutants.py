@@ -203,7 +203,7 @@ MUTANTS = [
         {(RelaxedCategorical, "sample"): of_normal_noise},
         (
             "frequency of the likeliest class, less its probability",
-            "mean class, less its expectation",
+            "mean distance from the middle class, less its expectation",
         ),
     ),
     Mutant(
@@ -232,10 +232,12 @@ MUTANTS = [
     Mutant(
         "gumbel-rao-law",
         {(Categorical, "perturb_given"): free_noise},
-        (
-            "difference of means along the truth",
-            "log variance ratio, K = 1 over straight-through",
-        ),
+        ("difference of means along the truth",),
+    ),
+    Mutant(
+        "gumbel-rao-law",
+        {(GumbelRao, "estimate"): changed(GumbelRao, num_samples=lambda k: 10 * k)},
+        ("log variance ratio, K = 1 over straight-through",),
     ),
     Mutant(
         "gumbel-rao-law",
