@@ -2,6 +2,7 @@
 
 import csv
 import math
+import signal
 from importlib import resources
 
 import numpy as np
@@ -208,7 +209,8 @@ class Interrupted(Progress):
 
     def note(self, message):
         self.left -= 1
-        self._stopping = self.left == 0
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
         super().note(message)
 
 
