@@ -207,6 +207,8 @@ class Folder:
             found = json.loads(text)
             if found["version"] != _VERSION:
                 raise ValueError("another version")
+            if any(name in ("", ".", "..") or "/" in name for name in found["files"]):
+                raise ValueError("a name that leads elsewhere")
             return {str(name): [*map(str, digests)] for name, digests in found["files"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(

@@ -160,7 +160,12 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"version": 1, "files": 3}'])
+ELSEWHERE = [f'{{"version": 1, "files": {{"{name}": []}}}}' for name in ("../a", "/a", "a/b", "..")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": 2}', '{"version": 1, "files": 3}', *ELSEWHERE]
+)
 def test_a_damaged_manifest_is_refused(text, tmp_path):
     with Folder(tmp_path).staged() as stage:
         (stage / "a.txt").write_text("ours")
