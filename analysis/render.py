@@ -162,12 +162,12 @@ def to_csv(table: pd.DataFrame) -> str:
     full = pd.concat([table.reset_index(drop=True), skips], ignore_index=True)[table.columns]
     for position, (name, value) in enumerate(table.attrs["context"].items()):
         full.insert(position, name, value)
-    for whole in full.columns.intersection(["evaluations", "samples", "tried", *_RUNS]):
-        full[whole] = full[whole].astype("Int64")
     for name in ("truth_norm", "budget"):
         if name in table.attrs:
             full[name] = table.attrs[name]
     for split, count in table.attrs.get("bound_samples", {}).items():
         full[f"{split}_bound_samples"] = count
     full = full.map(lambda value: printable(value) if isinstance(value, str) else value)
+    for whole in full.columns.intersection(["evaluations", "samples", "tried", *_RUNS]):
+        full[whole] = full[whole].astype("Int64")
     return full.to_csv(index=False, lineterminator="\n")
