@@ -25,7 +25,7 @@ def point(problem, train_steps=300):
 
 def variance(where, ready, num_samples=2048):
     (blocks,) = where.draw(ready.estimator, jax.random.key(2), num_samples)
-    return intervals.variance(blocks).value
+    return intervals.variance(blocks, where.truth).value
 
 
 @pytest.mark.slow
