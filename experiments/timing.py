@@ -1,5 +1,6 @@
 """What one gradient takes: gradients one after another on one device, nothing shared by them."""
 
+import math
 import time
 from typing import Any
 
@@ -8,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
+from experiments import hosts
 from experiments.device import PRECISION
 from experiments.moments import Gradient, sample_key
 
 _ROUNDS = 9
 _SECONDS = 0.01
-_MOST = 10_000
+_MOST = 2**20
 
 
 class Timer:
@@ -35,6 +37,8 @@ class Timer:
     ) -> float:
         """Return the seconds that each of several gradients took; the first call compiles.
 
+        Of the call that draws them, what a call that draws none takes is subtracted: its dispatch.
+
         Args:
             estimator: the first argument of `gradient`.
             context: the second.
@@ -42,19 +46,33 @@ class Timer:
             key: a typed random key, consumed.
             count: the number of gradients.
         """
-        operands, number = jax.device_put((estimator, context), self._device), np.int32(count)
-        start = time.perf_counter()
-        with jax.default_matmul_precision(PRECISION):
-            jax.block_until_ready(self._run(operands, like, key, number))
-        return (time.perf_counter() - start) / count
+        arguments = jax.device_put((estimator, context), self._device), like, key
+        whole, idle = self._call(*arguments, count), self._call(*arguments, 0)
+        # A call that is interrupted can take longer than the other.
+        return (whole - idle if whole > idle else whole) / count
 
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
         """Return the seconds of a gradient in each of several rounds, of about 10 ms each."""
-        key = jax.random.key(0)
-        self(estimator, context, like, key, 1)
-        once = self(estimator, context, like, key, 1)
-        count = min(max(round(_SECONDS / once), 1), _MOST)
-        return np.array([self(estimator, context, like, key, count) for _ in range(_ROUNDS)])
+        arguments = estimator, context, like, jax.random.key(0)
+        self(*arguments, 1)
+        count = 1
+        while (taken := count * self(*arguments, count)) < _SECONDS / 2 and count < _MOST:
+            # A short call says little of how many fill a round.
+            more = _SECONDS / taken if taken > _SECONDS / 10 else 10
+            count = min(math.ceil(count * more), _MOST)
+        times = np.empty(_ROUNDS)
+        for number in range(_ROUNDS):
+            hosts.check_signals()
+            times[number] = self(*arguments, count)
+        return times
+
+    def _call(self, operands, like, key, count: int) -> float:
+        """Return the seconds of one call that draws so many gradients."""
+        number = np.int32(count)
+        start = time.perf_counter()
+        with jax.default_matmul_precision(PRECISION):
+            jax.block_until_ready(self._run(operands, like, key, number))
+        return time.perf_counter() - start
 
     def _several(self, operands, like, key, count):
         """Return the sum of `count` gradients at `operands`, an estimator and a context."""

@@ -1,4 +1,7 @@
-"""What is timed: every evaluation of f is executed for every gradient."""
+"""What is timed: every evaluation of f is executed for every gradient, and no dispatch."""
+
+import itertools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,7 @@ from estimators import (
     ScoreFunction,
     stack,
 )
+from experiments import timing
 from experiments.measurement import prepare
 from experiments.problems import Quadratic
 from experiments.timing import Timer
@@ -119,3 +123,43 @@ def test_each_member_of_a_stack_is_timed_alone(monkeypatch):
 def test_what_is_only_drawn_is_not_timed():
     point = prepare(Quadratic(), KEY)
     assert not len(point.draw(ScoreFunction(), KEY, 32)[0].seconds)
+
+
+class Clock:
+    """A clock that calls advance: each by what it takes to dispatch, and by its gradients."""
+
+    def __init__(self, monkeypatch, each, dispatch=1e-4, noise=lambda: 0.0):
+        self.now, self.counts = 0.0, []
+        self.timer = Timer(lambda *_: pytest.fail("no gradient is computed"))
+        monkeypatch.setattr(timing, "time", types.SimpleNamespace(perf_counter=lambda: self.now))
+
+        def run(operands, like, key, count):
+            self.counts.append(int(count))
+            self.now += dispatch + noise() + count * each
+
+        monkeypatch.setattr(self.timer, "_run", run)
+
+
+@pytest.mark.parametrize("each", [3e-8, 3e-7, 1e-5, 1e-3, 0.5])
+def test_times_are_those_of_gradients(monkeypatch, each):
+    """Of calls that take 100 us whatever they do."""
+    clock = Clock(monkeypatch, each)
+    np.testing.assert_allclose(clock.timer.rounds(ScoreFunction(), 0.0, 0.0), each, rtol=1e-6)
+    longest = max(clock.counts) * each
+    assert longest >= 5e-3
+    # As few gradients as nine rounds need, and the growth to their length.
+    assert clock.now < max(0.2, 12 * each)
+
+
+def test_one_gradient_at_a_fixed_number_is_timed_alike(monkeypatch):
+    clock = Clock(monkeypatch, 1e-6)
+    found = clock.timer(ScoreFunction(), 0.0, 0.0, KEY, 32)
+    assert found == pytest.approx(1e-6)
+
+
+def test_no_time_is_negative(monkeypatch):
+    """Where the call that draws nothing is the one that was interrupted."""
+    late = itertools.cycle([0.0, 1e-3])
+    clock = Clock(monkeypatch, 1e-9, noise=lambda: next(late))
+    assert clock.timer(ScoreFunction(), 0.0, 0.0, KEY, 10) > 0
+    assert (clock.timer.rounds(ScoreFunction(), 0.0, 0.0) > 0).all()
