@@ -29,6 +29,8 @@ _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
 # A centre further from the mean than this share of the variance, squared, is moved there.
 _OFF_CENTRE = 0.05
+# Squares of deviations whose exponent is larger, either way, are taken of scaled ones.
+_EXPONENT = 24
 
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
@@ -151,28 +153,35 @@ class Sampler:
         at_once = max(self.mesh.size, 4)
         members = _num_members(estimator) if stacked else 1
         gathered = _Gathered.empty(shape, members)
-        centre = truth
+        centre, scale = truth, np.ones(members if stacked else ())
         if stacked:
             centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth)
+        aim = truth if truth is None else _near_one(truth)
 
         def launch(rows: slice):
-            operands = estimator, centre, context, truth, key
+            operands = estimator, (centre, scale), context, aim, key
             return self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
 
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
         running = launch(rounds[0])
         if truth is not None:
-            probe = _Gathered.empty(shape, members)
-            probe.place(rounds[0], *running)
-            # About a centre that is far off, a small variance drowns, and its tail too.
-            if (offset := probe.off_centre(slice(4), size)) is not None:
-                centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
+            for _ in range(2):  # what is scaled may then be seen to be off centre, or the reverse
+                probe = _Gathered.empty(shape, members)
+                probe.place(rounds[0], *running, scale)
+                offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
+                better = better.reshape(scale.shape)
+                if offset is None and (better == scale).all():
+                    break
+                # About a centre that is far off, a small variance drowns, and its tail too.
+                if offset is not None:
+                    centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
+                scale = better
                 running = launch(rounds[0])
         for rows, following in itertools.zip_longest(rounds, rounds[1:]):
             # The devices draw the following round while this one is gathered.
             sums, running = running, following and launch(following)
             jax.block_until_ready(sums)
-            gathered.place(rows, *sums)
+            gathered.place(rows, *sums, scale)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
         if truth is None:
@@ -206,7 +215,8 @@ class Sampler:
         """Bytes that one gradient takes while it is computed, as the compiler plans it."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
-            operands = estimator, None, context, None, jax.random.key(0)
+            scale = np.ones(_num_members(estimator) if stacked else ())
+            operands = estimator, (None, scale), context, None, jax.random.key(0)
             numbers = np.arange(self.mesh.size, dtype=np.uint32)
             lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
@@ -231,12 +241,16 @@ class Sampler:
         )
         return sharded(operands, numbers)
 
-    def _blocks(self, estimator, centre, context, truth, key, numbers, *, size, chunk):
-        """Return the sums of the blocks of these numbers, `size` samples each."""
+    def _blocks(self, estimator, about, context, truth, key, numbers, *, size, chunk):
+        """Return the sums of the blocks of these numbers, `size` samples each.
+
+        They are about a centre, their squares and what follows of deviations times a scale.
+        """
+        centre, scale = about
 
         def one(index):
             gradient = self.gradient(estimator, context, sample_key(key, index))
-            return _terms(gradient, centre, truth)
+            return _terms(gradient, centre, truth, scale)
 
         def several(first):
             if chunk == 1:
@@ -274,14 +288,15 @@ def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 
 
-def _terms(gradient, centre, truth):
+def _terms(gradient, centre, truth, scale):
     """Return what one gradient adds: itself, its square, its cosine, its squared distance."""
     if truth is None:
         return gradient, jax.tree.map(jnp.square, gradient), None, None
-    lengths = _norm(gradient) * _norm(truth)
-    cosine = _dot(gradient, truth) / jnp.where(lengths > 0, lengths, 1)
+    scaled = _times(gradient, scale)
+    lengths = _norm(scaled) * _norm(truth)
+    cosine = _dot(scaled, truth) / jnp.where(lengths > 0, lengths, 1)
     deviation = jax.tree.map(jnp.subtract, gradient, centre)
-    squares = jax.tree.map(jnp.square, deviation)
+    squares = jax.tree.map(jnp.square, _times(deviation, scale))
     return deviation, squares, cosine, sum(jnp.sum(leaf) for leaf in jax.tree.leaves(squares))
 
 
@@ -327,19 +342,22 @@ class _Gathered:
         nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
         return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
 
-    def place(self, rows: slice, terms, powers) -> None:
+    def place(self, rows: slice, terms, powers, scale=1.0) -> None:
+        """Take in blocks whose squares are of deviations times a scale, one or `[members]`."""
         sums, squares, cosines = terms
+        area = np.reshape(scale, (-1, 1)) ** 2.0
         start, part = 0, self.distances[:, rows]
         leaves = jax.tree.leaves(sums), jax.tree.leaves(squares)
         for pair in zip(*leaves, strict=True):
             total, square = (np.asarray(leaf).reshape(*part.shape, -1) for leaf in pair)
             columns = slice(start, start := start + total.shape[-1])
             self.sums[:, rows, columns] = total
-            self.squares[:, columns] += square.sum(1, dtype=np.float64)
-            part += square.sum(2, dtype=np.float64)
+            self.squares[:, columns] += square.sum(1, dtype=np.float64) / area
+            part += square.sum(2, dtype=np.float64) / area
         if cosines is not None:
             self.cosines[:, rows] = cosines
             self.powers[:, rows] = np.stack(powers, -1)
+            self.powers[:, rows, 0] /= area
 
     def off_centre(self, rows: slice, size: int) -> np.ndarray | None:
         """Return the means of these blocks if one is far from its member's centre, else None."""
@@ -350,6 +368,11 @@ class _Gathered:
         if not np.isfinite(apart).all() or (apart <= _OFF_CENTRE * spread).all():
             return None
         return offset
+
+    def scale(self, rows: slice, size: int) -> np.ndarray:
+        """Return the powers of two, `[members]`, that keep squares within the type's range."""
+        means = np.abs(self.sums[:, rows]).max((1, 2)).astype(np.float64) / size
+        return _scale(means, self.sums.dtype)
 
     def blocks(self, centres, size) -> list[Blocks]:
         parts = self.sums, self.squares, self.distances, self.cosines, self.powers
@@ -372,6 +395,24 @@ def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
         for part, leaf in zip(parts, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, shaped)
+
+
+def _near_one(tree: Any) -> Any:
+    """Return a vector times a power of two, where its square could leave the type's range."""
+    dtype = jnp.result_type(*jax.tree.leaves(tree))
+    return _times(tree, _scale(np.abs(flat(tree)).max(initial=0), dtype))
+
+
+def _scale(lengths: Any, dtype: Any) -> np.ndarray:
+    """Return the powers of two that bring lengths near one; 1 where their squares are safe."""
+    _, exponents = np.frexp(np.where(np.isfinite(lengths), lengths, 1.0))
+    most = min(96, jnp.finfo(dtype).maxexp * 3 // 4)  # itself within the range
+    safe = np.abs(exponents) <= _EXPONENT
+    return np.exp2(-np.where(safe, 0.0, np.clip(exponents, -most, most)))
+
+
+def _times(tree: Any, scale: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf * jnp.asarray(scale, leaf.dtype), tree)
 
 
 def _dot(a, b):

@@ -21,8 +21,8 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     happens to fall on the truth does not exclude what the samples cannot see.
     """
     found = distance(blocks, truth)
-    if not math.isfinite(found.q):
-        return Estimate(math.nan, math.nan, math.nan)
+    if not math.isfinite(found.squared_bias):
+        return Estimate.refused(math.nan, refusal(blocks, truth))
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
         return Estimate(0.0, 0.0, 0.0)
     if why := refusal(blocks, truth):

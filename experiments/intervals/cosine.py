@@ -66,9 +66,8 @@ def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
 def _turned(along: float, across: float) -> float:
     """Return the cosine from the length along and the squared length across; at most one."""
     length = along**2 + across
-    return (
-        float(np.clip(along / math.sqrt(length), -1, 1)) if length > 0 else math.copysign(1, along)
-    )
+    # Of a length that is not above its noise, the direction; of none, as a sample's.
+    return float(np.clip(along / math.sqrt(length), -1, 1) if length > 0 else np.sign(along))
 
 
 def cosines(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:

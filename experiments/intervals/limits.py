@@ -4,9 +4,10 @@ import numpy as np
 
 from experiments.intervals.distance import ROUNDING, rounding
 from experiments.intervals.estimate import Truth
-from experiments.intervals.tails import EVENTS, tail
+from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
+OVERFLOW = "squares of the gradients exceed the range of their type"
 BELOW = "variance below float32's resolution"
 _EPS = float(np.finfo(np.float32).eps)
 
@@ -32,10 +33,11 @@ def refusal(blocks: Blocks, truth: Truth) -> str:
     if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
         return ""
     if alike(blocks):
-        return (
-            "all samples are alike, which excludes no rare event: "
-            f"at least {EVENTS * blocks.count:,} samples needed"
-        )
+        rare = 3 / blocks.count  # seen with 95 % chance
+        said = f"an event rarer than {rare:.1g} is not excluded"
+        return f"all {blocks.count:,} samples are alike: {said}"
+    if not np.isfinite(blocks.variance).all():
+        return OVERFLOW
     if float(blocks.variance.sum()) > resolution(blocks) and (why := tail(blocks).refusal):
         return why
     if truth.blocks is not None and (why := tail(truth.blocks).refusal):

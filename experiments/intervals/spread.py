@@ -21,7 +21,7 @@ def variance(blocks: Blocks, truth: Truth) -> Estimate:
     """
     value = float(blocks.variance.sum())
     if not math.isfinite(value):
-        return Estimate(math.nan, math.nan, math.nan)
+        return Estimate.refused(math.nan, refusal(blocks, truth))
     if why := refusal(blocks, truth):
         return Estimate.refused(0.0 if alike(blocks) else value, why)
     if alike(blocks):
@@ -41,7 +41,7 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     errors = jackknife.squared_errors(blocks, truth)
     value = float(errors[0])
     if not math.isfinite(value):
-        return Estimate(math.nan, math.nan, math.nan)
+        return Estimate.refused(math.nan, refusal(blocks, truth))
     if why := refusal(blocks, truth):
         return Estimate.refused(value, why)
     if rounding(blocks, truth) >= value >= 0:
@@ -64,13 +64,16 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
 def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> Estimate:
     """Return the error at a budget of evaluations of f.
 
-    That is squared bias + variance x evaluations / budget. The value is unbiased, as both its parts
-    are, but where their sum is negative. The interval adds the intervals of the parts.
+    That is squared bias + variance x evaluations / budget. A squared bias whose estimate is below
+    its interval, which begins at zero, counts as the interval's low end: the value is never too low
+    in the mean, and too high by no more than the samples leave open. The interval adds the
+    intervals of the parts.
     """
     bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
     share = evaluations / budget
+    seen = bias.value if math.isnan(bias.low) else max(bias.value, bias.low)
     return Estimate(
-        max(bias.value + share * spread.value, 0.0),
+        max(seen, 0.0) + share * spread.value,
         bias.low + share * spread.low,
         bias.high + share * spread.high,
         bias.note or spread.note,

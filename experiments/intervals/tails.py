@@ -4,7 +4,7 @@ Notation: d_i = |g_i - c|^2 of each of n samples, with mean v, variance s^2 and 
 k. Of rare events that are all alike, $n v^2 / (v^2 + s^2)$ is their number.
 
 A variance that few large samples make up has no interval: those that were not drawn would change
-it, and no statistic of the samples says by how much. Below `EVENTS` effective events none is given.
+it, and no statistic of the samples says by how much. Below `needed` effective events none is given.
 Above, the skewness of v, $k / (s^3 \sqrt n)$, says how many standard errors further up the truth
 may be: log-normal, Student's and rare gradients gave the numbers (tests/experiments/test_tails.py).
 """
@@ -15,8 +15,8 @@ import math
 from experiments.intervals.estimate import quantile
 from experiments.moments import Blocks
 
-EVENTS = 60
-"""The least effective events of an interval."""
+# More samples of a light tail have more events in proportion, of a heavy one hardly more.
+_EVENTS, _GROWTH = 56, 5.6
 
 # Upwards the normal quantile grows to this one between these two skewnesses.
 _WIDEST = 5.5
@@ -56,11 +56,17 @@ class Tail:
     @property
     def refusal(self) -> str:
         """Why there is no interval; empty where there is one."""
-        if self.events >= EVENTS:
+        if self.events >= needed(self.count):
             return ""
-        # As many events come from so many samples, or more, where larger ones are still to come.
-        needed = self.count * EVENTS / max(self.events, 1.0)
-        return f"too few events: at least {_rounded(needed):,} samples needed"
+        # Events come at this rate or, where larger ones are still to come, at a lower one.
+        each = self.count / max(self.events, 1.0)
+        least = max(_EVENTS * each, (_GROWTH * each) ** 1.5)
+        return f"too few events: at least {_rounded(least):,} samples needed"
+
+
+def needed(count: int) -> float:
+    """Return the least effective events, of so many samples, that allow an interval."""
+    return max(_EVENTS, _GROWTH * count ** (1 / 3))
 
 
 def tail(blocks: Blocks) -> Tail:

@@ -229,3 +229,34 @@ def test_a_scan_inside_the_gradient():
     one, four = (Sampler(gradient, jax.devices()[:n]).draw(*arguments)[0] for n in (1, 4))
     np.testing.assert_allclose(one.mean, four.mean, rtol=1e-6)
     assert abs(one.mean[0] - 3) < 5 * np.sqrt(one.variance[0] / one.count)
+
+
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**-66, 2.0**64, 2.0**110])
+@pytest.mark.parametrize("off", [0.0, 3.0])
+def test_squares_stay_within_the_range(unit, off):
+    """Of float32: a unit, a power of two, changes nothing but the unit."""
+
+    def drawn(unit):
+        def gradient(scale, context, key):
+            return scale * context * (off + jax.random.normal(key, (2,)))
+
+        truth = unit * jnp.array([1.0, 2.0])
+        return Sampler(gradient).draw(1.0, jnp.float32(unit), KEY, 4096, truth)[0]
+
+    one, other = drawn(1.0), drawn(unit)
+    np.testing.assert_allclose(other.mean / unit, one.mean, rtol=1e-5)
+    np.testing.assert_allclose(other.variance / unit**2, one.variance, rtol=1e-5)
+    np.testing.assert_allclose(other.cosines, one.cosines, rtol=1e-5)
+    np.testing.assert_allclose(other.powers / [unit**2, 1, 1], one.powers, rtol=1e-4)
+    np.testing.assert_allclose(one.variance, 1, rtol=0.2)
+
+
+def test_members_of_a_stack_have_units_of_their_own():
+    def gradient(scale, context, key):
+        return scale * context * jax.random.normal(key, (2,))
+
+    units = jnp.array([2.0**-70, 1.0, 2.0**70])
+    drawn = Sampler(gradient).draw(units, jnp.float32(1), KEY, 1024, jnp.zeros(2), stacked=True)
+    tiny, one, huge = (np.sqrt(blocks.variance) for blocks in drawn)
+    np.testing.assert_allclose(tiny * 2.0**70, one, rtol=1e-6)
+    np.testing.assert_allclose(huge / 2.0**70, one, rtol=1e-6)
