@@ -69,3 +69,20 @@ def test_an_expensive_reference_is_drawn_less(monkeypatch):
         monkeypatch.setattr(measurement, "_REFERENCE_OPERATIONS", operations)
         told.append(prepare(problem, KEY, reference_samples=96).truth.blocks.count)
     assert told == [96, 64]
+
+
+@pytest.mark.slow
+def test_the_reference_of_the_default_problem_takes_seconds(monkeypatch):
+    """A count, not a time: of the gradients drawn before the first row of `SemiSupervised`."""
+    drawn = []
+
+    def draw(self, estimator, key, num_samples, **options):
+        drawn.append((str(estimator), num_samples))
+        raise InterruptedError
+
+    monkeypatch.setattr(measurement.Point, "draw", draw)
+    with pytest.raises(InterruptedError):
+        prepare(problems.SemiSupervised(), KEY, train_steps=0, reference_samples=8192)
+    ((reference, count),) = drawn
+    # Of 8,192 asked for; each takes about 2.4e9 operations.
+    assert reference == "Exact" and 64 <= count <= 256
