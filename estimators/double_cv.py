@@ -11,6 +11,7 @@ from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
+from estimators.core.products import vdot
 from estimators.core.pytree import learned, pytree, static
 from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count, check_finite
@@ -66,7 +67,7 @@ class DoubleCV(Estimator):
         values, slopes = jax.vmap(value_and_slope(f))(samples)
         stopped, slopes, centre = jax.lax.stop_gradient((values, slopes, distribution.mean))
         others = mean_of_others(slopes)
-        taylor = jax.vmap(jnp.vdot)(others, samples - centre[None])
+        taylor = jax.vmap(vdot)(others, samples - centre[None])
         excess = slopes.mean(0) * centre * (1 - centre)
 
         def gradient(estimator: "DoubleCV") -> Bernoulli:

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Self
 
 import jax
-import jax.numpy as jnp
 
 from estimators.baselines.nvil import NVIL
 from estimators.core.baseline import Baseline, check_baseline, given
@@ -14,6 +13,7 @@ from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient, attach_tuning, value_and_slope
 from estimators.core.network import flat_parameters
 from estimators.core.objective import Objective
+from estimators.core.products import vdot
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -64,14 +64,14 @@ class MuProp(Estimator):
         with mean_field_pass():
             at_mean, slope = value_and_slope(f)(distribution.mean)
         value = f(sample)
-        rest = value - at_mean - jnp.vdot(slope, sample - distribution.mean)
+        rest = value - at_mean - vdot(slope, sample - distribution.mean)
         rest, slope = jax.lax.stop_gradient((rest[None], slope))
         baseline, parameters = given(self.baseline), flat_parameters(distribution)
         (signal,) = baseline.signal(rest, parameters)
 
         def control(distribution):
             # Only its derivative counts: the score times the rest, and the mean's own path.
-            path = baseline.scale() * jnp.vdot(slope, distribution.mean)
+            path = baseline.scale() * vdot(slope, distribution.mean)
             return signal * distribution.log_prob(sample) + path
 
         value = attach_gradient(value, distribution, jax.grad(control)(distribution))

@@ -3,7 +3,6 @@
 from typing import Any, Literal, Self
 
 import jax
-import jax.numpy as jnp
 
 from estimators.core.continuous_pass import mean_field_pass
 from estimators.core.distribution import Discrete, Distribution
@@ -12,6 +11,7 @@ from estimators.core.gradients import attach_gradient, replace_gradient, value_a
 from estimators.core.halfway import halfway
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
+from estimators.core.products import vdot
 from estimators.core.pytree import pytree, static
 from estimators.core.rao_blackwell import mean_relaxed
 from estimators.core.validation import (
@@ -102,7 +102,7 @@ class ReinMaxCV(Estimator):
 
         def control(distribution):
             rest = distribution.mean - heun(distribution, halfway(distribution, sample))
-            return scale * jnp.vdot(slope, rest)
+            return scale * vdot(slope, rest)
 
         value = f(replace_gradient(sample, heun(distribution, middle)))
         return attach_gradient(value, distribution, jax.grad(control)(distribution))

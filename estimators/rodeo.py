@@ -13,6 +13,7 @@ from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_learning, value_and_slope
 from estimators.core.noise import normal, sample_keys
 from estimators.core.objective import Objective
+from estimators.core.products import dot
 from estimators.core.pytree import learned, pytree, static
 from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count
@@ -109,7 +110,9 @@ class RODEO(Estimator):
                 flipped = here[:, None] + slope * step
                 at_here = estimator._network(value, here)
                 at_flipped = jax.vmap(estimator._network, (None, 1), 1)(value, flipped)
-                change = jnp.einsum("kd,kdo->ko", rate, at_flipped - at_here[:, None])
+                change = jnp.einsum(
+                    "kd,kdo->ko", rate, at_flipped - at_here[:, None], precision="highest"
+                )
                 control += change[:, 0]
                 # The score at a flipped point is the score here, but for the bit itself.
                 more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
@@ -125,8 +128,8 @@ class RODEO(Estimator):
         """Return the two outputs `[n, 2]` for `[n]` values of f and `[n]` linear guesses."""
         layers = self.layers
         inputs = jnp.stack([linear, value], -1)
-        hidden = jax.nn.leaky_relu(inputs @ layers["weight"] + layers["bias"][None], 0.3)
-        return hidden @ layers["out"] + layers["out_bias"][None]
+        hidden = jax.nn.leaky_relu(dot(inputs, layers["weight"]) + layers["bias"][None], 0.3)
+        return dot(hidden, layers["out"]) + layers["out_bias"][None]
 
     def check(self) -> None:
         """Raise unless there are two samples or more, a hidden unit, and one network."""

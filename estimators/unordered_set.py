@@ -12,6 +12,7 @@ from estimators.core.distribution import Discrete, Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_scores
 from estimators.core.objective import Objective
+from estimators.core.products import dot
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.core.without_replacement import all_states, draw
@@ -79,7 +80,7 @@ class UnorderedSet(Estimator):
         stopped = jax.lax.stop_gradient(values)
         if len(states) > 1:  # of a single state there is no baseline that takes a constant out
             stopped = stopped - jax.lax.stop_gradient(value)
-        signal = first * left * (stopped - following @ stopped)
+        signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
 
     def check(self) -> None:
@@ -115,12 +116,12 @@ def order_probabilities(
     inverse = jnp.exp(-rung)
 
     nodes = jax.nn.softmax(integrand, axis=0)
-    first = jax.nn.softmax(scale + jnp.log(nodes[:, 0] @ inverse))
+    first = jax.nn.softmax(scale + jnp.log(dot(nodes[:, 0], inverse)))
     if count == 1:
         return first, jnp.zeros((1, 1), dtype), jnp.ones(1, dtype)
     itself = jnp.eye(count, dtype=bool)
     nodes = jax.nn.softmax(integrand - rung, axis=0)
-    log_following = scale[None] + jnp.log(nodes.T @ inverse)
+    log_following = scale[None] + jnp.log(dot(nodes.T, inverse))
     following = jax.nn.softmax(jnp.where(itself, -jnp.inf, log_following))
     others = jnp.where(itself, -jnp.inf, log_probs[None])
     left = jnp.exp(jnp.logaddexp(jax.nn.logsumexp(others, axis=-1), log_rest))

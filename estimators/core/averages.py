@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from estimators.core.products import vdot
+
 
 def mean(values: jax.Array) -> jax.Array:
     """Return the mean over the first axis, rounded once beside the values' differences."""
@@ -32,8 +34,8 @@ def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
     """
     dtype = jnp.promote_types(weights.dtype, values.dtype)
     weights, values = weights.astype(dtype), values.astype(dtype)
-    origin = _finite(jnp.vdot(weights, values))
-    return origin + jnp.vdot(weights, values - origin)
+    origin = _finite(vdot(weights, values))
+    return origin + vdot(weights, values - origin)
 
 
 def sum_of_others(values: jax.Array) -> jax.Array:

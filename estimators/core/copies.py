@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.gradients import attach_gradient
+from estimators.core.products import vdot
 
 
 def attach_copy_scores(
@@ -21,7 +22,7 @@ def attach_copy_scores(
     assert isinstance(copies, Discrete)
 
     def weighted(copies):
-        return jnp.vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))
+        return vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))
 
     return attach_gradient(value, copies, jax.grad(weighted)(copies))
 

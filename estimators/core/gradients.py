@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.attaching import attach, slope_is_stopped
+from estimators.core.products import vdot
 from estimators.core.varying import vary_alike
 
 E = TypeVar("E")
@@ -57,7 +58,7 @@ def attach_scores(value: jax.Array, at: Any, samples: jax.Array, signal: jax.Arr
     """
 
     def weighted(distribution):
-        return jnp.vdot(signal, jax.vmap(distribution.log_prob)(samples))
+        return vdot(signal, jax.vmap(distribution.log_prob)(samples))
 
     return attach_gradient(value, at, jax.grad(weighted)(at))
 
@@ -98,7 +99,7 @@ def attach_learning(
     """
 
     def square(estimator: E) -> jax.Array:
-        squares = jax.tree.map(lambda slope: jnp.vdot(slope, slope), gradient(estimator))
+        squares = jax.tree.map(lambda slope: vdot(slope, slope), gradient(estimator))
         return jax.tree.reduce(jnp.add, squares)
 
     value = attach_gradient(value, at, gradient(estimator))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from estimators.core.distribution import Distribution
 from estimators.core.noise import normal
 from estimators.core.part import Part
+from estimators.core.products import dot
 from estimators.core.pytree import learned, pytree, static
 from estimators.core.validation import check_count
 
@@ -46,7 +47,7 @@ class MLP(Part):
             )
         layers = self.layers
         return (
-            layers["out"] @ jnp.tanh(inputs @ layers["weight"] + layers["bias"])
+            dot(layers["out"], jnp.tanh(dot(inputs, layers["weight"]) + layers["bias"]))
             + layers["out_bias"]
         )
 

@@ -80,7 +80,7 @@ def doubled(self, key, distribution, f):
 
 
 def live_baseline(self, key, distribution, f):
-    return score(key, distribution, f, lambda value, q: value - jnp.tanh(q.logits.ravel()[1]))
+    return score(key, distribution, f, lambda value, q: value - jnp.tanh(q.logits.ravel()[-2]))
 
 
 def without_the_rest_of_f(self, key, distribution, f):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from estimators import ARMS, Bernoulli, Categorical, ImportanceBound, LeaveOneOut, ScoreFunction
 from tests.estimators import checks
@@ -99,3 +100,36 @@ def test_a_number_has_the_types_of_the_sample():
     with jax.enable_x64(True):
         q = Categorical(jnp.zeros((1, 3), jnp.float32))
         assert ScoreFunction()(KEY, q, lambda z: 1.0).dtype == jnp.float32
+
+
+def products(jaxpr):
+    """The precision of every matrix product in a program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        for inner in jaxprs_in_params(equation.params):
+            yield from products(inner)
+
+
+# The layers of a chain are the user's, and so is the precision of their products.
+@pytest.mark.parametrize("case", [case for case in ON_FIRST if "Chain" not in case.id])
+def test_products_have_full_precision(case):
+    """But for those of f: on an accelerator the default keeps 7 or 10 bits."""
+    problem, estimator = case.problem, checks.prepared(case.estimator, case.problem)
+
+    def loss(parameters, estimator, product):
+        def f(z):
+            leaf = jnp.ravel(jax.tree.leaves(z)[0])
+            return product(leaf, jnp.sin(leaf))
+
+        q = problem.distributions[0](parameters, None)
+        return estimator(KEY, q, ImportanceBound(f) if estimator.needs_bound else f)
+
+    def found(product):
+        gradient = jax.value_and_grad(loss, (0, 1))
+        point = problem.arrays(jnp.float32), estimator
+        return set(products(jax.make_jaxpr(lambda *at: gradient(*at, product))(*point).jaxpr))
+
+    highest = (jax.lax.Precision.HIGHEST,) * 2
+    assert found(lambda one, other: (one * other).sum()) <= {highest}
+    assert found(jnp.dot) - {highest} == {None}

@@ -6,16 +6,18 @@ A process that has imported everything, and has not started JAX yet, forks one f
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
 _SERVER = """
-import json, os, sys
+import json, os, resource, sys
 import jax, optax, flax.nnx, orbax.checkpoint, matplotlib.pyplot
 from experiments.command_line import main, parser
 for line in sys.stdin:
     request = json.loads(line)
     if (child := os.fork()) == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (600, 600))  # what nobody waits for ends too
         os.environ.update(request["environment"])
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -68,10 +70,11 @@ def server(folder, cache):
         env=os.environ | {"XDG_CACHE_HOME": str(cache)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        start_new_session=True,  # so that all that it forked ends with it
         text=True,
     )
     try:
         yield Server(process, folder)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
