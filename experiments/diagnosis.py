@@ -379,14 +379,16 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     refused = [name for name in finite if not np.isfinite(errors[name]["high"])]
     # What has no interval is ranked only where nothing has one.
     ranked = [name for name in finite if name not in refused] or finite
-    order = sorted(ranked, key=lambda name: errors[name]["value"])
+    # By what their errors do not exceed: a value is near zero by chance too.
+    end = "value" if ranked == refused else "high"
+    order = sorted(ranked, key=lambda name: errors[name][end])
     best, *others = order
     found, error = by_name[best], errors[best]
     interval = f"[{error['low']:.3g}, {error['high']:.3g}]"
     if best in refused:
         interval = f"without an interval ({error['note']}), as none has one: the order may be wrong"
     reasons = [
-        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f is the least, "
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the least upper limit, "
         f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
         _bias(found),
         f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",
@@ -398,10 +400,10 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         reasons.append(f"not distinguishable from it with these samples: {several}")
     unbiased = [name for name in order if errors[name]["unbiased"] == "yes"]
     if unbiased and unbiased[0] != best:
-        factor = errors[unbiased[0]]["value"] / error["value"]
+        other, least = errors[unbiased[0]]["value"], error["value"]
+        times = f", with {other / least:.3g} times its error" if least > 0 else ""
         reasons.append(
-            f"the best without bias is {unbiased[0]}, with {factor:.3g} times its error; it takes "
-            f"{_cost(by_name[unbiased[0]])}"
+            f"the best without bias is {unbiased[0]}{times}; it takes {_cost(by_name[unbiased[0]])}"
         )
     if exact:
         reasons.append(f"Exact() has no error here, and takes {_cost(exact)}")

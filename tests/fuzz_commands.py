@@ -86,7 +86,7 @@ GOOD = {
     "tuning_steps": ["2"],
     "tune_steps": ["2"],
     "train_steps": ["2"],
-    "budget": ["100", "1e-30"],
+    "budget": ["100", "1e-30", "1e6", "3e38"],
     "group": ["logits", "all"],
     "device": ["cpu", "auto"],
     "optimiser": ["Adam", "SGD[momentum=0.9]"],

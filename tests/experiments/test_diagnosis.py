@@ -20,6 +20,7 @@ from estimators import (
     GumbelSoftmax,
     ImportanceBound,
     LeaveOneOut,
+    ReinMax,
     ScoreFunction,
     StraightThrough,
     black_box,
@@ -56,7 +57,7 @@ def test_plain_jax():
     assert variance["DisARM"]["value"] < variance["ScoreFunction"]["value"]
     errors = values(found, "equal_cost_error")
     del errors["Exact"]
-    assert found.recommended == min(errors, key=lambda name: errors[name]["value"])
+    assert found.recommended == min(errors, key=lambda name: errors[name]["high"])
     assert "Exact() has no error here, and takes 8 evaluations of f" in str(found)
     assert "there is nothing to tune" in str(found)
 
@@ -233,6 +234,35 @@ def test_reasons_say_what_else_could_be_taken():
     assert "C" not in said and "left out, not finite: D" in said
     assert "a gradient takes 2 evaluations of f and 1 ms, 2.5 times the time" in said
     assert "the best without bias is B, with 1.05 times its error; it takes 2 evaluations" in said
+
+
+def test_an_error_of_nothing_is_compared_with():
+    """At a budget beside which nothing costs anything, or where there is no error at all."""
+    rows = [*measured("A", 0.0, 0.0, 0.1, unbiased="no"), *measured("B", 0.5, 0.4, 0.6)]
+    name, reasons = recommend(rows, 3e38)
+    assert name == "A"
+    assert any(reason.startswith("the best without bias is B; it takes 2") for reason in reasons)
+
+
+def test_the_order_is_that_of_the_upper_limits():
+    """A value is near zero by chance too."""
+    rows = [*measured("A", 0.0, 0.0, 0.5), *measured("B", 0.1, 0.05, 0.2)]
+    name, reasons = recommend(rows, 100.0)
+    assert name == "B" and "has the least upper limit, 0.1 [0.05, 0.2]" in reasons[0]
+
+
+@pytest.mark.parametrize("budget", [1e6, 3e38])
+def test_a_budget_beside_which_nothing_costs(budget):
+    def loss(model, estimator, key, batch):
+        return estimator(key, Bernoulli(model), lambda b: jnp.sum((b - 0.3) ** 2) + b[0] * b[1])
+
+    candidates = [ReinMax(), ScoreFunction()]
+    found = diagnose(
+        loss, jnp.array([0.3, -0.2]), KEY, candidates=candidates, samples=2048, budget=budget
+    )
+    for row in values(found, "equal_cost_error").values():
+        assert row["low"] <= row["value"] <= row["high"]
+    assert found.recommended
 
 
 def test_what_has_no_interval_is_not_ranked_without_a_word():
