@@ -1,6 +1,7 @@
 """`estimax train` as a user meets it: whole results, bad input in one line, several processes."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 
 from experiments.command_line import main
 from experiments.folder import OWN, Folder
+from experiments.moments import Sampler
 from experiments.results import FILE
+from experiments.timing import Timer
 from tests.experiments.test_command_line import refused
 
 TOY = ["train", "--problem", "Coupled[bits=3]", "--steps", "40", "--device", "cpu"]
@@ -295,3 +298,21 @@ def test_devices_do_not_change_the_runs(capsys, tmp_path, monkeypatch):
     one, _ = train(capsys, *arguments, tmp_path / "one")
     losses = [table[table["metric"] == "loss"]["value"].to_numpy() for table in (four, one)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_signal_ends_a_measurement(capsys, tmp_path, monkeypatch):
+    """While gradients are drawn: nothing is timed, and no other estimator is drawn."""
+    draw, drawn = Sampler.draw, []
+
+    def asked(self, *arguments, **options):
+        drawn.append(arguments[0])
+        signal.raise_signal(signal.SIGTERM)
+        return draw(self, *arguments, **options)
+
+    monkeypatch.setattr(Sampler, "draw", asked)
+    monkeypatch.setattr(Timer, "rounds", lambda *_: pytest.fail("timed, though asked to end"))
+    measured = ["--measure", "ScoreFunction", "StraightThrough", "--measure-at", "0"]
+    arguments = [*TOY, "--estimators", "ScoreFunction", *measured, "--output", str(tmp_path / "o")]
+    assert main(arguments) == 128 + signal.SIGTERM
+    assert "is kept at step 0 of 40" in capsys.readouterr().err
+    assert len(drawn) == 1

@@ -274,9 +274,16 @@ class Unit:
             lambda done: progress.note(f"{about}, {done:.0%}"),
         )
         for estimator in settings.measured:
-            progress.note(f"measuring at step {step:,}: {estimator}")
+            about = f"measuring at step {step:,}: {estimator}"
+            progress.note(about)
             ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-            (blocks,) = point.draw(ready.estimator, keys["measure"], settings.samples, timed=True)
+            (blocks,) = point.draw(
+                ready.estimator,
+                keys["measure"],
+                settings.samples,
+                timed=True,
+                progress=lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
+            )
             evaluations = shared.problem.evaluations(estimator, point.distribution)
             note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
