@@ -147,7 +147,8 @@ def _measured(
     for estimator in pending:
         with progress.task(str(estimator)) as advance:
             columns = shared | estimator_columns(estimator)
-            if reason := limits.refusal(problem, estimator, start, point.distribution, samples):
+            times = samples + (tuning_steps if is_tuned(estimator) else 0)
+            if reason := limits.refusal(problem, estimator, start, point.distribution, times):
                 yield [columns | skipped(reason)]
                 continue
             ready = point.ready(estimator, keys["tune"], tuning_steps)

@@ -5,7 +5,7 @@ Programs are traced, not run: what they would hold and compute at once is read o
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +19,12 @@ from experiments.problems import Problem
 from experiments.user_code import blame
 
 _MOST_SECONDS = 7 * 24 * 3600
+_MOST_SECONDS_OF_ONE = 60
+"""Of one gradient: nothing shows how far it is."""
+
 _MOST_EVALUATIONS = 2**22
-_CORE, _ACCELERATOR = 1e9, 1e12
-"""Numbers that arithmetic gives in a second, at best, of what is more than an addition."""
+_CORE, _ACCELERATOR = 2e10, 5e13
+"""Numbers that arithmetic gives in a second, at best: those of fused loops are in registers."""
 
 _SUSPICIOUS = 1 / 16
 """Of the memory: what one array may take before the compiler is asked what all will."""
@@ -32,11 +35,13 @@ class Cost(NamedTuple):
 
     Attributes:
         largest: bytes of the largest array.
-        numbers: how many numbers are computed.
+        once: how many numbers are computed that are the same whatever the key.
+        each: how many depend on the key.
     """
 
     largest: float
-    numbers: float
+    once: float
+    each: float
 
 
 def memory() -> int:
@@ -83,6 +88,8 @@ def refusal(
     context: tuple[Any, Any],
     distribution: Any,
     times: float = 1,
+    *,
+    moves: bool = False,
 ) -> str | None:
     """Return why so many gradients of an estimator cannot be had, or None where they can.
 
@@ -92,6 +99,7 @@ def refusal(
         context: parameters and a minibatch.
         distribution: of one example's latent variable there.
         times: the number of gradients.
+        moves: whether each is at other parameters and another minibatch.
     """
     if reason := problem.refusal(estimator, distribution):
         return reason
@@ -101,21 +109,38 @@ def refusal(
         return f"takes {shown} evaluations of f, at most {_MOST_EVALUATIONS:,} are possible"
 
     def gradient(params, batch, key):
-        ready = estimator.initialise(key, distribution)
+        ready = estimator.initialise(jax.random.key(0), distribution)
         return jax.grad(problem.loss)(params, ready, key, batch)
 
-    key = jax.random.key(0)
-    return excess(gradient, *context, key, times=times, copies=len(jax.devices()))
+    return excess(
+        gradient,
+        *context,
+        jax.random.key(0),
+        fixed=0 if moves else len(context),
+        times=times,
+        copies=len(jax.devices()),
+        what="one gradient",
+    )
 
 
-def excess(function: Callable, *arguments: Any, times: float, copies: float = 1) -> str | None:
+def excess(
+    function: Callable,
+    *arguments: Any,
+    fixed: int,
+    times: float,
+    copies: float = 1,
+    what: str | None = None,
+) -> str | None:
     """Return why a program cannot be run so many times, None where it can.
 
     Args:
         function: the program.
         arguments: its arguments, or their shapes.
+        fixed: how many of the arguments, the first ones, are the same each time: the compiler takes
+            what depends on them alone out of the loop.
         times: how often it is run.
         copies: how many of it are run at once.
+        what: what a single run is, where a long one is refused too.
     """
     try:
         traced = jax.make_jaxpr(function)(*arguments)
@@ -127,8 +152,9 @@ def excess(function: Callable, *arguments: Any, times: float, copies: float = 1)
         return "is nested too deeply for Python"
     except OverflowError:
         return "has arrays that no machine can hold"
-    found = _cost(traced.jaxpr)
-    if reason := _too_long(found.numbers * times):
+    differs = [i >= fixed for i, one in enumerate(arguments) for _ in jax.tree.leaves(one)]
+    found = _cost(traced.jaxpr, differs)
+    if reason := _too_long(found, times, what):
         return reason
     room = memory()
     held = found.largest * copies
@@ -140,13 +166,20 @@ def excess(function: Callable, *arguments: Any, times: float, copies: float = 1)
     return None
 
 
-def _too_long(numbers: float) -> str | None:
+def _too_long(cost: Cost, times: float, what: str | None) -> str | None:
     devices = jax.devices()
     on_cpu = devices[0].platform == "cpu"
-    seconds = numbers / (_CORE * num_cores() if on_cpu else _ACCELERATOR * len(devices))
-    if seconds <= _MOST_SECONDS:
-        return None
-    return f"would take {seconds / 86400:,.0f} days at the best (at most {_MOST_SECONDS // 86400})"
+    rate = _CORE * num_cores() if on_cpu else _ACCELERATOR * len(devices)
+    one = (cost.once + cost.each) / rate
+    if what and one > _MOST_SECONDS_OF_ONE:
+        return (
+            f"would take {one:,.0f} seconds at the best for {what} (at most {_MOST_SECONDS_OF_ONE})"
+        )
+    seconds = (cost.once + cost.each * times) / rate
+    if seconds > _MOST_SECONDS:
+        most = _MOST_SECONDS // 86400
+        return f"would take {seconds / 86400:,.0f} days at the best (at most {most})"
+    return None
 
 
 def _shapes(function: Callable, *arguments: Any) -> Any:
@@ -158,21 +191,47 @@ def _shapes(function: Callable, *arguments: Any) -> Any:
         raise UsageError(f"arrays so large that no machine can hold them: {error}") from error
 
 
-def _cost(jaxpr: core.Jaxpr) -> Cost:
-    """Return the cost of a program; loops of unknown length count once."""
-    largest, numbers = 0.0, 0.0
+def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
+    """Return the cost of a program.
+
+    Loops of unknown length count once, and of branches the cheapest.
+
+    Args:
+        jaxpr: the program.
+        differs: which of its arguments differ.
+    """
+    largest, once, each = 0.0, 0.0, 0.0
+    depend = {x for x, flag in zip(jaxpr.invars, differs, strict=True) if flag}
+
+    def flag(x: Any) -> bool:
+        return not isinstance(x, core.Literal) and x in depend
+
     for equation in jaxpr.eqns:
-        inner = [_cost(one) for value in equation.params.values() for one in _programs(value)]
+        flags = [flag(x) for x in equation.invars]
+        inner = [one for value in equation.params.values() for one in _programs(value)]
         if inner:
+            costs = [_cost(one, _own(flags, one)) for one in inner]
+            largest = max(largest, *(one.largest for one in costs))
             times = equation.params.get("length", 1)
-            largest = max(largest, *(one.largest for one in inner))
-            numbers += times * sum(one.numbers for one in inner)
+            gather = min if equation.primitive.name == "cond" else sum
+            once += times * gather(one.once for one in costs)
+            each += times * gather(one.each for one in costs)
         elif equation.primitive.name not in ("broadcast_in_dim", "iota", "reshape"):
             # What only repeats numbers is never held by itself.
             sizes = [(math.prod(x.aval.shape), x.aval.dtype) for x in equation.outvars]  # type: ignore
             largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
-            numbers += sum(size for size, _ in sizes)
-    return Cost(largest, numbers)
+            count = sum(size for size, _ in sizes)
+            once, each = (once, each + count) if any(flags) else (once + count, each)
+        if any(flags):
+            depend.update(equation.outvars)
+    return Cost(largest, once, each)
+
+
+def _own(flags: list[bool], inner: core.Jaxpr) -> list[bool]:
+    """Return the flags of an inner program's arguments: the last of the equation's."""
+    # Before them are the index of a branch, or what another inner program of a loop closes over.
+    count = len(inner.invars)
+    return flags[-count:] if 0 < count <= len(flags) else [False] * count
 
 
 def _programs(value: Any) -> list[core.Jaxpr]:

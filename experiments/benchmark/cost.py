@@ -39,7 +39,7 @@ def measure(
         `rows` by estimator: `seconds` per gradient, `evaluations`, and the `ratio` of the first
         to that many evaluations.
     """
-    fitting = [one for one in estimators if work.refusal(one) is None]
+    fitting = [one for one in estimators if work.refusal(one, num_samples) is None]
     timed = {"": UNIT} | {str(one): one for one in fitting}
     rounds = {name: _rounds(work, one, num_samples) for name, one in timed.items()}
     for name, one_round in rounds.items():

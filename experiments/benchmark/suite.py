@@ -108,8 +108,8 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
     effort = _QUICK if quick else Effort()
     chosen = DEFAULT if estimators is None else tuple(estimators)
     vae, toy = workload.prepare(LARGE), workload.prepare(TOY)
-    for work in (vae, toy):
-        _check(work, chosen)
+    for work, times in ((vae, effort.gradients), (toy, effort.bits)):
+        _check(work, chosen, times)
     figures: dict[str, Any] = {"quick": quick}
     with _opponent(vae, chosen, quick) as other:
         contests = _contests(vae, toy, chosen, effort)
@@ -132,9 +132,9 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
     return figures
 
 
-def _check(work: Workload, estimators: Sequence[Estimator]) -> None:
+def _check(work: Workload, estimators: Sequence[Estimator], times: int) -> None:
     for estimator in estimators:
-        if reason := work.refusal(estimator):
+        if reason := work.refusal(estimator, times):
             raise UsageError(f"{estimator} does not fit {work.problem}: {reason}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments import limits
 from experiments.device import PRECISION
 from experiments.moments import Blocks, Gradient, Sampler
 from experiments.problems import Params, Problem
@@ -45,10 +46,11 @@ class Workload:
         """Number of parameters that a gradient has."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
-    def refusal(self, estimator: Estimator) -> str | None:
-        """Return why an estimator does not fit the problem, or None where it does."""
-        distribution = self.problem.distribution(self.params, self.batch)
-        return self.problem.refusal(estimator, distribution)
+    def refusal(self, estimator: Estimator, times: int) -> str | None:
+        """Return why so many gradients of an estimator cannot be had, or None where they can."""
+        context = self.params, self.batch
+        distribution = self.problem.distribution(*context)
+        return limits.refusal(self.problem, estimator, context, distribution, times)
 
     def ready(self, estimator: Estimator) -> Estimator:
         """Return the estimator with the networks that it learns."""

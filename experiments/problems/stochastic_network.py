@@ -18,6 +18,9 @@ from experiments.problems.problem import Params
 
 Network = tuple[Callable, Callable]
 
+_MOST_NESTED = 24
+"""Layers: to trace one gradient of these takes seconds, of a few more Python's stack ends."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StochasticNetwork(ImageProblem):
@@ -127,6 +130,11 @@ class StochasticNetwork(ImageProblem):
         hidden_sizes(self.hidden)
         for field, least in (("size", 1), ("classes", 2), ("depth", 1), ("num_samples", 1)):
             check_count(f"{name} {field}", getattr(self, field), least)
+        if self.num_samples == 1 and self.depth > _MOST_NESTED:
+            raise ValueError(
+                f"{name} depth must be at most {_MOST_NESTED}, not {self.depth}: each layer is a "
+                "call of the estimator inside the one before"
+            )
         check_choice(f"{name} coding", self.coding, get_args(Coding))
         if self.coding == "corners" and self.classes.bit_count() > 1:
             raise ValueError(

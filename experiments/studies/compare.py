@@ -65,6 +65,21 @@ class Settings:
         plain |= {"problem": str(self.problem), "estimators": names}
         return {"study": study, **plain} | ({"user_code": sorted(sources)} if sources else {})
 
+    def refusal(
+        self, estimator: Estimator, context: tuple[Any, Any], distribution: Any, members: int = 1
+    ) -> str | None:
+        """Return why an estimator cannot be measured, or None where it can.
+
+        Args:
+            estimator: the estimator.
+            context: parameters and a minibatch.
+            distribution: of one example's latent variable there.
+            members: how many of its kind are measured.
+        """
+        steps = self.tuning_steps if is_tuned(estimator) else 0
+        times = members * (self.samples + steps)
+        return limits.refusal(self.problem, estimator, context, distribution, times)
+
     def columns(self, point: Point, study: str) -> Row:
         """Return the columns that every row of a study shares."""
         return {
@@ -104,7 +119,9 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
             continue
         with progress.task(name) as advance:
             columns = shared | estimator_columns(estimator)
-            if reason := point.problem.refusal(estimator, point.distribution):
+            context = point.params, point.batch
+            # Only now: to trace them all beforehand would take several seconds.
+            if reason := settings.refusal(estimator, context, point.distribution):
                 results.add([columns | skipped(reason)])
                 continue
             ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
@@ -138,7 +155,8 @@ def check(settings: Settings, *, strict: bool) -> None:
         strict: whether an estimator that does not fit the problem is an error.
 
     Raises:
-        UsageError: for an unknown group; under `strict`, for an estimator that does not fit.
+        UsageError: for an unknown group; for an estimator that does not fit, unless `strict` only
+            where none does.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
@@ -149,18 +167,20 @@ def check(settings: Settings, *, strict: bool) -> None:
     distribution = problem.distribution(params, batch)
     steps = settings.train_steps if problem.trainable else 0
     # What trains, and finds the truth where it is not exact.
-    known = limits.refusal(
-        problem, reference_estimator(problem, distribution), (params, batch), distribution, steps
-    )
-    if known:
-        raise UsageError(
-            f"{problem} cannot be measured: {reference_estimator(problem, distribution)} {known}"
-        )
-    for estimator in settings.estimators if strict else []:
-        steps = settings.tuning_steps if is_tuned(estimator) else 0
-        times = settings.samples + steps
-        if reason := limits.refusal(problem, estimator, (params, batch), distribution, times):
+    reference = reference_estimator(problem, distribution)
+    if known := limits.refusal(
+        problem, reference, (params, batch), distribution, steps, moves=True
+    ):
+        raise UsageError(f"{problem} cannot be measured: {reference} {known}")
+    for estimator in settings.estimators:
+        reason = settings.refusal(estimator, (params, batch), distribution)
+        if strict and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+        if not (strict or reason):  # one is enough
+            break
+    else:
+        if not strict:
+            raise UsageError(f"no estimator fits {problem}; {estimator} {reason}")
 
 
 def skipped(reason: str) -> Row:

@@ -57,7 +57,8 @@ def sweep(
             progress.skip(str(estimator))
             continue
         with progress.task(type(estimator).__name__) as advance:
-            if reason := point.problem.refusal(estimator, point.distribution):
+            context = point.params, point.batch
+            if reason := settings.refusal(estimator, context, point.distribution, len(members)):
                 results.add([columns[0] | skipped(reason)])
                 continue
             ready = [point.ready(member, keys["tune"], settings.tuning_steps) for member in members]

@@ -142,11 +142,12 @@ def check(settings: Settings) -> None:
     distribution = problem.distribution(params, batch)
     _check_runs(settings, params)
     _check_evaluation(settings, params, data)
-    for estimator, times in (
-        *((one, settings.steps * settings.num_runs(one)) for one in settings.estimators),
-        *((one, settings.samples * len(settings.measured_steps)) for one in settings.measured),
+    at, measured = (params, batch), settings.samples * len(settings.measured_steps)
+    for estimator, times, moves in (
+        *((one, settings.steps * settings.num_runs(one), True) for one in settings.estimators),
+        *((one, measured, False) for one in settings.measured),
     ):
-        if reason := limits.refusal(problem, estimator, (params, batch), distribution, times):
+        if reason := limits.refusal(problem, estimator, at, distribution, times, moves=moves):
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
     names = [str(one) for each in settings.estimators for one in settings.members(each)]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -179,7 +180,11 @@ def _check_evaluation(settings: Settings, params: Any, data: Any) -> None:
     example = jax.tree.map(lambda leaf: leaf[0], problem.examples(key, one))
     count = min(settings.evaluation_examples or len(found[0]), len(found[0]))
     times = count * settings.bound_samples * settings.evaluations
-    if reason := limits.excess(problem.log_weight, params, key, example, times=times):
+
+    def weight(params, example, key):
+        return problem.log_weight(params, key, example)
+
+    if reason := limits.excess(weight, params, example, key, fixed=2, times=times):
         raise UsageError(f"evaluating {problem} {reason}; see --bound-samples")
 
 
