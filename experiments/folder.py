@@ -38,6 +38,7 @@ class Folder:
 
     Attributes:
         path: where it is; it need not be there yet.
+        renamed: new names of files that were changed since estimax wrote them, by name.
     """
 
     def __init__(self, path: Path):
@@ -45,6 +46,7 @@ class Folder:
         self.path = path
         self._lock: Lock | None = None
         self._begins_anew = False
+        self.renamed: dict[str, str] = {}
 
     def __str__(self) -> str:
         """Return its path."""
@@ -120,18 +122,17 @@ class Folder:
             self._lock = None
             _remove_empty(*made)
 
-    def begin_anew(self) -> list[str]:
+    def begin_anew(self) -> None:
         """Remove checkpoints now, and the files that the manifest names once there are new ones.
 
-        Returns:
-            The files that were changed since estimax wrote them: they will be renamed instead.
+        Those that were changed since estimax wrote them are then renamed instead.
         """
+        self._manifest()
         with self._writing():
             for folder in (self.checkpoints, self.unfinished):
                 if folder.exists():
                     shutil.rmtree(folder)
         self._begins_anew = True
-        return [name for name in self._manifest() if self._is_changed(name)]
 
     def is_intact(self, name: str) -> bool:
         """Say whether a file is there as estimax wrote it."""
@@ -193,7 +194,9 @@ class Folder:
         """Give a file another name, that nothing has."""
         path = self.path / name
         aside = (path.with_name(f"{name}.old{number}") for number in itertools.count(1))
-        path.rename(next(one for one in aside if not os.path.lexists(one)))
+        chosen = next(one for one in aside if not os.path.lexists(one))
+        path.rename(chosen)
+        self.renamed[name] = chosen.name
 
     def _manifest(self) -> dict[str, list[str]]:
         """Return the digests of the files that estimax wrote, by name: a file may have any."""

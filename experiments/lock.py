@@ -73,6 +73,7 @@ class Lock:
             for _ in range(_ATTEMPTS):
                 if _link(own, self.path):
                     self._mine = mine
+                    self._sweep(own)
                     return
                 self._remove_abandoned(own)
             raise UsageError(f"several processes begin to work in {self.what}")
@@ -102,11 +103,17 @@ class Lock:
                     self.path.unlink(missing_ok=True)
             finally:
                 guard.unlink(missing_ok=True)
-        else:
+        elif not _is_left(guard, own):
             time.sleep(_PAUSE)
-            with contextlib.suppress(FileNotFoundError):
-                if own.stat().st_mtime - guard.stat().st_mtime > ABANDONED:
-                    guard.unlink()
+        else:
+            guard.unlink(missing_ok=True)
+
+    def _sweep(self, own: Path) -> None:
+        """Remove the files beside the lock of processes that are gone."""
+        for path in self.path.parent.glob(f"{self.path.name}.*"):
+            if path != own and _is_left(path, own):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def _beat(self, done: threading.Event) -> None:
         while not done.wait(BEAT):
@@ -128,6 +135,17 @@ def _link(file: Path, name: Path) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def _is_left(path: Path, own: Path) -> bool:
+    """Say whether a file beside a lock is that of a process that is gone; `own` is a new one."""
+    owner = _owner(_read(path))
+    if owner and owner.is_here:
+        return owner.has_gone
+    try:
+        return own.stat().st_mtime - path.stat().st_mtime > ABANDONED
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: Path) -> str:

@@ -41,13 +41,19 @@ def opened(
             try:
                 folder.check([FILE, *files], force=given.force)
                 stack.enter_context(folder.held())
-                for name in folder.begin_anew() if given.force else []:
-                    say(f"{name} was changed since estimax wrote it: kept as {name}.old")
+                if given.force:
+                    folder.begin_anew()
+                    stack.callback(_say_renamed, folder)
             except UsageError as error:
                 refusal = error
         if not all(hosts.gathered(refusal is None)):  # all go on, or none
             raise refusal or UsageError("the first process says why not")
         yield Results(folder, configuration) if given.force else Results.open(folder, configuration)
+
+
+def _say_renamed(folder: Folder) -> None:
+    for name, kept in folder.renamed.items():
+        say(f"{name} was changed since estimax wrote it: kept as {kept}")
 
 
 def figure_files(*names: str) -> list[str]:

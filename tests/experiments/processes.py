@@ -39,6 +39,10 @@ for line in sys.stdin:
 """
 
 
+HANG = 1200
+"""Seconds after which nothing more is waited for: far more than anything takes under load."""
+
+
 class Server:
     """Forks runs, one at a time."""
 

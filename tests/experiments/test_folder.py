@@ -16,6 +16,7 @@ from experiments.errors import UsageError
 from experiments.folder import OWN, Folder, slug
 from experiments.lock import Lock
 from experiments.results import FILE
+from tests.experiments.processes import HANG
 from tests.experiments.test_command_line import refused
 
 MODEL = """
@@ -114,12 +115,17 @@ def test_force_removes_only_what_estimax_wrote(run, tmp_path):
     first = set(everything(out))
     (out / "bias_variance.txt").write_text("mine")
     (out / "table.tex").write_text("edited")
+    (out / "table.md").write_text("edited")
+    (out / "table.md.old1").write_text("mine")
     # Another command, whose table has the same name: nothing of the first run is left.
     status, said = run("figure", "--output", out)
     assert status == 2 and "another run" in said
     status, said = run("figure", "--output", out, "--force")
-    assert status == 0 and "table.tex was changed since estimax wrote it" in said
     left = everything(out)
+    assert status == 0
+    for name, kept in {"table.tex": "table.tex.old1", "table.md": "table.md.old2"}.items():
+        line = f"{name} was changed since estimax wrote it: kept as {kept}"
+        assert line in said.splitlines() and left[out / kept] == b"edited"
     assert left[out / "table.tex.old1"] == b"edited" and left[out / "bias_variance.txt"] == b"mine"
     assert not (first - {out / FILE}) & left.keys()
 
@@ -210,9 +216,18 @@ def test_what_was_not_finished_is_removed(tmp_path):
         (stage / "a.txt").write_text("whole")
     (tmp_path / OWN / "unwritten" / "of the killed").mkdir(parents=True)
     (tmp_path / OWN / "unwritten" / "of the killed" / "a.txt").write_text("ha")
+    own = tmp_path / OWN
+    gone, here, elsewhere = owner(start="0"), owner(), owner(host="elsewhere")
+    (own / "lock").write_text(gone)
+    for name, text in {"guard": gone, "01": gone, "02": elsewhere, "03": here, "04": ""}.items():
+        (own / f"lock.{name}").write_text(text)
+    (own / "lock.05").write_text(elsewhere)
+    os.utime(own / "lock.05", (0, 0))
     with folder.held():
         pass
-    assert {path.name for path in (tmp_path / OWN).iterdir()} == {"manifest.json"}
+    # Others may still be at work: those that are alive, and those of whom nothing is known yet.
+    alive = {"lock.02", "lock.03", "lock.04"}
+    assert {path.name for path in own.iterdir()} == {"manifest.json", *alive}
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -324,6 +339,15 @@ def test_a_lock_without_an_owner_is_taken_over(changes, silent, free, tmp_path):
         assert [one.name for one in tmp_path.iterdir()] == ["lock"]
 
 
+def test_what_a_killed_process_guarded_is_taken_over_at_once(tmp_path):
+    """Its lock was stale, and it was killed as it removed that."""
+    for name in ("lock", "lock.guard"):
+        (tmp_path / name).write_text(owner(start="0"))
+    with Lock(tmp_path / "lock", "there").held():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_of_many_that_begin_together_one_works(links, tmp_path, monkeypatch):
     """From nothing, and after one that was killed; with and without hard links."""
@@ -359,7 +383,7 @@ def test_a_lock_is_touched_while_it_is_held(tmp_path, monkeypatch):
     path = tmp_path / "lock"
     with Lock(path, "there").held():
         os.utime(path, (0, 0))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANG
         while path.stat().st_mtime == 0:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.folder import OWN
 from experiments.results import FILE
-from tests.experiments.processes import server
+from tests.experiments.processes import HANG, server
 
 ARGUMENTS = [
     *("train", "--problem", "Coupled[bits=3]", "--steps", "320", "--log-steps", "4"),
@@ -48,7 +48,7 @@ def test_a_run_killed_several_times_ends_with_the_same_numbers(times, tmp_path):
             before = checkpoints(killed)
             process, log = runs.start(*ARGUMENTS, "--output", killed)
             # Not before it went on from where the last one was, so that they get somewhere.
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + HANG
             while checkpoints(killed) == before:
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.002)
