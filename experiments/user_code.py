@@ -1,5 +1,6 @@
 """Names on the command line: the project's own classes, and those of a user's file."""
 
+import contextlib
 import hashlib
 import importlib.util
 import inspect
@@ -7,16 +8,17 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
+from types import FrameType, ModuleType
+from typing import Any, TypeVar, get_args
 
 import jax
 
 import estimators
 from estimators import Estimator
 from estimators.core import identity
+from estimators.core.estimator import Unbiased
 from experiments import paths, problems
 from experiments.errors import UsageError
 from experiments.problems import Problem
@@ -46,7 +48,9 @@ def parse_estimator(text: str) -> Estimator:
     """
     name, own = _split(text, Estimator)
     parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
-    return _parse(name, parts | own, Estimator)
+    estimator = _parse(name, parts | own, Estimator)
+    _check_stated(estimator)
+    return estimator
 
 
 def parse_part(text: str, known: Sequence[type[T]]) -> T:
@@ -126,6 +130,20 @@ def _check_decorated(cls: type) -> None:
         raise UsageError(f"{_place(cls)} needs the decorator @pytree of estimators")
 
 
+def _check_stated(estimator: Estimator) -> None:
+    """Refuse an estimator that says of itself what no table can hold.
+
+    Raises:
+        UsageError: naming its class.
+    """
+    place, allowed = _place(type(estimator)), get_args(Unbiased)
+    if estimator.unbiased not in allowed:
+        words = ", ".join(map(repr, allowed))
+        raise UsageError(f"{place}: unbiased is {estimator.unbiased!r}, none of {words}")
+    if not isinstance(estimator.paper, str):
+        raise UsageError(f"{place}: paper is {estimator.paper!r}, which is no text")
+
+
 def source(value: object) -> str | None:
     """Return what names the user's file, and its content, that defines a value's class."""
     module = type(value).__module__
@@ -144,18 +162,32 @@ def _source(module: str) -> str:
 def blame(error: BaseException) -> str | None:
     """Return one line on an error that a user's file caused while it ran, None for another's.
 
-    It names the line that raised, else the class whose value was at hand, as where a method
-    returned what it must not.
+    It names the line that raised, else the class whose value the code that raised was working with,
+    as where a method returned what it must not.
     """
     frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
     for frame, line in frames:
         if _is_users(frame.f_globals.get("__name__")):
             return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
-    for frame, _ in frames:
-        for value in frame.f_locals.values():
-            if _is_users(type(value).__module__):
-                return f"{_place(type(value))}: {described(error)}"
+    # Further out everything has a user's problem at hand, whatever went wrong.
+    own = (frame for frame, _ in frames if _is_own(frame.f_globals.get("__name__")))
+    for value in _at_hand(next(own, None)):
+        if _is_users(type(value).__module__):
+            return f"{_place(type(value))}: {described(error)}"
     return None
+
+
+def _at_hand(frame: FrameType | None) -> Iterator[Any]:
+    """Yield what a frame works with: its variables, and those of the functions among them."""
+    for value in frame.f_locals.values() if frame else ():
+        yield value
+        for cell in getattr(value, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # not set yet
+                yield cell.cell_contents
+
+
+def _is_own(module: Any) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] in ("estimators", "experiments")
 
 
 def _is_users(module: Any) -> bool:

@@ -576,6 +576,14 @@ class Many(Scaled):
     def evaluations(self, distribution):
         return "many"
 
+@pytree
+class Unbiased(Scaled):
+    unbiased = 7
+
+@pytree
+class Paper(Scaled):
+    paper = ["a paper"]
+
 class Raw(Cubic):
     pass
 
@@ -624,6 +632,8 @@ class ExitingProblem(Cubic):
         ("estimators", "Recursive", "RecursionError"),
         ("estimators", "Signature", "arguments"),
         ("estimators", "Many", "str"),
+        ("estimators", "Unbiased", "unbiased is 7, none of 'yes', 'no', 'up to scale'"),
+        ("estimators", "Paper", "paper is ['a paper'], which is no text"),
         ("problem", "Raw", "dataclass(frozen=True)"),
         ("problem", "NoDataclass", "dataclass(frozen=True)"),
         ("problem", "Melted", "dataclass(frozen=True)"),

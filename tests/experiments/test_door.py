@@ -12,7 +12,7 @@ import pytest
 from experiments.command_line import main
 from experiments.errors import UsageError
 from experiments.text import one_line
-from tests.experiments.test_command_line import refused
+from tests.experiments.test_command_line import USER_FILE, refused
 
 LIST = ["claims", "--list"]
 COMPARE = ["compare", "--problem", "Quadratic", "--samples", "32", "--estimators", "Exact"]
@@ -59,6 +59,20 @@ def test_a_traceback_that_cannot_be_kept(fails, capsys, monkeypatch, tmp_path):
 class Hostile(Exception):
     def __str__(self):
         raise ValueError("no message")
+
+
+@pytest.mark.parametrize("problem", ["Quadratic", "mine.py:Cubic"])
+def test_a_defect_is_no_fault_of_a_user_whose_problem_is_measured(
+    problem, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mine.py").write_text(USER_FILE)
+    monkeypatch.setattr("experiments.intervals.variance", fail(IndexError("a defect")))
+    chosen = ["--problem", problem, "--estimators", "Exact", "--samples", "32"]
+    assert main(["compare", *chosen, "--output", str(tmp_path / "out")]) == 70
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "a defect of estimax, IndexError: a defect" in line and "its traceback is in" in line
 
 
 @pytest.mark.parametrize(
