@@ -126,6 +126,20 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     )
 
 
+def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Return what rows of these metrics say of each estimator, in brackets; nothing without notes.
+
+    It tells why a figure has nothing to show.
+    """
+    said = rows.loc[rows["metric"].isin(metrics), ["estimator", "note"]].fillna("")
+    said = said[said["note"] != ""].drop_duplicates("estimator")
+    if not len(said):
+        return ""
+    shown = [f"{one.estimator}: {one.note}" for one in said.head(3).itertuples()]
+    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+    return f" ({', '.join(shown)}{more})"
+
+
 def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one line per estimator; columns are `<metric>`, `<metric>_low` and `<metric>_high`.
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from experiments import process
 from experiments.errors import UsageError
 
-_STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))")
+_STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))|/proc/(?:self|thread-self|(\d+))/fd/(\d+)")
+_MOST_LINKS = 40
 
 
 class Target:
@@ -42,8 +43,9 @@ class Target:
             UsageError: where it cannot be written.
         """
         self._shown = f"{option} {path}"
-        self._stream = _stream(path)
+        self._stream = None
         try:
+            self._stream = _stream(path)
             # What a link leads to: the link itself stays.
             named = self._stream is not None
             self._path = path if named else path.resolve()
@@ -123,6 +125,13 @@ class Target:
 
 def _stream(path: Path) -> int | None:
     """Return the open descriptor that a path names; opened again, it would begin at its start."""
-    if not (found := _STREAM.fullmatch(str(path))):
-        return None
-    return int(found[1]) if found[1] else {"stdout": 1, "stderr": 2}[path.name]
+    for _ in range(_MOST_LINKS):
+        if found := _STREAM.fullmatch(str(path)):
+            device, process, number = found.groups()
+            if process and int(process) != os.getpid():
+                return None
+            return int(device or number or {"stdout": 1, "stderr": 2}[path.name])
+        if not path.is_symlink():
+            break
+        path = Path(os.path.normpath(path.parent / os.readlink(path)))
+    return None

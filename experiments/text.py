@@ -4,6 +4,7 @@ _LONGEST_WORD = 300
 _LONGEST_LINE = 2000
 
 
+# As in analysis.text: the command ends in a line of these whatever does not import.
 def printable(text: str) -> str:
     r"""Return text without control characters: each is escaped, as `\x1b`; line ends too."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.legend import entry, framed, hollow_mark, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
-from analysis.rows import by_estimator, heading, indistinguishable
+from analysis.rows import by_estimator, heading, indistinguishable, reasons
 from analysis.style import Look, looks, paper
 
 _GREY = "0.75"
@@ -33,7 +33,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     # Without an interval a negative squared bias has no upper limit to be drawn at.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
     if not finite.any():
-        raise ValueError("no estimator has both a finite squared_bias and a finite variance")
+        why = reasons(rows, ("squared_bias", "variance"))
+        raise ValueError(f"no estimator has both a finite squared_bias and a finite variance{why}")
     left_out = list(points.loc[~finite, "estimator"])
     points = points[finite]
     points.attrs = {"heading": heading(lines), "left_out": left_out}

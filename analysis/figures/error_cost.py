@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, not_drawn
 from analysis.figures.marks import ROUNDING, decades
-from analysis.rows import by_estimator, heading, indistinguishable
+from analysis.rows import by_estimator, heading, indistinguishable, reasons
 from analysis.style import looks, paper
 
 Cost = Literal["evaluations", "seconds"]
@@ -116,7 +116,8 @@ def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     needed = ["squared_bias", "variance", cost]
     finite = lines[needed].map(math.isfinite).all(axis="columns")
     if not finite.any():
-        raise ValueError(f"no estimator has finite {', '.join(needed)}")
+        why = reasons(rows, needed)
+        raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
     lines.attrs["left_out"] = list(lines.loc[~finite, "estimator"])
     return lines[finite]
 

@@ -31,6 +31,7 @@ def add(commands) -> None:
     option(
         "--only",
         nargs="+",
+        type=options.text,
         metavar="TEXT",
         help="run only studies whose names contain one of these texts (default: all)",
     )

@@ -61,6 +61,13 @@ def path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def text(text: str) -> str:
+    """Read a text that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def choice(*allowed: str) -> Callable[[str], str]:
     """Return a reader of one of the allowed words."""
 

@@ -34,6 +34,7 @@ def add(commands) -> None:
     option(
         "--cells",
         nargs="+",
+        type=options.text,
         metavar="TEXT",
         help="run only cells whose names contain one of these texts (default: all; at budget "
         "smoke, of the largest tables, one of each estimator)",

@@ -250,6 +250,16 @@ def test_not_finite_is_said(rows):
         assert "not drawn, without finite values: ARM, REBAR" in labels(figure)
 
 
+def test_why_there_is_no_figure_is_said(rows):
+    lost = rows[rows["estimator"].isin(["ARM", "REBAR"])].copy()
+    lost.loc[lost["metric"] == "squared_bias", ["value", "low", "high"]] = -1.0, np.nan, np.nan
+    lost.loc[lost["metric"] == "squared_bias", "note"] = "too few events: 100 samples needed"
+    lost.loc[lost["metric"] == "variance", ["value", "low", "high"]] = np.nan
+    for module in (bias_variance, error_cost):
+        with pytest.raises(ValueError, match=r"\(.*ARM: too few events: 100 samples needed"):
+            module.draw(lost)
+
+
 @pytest.mark.slow
 def test_not_finite_temperatures_are_said(study):
     name = "GumbelSoftmax[temperature=0.5]"

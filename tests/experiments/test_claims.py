@@ -157,3 +157,6 @@ def test_the_command_lists_and_refuses(capsys):
     assert "confidence 0.95, power 0.9" in said and "concrete" not in said
     assert main(["claims", "--only", "nothing", "--device", "cpu"]) == 2
     assert "no study has 'nothing' in its name" in capsys.readouterr().err
+    for empty in ("", " "):  # which every name has in it
+        assert main(["claims", "--only", "gapped", empty, "--list", "--device", "cpu"]) == 2
+        assert "--only: must not be empty" in capsys.readouterr().err

@@ -357,6 +357,7 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
         (["jang2017-table9"], "table 'jang2017-table9' is none of jang2017-table1,"),
         (["toys", "--budget", "weekend"], "'weekend' is none of smoke, laptop, paper"),
         (["toys", "--cells", "four bits"], "no cell of toys has 'four bits' in its name"),
+        (["toys", "--cells", ""], "--cells: must not be empty"),
         (["toys", "--binarisation", "real"], "'real' is none of fixed, published"),
         (["jang2017-table1", "--seed", "4294967295"], "--seed must be at most 42949672"),
         ([], "the following arguments are required: NAME"),

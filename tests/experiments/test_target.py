@@ -111,15 +111,19 @@ def test_a_place_that_takes_no_file_is_refused_before_the_run(
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_standard_output_is_written_to_where_it_stands(tmp_path):
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_standard_output_is_written_to_where_it_stands(name, tmp_path):
     """A shell's file is not begun anew, as it would be if it were opened again."""
+    if name == "link":
+        (tmp_path / "link").symlink_to("/proc/self/fd/1")
+        name = tmp_path / "link"
     code = (
         "import sys, pathlib\nfrom experiments.target import Target\n"
         "print('before')\n"
-        "Target(pathlib.Path('/dev/stdout'), '--json').write('text\\n')\nprint('after')"
+        "Target(pathlib.Path(sys.argv[1]), '--json').write('text\\n')\nprint('after')"
     )
     with (tmp_path / "out").open("w") as out:
-        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+        subprocess.run([sys.executable, "-c", code, name], stdout=out, check=True)
     assert (tmp_path / "out").read_text() == "before\ntext\nafter\n"
 
 
