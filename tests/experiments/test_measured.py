@@ -29,7 +29,9 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(
-    "name", [SMALL.get(c.__name__, c.__name__) for c in problems.ALL] + VARIANTS
+    "name",
+    [SMALL.get(c.__name__, c.__name__) for c in problems.ALL]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS],
 )
 def test_every_problem_is_measured(name):
     problem = parse_problem(name)
