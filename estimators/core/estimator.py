@@ -13,7 +13,7 @@ from estimators.core.objective import BlackBox, ImportanceBound, Objective, chec
 from estimators.core.part import Part
 from estimators.core.tuning import Tuning
 from estimators.core.validation import check_key, one_or_nan, traced_conditions
-from estimators.core.varying import axes_of_result, vary
+from estimators.core.varying import axes_of_result, only_axes_matter, vary, varying_axes
 
 Unbiased = Literal["yes", "no", "up to scale"]
 
@@ -33,9 +33,10 @@ class Estimator(Part, abc.ABC):
     examples. A batch inside f is legal, but then every example's noise multiplies every other's
     loss.
 
-    First derivatives only: a second derivative with respect to what the distribution depends on,
-    alone or mixed with what f closes over, raises TypeError, unless the estimator's gradient is
-    ordinary autodiff. Second derivatives in what f alone closes over are right.
+    First derivatives only: a second derivative with respect to what the distribution depends on, or
+    the estimator's own leaves, alone or mixed with what f closes over, raises TypeError, unless the
+    estimator's gradient is ordinary autodiff. Second derivatives in what f alone closes over are
+    right. Leaves that learn have a derivative in reverse mode only.
 
     Inside `jax.shard_map` the derivatives that an estimator takes itself are each device's own, so
     that a gradient is what it is on one device: JAX sums it over devices where the parameters are
@@ -116,12 +117,13 @@ class Estimator(Part, abc.ABC):
         if in_continuous_pass():
             return f(continuous_point(key, distribution))
 
-        def ordinary(key, distribution, estimator):
-            del key, estimator
+        def at_zeros():
             return f(jnp.zeros(distribution.event_shape, distribution.dtype))
 
         estimator = self._with_type(distribution.dtype)
-        axes = axes_of_result(ordinary, key, distribution, estimator)
+        if only_axes_matter():
+            return vary(at_zeros(), varying_axes(key, distribution, estimator))
+        axes = axes_of_result(at_zeros, key, distribution, estimator)
         distribution, estimator = vary((distribution, estimator), axes)
         with attached_by(type(self).__name__):
             value = estimator.estimate(key, distribution, f)
@@ -147,11 +149,14 @@ class Estimator(Part, abc.ABC):
         return checked(f)
 
     def _check_value(self, value: Any) -> None:
+        name = type(self).__name__
         if not isinstance(value, jax.Array):
-            raise TypeError(f"estimate must return a scalar array, not {type(value).__name__}")
+            raise TypeError(
+                f"{name}.estimate must return a scalar array, not {type(value).__name__}"
+            )
         if value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
             raise TypeError(
-                "estimate must return a floating-point scalar, not "
+                f"{name}.estimate must return a floating-point scalar, not "
                 f"{value.dtype} of shape {value.shape}"
             )
 

@@ -11,6 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+# Without it every layer would look for its axes whenever one above does: 2 ** layers traces. A JAX
+# context, so that inner jits retrace.
+_looking = jax.make_user_context(False)
+
 
 def varying_axes(*trees: Any) -> frozenset[Any]:
     """Return the mesh axes over which any leaf varies; none outside `jax.shard_map`."""
@@ -34,12 +38,18 @@ def vary_alike(*trees: Any) -> Any:
     return vary(trees, axes) if axes else trees
 
 
-def axes_of_result(function: Callable[..., Any], *arguments: Any) -> frozenset[Any]:
-    """Return the mesh axes over which a function's result varies, or its arguments do."""
-    axes = varying_axes(*arguments)
+def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
+    """Return the mesh axes over which a function's result varies, or the trees do."""
+    axes = varying_axes(*trees)
     manual = jax.sharding.get_abstract_mesh().manual_axes
     # Traced only where the answer is open: further axes, and JAX keeps track of them.
     further = tuple(axis for axis in manual if axis not in axes)
     if further and varying_axes(jax.lax.pcast(jnp.zeros(()), further, to="varying")):
-        axes |= varying_axes(jax.eval_shape(function, *arguments))
+        with _looking(True):
+            axes |= varying_axes(jax.eval_shape(function))
     return axes
+
+
+def only_axes_matter() -> bool:
+    """Say whether `axes_of_result` is tracing: what has the right type and axes will do."""
+    return _looking.value

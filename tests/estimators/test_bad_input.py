@@ -29,6 +29,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     SumAndSample,
     UnorderedSet,
+    pytree,
     stack,
 )
 from tests.estimators.enumeration import FAST_TO_COMPILE
@@ -87,6 +88,17 @@ def test_values_of_f(example, f, error, message):
 def test_not_a_distribution(example):
     with pytest.raises(TypeError, match=f"{type(example[0]).__name__} takes .*, not "):
         example[0](KEY, jnp.zeros(3), jnp.sum)
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 1, jnp.ones(2), jnp.ones((), int)], ids=repr)
+def test_what_estimate_returns(wrong):
+    @pytree
+    class Wrong(ScoreFunction):
+        def estimate(self, key, distribution, f):
+            return wrong
+
+    with pytest.raises(TypeError, match=r"^Wrong\.estimate must return a"):
+        Wrong()(KEY, BITS, jnp.sum)
 
 
 def test_stacks_must_be_mapped_over(example):

@@ -231,6 +231,29 @@ def test_f_that_is_summed_over_an_axis(estimator):
     assert_same(found, wanted, "spread weights")
 
 
+@pytest.mark.parametrize("around", [lambda f: f, jax.jit], ids=["plain", "jit"])
+def test_traces_of_nested_layers(around):
+    """One for each layer's axes, and f's own; not twice as many with every layer."""
+    layers, traced = 5, []
+
+    def layer(number, above, logits, key):
+        def f(z):
+            if number == layers:
+                traced.append(z)
+                return z.sum() ** 2
+            return around(functools.partial(layer, number + 1))(z, logits, key)
+
+        key = jax.random.fold_in(key, number)
+        return ScoreFunction()(key, Bernoulli(logits + above), f)
+
+    def loss(logits, keys):
+        return jax.lax.pmean(layer(1, jnp.zeros(2), logits, keys[0]), "data")
+
+    sharded = jax.shard_map(loss, mesh=two_axes(), in_specs=(P(), P("data")), out_specs=P())
+    jax.eval_shape(jax.grad(sharded), LOGITS, KEYS[:2])
+    assert len(traced) == 1 + layers
+
+
 # The parts that are public
 
 
