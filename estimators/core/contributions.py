@@ -14,15 +14,23 @@ def mean_contributions(gradient: E) -> E:
     r"""Return an estimator's gradient, in which that of each moving average is a mean.
 
     $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the weight of
-    call b in the loss: of a mean over the batch and of a sum, of a scaled loss and of several
+    call b in the loss. This holds for a mean over the batch, a sum, a scaled loss, and several
     layers that share the estimator. Gradient descent at rate `1 - decay` then is the moving
-    average. Zero where nothing was summed; everything else stays.
+    average. Zero where nothing was summed; everything else stays, and counters become zero.
 
     Args:
         gradient: of a loss with respect to an estimator, which it is shaped like; or of a part.
+
+    Raises:
+        TypeError: where a part has several counters.
     """
     fields: Any = dataclasses.fields(gradient)  # type: ignore[arg-type]
     found = [field.name for field in fields if "counter" in field.metadata]
+    if len(found) > 1:
+        raise TypeError(
+            f"{type(gradient).__name__} has several counters, {', '.join(found)}: one counts for "
+            "all averages of a part"
+        )
     changes: dict[str, Any] = {}
     for field in fields:
         slope = getattr(gradient, field.name)

@@ -21,7 +21,7 @@ def learned(**options: Any) -> Any:
 def averaged(**options: Any) -> Any:
     """Mark a moving average: a leaf that learns by descent at rate `1 - decay`.
 
-    On what `mean_contributions` returns, for which the same part has a `counter`.
+    Use `mean_contributions` first; the same part needs a `counter`.
     """
     return dataclasses.field(metadata={"average": True}, **options)
 
@@ -29,7 +29,8 @@ def averaged(**options: Any) -> Any:
 def counter(**options: Any) -> Any:
     """Mark the leaf whose tuning gradient is one, so that it counts what is summed in the others'.
 
-    It is no part of the name, and never learns.
+    It is no part of the name, and never learns. Its gradient counts calls: use
+    `mean_contributions`, which sets it to zero, before the gradient is clipped or its norm taken.
     """
     return dataclasses.field(metadata={"learned": True, "counter": True}, **options)
 

@@ -1,5 +1,7 @@
 """What baselines learn, from what, and what they leave alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +14,15 @@ from estimators import (
     MovingAverage,
     MuProp,
     ScoreFunction,
+    averaged,
+    counter,
     mean_contributions,
     parse,
+    pytree,
     stack,
     unstack,
 )
+from estimators.core.part import Part
 from tests.estimators.enumeration import exact, hard_moments, joint, moments, per_key
 from tests.estimators.scripted import hard_keys
 
@@ -126,6 +132,19 @@ def test_contributions_are_no_part_of_a_name():
     assert [str(member) for member in members] == [str(estimator)] * 2
     with pytest.raises(ValueError, match="has no 'count'"):
         parse("ScoreFunction[baseline=MovingAverage[decay=0.9,count=1]]")
+
+
+def test_one_counter_in_a_part():
+    """A second one was ignored."""
+
+    @pytree
+    class Two(Part):
+        value: Any = averaged(default=0.0)
+        count: Any = counter(default=1.0)
+        other: Any = counter(default=1.0)
+
+    with pytest.raises(TypeError, match="Two has several counters, count, other"):
+        mean_contributions(Two())
 
 
 @pytest.mark.parametrize("network", [True, False])
