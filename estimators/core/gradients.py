@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
-from estimators.core.attaching import attach, slope_is_stopped
+from estimators.core.attaching import attach, sizes_of_cotangents, slope_is_stopped
 from estimators.core.products import vdot
 from estimators.core.varying import vary_alike
 
@@ -16,13 +17,17 @@ E = TypeVar("E")
 def value_and_slope(f: Callable[[jax.Array], Any]) -> Callable[[jax.Array], tuple[Any, Any]]:
     """Return `jax.value_and_grad(f)`, whose second result has no derivative.
 
-    Where an estimator differentiates an f that holds further estimators, it may so be
-    differentiated again with respect to theirs: no second derivative is taken.
+    Estimators inside f attach first derivatives only. Here these are differentiated all the same,
+    by whoever differentiates the result, which is harmless: it ends where the slope is stopped.
     """
 
     def value_and_stopped(sample):
+        # Traced step by step, so that the allowance meets this derivative alone: neither those that
+        # f takes itself, nor those of whoever differentiates the result.
+        traced = jaxpr_as_fun(jax.make_jaxpr(lambda sample: f(sample))(sample))
         with slope_is_stopped():
-            value, slope = jax.value_and_grad(f)(sample)
+            both = jax.make_jaxpr(jax.value_and_grad(lambda sample: traced(sample)[0]))(sample)
+        value, slope = jaxpr_as_fun(both)(sample)
         return value, jax.lax.stop_gradient(slope)
 
     return value_and_stopped
@@ -41,6 +46,9 @@ def attach_gradient(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
         value: a scalar.
         at: a pytree of floating-point arrays.
         gradient: a pytree shaped like `at`.
+
+    Raises:
+        ValueError: where `value` is no scalar, or the shapes of `at` and `gradient` differ.
     """
     value, at, gradient = vary_alike(jnp.asarray(value), at, gradient)
     slopes = jax.tree.structure(at).flatten_up_to(gradient)
@@ -75,12 +83,16 @@ def attach_tuning(value: jax.Array, at: Any, gradient: Any) -> jax.Array:
         value: a scalar; its own derivative is untouched.
         at: a pytree of floating-point arrays: an estimator, or a part of one.
         gradient: a pytree shaped like `at`.
+
+    Raises:
+        ValueError: where `value` is no scalar, or the shapes of `at` and `gradient` differ.
     """
-    gradient = jax.tree.map(lambda leaf, slope: slope.astype(jnp.result_type(leaf)), at, gradient)
-    stopped = jax.lax.stop_gradient((value, gradient))
-    value, at, stopped, gradient = vary_alike(value, at, *stopped)
-    zero = _tuning(stopped, at, gradient)
-    return value + zero
+    value = jnp.asarray(value)
+    # A zero that is batched wherever the value is: otherwise vmap would sum the cotangents before
+    # their sizes are taken.
+    stopped = jax.lax.stop_gradient(value)
+    zero = jnp.where(jnp.isfinite(stopped), 0, jnp.zeros_like(stopped))
+    return value + sizes_of_cotangents(attach_gradient(zero, at, gradient))
 
 
 def attach_learning(
@@ -104,27 +116,6 @@ def attach_learning(
 
     value = attach_gradient(value, at, gradient(estimator))
     return attach_tuning(value, estimator, jax.grad(square)(estimator))
-
-
-@jax.custom_vjp
-def _tuning(value, at, gradient):
-    del at, gradient
-    # A zero that is batched wherever the value is: otherwise vmap would sum the cotangents before
-    # |.|.
-    return jnp.where(jnp.isfinite(value), 0, jnp.zeros_like(value))
-
-
-def _tuning_fwd(value, at, gradient):
-    return _tuning(value, at, gradient), gradient
-
-
-def _tuning_bwd(gradient, cotangent):
-    scale = jnp.abs(cotangent)
-    scaled = jax.tree.map(lambda slope: scale.astype(slope.dtype) * slope, gradient)
-    return jnp.zeros_like(cotangent), scaled, jax.tree.map(jnp.zeros_like, gradient)
-
-
-_tuning.defvjp(_tuning_fwd, _tuning_bwd)
 
 
 def replace_gradient(hard: jax.Array, soft: jax.Array) -> jax.Array:

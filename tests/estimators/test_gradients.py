@@ -71,6 +71,24 @@ def test_attach_gradient_of_each_example_under_vmap():
     np.testing.assert_array_equal(jax.grad(loss)(at), gradient + jnp.array([1.0, 0.0])[None])
 
 
+@pytest.mark.parametrize("attach", [attach_gradient, attach_tuning])
+@pytest.mark.parametrize(
+    ("shape", "other"), [((3,), ()), ((3,), (2, 3)), ((3,), (1,)), ((), (3,)), ((2, 3), (3, 2))]
+)
+def test_a_gradient_of_another_shape_is_refused(attach, shape, other):
+    """It was broadcast, and summed."""
+    at, gradient = {"leaf": jnp.zeros(shape)}, {"leaf": jnp.ones(other)}
+    with pytest.raises(ValueError) as raised:
+        attach(jnp.array(1.0), at, gradient)
+    assert all(str(one) in str(raised.value) for one in (shape, other))
+
+
+@pytest.mark.parametrize("attach", [attach_gradient, attach_tuning])
+def test_a_value_that_is_no_scalar_is_refused(attach):
+    with pytest.raises(ValueError, match=r"value must be a scalar, not of shape \(3,\)"):
+        attach(jnp.ones(3), jnp.zeros(3), jnp.ones(3))
+
+
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_attached_gradient_costs_nothing_unless_asked_for(mode):
     matrix = jnp.ones((50, 50))
@@ -128,6 +146,23 @@ def test_attached_tuning_of_a_batch_is_its_mean():
 
     for sign in (1.0, -1.0):
         np.testing.assert_allclose(jax.grad(loss)(jnp.zeros(2), sign), gradients.mean(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jax.jit])
+def test_forward_mode_does_not_tune(around):
+    def of(at):
+        return attach_tuning(jnp.array(0.5), at, jnp.ones(2))
+
+    with pytest.raises(TypeError, match="use reverse mode"):
+        around(jax.jacfwd(of))(jnp.zeros(2))
+
+
+def test_attached_tuning_has_no_second_derivative():
+    def of(at):
+        return attach_tuning(jnp.array(0.5), at, at**2)
+
+    with pytest.raises(TypeError, match="first derivatives only"):
+        jax.hessian(of)(jnp.ones(2))
 
 
 def test_attached_tuning_of_an_infinite_value():

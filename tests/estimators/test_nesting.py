@@ -288,6 +288,22 @@ def test_black_box_of_the_sample_above_is_refused():
     assert np.isfinite(jax.grad(loss, 1)(ScoreFunction(), BITS.logits)).all()
 
 
+def test_black_box_in_a_scan_that_was_differentiated():
+    """In something else first, where it is none of the derivative's business."""
+    hidden = black_box(lambda z: z.sum() ** 2)
+
+    def f(weight, z):
+        def step(total, number):
+            return total + weight**2 * hidden(z + number), None
+
+        return jax.lax.scan(step, jnp.zeros(()), jnp.arange(2.0))[0]
+
+    point = jnp.ones(()), jnp.ones(2)
+    assert jax.grad(f)(*point) == 2 * (2**2 + 4**2)
+    with pytest.raises(TypeError, match="black box"):
+        jax.jacrev(jax.grad(f), 1)(*point)
+
+
 @pytest.mark.parametrize("outer", [ScoreFunction(LeaveOneOut(2)), GumbelSoftmax(0.5)], ids=str)
 def test_black_box_is_accepted_below_where_it_is_not_differentiated(outer):
     """The derivative with respect to the layer above goes through the lower logits, not the box."""

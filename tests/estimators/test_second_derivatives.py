@@ -7,13 +7,16 @@ import pytest
 
 from estimators import (
     DARN,
+    NVIL,
     RODEO,
     Average,
     Bernoulli,
     DisARM,
     DoubleCV,
     Exact,
+    GumbelSoftmax,
     LeaveOneOut,
+    MovingAverage,
     MuProp,
     Pathwise,
     ScoreFunction,
@@ -21,7 +24,7 @@ from estimators import (
 )
 from tests.estimators import checks
 from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import FIRST, is_first
+from tests.estimators.examples import EXAMPLES, FIRST, is_first
 from tests.estimators.problems import BERNOULLI, MORE_NESTED
 from tests.estimators.test_battery import CASES, cases, on_first_distribution
 
@@ -32,6 +35,9 @@ TWICE = {
     "reverse over forward": lambda f: jax.jacrev(jax.jacfwd(f)),
     "forward over forward": lambda f: jax.jacfwd(jax.jacfwd(f)),
 }
+SMOOTH = Exact, Pathwise, GumbelSoftmax
+"""Estimates that are smooth functions of the logits."""
+
 ON_FIRST = list(cases(lambda case: not (is_first(case.estimator) and on_first_distribution(case))))
 
 
@@ -48,6 +54,26 @@ def loss(case, dtype=jnp.float32):
     return of, parameters, weights
 
 
+def assert_product_with_hessian(of, point):
+    """Its product with a vector, as second-order optimisers take it, is that by differences."""
+    direction = jax.tree.map(
+        lambda leaf: jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), point
+    )
+    slope, step = jax.jit(jax.grad(of)), 1e-5
+    ahead, behind = (
+        slope(jax.tree.map(lambda x, d, by=by: x + by * d, point, direction))
+        for by in (step, -step)
+    )
+    wanted = jax.tree.map(lambda a, b: (a - b) / (2 * step), ahead, behind)
+    found = jax.jit(lambda point: jax.jvp(slope, (point,), (direction,))[1])(point)
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5),
+        found,
+        wanted,
+    )
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(found))
+
+
 def innermost(estimator):
     return innermost(estimator.estimator) if isinstance(estimator, Average) else estimator
 
@@ -56,17 +82,22 @@ def innermost(estimator):
 def test_no_second_derivative_in_the_logits_is_silently_zero(case):
     """It is ordinary autodiff's, or a TypeError that names the estimator."""
     of, own, weights = loss(case)
-    second = jax.jit(jax.hessian(of), compiler_options=FAST_TO_COMPILE)
     try:
-        found = second(own, weights)
+        jax.eval_shape(jax.hessian(of), own, weights)
     except TypeError as error:
         name = type(innermost(case.estimator)).__name__
         assert str(error).startswith(f"{name} estimates first derivatives only")
-        assert not isinstance(case.estimator, (Exact, Pathwise))
+        assert not isinstance(case.estimator, SMOOTH)
     else:
-        # f holds the logits too, so zero alone would show nothing.
-        assert isinstance(case.estimator, (Exact, Pathwise)) or case.estimator.unbiased == "no"
-        assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(found))
+        assert isinstance(case.estimator, SMOOTH) or case.estimator.unbiased == "no"
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.estimator, SMOOTH)], ids=str)
+@pytest.mark.usefixtures("float64")
+def test_second_derivatives_of_ordinary_autodiff(case):
+    """Of what is smooth in the logits at a fixed key, by differences."""
+    of, own, weights = loss(case, jnp.float64)
+    assert_product_with_hessian(lambda own: of(own, weights), own)
 
 
 @pytest.mark.parametrize("mode", TWICE)
@@ -140,19 +171,8 @@ def test_attach_gradient_by_itself():
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.usefixtures("float64")
 def test_in_what_f_closes_over(case):
-    """A Hessian's product with a vector, as second-order optimisers take it, by differences."""
     of, own, weights = loss(case, jnp.float64)
-    direction = jnp.cos(jnp.arange(weights.size, dtype=weights.dtype)).reshape(weights.shape)
-
-    @jax.jit
-    def slope(weights):
-        return jax.grad(of, 1)(own, weights)
-
-    step = 1e-5
-    wanted = (slope(weights + step * direction) - slope(weights - step * direction)) / (2 * step)
-    found = jax.jit(lambda w: jax.jvp(slope, (w,), (direction,))[1])(weights)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    assert np.any(found != 0)
+    assert_product_with_hessian(lambda weights: of(own, weights), weights)
 
 
 @pytest.mark.parametrize("mode", TWICE)
@@ -211,33 +231,92 @@ def test_the_layer_below_is_still_named(outer):
         jax.eval_shape(jax.hessian(below), parameters["second"])
 
 
-@pytest.mark.parametrize("outer", SLOPES, ids=str)
-def test_a_layer_inside_a_scan_below(outer):
-    """What the layer attaches is still there when f has been differentiated once."""
-    outer = checks.prepared(outer, BERNOULLI)
-    keys = jax.random.split(KEY, 3)
+def unrolled(step, total, keys):
+    for i in range(len(keys)):
+        total, _ = step(total, keys[i])
+    return total, None
 
-    def of(logits, loop):
+
+def scan_below(outer, loop):
+    """A loop over an inner estimator below an outer one, as a function of logits and the former."""
+    outer = checks.prepared(outer, BERNOULLI)
+
+    def of(logits, inner):
         def f(z):
             def step(total, key):
-                found = ScoreFunction()(key, Bernoulli(z + logits), lambda y: jnp.sin(y @ y + z[0]))
+                found = inner(key, Bernoulli(z + logits), lambda y: jnp.sin(y @ y + z[0]))
                 return total + found, None
 
-            return loop(step, jnp.zeros(()), keys)[0]
+            return loop(step, jnp.zeros(()), jax.random.split(KEY, 3))[0]
 
         return outer(KEY, Bernoulli(jnp.zeros(3)), f)
 
-    def unrolled(step, total, keys):
-        for i in range(len(keys)):
-            total, _ = step(total, keys[i])
-        return total, None
+    return of
 
+
+def assert_scan_is_loop(outer, inner):
     found, wanted = (
-        jax.jit(jax.grad(of), static_argnums=1)(jnp.zeros(3), loop)
+        jax.jit(jax.grad(scan_below(outer, loop), (0, 1)), compiler_options=FAST_TO_COMPILE)(
+            jnp.zeros(3), inner
+        )
         for loop in (jax.lax.scan, unrolled)
     )
-    assert np.any(wanted != 0)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6),
+        found,
+        wanted,
+    )
+    return wanted
+
+
+@pytest.mark.parametrize("outer", [ScoreFunction(), *SLOPES], ids=str)
+def test_a_layer_inside_a_scan_below(outer):
+    """What the layer attaches, also at its own leaves, is there when f was differentiated once."""
+    logits, inner = assert_scan_is_loop(outer, ScoreFunction(MovingAverage(0.9, 0.2)))
+    assert np.any(logits != 0) and inner.baseline.value != 0
+    assert inner.baseline.count == 3
+
+
+TUNED = [
+    example
+    for example in [*EXAMPLES, Average(ScoreFunction(NVIL()), 2)]
+    if not (example.needs_bound or example.refusal(BERNOULLI.layer(0)))
+    and jax.tree.leaves(checks.prepared(example, BERNOULLI))
+]
+
+
+@pytest.mark.first_cases(4)
+@pytest.mark.parametrize("inner", TUNED, ids=str)
+def test_tuned_layers_inside_a_scan_below(inner):
+    assert_scan_is_loop(DoubleCV(2), checks.prepared(inner, BERNOULLI))
+
+
+@pytest.mark.parametrize("loop", [jax.lax.scan, unrolled])
+@pytest.mark.parametrize("outer", SLOPES, ids=str)
+def test_no_second_derivative_through_a_scan_below(outer, loop):
+    of = scan_below(outer, loop)
+    with pytest.raises(TypeError, match="^ScoreFunction estimates"):
+        jax.eval_shape(jax.hessian(of), jnp.zeros(3), ScoreFunction())
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jax.jit, jax.checkpoint])
+@pytest.mark.parametrize("outer", [ScoreFunction(), GumbelSoftmax(0.5), *SLOPES], ids=str)
+def test_what_f_differentiates_itself(outer, around):
+    """Only the slope that an estimator takes is stopped; f's own have a second derivative."""
+    outer = checks.prepared(outer, BERNOULLI)
+
+    def of(logits):
+        @around
+        def inner(logits):
+            return ScoreFunction()(KEY, Bernoulli(logits), lambda y: (y.sum() - 0.3) ** 2)
+
+        def f(z):
+            return (jax.grad(inner)(logits) ** 2).sum() + z.sum()
+
+        return outer(KEY, Bernoulli(jnp.zeros(3)), f)
+
+    with pytest.raises(TypeError, match="^ScoreFunction estimates"):
+        jax.eval_shape(jax.grad(of), jnp.zeros(3))
 
 
 @pytest.mark.parametrize("outer", SLOPES, ids=str)
