@@ -1,10 +1,10 @@
 """Makes command lines and runs them: `python -m tests.fuzz_commands --number 1000`.
 
 Faults are: another status than 0 and 2, a traceback, no end, not exactly one line that says what is
-wrong, a line that is overlong or not printable, and a file of the user's that is not as it was.
+wrong, a line that is overlong or not printable, a file of the user's that is not as it was, a good
+file of the user's that is blamed, and an end in 0 that leaves nothing.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -16,14 +16,18 @@ from pathlib import Path
 from unittest import mock
 
 from experiments.command_line.parser import _parser
+from experiments.results import FILE
 from tests import fuzzing
 from tests.experiments.test_command_line import USER_FILE, WRONG_CLASSES
 
-MINE = {"table.csv": "mine", "checkpoints/resnet.pt": "mine", "notes.txt": "mine", "x.png": "mine"}
+NOTES = ["checkpoints/resnet.pt", "unfinished/thesis.tex", "notes.txt", "x.png"]
+MINE = ["mine/table.csv", *(f"mine/{name}" for name in NOTES), *(f"shared/{x}" for x in NOTES)]
+"""Files of the user's: `mine` cannot be written into without loss, `shared` can."""
 
 PROBLEMS = ["Quadratic", "Quadratic[target=0.3]", "Coupled[bits=2]", "mine.py:Cubic"]
 ESTIMATORS = ["Exact", "ScoreFunction", "StraightThrough", "GumbelSoftmax[0.5]", "mine.py:Scaled"]
 WRONG = re.findall(r"^class (\w+)", WRONG_CLASSES, re.MULTILINE)
+WRONG_FILES = [f"mine.py:{name}" for name in WRONG] + ["broken.py", "exits.py", "model.py"]
 
 TEXTS = ["", " ", "[", "]", "=", ",", "[" * 2000, "a[" * 2000, "x" * 100_000, "\x1b[31mred", "a\nb"]
 TEXTS += [
@@ -137,9 +141,9 @@ def three():
 
 def make(root: Path) -> None:
     """Make what command lines name: files of the user's, good and bad ones, and odd places."""
-    for name, text in MINE.items():
-        (root / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "mine" / name).write_text(text)
+    for name in MINE:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("mine")
     files = {
         "mine.py": USER_FILE + WRONG_CLASSES,
         "model.py": MODEL,
@@ -164,7 +168,7 @@ def command_line(chance: random.Random) -> list[str]:
         return [chance.choice(TEXTS) for _ in range(chance.randrange(4))]
     commands = _parser().commands
     command = chance.choice([*commands, "compare", "temperature", "train", "diagnose", "report"])
-    bad = chance.choice([0, 1, 1, 1, 2, 3])
+    bad = chance.choice([0, 0, 1, 1, 2, 3])
     actions = [one for one in commands[command]._actions if "-h" not in one.option_strings]
     always = {"problem", "estimators", "samples", "steps", "train_steps", "tuning_steps", "device"}
     always |= {"tune_steps", "bound_samples", "evaluation_examples", "output"}
@@ -184,7 +188,7 @@ def command_line(chance: random.Random) -> list[str]:
         if one in wrong or one.dest == "name":
             values = BAD.get(one.dest, NUMBERS)
         if one.dest == "output" and one not in wrong:
-            values = [f"out-{chance.randrange(10**9)}"]
+            values = [f"out-{chance.randrange(10**9)}", "shared"]
         if one.dest == "model" and one not in wrong:
             values = MODELS[:1]
         if one.dest == "data" and one not in wrong:
@@ -206,7 +210,7 @@ ENVIRONMENTS = [{}, {}, {}, {"ESTIMAX_DATA": "nowhere"}, {"ESTIMAX_DATA": "file"
 ENVIRONMENTS += [{"COLUMNS": "1"}, {"COLUMNS": "many"}, {"HOME": "/proc/nowhere"}]
 
 
-def judge(ended: fuzzing.Ended, root: Path) -> str:
+def judge(arguments: list[str], ended: fuzzing.Ended, root: Path) -> str:
     """Return what is wrong with how a command ended, beside what `run` saw."""
     if ended.fault:
         return ended.fault
@@ -216,17 +220,36 @@ def judge(ended: fuzzing.Ended, root: Path) -> str:
     for line in lines:
         if len(line) > 4000 or not line.isprintable():
             return f"an overlong line, or an unprintable one: {line[:300]!r}"
-    for name, text in MINE.items():
-        path = root / "mine" / name
-        if not path.is_file() or path.read_text() != text:
+    for name in MINE:
+        path = root / name
+        if not path.is_file() or path.read_text() != "mine":
             return f"the user's {name} is not as it was"
     if (root / "file").read_text() != "mine" or not (root / "link").is_symlink():
         return "the user's file or link is not as it was"
+    if ended.status == 0 and not (leaves_nothing(arguments) or is_left(arguments, ended, root)):
+        return "it ended in 0 and left nothing"
+    blamed = [line for line in lines if ".py, line " in line]
+    if blamed and not any(name in one for one in arguments for name in WRONG_FILES):
+        return f"a good file is blamed: {blamed[0]}"
     return ""
 
 
-def fuzz(number: int, seed: int) -> list[str]:
-    """Return the faults that `number` command lines bring to light."""
+def leaves_nothing(arguments: list[str]) -> bool:
+    """Say whether a command line asks for nothing that is kept."""
+    return bool({"--help", "-h", "--list"} & set(arguments)) or arguments[0] == "benchmark"
+
+
+def is_left(arguments: list[str], ended: fuzzing.Ended, root: Path) -> bool:
+    """Say whether a command that ended in 0 left results, or a page."""
+    if arguments[0] == "report":
+        name = ended.out.strip()  # what is written to a stream or a device has none
+        return not name or (root / name).is_file()
+    (folder,) = re.findall("results in (.*)", ended.out)[:1] or [""]
+    return bool(folder) and (root / folder / FILE).is_file()
+
+
+def fuzz(number: int, seed: int, *, first: bool = False) -> list[str]:
+    """Return the faults that `number` command lines bring to light; the `first` alone."""
     print(f"fuzz of {number} command lines, seed {seed}", flush=True)
     chance, faults, statuses = random.Random(seed), [], {}
     with tempfile.TemporaryDirectory(prefix="estimax-fuzz-") as folder, contextlib.chdir(folder):
@@ -239,10 +262,12 @@ def fuzz(number: int, seed: int) -> list[str]:
             with contextlib.chdir(root), mock.patch.dict(os.environ, environment):
                 ended = fuzzing.run(arguments)
             statuses[ended.status] = statuses.get(ended.status, 0) + 1
-            if fault := judge(ended, root):
+            if fault := judge(arguments, ended, root):
                 shown = " ".join(one if len(one) < 100 else f"{one[:100]}..." for one in arguments)
                 faults.append(f"case {case}, {environment} {shown!r}: {fault}")
                 print(faults[-1], flush=True)
+                if first:
+                    break
             elif case % 50 == 49:
                 print(f"{case + 1} cases, {len(faults)} faults, statuses {statuses}", flush=True)
             shutil.rmtree(root)
@@ -251,8 +276,5 @@ def fuzz(number: int, seed: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    given = parser.parse_args()
+    given = fuzzing.options(__doc__).parse_args()
     sys.exit(bool(fuzz(given.number, given.seed)))

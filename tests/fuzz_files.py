@@ -4,7 +4,6 @@ Faults are: another status than 0 and 2, a traceback, no end, a file of the user
 was, and damage that changes what is shown without a word.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -361,9 +360,7 @@ def fuzz(number: int, seed: int, names: tuple[str, ...] = tuple(COMMANDS)) -> li
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser = fuzzing.options(__doc__)
     parser.add_argument("--quick", action="store_true", help="only what is made in seconds")
     given = parser.parse_args()
     found = fuzz(given.number, given.seed, QUICK if given.quick else tuple(COMMANDS))

@@ -1,7 +1,9 @@
 """Running commands in this process for a fuzz: how each ended, and whether that is a fault."""
 
+import argparse
 import contextlib
 import io
+import random
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,23 +25,38 @@ class TooLong(BaseException):
     """A command did not end."""
 
 
+_TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
+_WAITING = 20
+"""Seconds of waiting that a second of work may take: on a loaded machine; more is a hang."""
+
+
 @contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` where the block takes longer."""
+    """Raise `TooLong` where the block takes more processor time, or hangs."""
 
     def stop(*_):
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = {number: signal.signal(number, stop) for number in _TIMERS.values()}
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, _WAITING * seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, number in _TIMERS.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
-def run(arguments: Sequence[str], seconds: float = 120.0) -> Ended:
+def options(about: str | None) -> argparse.ArgumentParser:
+    """Return a parser of how many cases a fuzz runs, and of what seed."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--number", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    return parser
+
+
+def run(arguments: Sequence[str], seconds: float = 240.0) -> Ended:
     """Run a command; a status other than 0 and 2, a traceback or a second line are faults."""
     out, err, status, fault = io.StringIO(), io.StringIO(), None, ""
     try:
@@ -48,7 +65,7 @@ def run(arguments: Sequence[str], seconds: float = 120.0) -> Ended:
                 warnings.simplefilter("default")
                 status = main([*map(str, arguments)])
     except TooLong:
-        fault = f"no end after {seconds:g} s"
+        fault = f"no end after {seconds:g} s of work"
     except SystemExit as exit:
         status = exit.code if isinstance(exit.code, int) else 1
     except BaseException as error:
@@ -58,6 +75,7 @@ def run(arguments: Sequence[str], seconds: float = 120.0) -> Ended:
         fault = f"status {status}: {said[-500:]}"
     if not fault and "Traceback" in said + out.getvalue():
         fault = f"a traceback: {said[-500:]}"
-    if not fault and status == 2 and not said.splitlines()[-1].startswith("estimax: "):
+    last = said.splitlines()[-1:]
+    if not fault and status == 2 and not (last and last[0].startswith("estimax: ")):
         fault = f"no line says why: {said[-500:]}"
     return Ended(status, out.getvalue(), said, fault)

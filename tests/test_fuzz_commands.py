@@ -1,7 +1,13 @@
 """A part of the fuzz of command lines; all of it is `python -m tests.fuzz_commands`."""
 
+import contextlib
+import shutil
+
 import pytest
 
+from experiments.command_line import door
+from experiments.folder import Folder
+from experiments.results import Results
 from tests import fuzz_commands
 
 
@@ -12,3 +18,56 @@ def test_command_lines_end_in_a_status_and_a_line():
 @pytest.mark.slow
 def test_a_thousand_command_lines_end_in_a_status_and_a_line():
     assert fuzz_commands.fuzz(1000, seed=8) == []
+
+
+# Broken on purpose ------------------------------------------------------------------------------
+
+
+def deletes(monkeypatch):
+    """A run begins with an empty folder."""
+    before = Folder.held
+
+    @contextlib.contextmanager
+    def held(self):
+        with before(self):
+            for path in self.path.iterdir():
+                if path != self.own:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            yield
+
+    monkeypatch.setattr(Folder, "held", held)
+
+
+def writes_nothing(monkeypatch):
+    """Results stay in memory."""
+    monkeypatch.setattr(Results, "_write", lambda self: None)
+
+
+def has_a_traceback(monkeypatch):
+    """Bad input is a defect's traceback."""
+
+    def ended(status, line):
+        raise RuntimeError(line)
+
+    monkeypatch.setattr(door, "_ended", ended)
+
+
+def says_nothing(monkeypatch):
+    """Bad input ends in 2, without a line."""
+    monkeypatch.setattr(door, "_ended", lambda status, line: status)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (deletes, "is not as it was"),
+        (writes_nothing, "left nothing"),
+        (has_a_traceback, "RuntimeError"),
+        (says_nothing, "no line says why"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_broken_on_purpose_is_found(break_it, says, monkeypatch):
+    break_it(monkeypatch)
+    (fault,) = fuzz_commands.fuzz(40, seed=7, first=True)
+    assert says in fault
