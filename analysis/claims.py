@@ -1,4 +1,4 @@
-"""The verdicts on claims, corrected for testing many."""
+"""Verdicts on claims, corrected for multiple testing."""
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,13 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     r"""Return the claims with their verdicts, in the order of the studies.
 
     A quantity q with standard error s is tested against the region that the claim names, by
-    Student's law: p_for is the p-value of "q lies outside", p_against that of "q lies inside" (two
-    one-sided tests where the region has two ends). All p-values of a table are adjusted together
-    (Benjamini and Yekutieli 2001, under any dependence), so that at the confidence of 95 % at most
-    5 % of the verdicts are expected to be false. A claim is "reproduced" where the adjusted p_for
-    is at most 5 %, "not reproduced" where the adjusted p_against is, and else "undecided". The
-    study was underpowered where a quantity inside the region by the claim's `effect` would have had
-    a smaller chance of a verdict than the claim's `power`.
+    Student's t-test: p_for is the p-value of "q lies outside", p_against that of "q lies inside"
+    (two one-sided tests if the region has two ends). All p-values of a table are adjusted together
+    (Benjamini and Yekutieli 2001, under any dependence), so that at a confidence of 95 % at most
+    5 % of the verdicts are expected to be false. A claim is "reproduced" if the adjusted p_for is
+    at most 5 %, "not reproduced" if the adjusted p_against is, and "undecided" otherwise. A study
+    is underpowered if a quantity inside the region by the claim's `effect` would have a smaller
+    probability of a verdict than the claim's `power`.
 
     Args:
         rows: the tidy table of `estimax claims`.
@@ -45,7 +45,7 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
         had), `verdict`, `doubts` of its study, `statement`, `region` and `note`.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     check(rows, COLUMNS)
     lines = rows[list(COLUMNS)].reset_index(drop=True)
@@ -53,7 +53,7 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     numbers = {name: lines[name].to_numpy(float) for name in COLUMNS[5:]}
     value, error, degrees = (numbers[name] for name in ("value", "error", "degrees"))
     low, high = numbers["region_low"], numbers["region_high"]
-    # How sure it is that the quantity is above the lower end, below the upper one.
+    # p-values of "not above the lower end" and of "not below the upper end".
     under = _tail(value - low, error, degrees)
     over = _tail(high - value, error, degrees)
     outside = np.maximum(under, over)
@@ -78,8 +78,9 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
-    given = rows["note"].fillna("").to_numpy(str) if "note" in rows else ""
-    lines["note"] = np.where(known, given, "no number: a run diverged, or nothing varied")
+    noted = rows["note"].fillna("").to_numpy(str) if "note" in rows else np.full(len(rows), "")
+    known |= noted != ""
+    lines["note"] = np.where(known, noted, "not a number: a run diverged, or nothing varied")
     configuration = rows.attrs.get("configuration", {})
     lines.attrs = {
         "kind": "claims",
@@ -93,14 +94,14 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Return the p-value of "the distance is not above zero"; sure where there is no chance."""
+    """Return the p-value of "the distance is not positive": 0 or 1 if there is no error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = stats.t.sf(distance / error, degrees)
     return np.where(error > 0, chance, np.where(distance >= 0, 0.0, 1.0))
 
 
 def _threshold(values: np.ndarray, adjusted: np.ndarray, level: float) -> float:
-    """Return the largest p-value that gave a verdict; without any, the strictest."""
+    """Return the largest p-value that gave a verdict, or the smallest threshold if none did."""
     called = values[adjusted <= level]
     return float(called.max()) if called.any() else level / len(values)
 
@@ -108,11 +109,11 @@ def _threshold(values: np.ndarray, adjusted: np.ndarray, level: float) -> float:
 def _power(
     effect: np.ndarray, error: np.ndarray, degrees: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Return the chance of a p-value below the threshold where the effect is there."""
+    """Return the probability of a p-value below the threshold if the effect is real."""
     with np.errstate(divide="ignore", invalid="ignore"):
         power = stats.nct.sf(stats.t.isf(threshold, degrees), degrees, effect / error)
         normal = stats.norm.sf(stats.norm.isf(threshold), effect / error)
-    # The noncentral law has no limit at infinite degrees in scipy, and no value far out.
+    # scipy's noncentral t fails at infinite degrees of freedom and far in the tail.
     large = np.isinf(degrees) | (effect / np.maximum(error, 1e-300) > 30)
     return np.where(error > 0, np.where(large, normal, power), 1.0)
 

@@ -1,4 +1,4 @@
-"""Claims about the Concrete distribution, Gumbel-softmax, and what averages its noise."""
+"""Claims about the Concrete distribution, Gumbel-softmax and Gumbel-Rao."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,9 @@ from estimators import (
 )
 from experiments.claims.claim import Claim, Deciding, Effort, Found, Quantity
 from experiments.claims.quantities import (
-    jackknifed,
     mean,
     mean_difference,
+    of_variances,
     share,
     squared_bias_difference,
 )
@@ -32,7 +32,7 @@ from experiments.problems.toy import Coupled, SimplexQuadratic
 
 _WEIGHTS = (1.0, 2.0, 5.0, 8.0, 4.0, 2.0, 1.0)
 _BATCHES = 32
-_AVERAGED = 100  # gradients in a mean whose error is compared: of one alone, variance is all
+_AVERAGED = 100  # gradients per mean compared; the error of a single one is all variance
 
 
 def _relaxed_mean(effort: Effort) -> Mapping[str, Quantity]:
@@ -63,7 +63,7 @@ def _rounding(effort: Effort) -> Mapping[str, Quantity]:
 
     keys = jax.random.split(jax.random.key(1), effort.draws(1 << 18))
     found = np.asarray(jax.jit(jax.vmap(largest))(keys))
-    # The weights are symmetric about their middle, or nearly: the mean class itself says little.
+    # The weights are almost symmetric, so the mean class itself is not informative.
     distance = np.abs(np.arange(len(_WEIGHTS)) - len(_WEIGHTS) // 2)
     frequent = found == int(np.argmax(_WEIGHTS))
     return {
@@ -81,7 +81,7 @@ def _convexity(effort: Effort) -> Mapping[str, Quantity]:
     distribution = Categorical(jnp.array([0.5, 0.0, -0.5]))
 
     def breaks(temperature: float) -> Quantity:
-        """Return the share of chords of the log-density that lie below it in their middle."""
+        """Return the share of chords of the log-density that lie below it at their midpoint."""
         relaxed = distribution.relax(temperature)
         points = jax.random.dirichlet(jax.random.key(2), jnp.ones(3), (2, count))
         points = points * (1 - 3e-3) + 1e-3
@@ -140,7 +140,7 @@ def _linear(effort: Effort) -> Mapping[str, Found]:
 
 def _rao_blackwell(effort: Effort) -> Mapping[str, Quantity]:
     def f(z: jax.Array) -> jax.Array:
-        # Its slope depends on the class that is drawn, as noise given the class must.
+        # Its slope depends on the class drawn, else noise given the class would not matter.
         weights = jnp.outer(jnp.arange(1.0, 4.0), jnp.array([1.0, -1.0, 0.5]))
         return jnp.sum(z * weights) ** 3 / 4
 
@@ -150,17 +150,18 @@ def _rao_blackwell(effort: Effort) -> Mapping[str, Quantity]:
     one, some, many = (GumbelRao(0.5, count) for count in (1, 10, 100))
 
     def law(first, last, between):
-        # V(K) = a + b / K from its ends, beside what lies between.
+        # a and b of V(K) = a + b / K from both ends, compared with V at K = 10.
         b = (first - last) / (1 - 1 / 100)
         return np.log(between / (first - b + b / 10))
 
-    variances = [jackknife.traces(measured(estimator)) for estimator in (one, many, some)]
+    runs = [measured(estimator) for estimator in (one, many, some)]
+    variances = [jackknife.traces(blocks) for blocks in runs]
     return {
         "difference of means along the truth": mean_difference(
             measured(some), measured(straight), measured.truth
         ),
         "log variance ratio, K = 1 over straight-through": measured.ratio(one, straight),
-        "log of the variance at K = 10 over the law's": jackknifed(law(*variances)),
+        "log of the variance at K = 10 over the law's": of_variances(law(*variances), *runs),
     }
 
 
@@ -172,9 +173,9 @@ def _averaged(effort: Effort) -> Mapping[str, Quantity]:
 
 def _simplex(effort: Effort) -> Mapping[str, Quantity]:
     problem = SimplexQuadratic()
-    # No lattice with a point at the centre, where f is zero: 3 would divide points - 1.
+    # f is zero at the centre, which is on the lattice if 3 divides points - 1.
     places = jnp.asarray(lattice(5 if effort.smoke else 11, 0.05), jnp.float32)
-    draws = 1 << (12 if effort.smoke else 14)  # fewer have no variance near corners
+    draws = 1 << (12 if effort.smoke else 14)  # with fewer, some have zero variance near corners
 
     def ratios(temperature: float) -> np.ndarray:
         """Return log10 ratios of variances, `[batches, places]`."""
@@ -217,30 +218,40 @@ def _best_temperature(effort: Effort) -> Mapping[str, Quantity]:
     temperatures = np.geomspace(0.08, 5.0, 10)
     log_temperatures = np.log(temperatures)
 
-    def by_temperature(make) -> np.ndarray:
+    def by_temperature(make) -> tuple[list[Blocks], np.ndarray]:
+        """Return the samples at every temperature, and their errors `[temperatures, 1 + R]`."""
         members = [make(float(t)) for t in temperatures]
         effort.note(f"measuring {members[0]} and on")
         point = measured.point
         runs = point.draw(stack(members), jax.random.key(5), measured.draws, stacked=True)
-        return np.stack([_mean_error(blocks, measured.truth) for blocks in runs])
+        return runs, np.stack([_mean_error(blocks, measured.truth) for blocks in runs])
 
-    def lowest(found: np.ndarray) -> np.ndarray:
+    def lowest(errors: np.ndarray) -> int:
+        """Return the index of the least error, or of its neighbour where that is at an end."""
+        return int(np.clip(np.argmin(errors[:, 0]), 1, len(errors) - 2))
+
+    def log_best(errors: np.ndarray) -> np.ndarray:
         """Return the log of the temperature of least error, by a parabola through three points."""
-        logs = np.log(found)
-        best = np.clip(np.argmin(logs[:, 0]), 1, len(logs) - 2)
-        left, middle, right = logs[best - 1 : best + 2]
+        best = lowest(errors)
+        left, middle, right = np.log(errors[best - 1 : best + 2])
         step = log_temperatures[1] - log_temperatures[0]
         return log_temperatures[best] + step * (left - right) / (2 * (left - 2 * middle + right))
 
-    straight = by_temperature(StraightThroughGumbelSoftmax)
-    averaged = by_temperature(lambda t: GumbelRao(t, 100))
-    best = int(np.argmin(averaged[:, 0]))
+    straight, straight_errors = by_temperature(StraightThroughGumbelSoftmax)
+    averaged, averaged_errors = by_temperature(lambda t: GumbelRao(t, 100))
+    best = int(np.argmin(averaged_errors[:, 0]))
+    # Heavy tails elsewhere decide nothing: few events make an error look small, not large.
+    used = [
+        blocks
+        for runs, errors in ((straight, straight_errors), (averaged, averaged_errors))
+        for blocks in runs[lowest(errors) - 1 : lowest(errors) + 2]
+    ]
     return {
-        "log of the best temperature, Gumbel-Rao over straight-through": jackknifed(
-            lowest(averaged) - lowest(straight)
+        "log of the best temperature, Gumbel-Rao over straight-through": of_variances(
+            log_best(averaged_errors) - log_best(straight_errors), *used
         ),
-        "log error ratio at Gumbel-Rao's best temperature": jackknifed(
-            np.log(averaged[best] / straight[best])
+        "log error ratio at Gumbel-Rao's best temperature": of_variances(
+            np.log(averaged_errors[best] / straight_errors[best]), averaged[best], straight[best]
         ),
     }
 
@@ -339,7 +350,7 @@ STUDIES = (
             Claim(
                 "Averaged over the bit, the conditional relaxed variable has the law of the "
                 "unconditional one: its mean",
-                "Tucker et al. 2017 (formulas: REBAR)",
+                "Tucker et al. 2017, section 3",
                 "mean of the conditional variable, less the logit",
                 -0.05,
                 0.05,
@@ -347,21 +358,21 @@ STUDIES = (
             Claim(
                 "Averaged over the bit, the conditional relaxed variable has the variance of the "
                 "unconditional one",
-                "Tucker et al. 2017 (formulas: REBAR)",
+                "Tucker et al. 2017, section 3",
                 "its variance over that of a logistic, less 1",
                 -0.05,
                 0.05,
             ),
             Claim(
                 "The conditional relaxed variable lies on the side of its bit",
-                "Tucker et al. 2017 (formulas: REBAR)",
+                "Tucker et al. 2017, section 3",
                 "share on the side of the other bit",
                 high=0.001,
                 effect=0.001,
             ),
             Claim(
                 "The stable form of the conditional relaxed variable is finite to logits of 50",
-                "formulas: REBAR, stable form",
+                "Tucker et al. 2017, section 3; computed in float32",
                 "share that is not finite at logits of 50",
                 high=0.001,
                 effect=0.001,
@@ -396,7 +407,7 @@ STUDIES = (
         (
             Claim(
                 "Gumbel-softmax is biased even for a linear f",
-                "formulas: GS, E y is not p",
+                "Jang et al. 2017, figure 1: the relaxed mean is not the probability",
                 "relative bias",
                 low=0.0,
                 effect=0.02,
@@ -418,14 +429,14 @@ STUDIES = (
             Claim(
                 "With one inner sample Gumbel-Rao is straight-through Gumbel-softmax in law: its "
                 "variance",
-                "Paulus et al. 2021 (formulas: GR-MCK)",
+                "Paulus et al. 2021, section 3",
                 "log variance ratio, K = 1 over straight-through",
                 -0.15,
                 0.15,
             ),
             Claim(
                 "Gumbel-Rao's variance follows the law of total variance, a + b / K",
-                "formulas: GR-MCK, law of total variance",
+                "Paulus et al. 2021, section 3; law of total variance",
                 "log of the variance at K = 10 over the law's",
                 -0.15,
                 0.15,
@@ -506,7 +517,7 @@ STUDIES = (
             Claim(
                 "Gapped straight-through, without noise given the sample, has less variance than "
                 "straight-through Gumbel-softmax",
-                "Fan et al. 2022 (formulas: GST)",
+                "Fan et al. 2022, abstract",
                 "log variance ratio",
                 high=0.0,
                 effect=0.1,

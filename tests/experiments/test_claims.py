@@ -8,12 +8,13 @@ import pytest
 
 from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.claims import STUDIES, Claim, Effort
-from experiments.claims.quantities import angle, jackknifed, length_along, share
+from experiments.claims.quantities import angle, length_along, of_variances, share
 from experiments.claims.work import Given, Measured, Training
 from experiments.command_line import main
 from experiments.intervals import jackknife
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.training.optimisers import SGD
+from tests.experiments.drawn import blocks_of
 
 pytestmark = pytest.mark.xdist_group("claims")
 
@@ -86,7 +87,8 @@ def test_direction_and_length(coupled):
 def test_the_jackknife_of_a_mean_is_its_standard_error():
     values = np.random.default_rng(0).normal(size=32)
     without = (values.sum() - values) / 31
-    found = jackknifed(np.concatenate([[values.mean()], without]))
+    light = blocks_of(np.random.default_rng(1).normal(size=(1024, 1)))
+    found = of_variances(np.concatenate([[values.mean()], without]), light)
     assert found.error == pytest.approx(values.std(ddof=1) / math.sqrt(32))
     assert found.degrees == 31
 

@@ -8,7 +8,9 @@ from scipy import stats
 
 from experiments.claims import Claim
 from experiments.claims.quantities import relative_bias, squared_bias_difference
-from tests.experiments.drawn import Law
+from experiments.intervals import Truth
+from experiments.intervals.distance import distance
+from tests.experiments.drawn import Law, blocks_of
 
 SPECTRA = {
     "one": np.ones(1),
@@ -77,6 +79,68 @@ def test_many_coordinates_hide_no_bias():
         found = p_values(Law(SPECTRA[name], 4 / 3), 1, count)
         assert np.mean(found[:, 0] <= LEVEL) <= 0.02
     assert np.mean(found[:, 1] <= LEVEL) > 0.9  # and 500 show it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one", "50", "50, one"])
+def test_few_are_called_at_the_levels_of_a_table_of_many_claims(name):
+    count, level = 4000, 1e-3
+    falsely = np.mean(p_values(Law(SPECTRA[name], 4), 4, count) <= level, 0)
+    assert (falsely <= level + 4 * math.sqrt(level / count)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one", "50, one"])
+@pytest.mark.parametrize(("bound", "level"), [(4, 0.05), (6, 0.005), (7, 3e-4)])
+def test_a_power_of_nine_tenths_is_there(name, bound, level):
+    """The power that a table says, from the error and the effect, is that of the test made."""
+    law, rng, count = Law(SPECTRA[name]), np.random.default_rng(6), 400
+    end = bound * math.sqrt(law.error) / float(np.linalg.norm(law.true_gradient))
+    found = [relative_bias(law.blocks(rng), law.truth(rng))(end) for _ in range(count)]
+    scores = np.array([(end - one.value) / one.error for one in found])
+    called = np.mean(stats.t.sf(scores, 31) <= level)
+    effects = np.array([end / one.error for one in found])
+    said = np.mean(stats.nct.sf(stats.t.isf(level, 31), 31, effects))
+    assert said > 0.85 and said - 4 * math.sqrt(said * (1 - said) / count) <= called <= said + 0.1
+
+
+@pytest.mark.parametrize("bias", [0.5, 2.2, 2.8])
+def test_students_test_of_the_error_has_the_p_value_of_the_law(bias):
+    law, end = Law(SPECTRA["50"], bias), 1.5 * math.sqrt(Law(SPECTRA["50"]).error)
+    rng = np.random.default_rng(3)
+    blocks, truth = law.blocks(rng), law.truth(rng)
+    known, norm = distance(blocks, truth), float(np.linalg.norm(truth.mean))
+    found = relative_bias(blocks, truth)(end / norm)
+    score = (end / norm - found.value) / found.error
+    assert 0.25 < abs(score) < 7
+    chance = stats.t.sf(score, found.degrees)
+    assert chance == pytest.approx(known.below(end**2), rel=1e-9)
+
+
+def test_a_sampled_norm_is_not_too_long():
+    # The error of the truth is a quarter of its squared length.
+    law = Law(SPECTRA["50"] * 300, 4, 0, sampled=True)
+    rng = np.random.default_rng(4)
+    found = [relative_bias(law.blocks(rng), law.truth(rng))(0.1).value for _ in range(200)]
+    square = float(law.true_gradient @ law.true_gradient)
+    assert law.error / 2 > square / 5
+    true = math.sqrt(law.squared_bias / square)
+    assert np.median(found) == pytest.approx(true, rel=0.05)
+
+
+def test_samples_that_are_all_alike_exclude_no_bias():
+    nothing, truth = blocks_of(np.zeros((1024, 3))), Truth(np.ones(3))
+    found = relative_bias(nothing, truth)(0.1)
+    assert found.error == math.inf and "all samples are alike" in found.note
+
+
+def test_a_truth_that_is_lost_in_noise_has_no_relative_bias():
+    law = Law(SPECTRA["50"] * 1e6, sampled=True)
+    rng, lost = np.random.default_rng(5), 0
+    for _ in range(8):
+        found = relative_bias(law.blocks(rng), law.truth(rng))(0.1)
+        lost += math.isnan(found.value) and "told from zero" in found.note
+    assert lost > 0
 
 
 def test_the_difference_of_two_squared_biases():
