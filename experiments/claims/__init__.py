@@ -14,7 +14,7 @@ from experiments.claims.claim import Effort as Effort
 from experiments.claims.claim import Quantity as Quantity
 
 BUDGETS = ("smoke", "laptop")
-"""Just enough to run through; and what decides."""
+"""`smoke` only checks that everything runs; `laptop` decides the claims."""
 
 STUDIES: tuple[Deciding, ...] = (
     *relaxations.STUDIES,
@@ -24,4 +24,4 @@ STUDIES: tuple[Deciding, ...] = (
     *training.STUDIES,
     *speed.STUDIES,
 )
-"""All studies; quick ones first."""
+"""All studies, quick ones first."""

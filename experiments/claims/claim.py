@@ -1,4 +1,4 @@
-"""What a claim is: a quantity that papers or theorems say lies in a region, and its test."""
+"""Claims: quantities that papers or theorems place in a region, and their tests."""
 
 import dataclasses
 import math
@@ -9,20 +9,20 @@ from experiments.measurement import Row
 from experiments.progress import Progress
 
 CONFIDENCE = 0.95
-"""Of the verdicts that a table gives, at most 5 % are expected to be false, however many."""
+"""At most 5 % of the verdicts of a table are expected to be false, however many there are."""
 
 POWER = 0.9
-"""The chance that a study should have of seeing an effect of the size that its claim names."""
+"""The probability with which a study should detect an effect of the size its claim names."""
 
 
 class Quantity(NamedTuple):
-    """What a study found, as a claim's test takes it.
+    """An estimate with its standard error, as a claim tests it.
 
     Attributes:
         value: the estimate.
-        error: its standard error; zero for what is computed without chance.
-        degrees: degrees of freedom of the error, for Student's law.
-        note: why nothing is known of the error, which is then infinite.
+        error: its standard error; zero if there is no randomness.
+        degrees: degrees of freedom of the error, for Student's t-test.
+        note: why the error is unknown; it is then infinite.
     """
 
     value: float
@@ -32,27 +32,27 @@ class Quantity(NamedTuple):
 
 
 Found = Quantity | Callable[[float], Quantity]
-"""A quantity, or what gives it for the test against an end of a region, where its error depends on
-the value that is supposed."""
+"""A quantity, or a function that returns it for an end of a region, if its error depends on the
+value under test."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A statement of a paper or a theorem, and the test that decides it, written before the run.
+    """A statement of a paper or a theorem, and the test that decides it, fixed before the run.
 
-    It is "reproduced" where the quantity lies inside the region, "not reproduced" where it lies
-    outside, each with the confidence that is asked of the whole table, and else "undecided".
+    It is "reproduced" if the quantity lies inside the region, "not reproduced" if it lies outside,
+    each at the confidence of the whole table, and "undecided" otherwise.
 
     Attributes:
-        statement: what is claimed, in a sentence.
-        source: the paper or the theorem, and where in it.
-        quantity: the name of the quantity of the study that decides.
+        statement: the claim, in one sentence.
+        source: the paper or theorem, and the place in it.
+        quantity: the name of the quantity that decides, among those of the study.
         low: the lower end of the region.
         high: the upper end of the region.
-        effect: how far inside the region the quantity must be for the study to see it with the
-            stated power; by default the middle of a region that has two ends.
-        confidence: of the verdict, among all of the table.
-        power: the chance of a verdict where the effect is of that size.
+        effect: the distance inside the region at which the study should have the stated power; by
+            default half the width of a region with two ends.
+        confidence: of the verdicts of the whole table.
+        power: the probability of a verdict for an effect of that size.
     """
 
     statement: str
@@ -65,10 +65,10 @@ class Claim:
     power: float = POWER
 
     def __post_init__(self):
-        """Refuse what could not be decided.
+        """Check that the claim can be decided.
 
         Raises:
-            ValueError: for a region without an end, or one end without an effect.
+            ValueError: if the region has no end or is empty, or has one end and no effect is given.
         """
         ends = math.isfinite(self.low) + math.isfinite(self.high)
         if not ends or not self.low < self.high:
@@ -79,10 +79,10 @@ class Claim:
             object.__setattr__(self, "effect", (self.high - self.low) / 2)
 
     def about(self, found: Found) -> Quantity:
-        """Return the quantity as this claim tests it, against the one end of its region.
+        """Return the quantity, with its error at the end of the region if it depends on that.
 
         Raises:
-            ValueError: where the error depends on the end, and there are two.
+            ValueError: if the error depends on the end and the region has two.
         """
         if isinstance(found, Quantity):
             return found
@@ -106,37 +106,37 @@ class Claim:
 
 
 class Effort:
-    """How much a study may spend, and whom it tells how it goes."""
+    """The budget of a study, and its progress reports."""
 
     def __init__(self, *, smoke: bool, progress: Progress | None = None):
-        """Take the whole effort, or at `smoke` just enough to run through."""
+        """Use the full budget, or with `smoke` just enough to run through."""
         self.smoke = smoke
         self._progress = progress
         self._doubts: list[str] = []
 
     def draws(self, most: int) -> int:
-        """Return the samples to draw."""
+        """Return the number of samples to draw."""
         return min(most, 256) if self.smoke else most
 
     def steps(self, most: int) -> int:
-        """Return the training steps to take."""
+        """Return the number of training steps."""
         return min(most, 20) if self.smoke else most
 
     def seeds(self, most: int) -> int:
-        """Return the runs to train."""
+        """Return the number of training runs."""
         return min(most, 3) if self.smoke else most
 
     def doubt(self, message: str) -> None:
-        """Say what the table should say of the study that is running."""
+        """Add a caveat on the running study, to be shown with the table."""
         self._doubts.append(message)
 
     def doubts(self) -> str:
-        """Return what the study that ends should say, once."""
+        """Return the caveats of the study that has just ended, and clear them."""
         said, self._doubts = "; ".join(self._doubts), []
         return said
 
     def note(self, message: str) -> None:
-        """Say what is going on; raises KeyboardInterrupt where the user wants to stop."""
+        """Report progress; raises KeyboardInterrupt if the user wants to stop."""
         if self._progress:
             self._progress.note(message)
 
@@ -146,8 +146,8 @@ class Deciding:
     """A study and the claims that it decides.
 
     Attributes:
-        name: names it on the command line.
-        title: what is measured or trained, at which settings.
+        name: its name on the command line.
+        title: what is measured or trained, with the settings.
         run: returns the quantities by name.
         claims: the claims.
     """

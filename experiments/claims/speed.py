@@ -19,7 +19,7 @@ def _semi_supervised(effort: Effort) -> Mapping[str, Quantity]:
         problem = SemiSupervised(classes=classes)
         effort.note(f"timing {problem}")
         pair = [rounds(problem, one, 0, effort.seeds(4)) for one in (Exact(), GumbelSoftmax(1.0))]
-        # Taken in turn: what slows the machine slows both.
+        # Timed in turn, so that a slow phase of the machine affects both.
         seconds = np.array([[one() for one in pair] for _ in range(effort.seeds(_ROUNDS))])
         found[classes] = np.log(seconds[:, 0] / seconds[:, 1])
     return {

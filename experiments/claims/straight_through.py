@@ -1,4 +1,4 @@
-"""Claims about straight-through estimators and those of higher order."""
+"""Claims about straight-through estimators and their second-order variants."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ from experiments.claims.work import Given, Measured
 from experiments.problems import VAE
 
 _LOGITS = np.array([1.0, -1.0, 2.0, 0.5])
-# Fixed numbers of no meaning: couplings and weights of the toys' f.
+# Arbitrary couplings and weights of the toys' f.
 _COUPLINGS = np.array(
     [[0.9, -0.4, 0.7, 0.2], [0.0, -0.8, 0.5, -0.6], [0.0, 0.0, 0.3, 0.8], [0.0, 0.0, 0.0, -0.5]]
 )
@@ -127,14 +127,14 @@ STUDIES = (
         (
             Claim(
                 "Straight-through is exact for a linear f",
-                "formulas: ST",
+                "Liu et al. 2023, abstract: straight-through is of first order",
                 "relative bias, linear f",
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for a quadratic f",
-                "formulas: ST",
+                "Liu et al. 2023, abstract: straight-through is of first order",
                 "relative bias, quadratic f",
                 low=0.0,
                 effect=0.05,
@@ -148,21 +148,21 @@ STUDIES = (
         (
             Claim(
                 "DARN with f' at the sample is exact in mean for coupled quadratics",
-                "Gu et al. 2016, section 4.2 (formulas: DARN)",
+                "Gu et al. 2016, section 4.2",
                 "relative bias at the sample, coupled",
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is exact in mean for separable quadratics",
-                "Jang et al. 2017, section 3.2 (formulas: DARN)",
+                "Jang et al. 2017, section 3.2",
                 "relative bias at 1/2, separable",
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is biased for coupled quadratics",
-                "formulas: DARN",
+                "Jang et al. 2017, section 3.2, against Gu et al. 2016, section 4.2",
                 "relative bias at 1/2, coupled",
                 low=0.0,
                 effect=0.05,
@@ -176,21 +176,21 @@ STUDIES = (
         (
             Claim(
                 "ReinMax is exact in mean for quadratic f of any number of classes",
-                "Liu et al. 2023 (formulas: ReinMax)",
+                "Liu et al. 2023, abstract",
                 "relative bias, quadratic f",
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for the same quadratic",
-                "Liu et al. 2023 (formulas: ReinMax)",
+                "Liu et al. 2023, abstract",
                 "relative bias of straight-through, quadratic f",
                 low=0.0,
                 effect=0.05,
             ),
             Claim(
                 "ReinMax is biased for a cubic f",
-                "formulas: ReinMax",
+                "Liu et al. 2023, abstract: ReinMax is of second order",
                 "relative bias, cubic f",
                 low=0.0,
                 effect=0.05,
@@ -204,7 +204,7 @@ STUDIES = (
         (
             Claim(
                 "Slope annealing at slope 1 is straight-through, sample by sample",
-                "formulas: Slope-annealed ST",
+                "Chung et al. 2017, slope annealing",
                 "largest difference, slope 1 and straight-through",
                 high=1e-4,
                 effect=1e-4,
@@ -212,7 +212,7 @@ STUDIES = (
             Claim(
                 "ReinMax at temperature 1 is DARN with f' at the sample on one bit, sample by "
                 "sample",
-                "formulas: DARN and ReinMax",
+                "Gu et al. 2016, section 4.2; Liu et al. 2023",
                 "largest difference, ReinMax and DARN on one bit",
                 high=1e-4,
                 effect=1e-4,

@@ -1,4 +1,4 @@
-"""Claims about what estimators do to training."""
+"""Claims about training with estimators."""
 
 from collections.abc import Callable, Mapping
 
@@ -113,13 +113,13 @@ def _categorical_speed(effort: Effort) -> Mapping[str, Quantity]:
     smooth = [_smoothed(losses) for losses in (reference, faster)]
     target = smooth[0][:, -1:]
     reached = smooth[1] <= target
-    # Where a run never comes so far, all of it is what it took.
+    # A run that never reaches the target counts with all its steps.
     steps = np.where(reached.any(1), reached.argmax(1) + 1, reached.shape[1])
     return {"log of NVIL's steps over MuProp's": mean(np.log(reached.shape[1] / steps))}
 
 
 def _smoothed(losses: np.ndarray) -> np.ndarray:
-    """Return the running mean of the last losses, which are noisy, `[runs, steps]`."""
+    """Return running means of the noisy losses, `[runs, steps]`."""
     width = max(losses.shape[1] // 20, 1)
     window = np.ones(width) / width
     return np.stack([np.convolve(run, window, "valid") for run in losses])
@@ -185,7 +185,7 @@ def _rebar_bound(effort: Effort) -> Mapping[str, Quantity]:
 
 
 def _toy(target: float, steps: int, names: tuple[str, ...], effort: Effort):
-    """Train one bit from the middle; return the exact losses at the end, by run."""
+    """Train one bit from probability 1/2; return the final exact losses, by run."""
     makers: dict[str, Callable[[], Estimator]] = {
         "REINFORCE": ScoreFunction,
         "MuProp": MuProp,
@@ -207,7 +207,7 @@ def _rebar_toy(effort: Effort) -> Mapping[str, Quantity]:
 
 
 def _arm_toy(effort: Effort) -> Mapping[str, Quantity]:
-    # E (z - 0.501)^2 is maximised, by plain ascent at rate 1 from the middle.
+    # E (z - 0.501)^2 is maximised by gradient ascent at rate 1 from probability 1/2.
     problem = Given(lambda z: -jnp.sum((z - 0.501) ** 2), np.zeros(1))
     training = Training(problem, 4000, 1.0, 64, SGD(momentum=0.0))
 
@@ -411,7 +411,7 @@ STUDIES = (
         "784-200-784, batch 50, 3,000 steps of Adam at 1e-3, 6 seeds, test bound of 100 samples",
         _disarm,
         _claims(
-            "Dong et al. 2020 (set-ups 5b)",
+            "Dong et al. 2020, abstract",
             ("Training by DisARM is better than by ARM", "DisARM less ARM", _BETTER),
             (
                 "Training by DisARM is equal to, or better than, by leave-one-out",
@@ -425,7 +425,7 @@ STUDIES = (
         "784-200-784, batch 24, 3,000 steps of Adam at 1e-3, 6 seeds, test bound of 100 samples",
         _rebar_bound,
         _claims(
-            "Tucker et al. 2017; Grathwohl et al. 2018 (set-ups 4)",
+            "Tucker et al. 2017, training bounds; Grathwohl et al. 2018, figure 3",
             (
                 "Training by REBAR is equal to, or better than, by NVIL",
                 "REBAR less NVIL",
@@ -502,7 +502,7 @@ STUDIES = (
         "128 two-way variables, 64 samples a step, 3,000 steps of Adam at 1e-3, 6 seeds",
         _polynomial,
         _claims(
-            "Liu et al. 2023 (set-ups 6e)",
+            "Liu et al. 2023, polynomial programming",
             *(
                 (
                     f"ReinMax ends below straight-through Gumbel-softmax on the polynomial "

@@ -1,4 +1,4 @@
-"""What deciding studies do: measure estimators at one point, and train with them."""
+"""Measurements at one point, and training runs, for the studies that decide claims."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ _TEST_IMAGES = 1000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Given(Toy):
-    """A toy of a given f, of bits or of categorical variables, at given logits.
+    """A toy problem with a given f of Bernoulli or categorical variables, at given logits.
 
     Attributes:
         function: f, of one sample.
@@ -38,7 +38,7 @@ class Given(Toy):
     at: np.ndarray
 
     def __str__(self) -> str:
-        """Return what it is; f has no name."""
+        """Return a description; f has no name."""
         return f"toy of logits {self.at.shape}"
 
     def logits(self) -> jax.Array:
@@ -58,7 +58,7 @@ class Given(Toy):
 
 
 class Measured:
-    """A problem at one point, and the gradient samples of estimators there, under common noise."""
+    """A problem at fixed parameters, and gradient samples there, under common noise."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ class Measured:
         train_steps: int = 300,
         tuned: bool = True,
     ):
-        """Train the problem briefly, and find its true gradient.
+        """Train the problem briefly and compute its true gradient.
 
         Args:
-            effort: what may be spent.
+            effort: the budget.
             problem: the problem.
-            draws: gradients of each estimator.
-            train_steps: of the problem, where it trains.
-            tuned: whether estimators that learn are tuned there until their error stops falling.
+            draws: number of gradients of each estimator.
+            train_steps: of the problem, if it is trainable.
+            tuned: whether estimators that learn are tuned at the point until they converge.
         """
         keys = jax.random.split(jax.random.key(0), 3)
         self.effort, self.draws = effort, effort.draws(draws)
@@ -85,7 +85,7 @@ class Measured:
             problem,
             keys[0],
             train_steps=effort.steps(train_steps),
-            # Without an exact truth only variances are compared, but tuning aims at it.
+            # If the truth is not exact only variances are compared, but tuning uses it.
             reference_samples=effort.draws(1024),
         )
         self._tuning, self._noise = keys[1], keys[2]
@@ -98,7 +98,7 @@ class Measured:
         return self.point.truth
 
     def __call__(self, estimator: Estimator) -> Blocks:
-        """Return the samples of an estimator, what it learns brought to the point first."""
+        """Return the samples of an estimator, after tuning what it learns."""
         name = str(estimator)
         if name not in self._drawn:
             self.effort.note(f"measuring {name}")
@@ -119,7 +119,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How the runs of a study are trained; its runs share their seeds.
+    """The settings of the training runs of a study, which share their seeds.
 
     Attributes:
         problem: the problem.
@@ -127,7 +127,7 @@ class Training:
         rate: the learning rate.
         seeds: the number of runs.
         optimiser: of the model.
-        bound_samples: samples of the bound that is evaluated on 1,000 test images.
+        bound_samples: samples of the bound, evaluated on 1,000 test images.
     """
 
     problem: Problem
@@ -143,7 +143,7 @@ class Training:
         estimator: Estimator,
         problem: Problem | None = None,
     ) -> tuple[list[Params], np.ndarray]:
-        """Return the parameters of every run, and the losses `[seeds, steps]` along it."""
+        """Return the parameters of every run, and the losses `[seeds, steps]`."""
         problem = problem or self.problem
         effort.note(f"training {problem} with {estimator}")
         return train_several(
@@ -160,7 +160,7 @@ class Training:
         estimator: Estimator,
         problem: Problem | None = None,
     ) -> np.ndarray:
-        """Return each run's negative bound of the discrete model on test images, in nats."""
+        """Return the negative test bound of the discrete model by run, in nats."""
         problem = problem or self.problem
         params, _ = self.run(effort, estimator, problem)
         examples = problem.examples(jax.random.key(1), problem.data("test"))
@@ -171,7 +171,7 @@ class Training:
         return np.array([estimate.value for estimate in found])
 
     def exact(self, effort: Effort, estimator: Estimator) -> np.ndarray:
-        """Return each run's exact loss at the end, of a problem without data."""
+        """Return the final exact loss by run, for a problem without data."""
         params, _ = self.run(effort, estimator)
         return np.array([self.problem.exact_loss(one, None) for one in params], float)
 
