@@ -1,8 +1,8 @@
 """Tables and figures of the results of estimax.
 
-Everything starts from one tidy pandas table, a row per metric of an estimator or a training run, as
-the studies write it (`pandas.read_parquet`). Nothing here needs JAX, nor the code that made the
-table.
+The input is a tidy pandas table with one row per metric of an estimator or a training run, as the
+studies write it (read it with `pandas.read_parquet`). Neither JAX nor the code that wrote the table
+is needed.
 """
 
 from analysis.claims import claims_table

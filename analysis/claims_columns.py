@@ -1,4 +1,4 @@
-"""What the readable table of claims shows: columns, and what they mean."""
+"""Columns, footnotes and sections of the readable table of claims."""
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ def columns(table: pd.DataFrame) -> tuple[Column, ...]:
 
 
 def heading(table: pd.DataFrame) -> str:
-    """Return how many claims and studies there are, and at which budget."""
+    """Return a heading: the number of claims and studies, and the budget."""
     about = table.attrs
     studies = table["deciding"].nunique()
     parts = [f"{len(table)} claims decided by {studies} studies, budget {about['budget_name']}"]
@@ -30,23 +30,23 @@ def heading(table: pd.DataFrame) -> str:
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:
-    """Return what the columns mean."""
+    """Return footnotes that explain the columns."""
     del table
     return [
-        "Measured: the quantity with its own 95 % interval. A claim is reproduced where it lies in "
-        "the region that is claimed, not reproduced where it lies outside, by Student's tests "
-        "whose p-values are adjusted together (Benjamini and Yekutieli): of the verdicts at most "
-        "5 % are expected to be false.",
-        "Power: the chance of a verdict where the quantity is inside by the effect that the claim "
-        "names; undecided below 90 % is underpowered.",
-        "A bias is over the norm of the true gradient, a squared bias over its square.",
-        "Claims, regions, effects and studies stand in experiments/claims and were written before "
-        "the run. MNIST is cut at one half unless the study says otherwise.",
+        "Measured: the quantity with its own 95 % interval. A claim is reproduced if the quantity "
+        "lies inside the claimed region, and not reproduced if it lies outside, by Student's "
+        "t-tests. All p-values are adjusted together (Benjamini and Yekutieli), so that at most "
+        "5 % of the verdicts are expected to be false.",
+        "Power: the probability of a verdict if the quantity lies inside the region by the effect "
+        "that the claim names. Undecided claims with less than 90 % are counted as underpowered.",
+        "A bias is relative to the norm of the true gradient, a squared bias to its square.",
+        "Claims, regions, effects and studies are defined in experiments/claims and were fixed "
+        "before the run. MNIST is binarised at 1/2 unless the study says otherwise.",
     ]
 
 
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return how many claims have which verdict, and what the studies are."""
+    """Return the number of claims with each verdict, and a line on each study."""
     counts = table["verdict"].value_counts()
     summary = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
     weak = int(((table["verdict"] == "undecided") & (table["seen"] < table["power"])).sum())

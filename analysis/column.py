@@ -42,7 +42,7 @@ def cell(line: pd.Series, column: Column, interval: Interval, limit: bool) -> st
         line: of the table.
         column: of the table.
         interval: writes (value, low, high) where the column's kind is "interval".
-        limit: whether the line's squared bias is not distinguishable from zero.
+        limit: whether the line's squared bias cannot be distinguished from zero.
     """
     return printable(_written(line, column, interval, limit))
 

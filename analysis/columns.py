@@ -1,4 +1,4 @@
-"""What the readable tables show, whatever their format: columns, cells, notes below."""
+"""Columns, cells and footnotes of the readable tables, in any format."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from analysis.rows import indistinguishable
 from analysis.text import printable
 
 _NAME = Column("estimator", ("", "estimator"), "estimator", "name")
-# What a line may share with the one above it.
+# Columns whose value is printed once for consecutive lines that share it.
 _SHARED = ("family", "block")
 _KINDS: dict[str, Any] = {
     "training": training_columns,
@@ -33,7 +33,7 @@ _MEASURED = (
 
 
 def columns(table: pd.DataFrame) -> tuple[Column, ...]:
-    """Return the columns of a table, whatever it is of."""
+    """Return the columns of a table of any kind."""
     if own := _own(table):
         return tuple(own.columns(table))
     if "temperature" in table:
@@ -44,7 +44,7 @@ def columns(table: pd.DataFrame) -> tuple[Column, ...]:
 def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
     """Return the text of every cell, line by line; `interval` writes (value, low, high).
 
-    A family, or a part of a table, that goes on from the line above is not named again.
+    The name of a family, or of a part of a table, is not repeated on consecutive lines.
     """
     shown = columns(table)
     named, marks = note_marks(table)
@@ -62,14 +62,14 @@ def cells(table: pd.DataFrame, interval: Interval) -> list[list[str]]:
 
 
 def note_marks(table: pd.DataFrame) -> tuple[int, dict[str, str]]:
-    """Return the column that bears the mark of a line's note, and the mark of every note."""
-    # Where lines share what is first, the second names them.
+    """Return the index of the column that shows note marks, and the mark of every note."""
+    # If the first column is shared by several lines, the second one identifies a line.
     named = int(any(name in table for name in _SHARED))
     return named, {note: f" ({i})" for i, note in enumerate(_notes(table), start=1)} | {"": ""}
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:
-    """Return the lines below a table: what the columns mean, and the notes of the estimators."""
+    """Return the footnotes of a table: the columns explained, and notes on estimators."""
     return [printable(line) for line in _footnotes(table)]
 
 
@@ -81,8 +81,8 @@ def _footnotes(table: pd.DataFrame) -> list[str]:
     of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
     scale = bool((table["unbiased"] == "up to scale").any())
     return [
-        "Intervals are 95 %, none where a note says why; 0 (< u): not distinguishable from zero "
-        "with these samples, at most u. Errors are in squared units of the gradient.",
+        "Intervals are 95 %; where there is none, a note says why. 0 (< u): not distinguishable "
+        "from zero with these samples, at most u. Errors are in squared units of the gradient.",
         "Evaluations of f and time, on one device, are per gradient. Cosine to the true gradient: "
         "of the mean gradient, and averaged over single ones. Equal cost: squared bias + "
         f"variance × evaluations / {of}.",
@@ -96,24 +96,24 @@ def _notes(table: pd.DataFrame) -> list[str]:
 
 
 def heading(table: pd.DataFrame) -> str:
-    """Return what a table is of."""
+    """Return the heading of a table."""
     own = _own(table)
     return printable(own.heading(table) if own in _HEADED else rows.heading(table))
 
 
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return further lines that stand below a table, by their title."""
+    """Return the sections printed below a table, by title."""
     own = _own(table)
     found = own.sections(table) if own in _HEADED else {}
     return {printable(title): [*map(printable, lines)] for title, lines in found.items()}
 
 
 def skipped(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the skipped estimators of a table by the reason they share."""
+    """Return the skipped estimators of a table, grouped by reason."""
     found = rows.by_reason(table)
     return {printable(why): [*map(printable, names)] for why, names in found.items()}
 
 
 def _own(table: pd.DataFrame) -> Any:
-    """Return the module of a table that is not of measurements at one point."""
+    """Return the module for a kind of table other than measurements at one point."""
     return _KINDS.get(table.attrs.get("kind", ""))

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read only where they are plain files."""
+"""Atomic writing of files, and reading of regular files only."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`, which takes its name when the block succeeds.
+    """Yield a temporary path that is renamed to `path` when the block succeeds.
 
-    Missing folders are made. Where the block raises, `path` is left as it was.
+    Missing folders are created. If the block raises, `path` is left unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner only, and a results folder is shared.
+    # Not tempfile: its files are readable by their owner only, but results may be shared.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -33,19 +33,19 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
 
 
 def read_plain(path: str | os.PathLike, most: int) -> bytes:
-    """Return the content of a file that may be anything: links, pipes and devices are refused.
+    """Return the content of an untrusted file; links, pipes and devices are refused.
 
     Args:
         path: the file.
-        most: bytes that it may hold.
+        most: the largest size allowed, in bytes.
 
     Raises:
-        ValueError: where it is no plain file, or holds more; the message names it.
-        OSError: where it is missing or cannot be read.
+        ValueError: if it is not a regular file or is larger; the message names it.
+        OSError: if it is missing or cannot be read.
     """
     name = os.fspath(path)
     _check_plain(name, os.lstat(path))
-    # Opened so that neither a pipe is waited for nor a link followed, should it be one by now.
+    # The file may have been replaced since: do not block on a pipe or follow a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
         about = os.fstat(file.fileno())

@@ -16,9 +16,9 @@ def scientific(value: float, digits: int = 3) -> str:
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """Return `95.32`: so many significant digits without a power of ten, where that is short."""
+    """Return `95.32`: so many significant digits, without a power of ten if that is short."""
     if value == 0 or not 1e-4 <= abs(value) < 1e7:
-        return scientific(value, digits)  # also what is not finite
+        return scientific(value, digits)  # also if not finite
     # In two steps: 9.9996 is 10.00.
     exponent = int(scientific(value, digits).split("e")[1])
     return f"{value:.{max(0, digits - 1 - exponent)}f}"
@@ -38,7 +38,7 @@ def cosine(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it: `1.23 ms`."""
+    """Return a time in a suitable unit: `1.23 ms`."""
     if math.isnan(seconds):
         return "-"
     rounded = float(f"{seconds:.2e}")  # first: 999.9 us is 1.00 ms
@@ -49,19 +49,19 @@ def duration(seconds: float) -> str:
 
 
 def upper_limit(high: float) -> str:
-    """Return how a value prints that is not distinguishable from zero: `0 (< 1.2e-4)`."""
+    """Return `0 (< 1.2e-4)`, for a value that is not distinguishable from zero."""
     return f"0 (< {scientific(high, 2)})" if high > 0 else "0"
 
 
 def bracketed(value: float, low: float, high: float) -> str:
-    """Return `1.23e-4 [1.10e-4, 1.35e-4]`, or the value alone where there is no interval."""
+    """Return `1.23e-4 [1.10e-4, 1.35e-4]`, or the value alone if there is no interval."""
     if not _has_width(value, low, high):
         return scientific(value)
     return f"{scientific(value)} [{scientific(low)}, {scientific(high)}]"
 
 
 def relative(value: float, low: float, high: float) -> str:
-    """Return `1.23e-4 ±10%`, or `1.23e-4 -8+15%` where the sides differ by more than a quarter."""
+    """Return `1.23e-4 ±10%`, or `1.23e-4 -8+15%` if the sides differ by more than a quarter."""
     if not _has_width(value, low, high) or value == 0:
         return scientific(value)
     below, above = abs((value - low) / value), abs((high - value) / value)
@@ -71,9 +71,9 @@ def relative(value: float, low: float, high: float) -> str:
 
 
 def uncertain(value: float, low: float, high: float) -> str:
-    """Return `95.32 ±0.21` or `95.32 -0.12+0.21`, to the second digit of the interval or further.
+    """Return `95.32 ±0.21` or `95.32 -0.12+0.21`, to two digits of the interval or more.
 
-    Below a thousand, one decimal is always there: two seeds have wide intervals, but means.
+    Values below 1,000 keep at least one decimal, even if the interval is wide.
     """
     if not _has_width(value, low, high):
         return plain(value)

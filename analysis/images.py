@@ -1,4 +1,4 @@
-"""PNG files that others wrote: whole and of a size that can be shown, or not shown."""
+"""Reading of untrusted PNG files, which must be intact and of a reasonable size."""
 
 import os
 import zlib
@@ -6,7 +6,7 @@ import zlib
 from analysis.files import read_plain
 
 _MOST_BYTES = 2**25
-_MOST_PIXELS = 10**8  # what a page would have to unpack
+_MOST_PIXELS = 10**8  # which a browser has to decode
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -14,8 +14,9 @@ def read_png(path: str | os.PathLike) -> bytes:
     """Return the content of a PNG file.
 
     Raises:
-        ValueError: where it is no plain file, no PNG, damaged or too large; the message names it.
-        OSError: where it is missing or cannot be read.
+        ValueError: if it is not a regular file, not a PNG, damaged or too large; the message
+            names it.
+        OSError: if it is missing or cannot be read.
     """
     content = read_plain(path, _MOST_BYTES)
     try:
@@ -26,7 +27,7 @@ def read_png(path: str | os.PathLike) -> bytes:
 
 
 def _check(content: bytes) -> None:
-    """Raise ValueError where a chunk is not as its checksum says, or the picture is too large."""
+    """Raise ValueError if a checksum does not match or the picture is too large."""
     if not content.startswith(_SIGNATURE):
         raise ValueError("it does not begin as a PNG file")
     place, kinds = len(_SIGNATURE), []

@@ -29,19 +29,19 @@ _ESCAPES = str.maketrans(
 
 
 def escape(text: str) -> str:
-    """Return text that LaTeX prints as it stands."""
-    # Not by pandas: Styler escapes cells, but neither captions nor brackets.
+    """Return text escaped for LaTeX."""
+    # pandas' Styler escapes cells, but neither captions nor brackets.
     return text.translate(_ESCAPES)
 
 
 def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "table") -> str:
-    r"""Return a table in LaTeX, shrunk to the width of the line where it is wider.
+    r"""Return a table in LaTeX, shrunk to the line width if it is wider.
 
-    The document needs the packages booktabs and graphicx.
+    It needs the packages booktabs and graphicx.
 
     Args:
         table: from `comparison_table`, `temperature_table` or `training_table`.
-        label: what `\ref` finds it by.
+        label: for `\ref`.
         environment: `table*` spans both columns of a page.
     """
     shown = columns(table)
@@ -66,7 +66,7 @@ def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "
         label=label,
         environment=environment,
     )
-    # Styler has no hook for the size of its tabular; the inner ones are the cells of two lines.
+    # Styler cannot scale its tabular; the inner tabulars are cells of two lines.
     before, begin, rest = text.partition("\\begin{tabular}{")
     inside, end, after = rest.rpartition("\\end{tabular}")
     shrink = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -77,7 +77,7 @@ def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    """Write an interval in the power of ten of its value: two powers more would not fit a page."""
+    """Write an interval with the exponent of its value, to save width."""
     text = formats.scientific(value)
     if "e" not in text or not low < high or math.isinf(high):
         return text
@@ -97,7 +97,7 @@ def _cell(text: str, column: Column) -> str:
 
 
 def _stack(lines: list[str], side: str) -> str:
-    """Set several lines in one cell, level with the first one and a little off the next cell."""
+    """Set several lines in one cell, aligned at the first one, with space below."""
     if len(lines) == 1:
         return lines[0]
     inside = r" \\ ".join(lines) + r"\rule[-1ex]{0pt}{0pt}"

@@ -1,10 +1,10 @@
-"""Reading the identity strings of estimators, such as `GumbelSoftmax[temperature=0.5]`."""
+"""Parsing of estimator names such as `GumbelSoftmax[temperature=0.5]`."""
 
 import re
 
 
 def without(field: str, identity: str) -> str:
-    """Return an identity without one of its own fields; those of its parts stay."""
+    """Return an identity without one of its own fields; fields of nested parts are kept."""
     head, bracket, body = identity.partition("[")
     if not bracket or not body.endswith("]"):
         return identity
@@ -13,7 +13,7 @@ def without(field: str, identity: str) -> str:
 
 
 def _fields(body: str) -> list[str]:
-    """Split at the commas that are outside every bracket."""
+    """Split at top-level commas."""
     depth, items = 0, [""]
     for character in body:
         depth += (character == "[") - (character == "]")
@@ -25,15 +25,15 @@ def _fields(body: str) -> list[str]:
 
 
 def natural(identity: str) -> list[tuple[int, float | str]]:
-    """Return a sort key that puts numbers in their order: `k=2` before `k=10`."""
+    """Return a sort key that orders numbers by value: `k=2` before `k=10`."""
     pieces = re.split(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)", identity)
     return [(0, float(p)) if i % 2 else (1, p) for i, p in enumerate(pieces)]
 
 
 def wrap(identity: str, width: int) -> list[str]:
-    """Break an identity into few lines of at most `width`, after `[` and `,`, also after `=`.
+    """Break an identity into lines of at most `width`, after `[` and `,`, or after `=` too.
 
-    A word that is longer is broken too. All lines but the first are indented.
+    Longer words are broken as well. All lines but the first are indented.
     """
     ways = (r"[\[,]", r"[\[,=]")
     return min((_fill(re.split(f"(?<={after})", identity), width) for after in ways), key=len)

@@ -1,4 +1,4 @@
-"""Reading a results file, whoever wrote it: it is what it should be, or one line says what not."""
+"""Reading of untrusted results files, with a one-line error for anything unexpected."""
 
 import hashlib
 import importlib
@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from analysis import claims, reproduction, rows, runs
 from analysis.files import read_plain
 
-pc: Any = importlib.import_module("pyarrow.compute")  # its functions are made as it is imported
+pc: Any = importlib.import_module("pyarrow.compute")  # its functions are created on import
 
 FILE = "results.parquet"
 
 FORMAT = 1
 """Version of the table's columns and metadata; a file of another version is refused."""
 
-# What a file may take, and what it says of itself: compression makes much of a few bytes.
+# Limits on a file and on its decompressed contents.
 _MOST_BYTES = 2**30
 _MOST_UNPACKED = 2**32
 _MOST_ROWS = 10**7
@@ -31,7 +31,7 @@ _MOST_COLUMNS = 1000
 _MOST_MANIFEST = 2**24
 
 OWN = ".estimax"
-"""The folder in which the command line keeps what it knows of results, and writes them."""
+"""The folder in which the command line keeps its own files beside the results."""
 
 _ATTRIBUTES = {
     "format": int,
@@ -57,12 +57,12 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     """Return the table of a results file, its metadata in `attrs`.
 
     Args:
-        path: the file; a link, a pipe or a device is none.
+        path: the file; links, pipes and devices are refused.
 
     Raises:
-        ValueError: where the file is damaged or too large, or its metadata or columns are not those
-            of its study; the message names it.
-        OSError: where it is missing or cannot be read.
+        ValueError: if the file is damaged or too large, or its metadata or columns are not those of
+            its study; the message names it.
+        OSError: if it is missing or cannot be read.
     """
     content = read_plain(path, _MOST_BYTES)
     try:
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _check_digest(path: Path, content: bytes) -> None:
-    """Raise ValueError where the folder's manifest has another digest of the file."""
+    """Raise ValueError if the folder's manifest records another digest for the file."""
     try:
         if path.parent.joinpath(OWN).is_symlink():
             raise ValueError("it is reached by a link")
@@ -95,7 +95,7 @@ def _parsed(content: bytes) -> pd.DataFrame:
         file = pq.ParquetFile(io.BytesIO(content))
         _check_size(file.metadata)
         texts = _check_types(file.schema_arrow)
-        # Texts as they are stored, each once; every page against its checksum.
+        # As dictionaries, so that repeated text is stored once; page checksums are verified.
         packed = pq.ParquetFile(
             io.BytesIO(content), read_dictionary=texts, page_checksum_verification=True
         ).read()
@@ -103,7 +103,7 @@ def _parsed(content: bytes) -> pd.DataFrame:
         if sum(map(_unpacked, packed.columns)) > _MOST_UNPACKED:
             raise ValueError("it is too large when it is unpacked")
         table = pd.read_parquet(io.BytesIO(content))
-    except Exception as error:  # whatever pyarrow, pandas and json make of damaged bytes
+    except Exception as error:  # pyarrow, pandas and json raise all kinds on damaged bytes
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     return table.reset_index(drop=True)
 
@@ -139,7 +139,7 @@ def _check_types(schema: pa.Schema) -> list[str]:
 
 
 def _unpacked(column: pa.ChunkedArray) -> int:
-    """Return the bytes that a column takes when every row has a text of its own."""
+    """Return the bytes that a column takes once its dictionary is expanded."""
     if not pa.types.is_dictionary(column.type):
         return column.nbytes
     total = 0
@@ -152,7 +152,7 @@ def _unpacked(column: pa.ChunkedArray) -> int:
 
 
 def _check_attributes(about: dict[Any, Any]) -> None:
-    """Raise ValueError where metadata are missing or of another type than the code relies on."""
+    """Raise ValueError if metadata are missing or have an unexpected type."""
     if "format" not in about:
         raise ValueError("it is no results file of estimax: its metadata name no format")
     if about["format"] != FORMAT:
@@ -173,7 +173,7 @@ def _check_attributes(about: dict[Any, Any]) -> None:
 
 
 def _check_type(name: str, value: Any, kind: type) -> None:
-    # To Python a bool is an int; to a reader an int is a number as good as a float.
+    # isinstance would accept a bool as an int; an int is accepted as a float.
     wanted = (int, float) if kind is float else (kind,)
     if type(value) not in wanted:
         found = "missing" if value is None else type(value).__name__

@@ -24,12 +24,12 @@ _RUNS = ("seeds", "diverged", "diverged_first", "diverged_last")
 def to_text(table: pd.DataFrame, width: int = 120) -> str:
     """Return a table for a terminal.
 
-    Intervals are `[low, high]` where the terminal is wide enough (about 170), else relative to the
-    value, `±9%`; a name that is too long stands above its numbers.
+    Intervals are printed as `[low, high]` if the terminal is wide enough (about 170 characters),
+    else relative to the value, as `±9%`. A long name is printed on a line above its numbers.
 
     Args:
         table: from `comparison_table`, `temperature_table` or `training_table`.
-        width: the most characters in a line; the numbers alone need 100 to 120.
+        width: of a line, in characters; the numbers alone need 100 to 120.
     """
     shown = columns(table)
     titles = [list(part) for part in zip(*(column.short for column in shown), strict=True)]
@@ -51,7 +51,7 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
     rule = "-" * (sum(widths) + len(_GAP) * (len(shown) - 1))
     out = [*textwrap.wrap(heading(table), width), "", *map(line, titles), rule]
     for name, *rest in body:
-        # A long name has a line of its own, whole, so that it can be copied.
+        # A long name has its own line and is not broken, so that it can be copied.
         if len(name) > widths[0]:
             out.append(name)
             name = ""
@@ -107,17 +107,17 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _cell(text: str, column: Column) -> str:
     if column.kind == "name":
-        return _code(text).replace("|", r"\|")  # or it would end the cell
+        return _code(text).replace("|", r"\|")  # else it would end the cell
     return _plain(text) if column.kind == "word" else text  # the others are numbers
 
 
 def _plain(text: str) -> str:
-    """Return text that Markdown, and the HTML in it, print as it stands."""
+    """Return text escaped for Markdown and the HTML in it."""
     return re.sub(r"[\\`*_~$<&\[\]|]", r"\\\g<0>", text)
 
 
 def _code(text: str) -> str:
-    """Return text as code, which no backtick in it ends."""
+    """Return text as inline code, also if it contains backticks."""
     if not text:
         return ""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
@@ -128,11 +128,11 @@ def _code(text: str) -> str:
 def save_table(
     table: pd.DataFrame, stem: str | os.PathLike, label: str | None = None
 ) -> list[Path]:
-    """Save a table as `<stem>.txt`, `.md`, `.csv` and `.tex`, each whole or absent.
+    """Save a table as `<stem>.txt`, `.md`, `.csv` and `.tex`, each atomically.
 
     Args:
         table: from `comparison_table`, `temperature_table` or `training_table`.
-        stem: path without an ending; missing folders are made.
+        stem: path without a suffix; missing folders are created.
         label: of the LaTeX table.
     """
     texts = {
@@ -145,9 +145,9 @@ def save_table(
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return every number of a table in full precision, and the skipped estimators with reasons.
+    """Return a table as CSV in full precision, with the skipped estimators and their reasons.
 
-    Text stands there as it is: what a spreadsheet would take for a formula too.
+    Text is not escaped, even if a spreadsheet would read it as a formula.
 
     Args:
         table: from `comparison_table`, `temperature_table` or `training_table`.

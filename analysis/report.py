@@ -1,4 +1,4 @@
-"""One page of everything that results folders hold: it opens from disk, without a network."""
+"""One self-contained HTML page of the contents of results folders."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ from analysis.rows import contexts, indistinguishable
 from analysis.tables import comparison_table, temperature_table, training_table
 from analysis.text import https, printable
 
-# Of what is somebody else's: a page that a browser can open, found in a moment.
+# Limits for untrusted folders, so that the search is quick and a browser can open the page.
 _DEEPEST = 16
 _MOST_FOLDERS = 1000
 _MOST_FILES = 200
@@ -37,12 +37,12 @@ _TABLES = {
     "temperature": temperature_table,
     "train": training_table,
 }
-# Of all rows at once.
+# Kinds of table that take all rows at once.
 _WHOLE = {"reproduce": reproduction_table, "claims": claims_table}
 
 
 class Cell(NamedTuple):
-    """A cell: its text, the number that it sorts by, and where its name leads."""
+    """A cell: its text, the number that it sorts by, and a link."""
 
     text: str
     numeric: bool
@@ -51,27 +51,27 @@ class Cell(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, and a line on each thing that could not be shown on it."""
+    """A page, and one line for each thing that was left out."""
 
     text: str
     left_out: list[str]
 
 
 def find(folder: str | os.PathLike) -> list[Path]:
-    """Return the results folders in a folder, itself included, in the order of their names.
+    """Return the results folders below a folder, including itself, sorted by name.
 
-    Links to folders are not followed, since they may lead anywhere.
+    Links to folders are not followed.
 
     Raises:
-        FileNotFoundError: where there is none.
-        ValueError: where there are too many.
+        FileNotFoundError: if there is none.
+        ValueError: if there are too many.
     """
     found = []
     for place, inside, files in os.walk(folder):
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
-        if OWN in inside:  # nothing there is whole
+        if OWN in inside:  # files there are unfinished
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
@@ -85,16 +85,16 @@ def find(folder: str | os.PathLike) -> list[Path]:
 def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> Page:
     """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
 
-    The folders may be somebody else's. What is not a plain file, damaged or too large is left out
-    and named; only https links of papers are links; the page runs its own script alone, and loads
-    nothing.
+    The folders need not be trusted. Files that are not regular, are damaged or too large are left
+    out and listed. Only https links to papers are kept; the page runs only its own script and loads
+    nothing from the network.
 
     Args:
         folders: results folders, each with its `results.parquet` and figures as PNG.
         title: of the page.
 
     Raises:
-        ValueError: where no folder has results that can be shown; the message names the first.
+        ValueError: if no folder has results that can be shown; the message names the first.
     """
     left_out, sections = [], []
     room = _MOST_PICTURES
@@ -147,7 +147,7 @@ def _rendered(title: str, sections: list[dict[str, Any]]) -> str:
 
 
 def _hash(source: str) -> str:
-    """Return what allows a script or style of the page, and no other."""
+    """Return the content-security-policy source that allows only this script or style."""
     return f"'sha256-{_encoded(hashlib.sha256(source.encode()).digest())}'"
 
 
@@ -235,7 +235,7 @@ def _is_number(column: Any) -> bool:
 
 
 def _provenance(about: dict[str, Any]) -> dict[str, str]:
-    """Return what ran, with which versions, on which device, as text."""
+    """Return the command, versions and device as text."""
     found = {}
     for name, value in about.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The tidy table of a reproduction: published numbers, ours beside them, and what was predicted."""
+"""Published numbers beside ours, and the verdicts on predictions."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ VERDICTS = ("held", "broke", "undecided", "not run")
 
 
 def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return published numbers with ours beside them, in the order of the publication.
+    """Return published numbers with ours, in the order of publication.
 
     Args:
         rows: the tidy table of `estimax reproduce`, all of one table and budget.
@@ -29,12 +29,12 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
         `published` value, its `units` and `source`; `ours` with `ours_low` and `ours_high`, and the
         `difference`; the `seeds` behind it; the `estimator`, `variant` and `learning_rate` that
         validation images chose from `tried` candidates of `tried_steps` steps each; `note`.
-        `attrs` holds `order`, the agreement of both orders by block, and `predictions`, a line per
-        statement with its verdict. Intervals are 95 %: Student's over seeds, or with a single seed
+        `attrs` holds `order`, the rank agreement by block, and `predictions`, a line per statement
+        with its verdict. Intervals are 95 %: Student's over seeds, or with a single seed
         that of its evaluation.
 
     Raises:
-        ValueError: where the table is empty, lacks a column, or holds several tables.
+        ValueError: if the table is empty, lacks a column, or holds several tables.
     """
     check(rows, COLUMNS)
     for name in ("table", "budget"):
@@ -86,9 +86,9 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _known(lines: pd.DataFrame, exact: pd.Series) -> tuple[int, int] | None:
-    """Return how many answers that are known exactly ours agree with, and of how many.
+    """Return the number of exactly known values that ours agree with, and their total.
 
-    They agree within four standard errors, or a float32's rounding.
+    Values agree if they differ by at most four standard errors or float32 rounding.
     """
     found = lines[exact & lines["ours"].notna()]
     if found.empty:
@@ -99,11 +99,11 @@ def _known(lines: pd.DataFrame, exact: pd.Series) -> tuple[int, int] | None:
 
 
 def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """Return what was predicted before the run, a line per `statement`, and its `verdict`.
+    """Return the predictions made before the run, a line per `statement` with its `verdict`.
 
-    "held": in every pair the interval of the one that was expected to be better lies wholly on the
-    better side of the other's. "broke": in some pair it lies wholly on the worse side. Else
-    "undecided": intervals overlap; or "not run": a cell has no figure.
+    "held": in every pair the interval of the estimator expected to be better lies entirely on the
+    better side of the other's. "broke": in some pair it lies entirely on the worse side.
+    Otherwise "undecided" (intervals overlap) or "not run" (a cell has no value).
 
     Args:
         rows: the tidy table.
@@ -134,7 +134,7 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
         return "not run"
     if better["higher_is_better"]:
         better, worse = worse, better
-        # Now the first is expected to be the lower one.
+        # From here on the first is expected to be lower.
     if better["ours_high"] < worse["ours_low"]:
         return "held"
     return "broke" if worse["ours_high"] < better["ours_low"] else "undecided"
@@ -157,7 +157,7 @@ def _ours(final: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tried(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return how many candidates every cell compared, and the steps of each."""
+    """Return the number of candidates compared for every cell, and the steps of each."""
     tried = rows[rows["stage"] == "tried"]
     if tried.empty:
         return pd.DataFrame(columns=["tried", "steps"], dtype=float)
@@ -166,7 +166,7 @@ def _tried(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _notes(rows: pd.DataFrame) -> dict[str, str]:
-    """Return what is to be said of cells: why they were skipped, or that seeds diverged."""
+    """Return a note by cell: why it was skipped, or that seeds diverged."""
     final = rows[rows["stage"] == "final"]
     ends = rows[rows["stage"].isin(["skipped", "failed", "missing"])]
     ends = ends[~ends["cell"].isin(final["cell"])]
@@ -181,7 +181,7 @@ def _notes(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _agreement(part: pd.DataFrame) -> Agreement:
-    """Return how far a block's order is the published one."""
+    """Return the rank agreement of a block with the published order."""
     part = part[part["ours"].notna()]
     several = (part["seeds"] > 1).to_numpy(bool)
     freedom = np.where(several, part["seeds"].astype(float) - 1, np.inf)
@@ -196,7 +196,7 @@ def _agreement(part: pd.DataFrame) -> Agreement:
 
 
 def _spent(rows: pd.DataFrame) -> list[str]:
-    """Return what was spent on every cell, and on which data, in words."""
+    """Return the steps, seeds, bound samples and data of every cell as text."""
     final = rows[rows["stage"] == "final"]
     parts: list[str] = []
     if final.empty:

@@ -1,4 +1,4 @@
-"""What the readable table of a reproduction shows: columns, and what they mean."""
+"""Columns, footnotes and sections of the readable table of a reproduction."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ _COLUMNS = (
 
 
 def columns(table: pd.DataFrame) -> Iterator[Column]:
-    """Yield the columns of a reproduction that have anything in them."""
+    """Yield the columns of a reproduction that are not empty."""
     for column in _COLUMNS:
         values = table[column.field]
         if (
@@ -31,7 +31,7 @@ def columns(table: pd.DataFrame) -> Iterator[Column]:
 
 
 def heading(table: pd.DataFrame) -> str:
-    """Return what a reproduction is of, and at which budget."""
+    """Return the title, budget and cost of a reproduction."""
     about = table.attrs
     parts = [about["title"], f"budget {about['budget']}", *about["spent"]]
     if not about["complete"]:
@@ -40,21 +40,21 @@ def heading(table: pd.DataFrame) -> str:
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:
-    """Return what the columns of a reproduction mean, and how the paper was read."""
+    """Return footnotes that explain the columns and how the paper was read."""
     lines = [
         "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's; of a "
         "single seed, that of its evaluation)."
     ]
     if table["tried"].notna().any():
         lines.append(
-            "Tried: how many candidates (learning rates and schedules) validation images chose "
-            "from, and the training steps of each."
+            "Tried: the number of candidates (learning rates and schedules) compared on validation "
+            "images, and the training steps of each."
         )
     return lines + table.attrs["notes"]
 
 
 def sections(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return, by title, what stands below the table: agreement of the orders, and verdicts."""
+    """Return the sections printed below the table, by title: rank agreement, and verdicts."""
     found: dict[str, list[str]] = {}
     order = {
         name: one

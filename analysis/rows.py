@@ -1,4 +1,4 @@
-"""The tidy result table: what it must hold, and its reading one estimator a line."""
+"""The tidy result table: its columns, and its rearrangement to one line per estimator."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,17 +30,17 @@ _NUMBERS = _COUNTS | frozenset(
     "value low high learning_rate scale region_low region_high effect confidence power error "
     "degrees p_temperature".split()
 )
-# What names a line: without it, rows would vanish from a table unseen.
+# Required in every row: pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
 _MOST_EXACT = 2**53  # of whole numbers in a float
 
 
 def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
-    """Refuse a table that is not what the others rely on.
+    """Check that a table has the columns and types that the other functions expect.
 
     Raises:
-        ValueError: where it is empty, lacks a column, or a column holds something else than the
-            text, numbers or counts that it is for, saying which.
+        ValueError: if it is empty, lacks a column, or a column has the wrong type; the message
+            names it.
     """
     missing = [column for column in columns if column not in rows]
     if missing:
@@ -69,10 +69,10 @@ def _check_kind(name: str, values: pd.Series) -> None:
 
 
 def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return some columns of a table that must have them, its lines numbered anew.
+    """Return the given columns of a table, with a new index.
 
     Raises:
-        ValueError: where the table is empty or a column is missing.
+        ValueError: if the table is empty or a column is missing.
     """
     check(rows, columns)
     return rows[list(columns)].reset_index(drop=True)
@@ -81,11 +81,11 @@ def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, seed, step) of a result table with its rows.
 
-    Tables and figures are of one such context each: two true gradients share no axis. Of training
-    runs, which share axes over seeds and steps, it is (study, problem, objective, data).
+    A table or figure shows one such context, since values at different true gradients cannot be
+    compared. The context of training runs is (study, problem, objective, data).
 
     Raises:
-        ValueError: where the table is empty or a column is missing.
+        ValueError: if the table is empty or a column is missing.
     """
     training = "learning_rate" in rows
     names = TRAINING_CONTEXT if training else CONTEXT
@@ -95,7 +95,7 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
 
 
 def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
-    """Return the context of a result table; raise ValueError where it holds several."""
+    """Return the context of a result table; raise ValueError if it holds several."""
     for name in names:
         if len(found := rows[name].drop_duplicates()) > 1:
             raise ValueError(
@@ -106,21 +106,21 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
 
 
 def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the rows of what was measured, and the reasons by estimator of what was not."""
+    """Return the rows without skipped estimators, and the reasons of those, by estimator."""
     skips = rows["metric"] == "skipped"
     reasons = dict(zip(rows.loc[skips, "estimator"], rows.loc[skips, "note"], strict=True))
     return rows[~skips], reasons
 
 
 def links(rows: pd.DataFrame) -> list[str]:
-    """Return the column that leads to papers, where the table has it: users' tables need not."""
+    """Return the columns with links to papers; tables of users may have none."""
     return [name for name in ("paper_link",) if name in rows]
 
 
 def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """Return the different notes of every line, joined; a line without any is missing."""
+    """Return the distinct notes of every line, joined; lines without notes are left out."""
     noted = rows[rows["note"] != ""]
-    # A metric may have a note of its own beside that of its line.
+    # A metric may have its own note besides that of its line.
     return noted.groupby(list(by), dropna=False)["note"].agg(
         lambda found: "; ".join(dict.fromkeys("; ".join(found).split("; ")))
     )
@@ -143,13 +143,13 @@ def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
 def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one line per estimator; columns are `<metric>`, `<metric>_low` and `<metric>_high`.
 
-    A metric that was not measured is NaN. `attrs` holds the rest of what the rows say: `context`,
+    A metric that was not measured is NaN. `attrs` holds everything else: `context`,
     `samples` (fewest and most), `truth_norm`, `budget` (that of the rows' `attrs`, or of their
     `attrs["configuration"]`; or None), `complete` (likewise) and `skipped` (reasons by estimator).
 
     Raises:
-        ValueError: where the table is empty, lacks a column, holds several contexts, or one metric
-            of one estimator twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
+            of an estimator twice.
     """
     check(rows)
     context = only_context(rows)
@@ -185,7 +185,7 @@ def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_reason(lines: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the skipped estimators of a table by the reason they share."""
+    """Return the skipped estimators of a table, grouped by reason."""
     reasons: dict[str, list[str]] = {}
     for name, reason in lines.attrs["skipped"].items():
         reasons.setdefault(reason, []).append(name)
@@ -193,7 +193,7 @@ def by_reason(lines: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def heading(lines: pd.DataFrame) -> str:
-    """Return what a table or figure is of: problem, objective, and what was measured or trained."""
+    """Return the heading of a table or figure: problem, objective, samples, steps, seeds."""
     about = lines.attrs["context"]
     parts = [about["problem"], about["objective"], about.get("data")]
     if "group" in about:
@@ -218,5 +218,5 @@ def _count(fewest: int, most: int, name: str) -> str:
 
 
 def indistinguishable(lines: pd.DataFrame) -> pd.Series:
-    """Return where the squared bias is not distinguishable from zero at the samples drawn."""
+    """Return whether each squared bias is not distinguishable from zero."""
     return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)

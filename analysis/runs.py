@@ -1,4 +1,4 @@
-"""The tidy table of training runs: what it must hold, and its reading one group of runs a line."""
+"""The tidy table of training runs: its columns, and its rearrangement to one line per group."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,14 +17,14 @@ COLUMNS = (*TRAINING_CONTEXT, *_POINT, "method", "unbiased", "value", "low", "hi
 
 
 class Score(NamedTuple):
-    """A figure that judges a run; `split` is "" where the metric has one only."""
+    """A metric that ranks runs; `split` is "" if the metric has only one."""
 
     metric: str
     split: str
     higher_is_better: bool = False
 
 
-# The first that a table has puts its lines in order.
+# A table is sorted by the first of these that it has.
 SCORES = {
     "test_bound": Score("negative_bound", "test"),
     "test_elbo": Score("negative_elbo", "test"),
@@ -38,7 +38,7 @@ SCORES = {
     "train_accuracy": Score("accuracy", "train", higher_is_better=True),
     "loss": Score("loss", ""),
 }
-# The first that a table has chooses the learning rates: nothing of the test images.
+# Learning rates are chosen by the first of these that a table has: never by test images.
 CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
 
 
@@ -46,8 +46,8 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table of training runs, with blanks filled.
 
     Raises:
-        ValueError: where the table is empty, lacks a column, holds several contexts, or one metric
-            of one run twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
+            of a run twice.
     """
     check(rows, COLUMNS)
     only_context(rows, TRAINING_CONTEXT)
@@ -63,9 +63,9 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def trained(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the runs, without what was measured along them.
+    """Return the rows of the runs, without measurements made along the training.
 
-    The new column `diverged_at` is the step at which the row's run diverged, NaN if it did not.
+    The new column `diverged_at` is the step at which the run diverged, NaN if it did not.
 
     Args:
         rows: from `read`.
@@ -77,7 +77,7 @@ def trained(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def points(runs: pd.DataFrame, score: Score) -> pd.DataFrame:
-    """Return the rows of one score; of a bound, those with the most samples that the table has."""
+    """Return the rows of one score; for a bound, those with the most samples."""
     chosen = runs[runs["metric"] == score.metric]
     if score.split:
         chosen = chosen[chosen["split"] == score.split]
@@ -93,7 +93,7 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """
     groups = rows.groupby(list(by), sort=False, dropna=False)
     lines = groups[["low", "high"]].first().assign(seeds=groups.size())
-    # A run whose value is missing is not left out of the mean: that would flatter it.
+    # Missing values are not skipped: a mean without the failed runs would look too good.
     lines.insert(0, "value", groups["value"].mean(skipna=False))
     several = lines["seeds"] > 1
     quantile = stdtrit(lines["seeds"].clip(lower=2) - 1, 0.975)
@@ -110,7 +110,7 @@ def by_line(rows: pd.DataFrame) -> pd.DataFrame:
         The columns of `analysis.training_table`, but for `best`.
 
     Raises:
-        ValueError: as `read`, and where the table holds neither a run nor a skipped estimator.
+        ValueError: as `read`, and if the table holds neither a run nor a skipped estimator.
     """
     rows = read(rows)
     _, skipped = without_skipped(rows)

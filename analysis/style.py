@@ -1,4 +1,4 @@
-"""How figures look, and how they are saved."""
+"""Style and saving of figures."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ from tueplots import axes, figsizes, fontsizes
 from analysis.files import atomic, write_text
 from analysis.names import natural
 
-# Okabe and Ito's colours, without yellow, which is lost on paper, and with two of Tol's and a grey.
+# Okabe and Ito's colours without yellow, which is too light in print; two of Tol's; a grey.
 COLOURS = (
     "#0072B2",
     "#E69F00",
@@ -31,7 +31,7 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*")
 FILLS = ("full", "left", "bottom", "right", "top")
 LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1)), (0, (2, 1, 1, 1, 1, 1)))
-# A method has the colour and marker of its place: no pair comes twice, 9 and 13 being coprime.
+# The position of a method gives its colour and marker; pairs are unique, 9 and 13 being coprime.
 _PLACES = (
     "ScoreFunction",
     "GumbelSoftmax",
@@ -67,13 +67,13 @@ _PLACES = (
     "Average",
     "OVIS",
 )
-_RESERVED = 40  # not the length of the above: a new name there leaves users' colours as they are
+_RESERVED = 40  # more than the above, so that new names do not change the colours of user methods
 _BLACK = "#000000"
 DPI = 200
 
 
 class Look(NamedTuple):
-    """How one estimator is drawn; `colour` and `marker` are its method's, everywhere."""
+    """The style of one estimator; `colour` and `marker` are those of its method."""
 
     colour: str
     marker: str
@@ -87,7 +87,7 @@ class Look(NamedTuple):
         return self._replace(fill="full", face="white")
 
     def marks(self, **more: Any) -> dict[str, Any]:
-        """Return the marker, and more, as arguments of matplotlib's lines."""
+        """Return the marker style, and `more`, as keyword arguments for matplotlib's lines."""
         return {
             "color": self.colour,
             "marker": self.marker,
@@ -100,13 +100,13 @@ class Look(NamedTuple):
 
 
 def method_look(method: str) -> Look:
-    """Return the colour and marker of a method, the same in every figure; any name has one."""
+    """Return the colour and marker of a method, the same in every figure."""
     if method == "Exact":
         return Look(_BLACK, "*")
     if method in _PLACES:
         place = _PLACES.index(method)
     else:
-        # Python's own hash differs from run to run.
+        # Python's hash of strings differs between runs.
         digest = hashlib.sha256(method.encode()).digest()
         free = len(COLOURS) * len(MARKERS) - _RESERVED
         place = _RESERVED + int.from_bytes(digest[:8], "big") % free
@@ -129,7 +129,7 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
         # Counted by look: two unknown names may have the same.
         variant = seen[look] = seen.get(look, -1) + 1
         line = lines[look.colour] = lines.get(look.colour, -1) + 1
-        tint = 0.5 ** (variant // len(FILLS))  # never white: hollow has a meaning of its own
+        tint = 0.5 ** (variant // len(FILLS))  # never white, since hollow markers have a meaning
         result[name] = look._replace(
             fill=FILLS[variant % len(FILLS)],
             face=_tint(look.colour, tint),
@@ -145,12 +145,12 @@ def _tint(colour: str, strength: float) -> str:
 
 @contextlib.contextmanager
 def paper() -> Iterator[None]:
-    """Draw for a paper: NeurIPS sizes, and fonts that come with matplotlib."""
+    """Use a style for papers: NeurIPS sizes, and fonts that come with matplotlib."""
     settings: dict[Any, Any] = {
         **fontsizes.neurips2024(),
         **axes.lines(),
         "figure.constrained_layout.use": True,
-        # One font on every machine: the same bytes, and no warning about what is not installed.
+        # A font that comes with matplotlib, so that files are the same on every machine.
         "font.family": "STIXGeneral",
         "mathtext.fontset": "stix",
         "pdf.fonttype": 42,  # text stays text; some venues refuse Type 3
@@ -177,16 +177,16 @@ def width() -> float:
 def save_figure(
     figure: Figure, stem: str | os.PathLike, data: pd.DataFrame | None = None
 ) -> list[Path]:
-    """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and what it shows as `<stem>.csv`.
+    """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and its data as `<stem>.csv`.
 
-    Each file is whole or absent, and the same figure gives the same bytes.
+    Files are written atomically, and the same figure gives the same bytes.
 
     Args:
         figure: from the `draw` of a module in `analysis.figures`.
-        stem: path without an ending; missing folders are made.
+        stem: path without a suffix; missing folders are created.
         data: from the `data` of the same module; a grid of pictures has none, and no CSV.
     """
-    # No dates: the same results give the same files.
+    # Without dates, the same results give the same files.
     plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = [Path(f"{stem}.{ending}") for ending in plain]
     with paper():

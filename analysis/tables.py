@@ -1,4 +1,4 @@
-"""The numbers of a study, one estimator a line."""
+"""Tables of the results of a study, one line per estimator."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from analysis.runs import CHOOSING, SCORES, by_line
 
 
 def comparison_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimators of a comparison, the smallest mean squared error first.
+    """Return the estimators of a comparison, sorted by mean squared error.
 
     Args:
         rows: a tidy result table of one context (`analysis.contexts` splits several).
@@ -21,30 +21,30 @@ def comparison_table(rows: pd.DataFrame) -> pd.DataFrame:
         (of f per gradient), `samples`, the hyperparameters, and per metric its value, `_low` and
         `_high` (95 % interval): `squared_bias`, `variance`, `mse` and `equal_cost_error` in squared
         units of the gradient, `cosine_mean`, `cosine_sample`, `seconds` per gradient; then `note`.
-        `attrs` says what the table is of, and why estimators were skipped.
+        `attrs` holds the context, and why estimators were skipped.
 
     Raises:
-        ValueError: where the table is empty, lacks a column, holds several contexts, or one metric
-            of one estimator twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
+            of an estimator twice.
     """
     lines = by_estimator(rows)
-    # Stable: without errors the order is that of the rows.
+    # Stable, to keep the order of the rows if there are no errors.
     return lines.sort_values("mse", kind="stable", ignore_index=True)
 
 
 def temperature_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimators of a temperature study, each from low temperatures to high.
+    """Return the estimators of a temperature study, sorted by family and temperature.
 
     Args:
         rows: a tidy result table of one context, with the column `p_temperature` (NaN for
-            estimators that have none; these come last).
+            estimators without one, which come last).
 
     Returns:
         The columns of `comparison_table`, with `family` (the estimator without its temperature) and
         `temperature` in front.
 
     Raises:
-        ValueError: as `comparison_table`, and where `p_temperature` is missing.
+        ValueError: as `comparison_table`, and if `p_temperature` is missing.
     """
     lines = by_estimator(rows)
     if "p_temperature" not in lines:
@@ -60,10 +60,10 @@ def temperature_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimators of a training study at each learning rate, the best figure first.
+    """Return the estimators of a training study at each learning rate, the best first.
 
-    The order is by test bound, else test ELBO, exact loss, test accuracy, and so on down to the
-    training loss: the first that the table has. Where every run diverged, a line comes last.
+    Lines are sorted by the first of these that the table has: test bound, test ELBO, exact loss,
+    test accuracy, ..., training loss. Lines of which every run diverged come last.
 
     Args:
         rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
@@ -84,12 +84,12 @@ def training_table(rows: pd.DataFrame) -> pd.DataFrame:
         validation bound, else validation ELBO, exact loss, validation error, training loss.
 
     Raises:
-        ValueError: where the table is empty, lacks a column, holds several contexts, no run, or one
-            metric of one run twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, no run, or a
+            metric of a run twice.
     """
     lines = by_line(rows)
     failed = lines["diverged"] == lines["seeds"]
-    # With the fewest diverged first: the mean of those that are left flatters.
+    # Fewest diverged first: the mean of the remaining runs looks too good.
     share = lines["diverged"] / lines["seeds"]
     choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], CHOOSING)))
     best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
@@ -103,7 +103,7 @@ def training_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
-    """Return a sort key: the first score that a line has, the better the smaller."""
+    """Return a sort key from the first score that a line has, smaller is better."""
     for place, name in enumerate(names):
         if math.isfinite(line[name]):
             return place, -line[name] if SCORES[name].higher_is_better else line[name]

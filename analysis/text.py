@@ -1,4 +1,4 @@
-"""Text that others wrote, such as names in their results, made fit to be shown."""
+"""Escaping of untrusted text and links."""
 
 from urllib.parse import urlsplit
 
@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 def printable(text: str) -> str:
     r"""Return text in one line without control characters: each is escaped, as `\x1b`.
 
-    So are line ends, spaces of other kinds, and what turns the direction of writing.
+    Line breaks, unusual spaces and bidirectional marks are escaped too.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def https(link: object) -> str | None:
-    """Return a link to a web page over https; None for whatever else was given as one."""
+    """Return a link if it is a valid https URL, else None."""
     if not isinstance(link, str) or not link.isprintable() or set(link) & set(' "<>\\^`{|}'):
         return None
     try:
@@ -20,5 +20,5 @@ def https(link: object) -> str | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return None
-    # A name before the host could pass for it: https://arxiv.org@example.com.
+    # A user name could pass for the host: https://arxiv.org@example.com.
     return link if parts.scheme == "https" and host and "@" not in parts.netloc else None

@@ -1,4 +1,4 @@
-"""What the readable table of a training study shows: columns, and what they mean."""
+"""Columns and footnotes of the readable table of a training study."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _FINAL = (
     Column("training accuracy", ("train", "accuracy"), "train_accuracy", "estimate"),
     Column("training loss", ("training", "loss"), "loss", "estimate"),
 )
-# Of the test images papers report both; elsewhere the bound says it better.
+# Papers report both on test images; elsewhere the tighter bound is enough.
 _INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
 _RUNS = (
     Column("seeds", ("", "seeds"), "seeds", "count"),
@@ -32,9 +32,9 @@ _RUNS = (
 
 
 def columns(table: pd.DataFrame) -> Iterator[Column]:
-    """Yield the columns of a training table: of the final figures, those that it has."""
+    """Yield the columns of a training table, with those final figures that it has."""
     yield _NAME
-    if table.attrs["optimiser"] is None:  # else it is in the heading
+    if table.attrs["optimiser"] is None:  # otherwise the heading names it
         yield _OPTIMISER
     yield _RATE
     there = {column.field for column in _FINAL if table[column.field].notna().any()}
@@ -47,7 +47,7 @@ def columns(table: pd.DataFrame) -> Iterator[Column]:
 
 
 def footnotes(table: pd.DataFrame) -> list[str]:
-    """Return what the columns of a training table mean."""
+    """Return footnotes that explain the columns of a training table."""
     shown = {column.field: column.title for column in columns(table)}
     samples = table.attrs["bound_samples"].items()
     bounds = [f"{count:,} ({split})" for split, count in samples if f"{split}_bound" in shown]
@@ -57,11 +57,11 @@ def footnotes(table: pd.DataFrame) -> list[str]:
     ]
     if any(field.endswith(("_bound", "_elbo")) for field in shown):
         counts = f" Samples of a bound: {', '.join(bounds)}." if bounds else ""
-        lines.append(f"Bounds and ELBOs are in nats per image, the less the better.{counts}")
+        lines.append(f"Bounds and ELBOs are in nats per image, lower is better.{counts}")
     if "loss" in shown:
         lines.append("Training loss: the mean over the steps between the last two logged.")
     if "steps_per_second" in shown:
-        lines.append("Steps per second: of all runs of the estimator's batch together.")
+        lines.append("Steps per second: summed over all runs of the estimator's batch.")
     if (table["best"] & (table["tried"] > 1)).any():
         criterion = shown.get(table.attrs["chosen_by"], "share of runs that diverged")
         lines.append(f"*: the best learning rate of its estimator, by {criterion}.")

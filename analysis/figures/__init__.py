@@ -1,6 +1,6 @@
-"""The figures: in each module, `data(rows)` is what is drawn and `draw(rows)` the figure.
+"""Figures: in each module, `data(rows)` returns the plotted data and `draw(rows)` the figure.
 
-`pictures` is not of rows: it has `load(path)` and `draw(name, pictures)`.
+`pictures` has `load(path)` and `draw(name, pictures)` instead.
 """
 
 from analysis.figures import (

@@ -1,4 +1,4 @@
-"""Bias and variance along the training: how estimators fare as the parameters learn."""
+"""Bias and variance of estimators along the training."""
 
 from collections.abc import Iterable, Iterator
 
@@ -31,8 +31,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         distinguishable from zero; `truth_norm` of the gradient.
 
     Raises:
-        ValueError: where the table is not that of `analysis.training_table`, or holds nothing
-            finite that was measured along the training.
+        ValueError: if the table is not one for `analysis.training_table`, or holds no finite
+            measurement along the training.
     """
     rows = read(rows)
     measured, _ = without_skipped(rows[rows["measured"] != ""])
@@ -73,8 +73,8 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Errors are in squared units of the gradient, on logarithmic axes. Bands are 95 % intervals; a
     squared bias that is not distinguishable from zero is an arrow down from its upper limit; a grey
-    line is the squared norm of the true gradient. Every run has panels of its own, below each
-    other: two runs have two true gradients.
+    line is the squared norm of the true gradient. Every run has its own row of panels, since true
+    gradients differ between runs.
 
     Args:
         rows: a tidy table of training runs of one context, with rows that name what was `measured`.
@@ -125,7 +125,7 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _aside(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
-    """Return how far beside its step each estimator is drawn: bars would hide each other."""
+    """Return the horizontal offset of each estimator, so that error bars do not overlap."""
     steps = np.unique(points["step"])
     names = list(order)
     least, most = _span(points["step"])
@@ -143,5 +143,5 @@ def _norm(ax: Axes, run: pd.DataFrame) -> None:
     squared = squared[squared > 0]
     bottom, top = ax.get_ylim()
     ax.plot(squared.index, squared, **_NORM, marker="_" if len(squared) == 1 else "", zorder=1)
-    # A norm far below the errors leaves by the bottom.
+    # A norm far below the errors is cut off at the bottom.
     ax.set_ylim(bottom, np.nanmax([top, *(2 * squared)]))

@@ -1,4 +1,4 @@
-"""Bias against variance: which estimators trade one for the other, and which lose both ways."""
+"""Squared bias against variance."""
 
 import numpy as np
 import pandas as pd
@@ -19,18 +19,18 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `estimator`, `method`, `unbiased`; `squared_bias` and `variance` with `_low` and `_high`;
-        and how they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
-        `variance_shown` is "estimate" or "zero", `has_interval` says whether both have one.
+        and the way they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
+        `variance_shown` is "estimate" or "zero", `has_interval` is whether both have one.
 
     Raises:
-        ValueError: where the table is not that of `analysis.comparison_table`, or no estimator has
+        ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
             both a finite squared bias and a finite variance.
     """
     lines = by_estimator(rows)
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
     points = lines[["estimator", "method", "unbiased", *columns]]
     finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
-    # Without an interval a negative squared bias has no upper limit to be drawn at.
+    # A negative squared bias without an interval has no upper limit to draw.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
     if not finite.any():
         why = reasons(rows, ("squared_bias", "variance"))
@@ -53,8 +53,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     """Draw squared bias against variance, in squared units of the gradient, on log-log axes.
 
     Bars are 95 % intervals; a squared bias that is not distinguishable from zero is an arrow down
-    from its upper limit; grey lines join points of equal mean squared error; a zero lies on its
-    axis; what has no interval is hollow.
+    from its upper limit; grey lines join points of equal mean squared error; zeros lie on the
+    axes; points without an interval are hollow.
 
     Args:
         rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
@@ -66,7 +66,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     look = looks(dict(zip(points["estimator"], points["method"], strict=True)))
     with paper():
         zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
-        # They share a corner, where one hides the other.
+        # They overlap in the corner.
         labels = dict.fromkeys(zeros["estimator"], "{}: no bias, no variance")
         names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
         figure = framed(points.attrs["heading"], 3.1, names, _marks(points))
@@ -94,7 +94,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
 
 
 def _limits(ax: Axes, points: pd.DataFrame) -> None:
-    """Set limits that hold every point and interval; bars that reach zero leave by the bottom."""
+    """Set limits that hold every point and interval; bars that reach zero are cut off."""
     limit = points["bias_shown"] == "upper limit"
     heights = points["squared_bias"].where(~limit, points["squared_bias_high"])
     for metric, values, shown, set_limits in (
@@ -104,7 +104,7 @@ def _limits(ax: Axes, points: pd.DataFrame) -> None:
         drawn = shown != "zero"
         if drawn.any():
             low, high = points.loc[drawn, f"{metric}_low"], points.loc[drawn, f"{metric}_high"]
-            # A lower end far below its value would stretch the axis for nothing.
+            # A lower end far below its value would stretch the axis needlessly.
             lowest = np.fmin(values[drawn], np.fmax(low, values[drawn] / 5)).min()
             set_limits(decades(lowest / 3, np.fmax(values[drawn], high).max() * 2))
 

@@ -11,7 +11,7 @@ from analysis.rows import chosen
 from analysis.style import COLOURS, LINES, paper
 
 _COLUMNS = ("panel", "temperature", "x", "y", "value", "probability")
-_TOP = 4.0  # a density leaves by the top
+_TOP = 4.0  # higher densities are cut off
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         class x, whose `probability` is that of the categorical variable.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     return chosen(rows, _COLUMNS)
 

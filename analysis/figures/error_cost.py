@@ -1,4 +1,4 @@
-"""Error against cost: which estimator to take for a budget."""
+"""Error against cost, by budget."""
 
 import math
 from typing import Literal
@@ -23,11 +23,11 @@ _LABELS = {
 
 
 def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
-    """Return the curves of the figure: the error of the mean of the gradients a budget pays for.
+    """Return the curves of the figure: the error of a mean of as many gradients as a budget allows.
 
-    The error is squared bias + variance × cost / budget, from the budget of one gradient on. The
-    squared bias of an estimator that is unbiased, and not distinguishable from it, counts as zero;
-    so does a negative estimate.
+    The error is squared bias + variance × cost / budget, from the cost of one gradient on. The
+    squared bias counts as zero if the estimator is unbiased and its estimate agrees with zero, and
+    if the estimate is negative.
 
     Args:
         rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
@@ -38,8 +38,8 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
         `estimator`, `method`, `cost` of one gradient, `budget`, `error`, `low`, `high` (95 %).
 
     Raises:
-        ValueError: where the table is not that of `analysis.comparison_table`, `cost` is neither,
-            or no estimator has finite values.
+        ValueError: if the table is not one for `analysis.comparison_table`, `cost` is neither, or
+            no estimator has finite values.
     """
     lines, budgets = _lines(rows, cost), _budgets(rows, cost)
     zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
@@ -60,12 +60,12 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
 def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     """Draw error against budget, in squared units of the gradient, on log-log axes.
 
-    Bands are 95 % intervals. An estimator without error is a vertical line at its cost; one
-    that is dearer than every budget shown is in the legend only.
+    Bands are 95 % intervals. An estimator without error is a vertical line at its cost; one that
+    costs more than every budget shown appears in the legend only.
 
     Args:
         rows: as for `data`.
-        cost: what a budget pays for, "evaluations" of f or "seconds".
+        cost: the unit of the budget, "evaluations" of f or "seconds".
 
     Raises:
         ValueError: as `data`.
@@ -101,7 +101,7 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
                     curve["budget"], curve["low"], curve["high"],
                     color=look[name].colour, alpha=0.15, linewidth=0,
                 )  # fmt: skip
-                # Staggered: markers of neighbours do not hide each other.
+                # Staggered, so that markers do not overlap.
                 every = (place * 7 % _POINTS_PER_DECADE, _POINTS_PER_DECADE)
                 style = look[name].marks(markevery=every, **style)
                 ax.plot(curve["budget"], curve["error"], **style)

@@ -8,17 +8,17 @@ from analysis.rows import check
 from analysis.style import looks, paper
 
 _COLUMNS = ("name", "method", "logit", "evaluations", "metric", "value", "low", "high")
-_ZERO = 1e-12  # of rounding: nothing is left to chance
-_ASIDE = 0.12  # evaluations between two arrows that would hide each other
+_ZERO = 1e-12  # smaller variances are rounding
+_ASIDE = 0.12  # evaluations between arrows that would overlap
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points: `variance` of each `name` at each `logit`, with `low` and `high`.
 
-    `nothing`: whether it is zero but for rounding.
+    `nothing`: whether it is zero up to rounding.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     check(rows, _COLUMNS)
     points = rows.loc[rows["metric"] == "variance", list(_COLUMNS)].drop(columns="metric")
@@ -29,7 +29,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw variance against evaluations on a logarithmic axis, a panel for each logit.
 
-    What has no variance ends in an arrow down.
+    An arrow down marks zero variance.
 
     Args:
         rows: the tidy table of `estimax figure variance-by-evaluations`.
@@ -38,7 +38,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    # One evaluation is the plain estimator, several are what the name says.
+    # With one evaluation an estimator may be a simpler one than its name says.
     most = points.sort_values("evaluations").drop_duplicates("name", keep="last")
     methods = dict(zip(most["name"].map(str), most["method"], strict=True))
     look = {name: looks(methods)[name] for name in points["name"].unique()}

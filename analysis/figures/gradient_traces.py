@@ -16,7 +16,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points: `value` of each `metric` at each `step`, by `p0` and `name`.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     return chosen(rows, _COLUMNS)
 
@@ -38,7 +38,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         entries = [entry(look[name], name, line=True) for name in methods]
         figure = framed(
-            r"Plain ascent on E $(z - p_0)^2$: best is probability 1 where $p_0$ < 0.5, else 0",
+            r"Plain ascent on E $(z - p_0)^2$: the optimum is probability 1 if $p_0$ < 0.5, else 0",
             1.25 * len(targets) + 0.3,
             entries,
         )
@@ -48,7 +48,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 part = points[(points["p0"] == target) & (points["metric"] == metric)]
                 for number, name in enumerate(methods):
                     line = part[part["name"] == name].sort_values("step")
-                    # Where lines cover each other, markers side by side tell that all are there.
+                    # Staggered markers show lines that coincide.
                     every = max(1, len(line) // _MARKS)
                     marks = {"markevery": (number * every // len(methods), every), "markersize": 3}
                     style = look[name].marks(linestyle=look[name].line, linewidth=0.8, **marks)

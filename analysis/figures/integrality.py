@@ -1,4 +1,4 @@
-"""The relaxed graph that is trained and the discrete one that is wanted, by temperature."""
+"""Loss of the relaxed and of the discrete graph, by temperature."""
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,12 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points of the figure.
 
     Returns:
-        `temperature`; `curve`: the "continuous" graph, the "discrete" one, or the difference, which
-        is taken seed by seed; `value` in nats with `low` and `high`: the mean over `seeds` with its
+        `temperature`; `curve`: the "continuous" graph, the "discrete" one, or their difference,
+        paired by seed; `value` in nats with `low` and `high`: the mean over `seeds` with its
         95 % interval.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     check(rows, _COLUMNS)
     wide = rows.pivot(index=["temperature", "seed"], columns="graph", values="value")
@@ -38,7 +38,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the negative log-likelihood of both graphs, and beside it the gap between them.
+    """Draw the negative log-likelihood of both graphs, and the gap between them.
 
     Args:
         rows: the tidy table of `estimax figure integrality-gap`.
@@ -68,7 +68,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         both.set(yscale="log", title="test images", ylabel="-log p, one path (nats)")
         both.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
         both.yaxis.set_minor_formatter(NullFormatter())
-        # Linear around zero, where the gap is lost in its error.
+        # Linear around zero, where the gap is smaller than its error.
         gap.set_yscale("symlog", linthresh=1)
         gap.axhline(0, color="0.6", linewidth=0.6, zorder=0)
         gap.yaxis.set_major_formatter("{x:g}")

@@ -1,4 +1,4 @@
-"""The frame around every figure: what it is of above it, who is who below it."""
+"""Titles and legends of figures."""
 
 import math
 import textwrap
@@ -19,21 +19,21 @@ _MARGIN = 0.04  # inches
 
 
 def entry(look: Look, name: str, line: bool = False, note: str = "") -> Line2D:
-    """Return the legend entry of an estimator, with its line where the figure draws one.
+    """Return the legend entry of an estimator, optionally with its line.
 
-    A note follows the name, in a line of its own where it does not fit.
+    A note follows the name, on a new line if it does not fit.
     """
     lines = wrap(name, _LONGEST_NAME)
     if note:
         lines[-1] += ": "
         fits = len(lines[-1] + note) <= _LONGEST_NAME
         lines[-1:] = [lines[-1] + note] if fits else [lines[-1], f"  {note}"]
-    label = "\n".join(lines).replace("$", r"\$")  # no formulas in names
+    label = "\n".join(lines).replace("$", r"\$")  # names are not mathematics
     return mark(label, **look.marks(), linestyle=look.line if line else "none")
 
 
 def mark(text: str, **style) -> Line2D:
-    """Return the legend entry of a kind of mark; without a style it is text only."""
+    """Return the legend entry of a kind of mark; without a style it has text only."""
     return Line2D([], [], label=text, **{"color": "0.4", "linestyle": "none", **style})
 
 
@@ -54,28 +54,28 @@ def hollow_mark() -> Line2D:
 
 
 def not_drawn(names: Sequence[str]) -> list[Line2D]:
-    """Return a legend entry that says what is missing, where something is."""
+    """Return a legend entry that lists the estimators left out, if any."""
     text = f"not drawn, without finite values: {', '.join(names)}"
     return [mark(textwrap.fill(text, _LONGEST_TITLE))] if names else []
 
 
 def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> Figure:
-    """Return an empty figure as wide as a page, with its title above and its legends below.
+    """Return an empty figure of page width, with its title above and its legends below.
 
-    The figure grows with its legends, so that what is drawn keeps its height.
+    The figure grows with its legends, so that the panels keep their height.
 
     Args:
-        title: what the figure is of.
+        title: of the figure.
         height: inches for the panels with their labels.
         names: legend entries of the estimators.
-        marks: legend entries that say what kinds of mark mean.
+        marks: legend entries that explain kinds of marks.
     """
     figure = Figure(figsize=(width(), height))
     renderer = FigureCanvasAgg(figure).get_renderer()
     text = figure.suptitle(_balanced(title), va="top")
     text.set_in_layout(False)
     above = text.get_window_extent(renderer).height / figure.dpi + 2 * _MARGIN
-    # From the bottom up. Not loc="outside ...": two such legends are laid over each other.
+    # From the bottom up. Two legends with loc="outside ..." would overlap.
     below, legends = _MARGIN, []
     for entries in (marks, names):
         if entries:
@@ -93,7 +93,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
 
 
 def _balanced(title: str) -> str:
-    """Return a title in as few lines as it takes, of about equal lengths."""
+    """Return a title in as few lines as possible, of about equal length."""
     count = len(textwrap.wrap(title, _LONGEST_TITLE))
     fewest = range(len(title) // max(count, 1), _LONGEST_TITLE + 1)
     fits = (lines for n in fewest if len(lines := textwrap.wrap(title, max(n, 1))) <= count)
@@ -101,7 +101,7 @@ def _balanced(title: str) -> str:
 
 
 def _widest_fit(figure: Figure, entries: Sequence[Artist], renderer) -> tuple[Legend, float]:
-    """Add the legend with the most columns that the page holds; return it and its inches."""
+    """Add the legend with the most columns that fit; return it and its height in inches."""
     for columns in (4, 3, 2, 1):
         lines = math.ceil(len(entries) / columns)
         legend = figure.legend(

@@ -1,4 +1,4 @@
-"""What several figures share: axes that cope with few points, and arrows for upper limits."""
+"""Axis limits and arrows shared by several figures."""
 
 import math
 
@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 
 from analysis.style import Look
 
-# Where the truth is zero, rounding leaves about this much, relative to the largest value.
+# Values below this share of the largest one are rounding.
 ROUNDING = 1e-12
 
 
 def down_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
-    """Draw an arrow down from a point: the value is at most this."""
+    """Draw an arrow down from a point, which is an upper limit."""
     arrow = {
         "arrowstyle": "<|-,head_length=0.2,head_width=0.1",
         "color": look.colour,

@@ -23,9 +23,9 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Return the pictures of a `.npz` file by name, each array as `draw` takes it.
 
     Raises:
-        ValueError: where the file is another kind, empty or damaged, or an array is not of
-            pictures, saying which.
-        FileNotFoundError: where there is no such file.
+        ValueError: if the file is of another kind, empty or damaged, or an array has the wrong
+            shape or values; the message names it.
+        FileNotFoundError: if there is no such file.
     """
     content = io.BytesIO(read_plain(path, _MOST_BYTES))
     if not zipfile.is_zipfile(content):
@@ -35,7 +35,7 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
             raise ValueError("it claims too much")
         with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # whatever zipfile, zlib and numpy make of damaged bytes
+    except Exception as error:  # zipfile, zlib and numpy raise all kinds on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{os.fspath(path)} cannot be read: {reason}") from error
     if not arrays:
@@ -56,20 +56,20 @@ def draw(name: str, pictures: np.ndarray) -> Figure:
         pictures: `[rows, columns, height, width]`, from 0 (white) to 1 (black).
 
     Raises:
-        ValueError: where the array is not such a one.
+        ValueError: if the array has another shape or other values.
     """
     return page(name, [("", pictures)])
 
 
 def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
-    """Draw grids of pictures below each other under a title, each under its name, from the left.
+    """Draw grids of pictures in a column under a title, each under its name.
 
     Args:
-        title: what all are.
-        grids: the name of each, "" where it needs none, and the pictures as for `draw`.
+        title: of the page.
+        grids: pairs of a name, which may be empty, and pictures as for `draw`.
 
     Raises:
-        ValueError: where an array is not such a one.
+        ValueError: if an array has another shape or other values.
     """
     for name, pictures in grids:
         _check(name or title, pictures)
@@ -85,7 +85,7 @@ def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = [text.get_window_extent(renderer) for text in texts]
         above = [round(box.height) + 2 * _MARGIN if box.width else 0 for box in boxes]
-        # Whole dots everywhere, or the pixels of a picture come out of different sizes.
+        # Whole dots, so that all pixels of a picture have the same size.
         sizes = [(round(image.shape[1] * dots), round(image.shape[0] * dots)) for image in images]
         across = max(wide for wide, _ in sizes)
         wide = max([across, *(round(box.width) + 2 * _MARGIN for box in boxes)])
@@ -111,13 +111,13 @@ def _check(name: str, pictures: np.ndarray) -> None:
         raise ValueError(f"{name} has shape {shape}, not [rows, columns, height, width]")
     if pictures.dtype.kind not in "buif":
         raise ValueError(f"{name} holds {pictures.dtype}, not numbers")
-    # So written that a NaN fails too.
+    # Written so that NaN fails too.
     if not (pictures.min() >= -_ROUNDING and pictures.max() <= 1 + _ROUNDING):
         raise ValueError(f"{name} has values outside [0, 1], or not finite")
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:
-    """Return the pictures as one, with white lines between them."""
+    """Return the pictures as one image, separated by white lines."""
     rows, columns, height, width = pictures.shape
     spaced = np.pad(pictures.astype(float), ((0, 0), (0, 0), (0, _GAP), (0, _GAP)))
     grid = spaced.swapaxes(1, 2).reshape(rows * (height + _GAP), columns * (width + _GAP))
@@ -125,7 +125,7 @@ def _grid(pictures: np.ndarray) -> np.ndarray:
 
 
 def _dots(across: int, picture: int) -> float:
-    """Return the size of a pixel in dots: a whole number, unless the page is too narrow."""
+    """Return the size of a pixel in dots, a whole number unless the page is too narrow."""
     page = width() * DPI
     most = min(page / across, _WIDEST * DPI / picture)
     return float(max(1, int(most))) if across <= page else page / across

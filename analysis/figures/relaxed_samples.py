@@ -16,13 +16,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     A mean has its 95 % interval, `low` and `high`.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     return chosen(rows, _COLUMNS)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the mean above two samples, a column for each temperature.
+    """Draw the mean and samples below it, a column for each temperature.
 
     Args:
         rows: the tidy table of `estimax figure relaxed-samples`.

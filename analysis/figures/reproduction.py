@@ -1,4 +1,4 @@
-"""A published table as a picture: each number beside ours."""
+"""Published numbers of a table beside ours."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,10 +17,10 @@ _COLUMNS = 2
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure: `analysis.reproduction_table` without what is not run.
+    """Return the points of the figure: `analysis.reproduction_table` without cells not run.
 
     Raises:
-        ValueError: as `analysis.reproduction_table`, and where no cell has been run.
+        ValueError: as `analysis.reproduction_table`, and if no cell has been run.
     """
     table = reproduction_table(rows)
     drawn = table[table["ours"].notna()]
@@ -33,7 +33,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw published numbers and ours, with 95 % intervals, a panel for each part of the table.
 
-    An interval that is wider than the panel's means are apart is cut at the panel's edge.
+    The panels cover the means; intervals beyond are cut off.
 
     Args:
         rows: the tidy table of `estimax reproduce`.

@@ -16,7 +16,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points: `temperature`, probabilities `x` and `y` of two classes, and `value`.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     return chosen(rows, _COLUMNS)
 

@@ -1,4 +1,4 @@
-"""Bias, variance and error against temperature: what a relaxation trades."""
+"""Bias, variance and mean squared error against temperature."""
 
 from collections.abc import Iterable
 
@@ -35,8 +35,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         zero; `small_sample`: whether the note says that the sample is too small; `has_interval`.
 
     Raises:
-        ValueError: where the table is not that of `analysis.temperature_table`, or no estimator
-            has a temperature.
+        ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
+            temperature.
     """
     table = temperature_table(rows)
     if table["temperature"].isna().all():
@@ -106,7 +106,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
-    """Return the temperatures at which untempered estimators have their markers: off the points."""
+    """Return positions between the temperatures for markers of estimators without one."""
     grid = np.unique(points["temperature"].dropna())
     spots = np.sqrt(grid[1:] * grid[:-1]) if len(grid) > 1 else grid * 1.15
     untempered = set(points.loc[points["temperature"].isna(), "family"])

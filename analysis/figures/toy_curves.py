@@ -1,4 +1,4 @@
-"""Loss and variance along the training of a single bit, and what a control variate learns."""
+"""Loss and variance along the training of a single bit, and the learned control variate."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         variance of zero is left out.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     check(rows, _COLUMNS)
     finite = rows[np.isfinite(rows["value"])]
@@ -56,7 +56,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         entries = [entry(look[name], name, line=True) for name in methods]
         figure = framed(
-            "One bit, f = $(b - t)^2$: the least loss is where b is 0",
+            "One bit, f = $(b - t)^2$: the minimum is at b = 0",
             1.8 * len(targets),
             entries,
             [band_mark("95 % interval of the mean over seeds")],

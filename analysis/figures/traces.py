@@ -1,4 +1,4 @@
-"""Lines of a measured error, on a logarithmic scale: intervals, upper limits and zeros."""
+"""Lines of measured errors on a logarithmic axis, with intervals, upper limits and zeros."""
 
 from collections.abc import Iterable
 
@@ -14,29 +14,29 @@ from analysis.style import Look
 
 
 def upper_limits(points: pd.DataFrame) -> pd.Series:
-    """Return where the squared bias is drawn as an upper limit: not distinguishable from zero."""
+    """Return whether each squared bias is drawn as an upper limit."""
     return indistinguishable(points) & (points["squared_bias_high"] > 0)
 
 
 def heights(points: pd.DataFrame, metric: str) -> pd.Series:
-    """Return what is drawn of a metric: the estimate, of a squared bias perhaps its upper limit.
+    """Return the values drawn of a metric: estimates, or upper limits of a squared bias.
 
     Args:
         points: with `<metric>`, `<metric>_low`, `<metric>_high` and `upper_limit`.
-        metric: which.
+        metric: its name.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
     return points[metric].where(~limit, points[f"{metric}_high"])
 
 
 def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
-    """Return which heights are zero but for rounding."""
+    """Return whether each height is zero up to rounding."""
     drawn = heights(points, metric)
     return drawn <= ROUNDING * drawn.max()
 
 
 def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
-    """Return the legend entries of the kinds of mark that traces of these metrics have."""
+    """Return the legend entries for the marks in traces of these metrics."""
     entries = [band_mark()]
     if points["upper_limit"].any():
         entries.append(limit_mark())
@@ -46,7 +46,7 @@ def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
 
 
 def set_heights(ax: Axes, points: pd.DataFrame, metric: str) -> None:
-    """Set limits that hold every point and interval; bands that reach zero leave by the bottom."""
+    """Set limits that hold every point and interval; bands that reach zero are cut off."""
     drawn = heights(points, metric)
     positive = drawn > ROUNDING * drawn.max()
     if positive.any():
@@ -65,16 +65,16 @@ def trace(
     label: str,
     hollow: pd.Series | None = None,
 ) -> None:
-    """Draw a metric against a column: bands and bars are intervals, arrows upper limits.
+    """Draw a metric against a column, with intervals as bands and bars, upper limits as arrows.
 
     Args:
-        ax: with its limits set.
+        ax: the axes, with limits set.
         points: of one line, in order, as for `heights`.
-        across: the column.
-        metric: which.
-        look: how.
+        across: the column on the horizontal axis.
+        metric: its name.
+        look: the style.
         label: of the marks.
-        hollow: which marks are hollow; by default none.
+        hollow: whether each mark is hollow; none by default.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
     bottom = ax.get_ylim()[0]
@@ -82,7 +82,7 @@ def trace(
     low, high = points[f"{metric}_low"].clip(lower=bottom), points[f"{metric}_high"]
     band = {"where": ~limit, "color": look.colour, "alpha": 0.15, "linewidth": 0}
     ax.fill_between(x, low, high, **band)
-    # Bars too: a point between upper limits has no neighbour to span a band with.
+    # Bars too: a point between two upper limits has no band.
     ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
     on_axis = bool((y <= bottom).all())
     thick = {"linewidth": 1.5, "clip_on": False} if on_axis else {}
@@ -90,7 +90,7 @@ def trace(
     hollow = pd.Series(False, points.index) if hollow is None else hollow
     for some, drawn in ((~hollow, look), (hollow, look.hollow)):
         style = drawn.marks(linestyle="none", markersize=3.5, clip_on=not on_axis)
-        if some.any():  # the box of no marks, not clipped, is at the origin: the layout fails
+        if some.any():  # an empty unclipped line has its box at the origin, which breaks the layout
             ax.plot(x[some], y[some], **style, label=label)
     for at in zip(x[limit], y[limit], strict=True):
         down_arrow(ax, at, look)

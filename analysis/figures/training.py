@@ -1,4 +1,4 @@
-"""Curves of the training: what estimators do to learning."""
+"""Training curves."""
 
 import numpy as np
 import pandas as pd
@@ -31,18 +31,18 @@ _MARKS = 8  # to a curve
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of the figure, every estimator's at its best learning rate.
+    """Return the curves of the figure, of every estimator at its best learning rate.
 
-    Where all its runs diverged at every rate, that at which one of them lasted longest.
+    If every run diverged at every rate, this is the rate of the run that lasted longest.
 
     Returns:
         `panel`: "training loss", or what was evaluated more than once; `estimator`, `method`,
         `optimiser`, `learning_rate`; `seeds`: how many runs the `value`, with `low` and `high`
-        (95 %), is the mean of. A run that diverged is a curve of its own, with its `seed`; it ends
-        in a line without a value at the step where the loss stopped being finite.
+        (95 %), is the mean of. A run that diverged is a separate curve, with its `seed`; its last
+        line has no value, at the step where the loss was no longer finite.
 
     Raises:
-        ValueError: where the table is not that of `analysis.training_table`, or no run has a finite
+        ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
     table = training_table(rows)
@@ -75,8 +75,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     """Draw training loss against step, and beside it the evaluated bound where there are several.
 
     Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
-    that diverged is a thin line that ends in a cross. What is higher than the means are after a
-    tenth of the training leaves by the top.
+    that diverged is a thin line that ends in a cross. The vertical axis covers the means after a
+    tenth of the training; higher values are cut off.
 
     Args:
         rows: a tidy table of training runs of one context.
@@ -113,7 +113,7 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _notes(curves: pd.DataFrame) -> dict[str, str]:
-    """Return what the legend says of every estimator: its learning rate, and where it failed."""
+    """Return the legend's note on every estimator: its learning rate, and whether it failed."""
     lines = curves.drop_duplicates("estimator").set_index("estimator")
     notes = "rate " + lines["learning_rate"].map(formats.setting)
     if lines["optimiser"].nunique() > 1:
@@ -135,7 +135,7 @@ def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
-    """Return the estimators that lack a curve; a cross alone is one."""
+    """Return the estimators without a curve in some panel; a cross counts as a curve."""
     kept = curves[curves["value"].notna() | curves["seed"].notna()]
     drawn = kept.groupby("estimator")["panel"].nunique().reindex(names, fill_value=0)
     return list(drawn.index[drawn < curves["panel"].nunique()])
@@ -156,18 +156,18 @@ def _marks(curves: pd.DataFrame) -> list[Line2D]:
 
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:
-    """Return limits that hold the means after the first descent, and their bands within reason."""
+    """Return limits that hold the means after the first descent, and most of their bands."""
     late = part[part["step"] >= part["step"].max() / 10]
     late = part if late["step"].nunique() < 3 else late
     means = late.loc[late["seed"].isna(), "value"].dropna()
-    if means.empty:  # every run diverged: what they had gained
+    if means.empty:  # every run diverged: show the values below the first
         first = part.groupby(list(RUN))["value"].transform("first")
         means = part.loc[part["value"] <= first, "value"]
     if means.empty:
         return 0.0, 1.0
     low, high = means.min(), means.max()
     reach = high - low or abs(high) or 1.0
-    # Two seeds make bands that would leave no room for curves.
+    # The wide bands of two seeds would leave no room for the curves.
     bottom = max(np.fmin(late["value"].min(), late["low"].min()), low - reach / 2)
     top = min(late.loc[late["seed"].isna(), "high"].max(), high + reach / 2)
     return np.fmin(low, bottom) - reach / 20, np.fmax(high, top) + reach / 20
@@ -178,13 +178,13 @@ def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> N
     band = {"color": look.colour, "alpha": 0.15, "linewidth": 0}
     ax.fill_between(line["step"], line["low"], line["high"], **band)
     every = max(1, len(line) // _MARKS)
-    # Staggered: markers of neighbours do not hide each other.
+    # Staggered, so that markers do not overlap.
     style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)
     ax.plot(line["step"], line["value"], linestyle=look.line, **style)
 
 
 def _diverged(ax: Axes, run: pd.DataFrame, look: Look, label: str) -> None:
-    """Draw a run up to a cross at the step where it diverged, as high as it was last."""
+    """Draw a run with a cross at the step where it diverged, at its last value."""
     bottom, top = ax.get_ylim()
     run = run.sort_values("step")
     end, heights = run["step"].iloc[-1], run["value"].ffill()

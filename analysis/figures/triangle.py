@@ -1,4 +1,4 @@
-"""The triangle of three probabilities, as panels draw it."""
+"""The triangle of three probabilities."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,14 @@ CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
 
 def places(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return where points are drawn, whose `x` and `y` are the first two probabilities."""
+    """Return the coordinates of points whose `x` and `y` are the first two probabilities."""
     shares = np.stack([points["x"], points["y"], 1 - points["x"] - points["y"]], -1)
     across, up = (shares @ CORNERS).T
     return across, up
 
 
 def outline(ax: Axes) -> None:
-    """Draw the triangle's edges and the numbers of its corners' classes, and no axes."""
+    """Draw the edges of the triangle and the class numbers at its corners, without axes."""
     ax.plot(*np.append(CORNERS, CORNERS[:1], 0).T, color="0.3", linewidth=0.8)
     ax.set(aspect="equal")
     ax.set_axis_off()

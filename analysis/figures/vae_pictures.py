@@ -1,4 +1,4 @@
-"""Samples, reconstructions and latent traversals of trained VAEs, from rows of pixels."""
+"""Reconstructions and latent traversals of trained VAEs."""
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,13 @@ _ABOUT = {
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the pixels, one line of a picture in each line, from 0 (white) to 1 (black).
+    """Return the pixels, one row of a picture per line, from 0 (white) to 1 (black).
 
-    `picture` names a grid of a `problem` that the `estimator` trained for so many `steps`; `row`
-    and `column` are the picture's place in it, `y` is the line's, and the other columns are x.
+    `picture` names a grid of a `problem` trained with the `estimator` for `steps` steps; `row` and
+    `column` are the position in the grid, `y` is the row of pixels, other columns are named x.
 
     Raises:
-        ValueError: where the table is empty or lacks a column.
+        ValueError: if the table is empty or lacks a column.
     """
     pixels = chosen(rows, (*_LINE, "x", "value"))
     lines = pixels.pivot_table("value", list(_LINE), "x", "first", sort=False)
@@ -31,7 +31,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the grids below each other, those of a model together.
+    """Draw the grids in a column, grouped by model.
 
     Args:
         rows: the tidy table of `estimax figure vae-pictures`.

@@ -1,4 +1,4 @@
-"""Statistics of result tables: what figures over seeds say together."""
+"""Statistics of results over seeds."""
 
 from analysis.statistics.agreement import Agreement, rank_agreement
 from analysis.statistics.seeds import Interval, interquartile_mean, mean, paired_difference

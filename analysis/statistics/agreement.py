@@ -1,4 +1,4 @@
-"""Whether two ways of measuring put the same things in the same order."""
+"""Rank agreement of two sets of measurements."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ _DRAWS = 10_000
 
 
 class Agreement(NamedTuple):
-    """A rank correlation with its 95 % interval, of so many things."""
+    """A rank correlation of `size` items, with its 95 % interval."""
 
     tau: float
     low: float
@@ -22,9 +22,8 @@ def rank_agreement(
 ) -> Agreement:
     r"""Return Kendall's $\tau_b$ between known values and means that have errors.
 
-    The interval holds the middle 95 % of $\tau_b$ when every mean is moved by its error times a
-    Student variable, independently: what the data leave open of the means' order. The known values
-    are taken as they are.
+    The interval is the central 95 % of $\tau_b$ when an independent Student variable times its
+    error is added to every mean. The known values are taken as exact.
 
     Args:
         known: `[n]`.
@@ -33,20 +32,20 @@ def rank_agreement(
         freedom: `[n]`, their degrees of freedom; infinity for a normal error.
 
     Returns:
-        The correlation, NaN where there are not two different known values.
+        The correlation, NaN if there are no two different known values.
     """
     if len(known) < 2 or np.ptp(known) == 0:  # there is no order
         return Agreement(np.nan, np.nan, np.nan, len(known))
     tau = float(_tau(known, means[None])[0])
     random = np.random.default_rng(0)
-    # By the quantile function, which knows infinite degrees of freedom.
+    # By the quantile function, which accepts infinite degrees of freedom.
     noise = student.ppf(random.uniform(size=(_DRAWS, len(means))), freedom)
     low, high = np.nanquantile(_tau(known, means + errors * noise), (0.025, 0.975))
     return Agreement(tau, float(low), float(high), len(known))
 
 
 def _tau(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return tau-b of the known values with every row; NaN where either has one value only."""
+    """Return tau-b of the known values with every row; NaN if either is constant."""
     first, second = np.triu_indices(len(known), 1)
     signs = np.sign(known[first] - known[second])
     others = np.sign(rows[:, first] - rows[:, second])

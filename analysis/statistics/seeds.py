@@ -1,4 +1,4 @@
-"""Figures over seeds, with intervals."""
+"""Means over seeds, with intervals."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from scipy import stats
 
 
 class Interval(NamedTuple):
-    """A figure with its interval, of so many seeds."""
+    """A statistic of `size` seeds, with its interval."""
 
     value: float
     low: float
@@ -37,8 +37,8 @@ def interquartile_mean(
 ) -> Interval:
     """Return the mean of the middle half with its bootstrap interval (BCa).
 
-    Less moved by a run that failed than the mean, and less noisy than the median. Agarwal et al.
-    2021 (arXiv:2108.13264).
+    It is less sensitive to failed runs than the mean, and less noisy than the median (Agarwal et
+    al. 2021, arXiv:2108.13264).
 
     Args:
         values: `[runs]`, at least four.
@@ -47,7 +47,7 @@ def interquartile_mean(
         seed: of the bootstrap.
 
     Raises:
-        ValueError: for fewer than four runs, whose middle half is nothing.
+        ValueError: for fewer than four runs, which have no middle half.
     """
     values = np.asarray(values, float)
     if len(values) < 4:
@@ -68,10 +68,10 @@ def interquartile_mean(
 def paired_difference(
     first: np.ndarray, second: np.ndarray, confidence: float = 0.95
 ) -> tuple[Interval, float]:
-    """Return the mean difference of figures under common random numbers, and its p-value.
+    """Return the mean difference under common random numbers, and its p-value.
 
-    Runs of one seed share data, initialisation and noise, so their difference is less noisy than
-    either. The interval and the two-sided p-value are Student's, over the pairs.
+    Runs with the same seed share data, initialisation and noise, so their difference is less noisy
+    than either. The interval and the two-sided p-value are Student's, over the pairs.
 
     Args:
         first: `[seeds]`.
@@ -79,7 +79,7 @@ def paired_difference(
         confidence: of the interval.
 
     Raises:
-        ValueError: where the two are not of one length.
+        ValueError: if the lengths differ.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape:
