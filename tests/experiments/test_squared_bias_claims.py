@@ -104,7 +104,7 @@ def test_a_power_of_nine_tenths_is_there(name, bound, level):
     assert said > 0.85 and said - 4 * math.sqrt(said * (1 - said) / count) <= called <= said + 0.1
 
 
-@pytest.mark.parametrize("bias", [0.5, 2.2, 2.8])
+@pytest.mark.parametrize("bias", [0.5, 2.2])
 def test_students_test_of_the_error_has_the_p_value_of_the_law(bias):
     law, end = Law(SPECTRA["50"], bias), 1.5 * math.sqrt(Law(SPECTRA["50"]).error)
     rng = np.random.default_rng(3)
