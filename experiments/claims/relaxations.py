@@ -389,7 +389,7 @@ STUDIES = (
                 "Jang et al. 2017, section 2.2; Maddison et al. 2017, section 3",
                 "squared bias at temperature 1, less that at 0.1",
                 low=0.0,
-                effect=0.05,
+                effect=0.05,  # a bias of 22 % of the gradient
             ),
             Claim(
                 "A lower temperature of Gumbel-softmax raises its variance",
