@@ -4,6 +4,7 @@ import os
 import re
 import textwrap
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -39,23 +40,29 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
         room = width - sum(widths[1:]) - len(_GAP) * (len(shown) - 1)
         if room >= min(widths[0], _ROOMY_NAME):
             break
+    # In a narrow table the last column goes below the others if it is text.
+    below = room < _NARROWEST_NAME and shown[-1].kind == "word"
+    if below:
+        room += len(_GAP) + widths.pop()
     widths[0] = min(widths[0], max(room, _NARROWEST_NAME))
 
-    def line(values: list[str]) -> str:
+    def line(values: list[str]) -> list[str]:
         aligned = [
             value.rjust(size) if column.numeric else value.ljust(size)
-            for value, size, column in zip(values, widths, shown, strict=True)
+            for value, size, column in zip(values, widths, shown, strict=False)
         ]
-        return _GAP.join(aligned).rstrip()
+        last = values[-1] if below else ""
+        return [_GAP.join(aligned).rstrip(), *_indented(last, width)]
 
-    rule = "-" * (sum(widths) + len(_GAP) * (len(shown) - 1))
-    out = [*textwrap.wrap(heading(table), width), "", *map(line, titles), rule]
+    rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    out = [*textwrap.wrap(heading(table), width), "", *chain(*map(line, titles)), rule]
     for name, *rest in body:
-        # A long name has its own line and is not broken, so that it can be copied.
+        # A long name stands above its numbers; an estimator's is not broken, so that it can be
+        # copied.
         if len(name) > widths[0]:
-            out.append(name)
+            out += _indented(name, width, first="") if shown[0].kind == "word" else [name]
             name = ""
-        out.append(line([name, *rest]))
+        out += line([name, *rest])
     out.append(rule)
     notes = footnotes(table)
     if interval is formats.relative and any(column.kind == "interval" for column in shown):
@@ -64,18 +71,26 @@ def to_text(table: pd.DataFrame, width: int = 120) -> str:
         out += textwrap.wrap(note, width, subsequent_indent="  ")
     for title, lines in sections(table).items():
         title += ":" if lines else "."
-        out += ["", *textwrap.wrap(title, width), *(f"  {text}" for text in lines)]
+        out += ["", *textwrap.wrap(title, width)]
+        for text in lines:
+            out += _indented(text, width)
     if skips := skipped(table):
         out += ["", "Skipped:"]
         for reason, names in skips.items():
-            out += textwrap.wrap(
-                f"{', '.join(names)}: {reason}",
-                width,
-                initial_indent="  ",
-                subsequent_indent="    ",
-                break_on_hyphens=False,
-            )
+            out += _indented(f"{', '.join(names)}: {reason}", width)
     return "\n".join(out) + "\n"
+
+
+def _indented(text: str, width: int, first: str = "  ") -> list[str]:
+    """Return text in lines of at most `width`; all but the first are indented further."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=first + "  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def to_markdown(table: pd.DataFrame) -> str:

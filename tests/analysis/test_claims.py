@@ -87,3 +87,24 @@ def test_a_study_says_where_tuning_had_not_converged():
     assert "study    what was done; NVIL: tuning had not converged" in said
     assert said.count("had not converged") == 1
     assert "had not" not in to_text(claims_table(pd.DataFrame([claim(1.0, low=0.0)])))
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_table_of_claims_fits_the_terminal(width):
+    words = "what a long statement claims of an estimator and of its bias " * 3
+    row = claim(10.0, low=0.0, claim=words.strip(), metric="the quantity " * 3 + "that decides")
+    table = claims_table(pd.DataFrame([row | {"title": words + "in its title"}]))
+    lines = to_text(table, width).splitlines()
+    assert max(map(len, lines)) <= width
+    said = " ".join(" ".join(lines).split())
+    assert row["claim"] in said and row["metric"] in said and "in its title" in said
+
+
+def test_a_note_stands_where_there_is_no_number():
+    rows = claim(np.nan, INFINITE, low=0.0, note="too few events"), claim(np.nan, low=0.0, note="")
+    table = claims_table(pd.DataFrame(rows))
+    assert list(table["note"]) == [
+        "too few events",
+        "not a number: a run diverged, or nothing varied",
+    ]
+    assert set(table["verdict"]) == {"undecided"}
