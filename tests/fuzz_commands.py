@@ -168,7 +168,7 @@ def command_line(chance: random.Random) -> list[str]:
         return [chance.choice(TEXTS) for _ in range(chance.randrange(4))]
     commands = _parser().commands
     command = chance.choice([*commands, "compare", "temperature", "train", "diagnose", "report"])
-    bad = chance.choice([0, 0, 1, 1, 2, 3])
+    bad = chance.choice([0, 0, 0, 1, 1, 2, 3])
     actions = [one for one in commands[command]._actions if "-h" not in one.option_strings]
     always = {"problem", "estimators", "samples", "steps", "train_steps", "tuning_steps", "device"}
     always |= {"tune_steps", "bound_samples", "evaluation_examples", "output"}
