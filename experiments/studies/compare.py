@@ -172,15 +172,16 @@ def check(settings: Settings, *, strict: bool) -> None:
         problem, reference, (params, batch), distribution, steps, moves=True
     ):
         raise UsageError(f"{problem} cannot be measured: {reference} {known}")
+    refused = ""
     for estimator in settings.estimators:
         reason = settings.refusal(estimator, (params, batch), distribution)
         if strict and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
         if not (strict or reason):  # one is enough
-            break
-    else:
-        if not strict:
-            raise UsageError(f"no estimator fits {problem}; {estimator} {reason}")
+            return
+        refused = f"{estimator} {reason}"
+    if not strict:
+        raise UsageError(f"no estimator fits {problem}; {refused}")
 
 
 def skipped(reason: str) -> Row:

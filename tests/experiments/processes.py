@@ -53,6 +53,7 @@ class Server:
         """Start a run; return its process and the file of what it prints."""
         self._count += 1
         log = self._folder / f"run-{self._count}.log"
+        log.touch()  # which the run itself opens late on a loaded machine
         request = {"arguments": list(map(str, arguments)), "log": str(log)}
         print(
             json.dumps(request | {"environment": environment}),
