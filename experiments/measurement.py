@@ -20,7 +20,7 @@ from estimators import (
     Pathwise,
     ScoreFunction,
 )
-from experiments import intervals
+from experiments import hosts, intervals
 from experiments.convergence import Tuned, Tuning
 from experiments.device import PRECISION
 from experiments.errors import UsageError
@@ -28,12 +28,16 @@ from experiments.intervals import Estimate, Truth
 from experiments.moments import Blocks, Sampler, flat
 from experiments.problems import Params, Problem
 from experiments.timing import Timer
-from experiments.training import is_tuned, train
+from experiments.training import is_tuned
+from experiments.training.run import Recipe, Run, advance, resume
 
 Row = dict[str, Any]
 
 _REFERENCE_OPERATIONS = 5e11
 _LEAST_REFERENCE = 64
+_TRAINING_RATE = 3e-3
+# Between two looks for a signal.
+_TRAINING_STEPS = 100
 
 
 class Instrument:
@@ -234,12 +238,21 @@ def prepare(
     if problem.trainable and train_steps:
         reference = _trainer(problem, params, batch)
         report(f"training {problem} for {train_steps} steps with {reference}")
-        run = jax.jit(
-            lambda key, params, data: train(
-                key, problem, params, reference, data, train_steps, learning_rate=3e-3
-            )
-        )
-        params = run(keys["train"], params, data)[0]
+        recipe = Recipe(problem)
+        run = Run(jax.random.bits(keys["train"], dtype="uint32"), _TRAINING_RATE)
+
+        @jax.jit
+        def trained(state, data, number):
+            return advance(recipe, run, state, data, number, _TRAINING_STEPS)[0]
+
+        state = resume(recipe, run, params, reference)
+        for first in range(0, train_steps, _TRAINING_STEPS):
+            hosts.check_signals()
+            if first:
+                note(f"training, {first / train_steps:.0%}")
+            state = trained(state, data, np.int32(min(_TRAINING_STEPS, train_steps - first)))
+            jax.block_until_ready(state)
+        params = state.params
     report("finding the true gradient")
     instrument = Instrument(problem, group, devices)
     return instrument.point(
