@@ -16,7 +16,7 @@ def is_tuned(estimator: Estimator) -> bool:
 
 
 def tuner(
-    estimator: Estimator, learning_rate: Any = 1e-2, b2: float = 0.999
+    estimator: Estimator, learning_rate: Any = 1e-2, b2: float = 0.999, *, step: Any = None
 ) -> optax.GradientTransformation:
     """Return the optimiser of an estimator's own leaves.
 
@@ -28,6 +28,8 @@ def tuner(
         estimator: the estimator; only its structure and its decays count.
         learning_rate: Adam's; may be traced.
         b2: Adam's decay of the squares.
+        step: the number of the step, from zero, where averages are corrected for their start as
+            Adam's are; then they are of what they have seen alone. None: they start at their value.
     """
 
     def label(path):
@@ -42,8 +44,9 @@ def tuner(
         del params
 
         def scale(path, slope):
-            owner, _ = _field(estimator, path)
-            return (owner.decay - 1) * slope
+            decay = _field(estimator, path)[0].decay
+            seen = 1.0 if step is None else 1 - decay ** (step + 1.0)
+            return (decay - 1) / seen * slope
 
         return jax.tree.map_with_path(scale, updates)
 

@@ -1,15 +1,17 @@
 """Tuning goes on until it has converged, and says where it had not."""
 
 import functools
+import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import estimators
-from estimators import NVIL, REBAR, RELAX, DoubleCV, MovingAverage, ScoreFunction
-from experiments import convergence, intervals
-from experiments.convergence import TUNING_STEPS, _ends, _has_converged
+from estimators import NVIL, REBAR, RELAX, Bernoulli, DoubleCV, MovingAverage, ScoreFunction
+from experiments import convergence, intervals, measurement, signals
+from experiments.convergence import TUNING_STEPS, Tuning, _ends, _have_converged
 from experiments.measurement import prepare
 from experiments.problems import VAE, Coupled
 from experiments.training import is_tuned
@@ -34,7 +36,7 @@ def test_the_default_converges_on_the_default_vae(estimator, monkeypatch):
     where = point(VAE())
     ready = where.ready(estimator, KEY, TUNING_STEPS)
     assert not ready.note
-    monkeypatch.setattr(convergence, "_has_converged", lambda before, after: False)
+    monkeypatch.setattr(convergence, "_have_converged", lambda rounds: False)
     longer = where.ready(estimator, KEY, 2 * TUNING_STEPS)
     # Where it is unbiased up to scale, the scale goes with the residual: nothing to compare.
     if estimator.unbiased == "yes":
@@ -84,28 +86,146 @@ def test_normalising_does_not_hide_what_the_baseline_still_learns():
 
 
 @pytest.mark.parametrize(
-    ("fall", "noise", "converged"),
+    ("falls", "noise", "converged"),
     [
-        (0.5, 0.1, False),
-        (0.06, 1.0, False),  # too noisy to tell
-        (0.05, 0.01, False),
-        (0.03, 0.05, True),
-        (0.0, 0.1, True),
-        (-0.2, 0.1, True),
+        ((0.5, 0.5), 0.1, False),
+        ((0.0, 0.06), 1.0, False),  # too noisy to tell
+        ((0.05, 0.05), 0.01, False),
+        ((0.03, 0.03), 0.0, False),  # does not slow down
+        ((0.02, 0.04), 0.01, False),
+        ((0.03, 0.015), 0.0, True),
+        ((0.03, 0.01), 0.03, True),
+        ((0.0, 0.0), 0.1, True),
+        ((0.5, 0.0), 0.1, False),
+        ((0.0, 0.5), 0.1, False),
+        ((-0.2, 0.0), 0.1, False),
+        ((0.0, -0.2), 0.1, False),
     ],
 )
-def test_what_has_converged(fall, noise, converged):
+def test_what_has_converged(falls, noise, converged):
     rng = np.random.default_rng(0)
     said = []
     for _ in range(200):
-        before = rng.exponential(size=128)
-        after = before * (1 - fall) + noise * rng.normal(size=128)
-        said.append(_has_converged(before, after))
+        rounds = [rng.exponential(size=128)]
+        for fall in falls:
+            rounds.append(rounds[-1] * (1 - fall) + noise * rng.normal(size=128))
+        said.append(_have_converged(rounds))
     assert np.mean(said) > 0.9 if converged else np.mean(said) < 0.05
+    assert not _have_converged(rounds[1:])
 
 
 def test_rounds_double():
-    assert _ends(8000) == [125, 250, 500, 1000, 2000, 4000, 8000]
-    assert _ends(250) == [125, 250]
+    assert _ends(8000) == [250, 500, 1000, 2000, 4000, 8000]
+    assert _ends(500) == [250, 500]
     assert _ends(20) == [20]
     assert _ends(0) == []
+
+
+class Shifted:
+    """A quadratic of two bits and a number that tells nothing, `batch`."""
+
+    logits = jnp.array([0.3, -0.2])
+
+    def loss(self, params, estimator, key, batch):
+        return estimator(
+            key, Bernoulli(params["logits"]), lambda z: batch + jnp.sum((z - 0.3) ** 2)
+        )
+
+    def tune(self, estimator, shift, limit=8000):
+        estimator = estimator.initialise(KEY, Bernoulli(self.logits))
+        params = {"logits": self.logits}
+        chance = jax.nn.sigmoid(self.logits)
+        truth = {"logits": 0.4 * chance * (1 - chance)}
+        self.mean = shift + float(jnp.sum(0.09 + 0.4 * chance))
+        return Tuning(self)(KEY, estimator, params, (params, jnp.float32(shift)), truth, limit)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.9999])
+def test_a_moving_average_has_the_steps_that_its_decay_needs(decay):
+    """Corrected for its start: at 0.9999, 8,000 steps would leave it at half of its value."""
+    problem = Shifted()
+    tuned = problem.tune(ScoreFunction(MovingAverage(decay)), 10.0)
+    # Of values whose standard deviation is 0.29.
+    error = 0.29 * np.sqrt((1 - decay) / (1 + decay) + 1e-3)
+    assert not tuned.note
+    assert abs(tuned.estimator.baseline.value - problem.mean) < 4 * error
+
+
+def simulated(monkeypatch, distance, limit=8000):
+    """Return the steps of a tuning whose error is `distance(steps)`, times noise; and its note."""
+    noise, ends = np.random.default_rng(0).exponential(size=128), []
+
+    def advanced(self, keys, state, about, start, end):
+        ends.append(end)
+        return state, state[0], distance(end) * noise
+
+    monkeypatch.setattr(Tuning, "_advanced", advanced)
+    note = Shifted().tune(ScoreFunction(MovingAverage(0.9)), 0.0, limit).note
+    return ends[-1], note
+
+
+@pytest.mark.parametrize("left", [100, 300, 1000, 2000])
+def test_what_learns_slowly_at_first_is_not_taken_for_learned(monkeypatch, left):
+    """Adam moves an output by so much in all, 0.1 at first, whatever is missing."""
+
+    def distance(steps):
+        return 1 + max(left - (10 + 2 * (np.sqrt(steps) - 10)), 0) ** 2
+
+    end, note = simulated(monkeypatch, distance)
+    assert end == 8000 and (note or left == 100)
+
+
+def test_a_rise_goes_on(monkeypatch):
+    assert simulated(monkeypatch, lambda steps: steps if steps < 4000 else 1.0)[0] == 8000
+    assert simulated(monkeypatch, lambda steps: steps)[1]
+
+
+def test_what_has_converged_ends_early(monkeypatch):
+    assert simulated(monkeypatch, lambda steps: 1 + 10 / steps) == (1000, "")
+    end, note = simulated(monkeypatch, lambda steps: 1.0, limit=500)
+    assert end == 500 and note == "tuning had not converged after 500 steps"
+
+
+@pytest.fixture
+def asked():
+    """Signals are heeded; returns what sends one to this process."""
+    with signals.heeded():
+        yield lambda: signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_ends_tuning_before_the_next_chunk(monkeypatch, asked):
+    begun, at_most = [], convergence._MANY
+
+    class Asked(Shifted):
+        def tune(self, estimator, shift):
+            tuning = Tuning(self)
+            advance = tuning._round
+
+            def one(keys, carry, about, start, end, first, stop):
+                begun.append(stop - first)
+                if len(begun) == 4:
+                    asked()
+                return advance(keys, carry, about, start, end, first, stop)
+
+            monkeypatch.setattr(tuning, "_round", one)
+            params = {"logits": self.logits}
+            where = params, jnp.float32(shift)
+            return tuning(KEY, estimator, params, where, params, 8000)
+
+    with pytest.raises(signals.Interrupted):
+        Asked().tune(ScoreFunction(MovingAverage(0.9)), 0.0)
+    assert len(begun) == 4 and max(begun) <= at_most
+
+
+def test_a_signal_ends_the_training_before_measuring(monkeypatch, asked):
+    monkeypatch.setattr(measurement, "_TRAINING_STEPS", 2)
+    told = []
+
+    def note(message):
+        told.append(message)
+        if len(told) == 2:
+            asked()
+
+    with pytest.raises(signals.Interrupted):
+        prepare(VAE(size=2, batch_size=2), KEY, train_steps=10, note=note)
+    assert told == ["training, 20%", "training, 40%"]
