@@ -167,7 +167,7 @@ class Sampler:
         if truth is not None:
             for _ in range(2):  # what is scaled may then be seen to be off centre, or the reverse
                 probe = _Gathered.empty(shape, members)
-                probe.place(rounds[0], *running, scale)
+                probe.place(rounds[0], *running, scale=scale)
                 offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
                 better = better.reshape(scale.shape)
                 if offset is None and (better == scale).all():
@@ -181,7 +181,7 @@ class Sampler:
             # The devices draw the following round while this one is gathered.
             sums, running = running, following and launch(following)
             jax.block_until_ready(sums)
-            gathered.place(rows, *sums, scale)
+            gathered.place(rows, *sums, scale=scale)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
         if truth is None:
@@ -342,7 +342,7 @@ class _Gathered:
         nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
         return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
 
-    def place(self, rows: slice, terms, powers, scale=1.0) -> None:
+    def place(self, rows: slice, terms, powers, *, scale: Any = 1.0) -> None:
         """Take in blocks whose squares are of deviations times a scale, one or `[members]`."""
         sums, squares, cosines = terms
         area = np.reshape(scale, (-1, 1)) ** 2.0
