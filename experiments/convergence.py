@@ -19,7 +19,7 @@ from experiments.problems import Params, Problem
 from experiments.training.tuning import mean_of_iterates, tuner
 
 TUNING_STEPS = 8000
-"""The most steps unless told: the default VAE's estimators have all converged by then."""
+"""The most steps unless told: on the default VAE all but RELAX have converged by then."""
 
 _FIRST_ROUND = 200
 _LEAST = 1000
