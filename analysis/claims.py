@@ -97,7 +97,9 @@ def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.nd
     """Return the p-value of "the distance is not positive": 0 or 1 if there is no error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = stats.t.sf(distance / error, degrees)
-    return np.where(error > 0, chance, np.where(distance >= 0, 0.0, 1.0))
+    # The distance to an end that a region lacks is infinite, and so may the error be.
+    random = (error > 0) & np.isfinite(distance)
+    return np.where(random, chance, np.where(distance >= 0, 0.0, 1.0))
 
 
 def _threshold(values: np.ndarray, adjusted: np.ndarray, level: float) -> float:

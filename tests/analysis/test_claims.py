@@ -108,3 +108,11 @@ def test_a_note_stands_where_there_is_no_number():
         "not a number: a run diverged, or nothing varied",
     ]
     assert set(table["verdict"]) == {"undecided"}
+
+
+@pytest.mark.parametrize("region", [{"low": 0.0}, {"high": 0.0}, {"low": -1.0, "high": 1.0}])
+def test_a_quantity_of_unknown_error_is_undecided(region):
+    refused = claim(10.0, INFINITE, **region, note="too few events")
+    table = claims_table(pd.DataFrame([refused, claim(10.0, low=0.0, note="")]))
+    assert list(table["verdict"]) == ["undecided", "reproduced"] and table["seen"][0] < 0.1
+    assert "(1) too few events." in to_text(table)
