@@ -24,7 +24,9 @@ def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
 def joint_chance(chance: jax.Array, other: jax.Array, count: int) -> jax.Array:
     r"""Return $P(u_1 < p, u_2 < q)$ of two of n repelled uniform numbers.
 
-    $\max(0, p^{1/(n-1)} + q^{1/(n-1)} - 1)^{n-1}$.
+    $\max(0, p^{1/(n-1)} + q^{1/(n-1)} - 1)^{n-1}$. Where p or q is rounded out of [0, 1], it is the
+    nearer end: a cumulative sum need not be monotone.
     """
     root = 1 / (count - 1)
+    chance, other = jnp.clip(chance, 0, 1), jnp.clip(other, 0, 1)
     return jnp.maximum(chance**root + other**root - 1, 0) ** (count - 1)
