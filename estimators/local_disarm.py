@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.antithetic import antithetic_pair, paired_score
-from estimators.core.copies import with_replaced
+from estimators.core.copies import shifted, with_replaced
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
 from estimators.core.gradients import attach_gradient
@@ -52,14 +52,15 @@ class LocalDisARM(Estimator):
         first, second = antithetic_pair(distribution, distribution.noise(key))
         at_first, at_second = f.log_weights(first), f.log_weights(second)
         bounds = f.reduce(at_first), f.reduce(at_second)
-        step = bounds[0] - f.reduce(with_replaced(at_first, at_second))
-        step_back = bounds[1] - f.reduce(with_replaced(at_second, at_first))
+        (first_shifted, second_shifted), _ = shifted(jnp.stack([at_first, at_second]))
+        step = f.reduce(first_shifted) - f.reduce(with_replaced(first_shifted, second_shifted))
+        back = f.reduce(second_shifted) - f.reduce(with_replaced(second_shifted, first_shifted))
         weight = paired_score(distribution, first, second)
-        gradient = jax.vmap(jnp.multiply)((step - step_back) / 2, weight)
+        gradient = jax.vmap(jnp.multiply)((step - back) / 2, weight)
         return attach_gradient((bounds[0] + bounds[1]) / 2, distribution.logits, gradient)
 
     def refusal(self, distribution: Distribution) -> str | None:
-        """Return also where the event has no axis of samples."""
+        """Also refuse where the event has no axis of samples."""
         if reason := super().refusal(distribution):
             return reason
         return None if distribution.event_shape else "needs samples: q.independent(m)"

@@ -9,6 +9,7 @@ import numpy as np
 from estimators.core.copies import (
     attach_copy_scores,
     finite_baseline,
+    shifted,
     too_few,
     with_replaced,
 )
@@ -78,18 +79,19 @@ class OVIS(Estimator):
         assert isinstance(f, ImportanceBound)
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
-        stopped = jax.lax.stop_gradient(log_weights)
+        stopped, origin = shifted(log_weights)
         if self.auxiliary_samples:
             further = jax.lax.stop_gradient(f.log_weights(self._further(key, distribution)))
-            control = jax.vmap(lambda weight: _swapped(stopped, weight, f))(further).mean(0)
+            baselines = jax.vmap(lambda weight: _swapped(stopped, weight, f))(further - origin)
+            baseline = finite_baseline(baselines, origin).mean(0)
         else:
             gamma = jax.lax.stop_gradient(self.gamma).astype(stopped.dtype)
             # A weight of zero in its place leaves the others, over m.
-            others = -f.reduce(with_replaced(stopped, jnp.full_like(stopped, -jnp.inf)))
-            others = finite_baseline(others)
+            others = f.reduce(with_replaced(stopped, jnp.full_like(stopped, -jnp.inf)))
             fewer = jnp.log1p(jnp.asarray(-1 / len(stopped), stopped.dtype))
-            control = others - gamma * (jax.nn.softmax(stopped) + fewer)
-        signal = f.reduce(stopped) + control
+            share = jax.nn.softmax(stopped)
+            baseline = finite_baseline(others, origin) + gamma * (share + fewer)
+        signal = f.reduce(stopped) - baseline
         copies = distribution.given(samples)
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
@@ -100,7 +102,7 @@ class OVIS(Estimator):
         return copies.reshape(-1, *distribution.event_shape[1:])[: self.auxiliary_samples]
 
     def refusal(self, distribution: Distribution) -> str | None:
-        """Return also where there is one sample: it has no others."""
+        """Also refuse where there is one sample: it has no others."""
         return super().refusal(distribution) or too_few(distribution)
 
     def check(self) -> None:
@@ -110,6 +112,10 @@ class OVIS(Estimator):
 
 
 def _swapped(log_weights: jax.Array, auxiliary: jax.Array, f: ImportanceBound) -> jax.Array:
-    """Return `[m]`: the bound less weight i's share, with the auxiliary weight in its place."""
+    """Return `[m]`: f plus weight i's share, with the auxiliary weight in its place.
+
+    Infinite where no weight is left.
+    """
     rows = with_replaced(log_weights, auxiliary)
-    return finite_baseline(-f.reduce(rows) - jnp.diagonal(jax.nn.softmax(rows)))
+    with_share = jnp.where(jnp.isneginf(rows.max(-1, keepdims=True)), 0, rows)  # else 0 / 0
+    return f.reduce(rows) + jnp.diagonal(jax.nn.softmax(with_share))

@@ -8,6 +8,7 @@ from estimators.core.averages import mean_of_others
 from estimators.core.copies import (
     attach_copy_scores,
     finite_baseline,
+    shifted,
     too_few,
     with_replaced,
 )
@@ -55,12 +56,12 @@ class VIMCO(Estimator):
         assert isinstance(f, ImportanceBound)
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
-        stopped = jax.lax.stop_gradient(log_weights)
+        stopped, origin = shifted(log_weights)
         baseline = f.reduce(with_replaced(stopped, mean_of_others(stopped)))
-        signal = f.reduce(stopped) - finite_baseline(baseline)
+        signal = f.reduce(stopped) - finite_baseline(baseline, origin)
         copies = distribution.given(samples)
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
     def refusal(self, distribution: Distribution) -> str | None:
-        """Return also where there is one sample: it has no others."""
+        """Also refuse where there is one sample: it has no others."""
         return super().refusal(distribution) or too_few(distribution)

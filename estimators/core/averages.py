@@ -7,14 +7,20 @@ from estimators.core.products import vdot
 
 
 def mean(values: jax.Array) -> jax.Array:
-    """Return the mean over the first axis, rounded once beside the values' differences."""
-    origin = _finite(values[0])
+    """Return the mean over the first axis, taken of the differences to the first value.
+
+    So its error is one rounding of the result, and otherwise as small as the differences are.
+    """
+    origin = as_origin(values[0])
     return origin + (values - origin[None]).mean(0)
 
 
 def differences(values: jax.Array) -> jax.Array:
-    """Return the values less the first, which is constant: exact, where they are all large."""
-    return values - _finite(values[:1])
+    """Return the values less the first, which is stopped.
+
+    Exact for values within a factor of two of it, as they are where a large constant is in them.
+    """
+    return values - as_origin(values[:1])
 
 
 def deviations(values: jax.Array) -> jax.Array:
@@ -34,7 +40,7 @@ def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
     """
     dtype = jnp.promote_types(weights.dtype, values.dtype)
     weights, values = weights.astype(dtype), values.astype(dtype)
-    origin = _finite(vdot(weights, values))
+    origin = as_origin(vdot(weights, values))
     return origin + vdot(weights, values - origin)
 
 
@@ -55,7 +61,7 @@ def mean_of_others(values: jax.Array) -> jax.Array:
     return sum_of_others(values) / (len(values) - 1)
 
 
-def _finite(value: jax.Array) -> jax.Array:
+def as_origin(value: jax.Array) -> jax.Array:
     """Return what may be subtracted from values: stopped, and zero where it is not finite."""
     value = jax.lax.stop_gradient(value)
     return jnp.where(jnp.isfinite(value), value, 0)

@@ -295,6 +295,24 @@ def test_unbiased_with_zero_likelihoods(estimator, draws):
         np.testing.assert_allclose(np.tensordot(chance, got, 1), wanted, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [*(example for example in EXAMPLES if example.needs_bound), OVIS(auxiliary_samples=2)],
+    ids=str,
+)
+def test_zero_likelihoods_trip_no_debug_nans(estimator):
+    """All but the first sample have likelihood zero, and the second auxiliary one."""
+    logits = jnp.array([[np.inf, 0.3], [-np.inf, 0.3], [-np.inf, 0.3]], jnp.float32)
+
+    def loss(logits):
+        log_weight = lambda z: jnp.where(z[0] == 1, z[1], -jnp.inf)  # noqa: E731
+        return estimator(jax.random.key(0), Bernoulli(logits), ImportanceBound(log_weight))
+
+    with jax.debug_nans(True):  # not under jit, where it sees results alone
+        value, slope = jax.value_and_grad(loss)(logits)
+    assert np.isfinite(value) and np.isfinite(slope).all()
+
+
 # Every estimator
 
 
