@@ -14,7 +14,11 @@ from estimators.core.validation import check_count
 from estimators.core.varying import vary_alike
 
 LARGEST_LOGIT = 1e9
-"""What stands for an infinite logit: far beyond all noise, and finite over any temperature."""
+"""What stands for an infinite logit: far beyond all noise.
+
+In float32 its probability is zero at temperatures below 1e7, and dividing it by a temperature above
+1e-29 does not overflow.
+"""
 
 
 class Distribution(abc.ABC):

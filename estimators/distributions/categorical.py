@@ -26,7 +26,8 @@ class Categorical(Discrete):
 
     A logit of minus infinity masks its class: it has probability zero and is never drawn, its
     log-probability is minus infinity, it adds nothing to the entropy, and its logit has derivative
-    zero. Everything else is as with a logit of -1e9. A divergence from what allows it is infinite.
+    zero. Everything else is as with a logit of -1e9, so relaxations leave it out at temperatures
+    below 1e7. A divergence from what allows it is infinite.
 
     Args:
         logits: $\theta$, unnormalised, of shape `[..., K]` (usually `[D, K]`), float32 or float64.
@@ -134,10 +135,11 @@ class Categorical(Discrete):
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
-        masked = jnp.isneginf(self.logits)
         largest = jax.lax.stop_gradient(jnp.max(self.logits, -1, keepdims=True))
+        shifted = self.logits - largest
+        masked = jnp.isneginf(shifted)  # NaN, where no class is left
         total = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
-        log_probs = jnp.where(masked, 0, self.logits) - largest - total
+        log_probs = jnp.where(masked, 0, shifted) - total
         # 0 log 0 is zero, and has no derivative.
         nothing = jnp.where(sample > 0, -jnp.inf, 0.0).astype(sample.dtype)
         return jnp.sum(jnp.where(masked, nothing, sample * log_probs), -1, keepdims=True)

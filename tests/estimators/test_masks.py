@@ -224,8 +224,21 @@ def test_what_cannot_be_refused_is_nan(cls):
     def gradient(logits):
         return ScoreFunction()(jax.random.key(0), cls(logits), lambda z: z @ jnp.array([1.0, 2.0]))
 
+    @jax.jit
+    def own(logits):
+        q = cls(logits)
+        return q.entropy(), q.log_prob(jnp.array([1.0, 0.0]))
+
     for logits in bad:
         assert np.isnan(gradient(jnp.asarray(logits))).any(), logits
+        assert np.isnan(own(jnp.asarray(logits))).all(), logits
+
+
+def test_logits_whose_difference_overflows():
+    q = Categorical(jnp.array([3e38, -3e38], jnp.float32))
+    assert q.entropy() == 0 == q.log_prob(jnp.array([1.0, 0.0]))
+    assert q.log_prob(jnp.array([0.0, 1.0])) == -INF
+    assert not jax.grad(lambda q: q.entropy())(q).logits.any()
 
 
 def test_masks_in_a_chain(float64):
