@@ -5,13 +5,12 @@ from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from estimators.core.distribution import Distribution
 from estimators.core.fields import as_float
 from estimators.core.identity import Named
 from estimators.core.pytree import leaf_names
-from estimators.core.validation import is_number
+from estimators.core.validation import in_range, is_number
 
 
 class Part(Named):
@@ -25,8 +24,10 @@ class Part(Named):
             if type(value) is int:
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
-                with np.errstate(over="ignore"):  # to infinity, which checks refuse
-                    object.__setattr__(self, name, jnp.asarray(value, jnp.result_type(float)))
+                dtype = jnp.result_type(float)
+                # What the type does not hold stays as it is, so that checks name what was written.
+                kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
+                object.__setattr__(self, name, kept)
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return all that a user may set, by name; a part's as in `baseline.decay`."""

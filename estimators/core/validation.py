@@ -46,6 +46,15 @@ def is_number(value: Any) -> bool:
     return is_concrete(value) and np.dtype(bool) != getattr(value, "dtype", type(value))
 
 
+def in_range(value: Any, dtype: Any) -> bool:
+    """Say whether finite numbers stay finite in a type, and only zero becomes zero or subnormal."""
+    with np.errstate(over="ignore", under="ignore"):
+        cast = np.asarray(value, dtype)
+    overflows = np.isinf(cast) & ~np.isinf(value)
+    underflows = (np.abs(cast) < jnp.finfo(dtype).tiny) & (np.asarray(value) != 0)
+    return not np.any(overflows | underflows)
+
+
 def check_number(name: str, value: Any) -> None:
     """Raise TypeError unless `value` is a number or an array of numbers, or traced."""
     if not (is_number(value) or isinstance(value, Tracer)):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import estimators
 from estimators import (
     DARN,
     MLP,
@@ -14,6 +15,7 @@ from estimators import (
     Average,
     Bernoulli,
     Categorical,
+    DoubleCV,
     GumbelSoftmax,
     ImportanceBound,
     LeaveOneOut,
@@ -38,6 +40,7 @@ from tests.estimators.problems import BOUNDS, PROBLEMS
 
 KEY = jax.random.key(0)
 BITS = Bernoulli(jnp.zeros(3))
+HELD = r"float32 holds 1.2e-38 to 3.4e\+38"
 
 
 @pytest.fixture(params=FIRST, ids=str)
@@ -161,6 +164,15 @@ def test_distributions(distribution, error, message):
         (GumbelSoftmax(-1.0), ValueError, "temperature must be above zero"),
         (GumbelSoftmax(np.nan), ValueError, "temperature must be above zero"),
         (GumbelSoftmax(np.inf), ValueError, "temperature must be above zero"),
+        (
+            GumbelSoftmax(1e-300),
+            ValueError,
+            f"not 1e-300: {HELD}",
+        ),
+        (GumbelSoftmax(1e39), ValueError, rf"not 1e\+39: {HELD}"),
+        (GumbelSoftmax(10**39), ValueError, rf"not 1e\+39: {HELD}"),
+        (estimators.parse("GumbelSoftmax[1e39]"), ValueError, rf"not 1e\+39: {HELD}"),
+        (DoubleCV(2, 1e39), ValueError, rf"alpha must be finite, not 1e\+39: {HELD}"),
         (GumbelSoftmax("cold"), TypeError, "temperature must be numeric, not cold"),
         (GumbelSoftmax(None), TypeError, "temperature must be numeric, not None"),
         (StraightThroughGumbelSoftmax(0), ValueError, "temperature must be above zero"),
