@@ -12,7 +12,7 @@ from estimators.core.gradients import attach_scores
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
-from estimators.core.without_replacement import all_states, draw, most_probable
+from estimators.core.without_replacement import all_states, draw, most_probable, too_many
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 
@@ -82,6 +82,13 @@ class SumAndSample(Estimator):
         sample = drawn[jnp.argmin(same.any(-1))]
         states = jnp.concatenate([top, sample[None]])
         return states, jnp.exp(jnp.concatenate([log_probs, log_rest[None]]))
+
+    def refusal(self, distribution: Distribution) -> str | None:
+        """Also refuse where the states would not fit into memory."""
+        if reason := super().refusal(distribution):
+            return reason
+        assert isinstance(distribution, Discrete)
+        return too_many(distribution, self.num_samples)
 
     def check(self) -> None:
         """Raise unless there is at least one sample."""

@@ -15,7 +15,7 @@ from estimators.core.objective import Objective
 from estimators.core.products import dot
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
-from estimators.core.without_replacement import all_states, draw
+from estimators.core.without_replacement import all_states, draw, too_many
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 
@@ -82,6 +82,13 @@ class UnorderedSet(Estimator):
             stopped = stopped - jax.lax.stop_gradient(value)
         signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
+
+    def refusal(self, distribution: Distribution) -> str | None:
+        """Also refuse where the states would not fit into memory."""
+        if reason := super().refusal(distribution):
+            return reason
+        assert isinstance(distribution, Discrete)
+        return too_many(distribution, self.num_samples, pairs=True)
 
     def check(self) -> None:
         """Raise unless there is at least one sample."""

@@ -4,6 +4,7 @@ Both are a beam search over the variables. They are independent, so a beam as wi
 states that are wanted loses none of them.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ import jax.numpy as jnp
 
 from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.noise import sample_keys
+
+_NUMBERS = 2**28
+"""In float32, 1 GiB."""
 
 
 class States(NamedTuple):
@@ -23,6 +27,24 @@ class States(NamedTuple):
     """`[n]`, in nats."""
     log_rest: jax.Array
     """The log-probability of all other states together, precise even where it is tiny."""
+
+
+def too_many(distribution: Discrete, count: int, pairs: bool = False) -> str | None:
+    """Return how many numbers the states take where they are too many to hold, else None.
+
+    Args:
+        distribution: of any number of states.
+        count: how many states are wanted; no more than there are.
+        pairs: whether a number is held for each pair of them too.
+    """
+    count = min(count, distribution.num_states)
+    numbers = count * (math.prod(distribution.event_shape) + (count if pairs else 0))
+    if numbers <= _NUMBERS:
+        return None
+    return (
+        f"{count:,} states of event shape {distribution.event_shape} take {numbers:,} numbers; "
+        f"at most {_NUMBERS:,}"
+    )
 
 
 def all_states(distribution: Discrete) -> States:

@@ -5,7 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from estimators import CARMS, Categorical, Exact, ImportanceBound, LocalExpectation
+from estimators import (
+    CARMS,
+    Bernoulli,
+    Categorical,
+    Exact,
+    ImportanceBound,
+    LocalExpectation,
+    SumAndSample,
+    UnorderedSet,
+)
 from tests.estimators.examples import EXAMPLES, parameter
 
 CLASSES = 50_257
@@ -49,3 +58,14 @@ def test_memory_is_linear_in_the_classes(example):
         assert "at most 1,048,576" in reason
         return
     assert memory(example) < 1000 * 4 * CLASSES
+
+
+def test_states_that_would_not_fit():
+    """Of as many states as there are each takes an event; a set also a square of its size."""
+    q = Categorical(jax.ShapeDtypeStruct((1, CLASSES), np.float32))
+    for example in UnorderedSet(60_000), SumAndSample(60_000), UnorderedSet(50_000):
+        assert "states of event shape (1, 50257) take" in example.refusal(q)
+        assert "at most 268,435,456" in example.refusal(q)
+    bits = Bernoulli(jax.ShapeDtypeStruct((30,), np.float32))
+    assert "numbers" in UnorderedSet(2**15).refusal(bits)
+    assert SumAndSample(2**15).refusal(bits) is None is UnorderedSet(1000).refusal(q)
