@@ -86,7 +86,7 @@ class CARMS(Estimator):
         return attach_gradient(mean(values), distribution.logits, gradient.reshape(shape))
 
     def refusal(self, distribution: Distribution) -> str | None:
-        """Return also where there are too many orders, whose number is the square of K."""
+        """Also refuse where there are too many orders: K (K - 1) / 2 of K classes."""
         if reason := super().refusal(distribution):
             return reason
         assert isinstance(distribution, Categorical)
@@ -137,9 +137,8 @@ def _ratio(chance: jax.Array, one: jax.Array, other: jax.Array, count: int) -> j
         own = chance[:, first][:, None]
         ends = jnp.cumsum(ring, -1)
         starts = jnp.pad(ends, ((0, 0), (1, 0)))
-        begin = jnp.arange(classes - 1, dtype="int32")[
-            None, None
-        ]  # of the order, which ends one before
+        # Where each order begins in the ring; it ends one place before.
+        begin = jnp.arange(classes - 1, dtype="int32")[None, None]
 
         def interval(drawn: jax.Array) -> tuple[jax.Array, jax.Array]:
             is_first = (drawn == first)[..., None]

@@ -40,9 +40,9 @@ class Estimator(Part, abc.ABC):
 
     Inside `jax.shard_map` the derivatives that an estimator takes itself are each device's own, so
     that a gradient is what it is on one device: JAX sums it over devices where the parameters are
-    shared by them. Where the mesh has explicit axes JAX cannot place an array that is looked up by
-    indices that lie on several devices: `UnorderedSet`, `SumAndSample` and `CARMS` raise its
-    `ShardingTypeError` there, and need `jax.shard_map` or automatic axes.
+    shared by them. On a mesh with explicit axes JAX cannot infer the sharding of a gather whose
+    indices are sharded: `UnorderedSet`, `SumAndSample` and `CARMS` raise its `ShardingTypeError`
+    there, and need `jax.shard_map` or automatic axes.
 
     Facts, which tests and tables read:
         distributions: the types of distribution that the estimator takes.

@@ -17,7 +17,7 @@ def evaluate_all(function: Callable[[Any], Any], points: Any, shape: tuple[int, 
     Args:
         function: from one point to scalars. Large points are best made inside it, from an index.
         points: what it is called on: a pytree of `[N, ...]`.
-        shape: of what it makes of one point, so that not too many are made at once.
+        shape: of what one point expands to; bounds how many are expanded at once.
     """
     (count,) = {len(leaf) for leaf in jax.tree.leaves(points)}
     batch = max(1, min(_POINTS, _NUMBERS // max(1, math.prod(shape))))

@@ -64,8 +64,8 @@ def attach_local(
 def _turned(rows: jax.Array, by: jax.Array) -> jax.Array:
     """Return each row moved on in a ring, by a number of its own that is below its length.
 
-    By powers of two, since JAX leaves it to the user of an explicit mesh to place what is looked
-    up.
+    By rolls over powers of two, not by indexing: on a mesh with explicit axes JAX cannot infer the
+    sharding of a gather.
     """
     for power in range((rows.shape[1] - 1).bit_length()):
         turns = (by >> power) % 2 == 1
