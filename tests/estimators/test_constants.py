@@ -9,6 +9,7 @@ from estimators import (
     ARMS,
     CARMS,
     REBAR,
+    RELAX,
     Average,
     Bernoulli,
     Categorical,
@@ -56,7 +57,7 @@ DEPENDS = {
 } | {"RELAX"}
 """Estimators whose gradient depends on the constant by design: it multiplies the score."""
 
-BETWEEN_CORNERS = MuProp, REBAR
+BETWEEN_CORNERS = MuProp, REBAR, RELAX
 """Estimators that subtract a value of f between the corners."""
 
 
