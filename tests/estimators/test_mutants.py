@@ -302,6 +302,7 @@ def test_black_box():
     fails(checks.check_black_box, Mutant(muprop), BERNOULLI)
 
 
+@pytest.mark.slow
 def test_nested():
     pair = MuProp(), ScoreFunction(LeaveOneOut(2))
     checks.check_nested(pair, NESTED[0])

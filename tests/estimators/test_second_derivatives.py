@@ -100,6 +100,7 @@ def test_second_derivatives_of_ordinary_autodiff(case):
     assert_product_with_hessian(lambda own: of(own, weights), own)
 
 
+@pytest.mark.first_cases(8)
 @pytest.mark.parametrize("mode", TWICE)
 @pytest.mark.parametrize(
     "around",

@@ -156,6 +156,7 @@ def largest_scores():
     return np.abs(np.divide(means, errors)).max(-1)
 
 
+@pytest.mark.slow
 def test_score_function_agrees_with_the_sum():
     score_function, straight_through = largest_scores()
     assert score_function < 4
