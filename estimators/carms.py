@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators.core.averages import mean
-from estimators.core.copula import joint_chance, repelled_log_uniforms
+from estimators.core.copula import repelled_log_uniforms
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.evaluate import evaluate_all
 from estimators.core.gradients import attach_gradient
 from estimators.core.noise import logistic, sample_keys, uniform
 from estimators.core.objective import Objective
+from estimators.core.orders import nth_order, num_orders, pair_weights
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.categorical import Categorical
@@ -32,9 +32,10 @@ class CARMS(Estimator):
     uniform numbers repelled by the Dirichlet copula (see `ARMS`) are looked up in the classes'
     cumulative probabilities, in an order of the classes drawn for each variable among K (K - 1) / 2
     orders, each pair of classes being the first and the last of one, so that every pair occurs. The
-    joint law is over all orders. So r is at most their number, and the weight never explodes. Two
-    samples of two classes are `DisARM`. Time grows with $n^2 K^2$ beside that of f, memory with
-    $n^2 K$; more than `Discrete.max_states` orders are refused.
+    joint law is over all orders. So r is at most their number, and the weight never explodes; in
+    any precision it is right to some roundings, however rare both classes are. Two samples of two
+    classes are `DisARM`. Time grows with $n^2 K^2$ beside that of f, memory with $n^2 K$; more than
+    `Discrete.max_states` orders are refused.
 
     Args:
         num_samples: n, at least two.
@@ -69,8 +70,8 @@ class CARMS(Estimator):
         size, classes = chance.shape
         noise = jax.vmap(lambda key: logistic(key, (size,), dtype))(sample_keys(key, count))
         uniforms = jnp.exp(repelled_log_uniforms(noise))
-        drawn = uniform(jax.random.fold_in(key, count), (size,), dtype) * _num_orders(classes)
-        order = _order(drawn.astype("int32"), classes)
+        drawn = uniform(jax.random.fold_in(key, count), (size,), dtype) * num_orders(classes)
+        order = nth_order(drawn.astype("int32"), classes)
         ordered = jnp.take_along_axis(chance, order, 1)
         # Where the classes' intervals end, but for the last one's that is not empty.
         left = jnp.cumsum(ordered[:, ::-1], -1)[:, ::-1][:, 1:]
@@ -80,7 +81,7 @@ class CARMS(Estimator):
         samples = jax.nn.one_hot(found, classes, dtype=dtype)
         values = jax.vmap(f)(samples.reshape(count, *shape))
         first, second = np.triu_indices(count, 1)
-        weight = _ratio(chance, found[first], found[second], count)
+        weight = pair_weights(chance, found)
         step = (values[first] - values[second])[:, None] * weight
         gradient = (step[..., None] * (samples[first] - samples[second])).mean(0) / 2
         return attach_gradient(mean(values), distribution.logits, gradient.reshape(shape))
@@ -90,7 +91,7 @@ class CARMS(Estimator):
         if reason := super().refusal(distribution):
             return reason
         assert isinstance(distribution, Categorical)
-        orders, most = _num_orders(distribution.event_shape[-1]), distribution.max_states
+        orders, most = num_orders(distribution.event_shape[-1]), distribution.max_states
         if orders <= most:
             return None
         return f"{distribution.event_shape[-1]:,} classes have {orders:,} orders; at most {most:,}"
@@ -98,68 +99,3 @@ class CARMS(Estimator):
     def check(self) -> None:
         """Raise unless there are two samples or more."""
         check_count("CARMS num_samples", self.num_samples, 2)
-
-
-def _num_orders(count: int) -> int:
-    return count * (count - 1) // 2
-
-
-def _order(number: jax.Array, count: int) -> jax.Array:
-    """Return some of the orders of K classes: `[D, K]` of the numbers `[D]`.
-
-    Each is of a pair of classes a < b, the first and the last of it: a, then in a ring those after
-    b up to b, but for a.
-    """
-    pairs = np.arange(count - 1, 0, -1)  # of a = 0, 1, ... with each larger b
-    before = np.append(0, np.cumsum(pairs)).astype("int32")
-    number = jnp.minimum(number, before[-1] - 1)
-    first = (number[:, None] >= before[None, 1:]).sum(-1, dtype="int32")
-    last = count - 1 - (number - jnp.asarray(before)[first])
-    # In the ring without a, after a.
-    place = (jnp.arange(count - 1, dtype="int32")[None] + (last - first)[:, None]) % (count - 1)
-    return jnp.concatenate([first[:, None], (first[:, None] + 1 + place) % count], -1)
-
-
-def _ratio(chance: jax.Array, one: jax.Array, other: jax.Array, count: int) -> jax.Array:
-    """Return `[pairs, D]`: the chance of two classes if independent, over their chance in mean.
-
-    Args:
-        chance: `[D, K]`.
-        one: classes `[pairs, D]`.
-        other: of the other sample.
-        count: the number of samples, n.
-    """
-    classes = chance.shape[1]
-
-    def together(first: jax.Array) -> jax.Array:
-        """Return the sum over the orders with one first class: memory is linear in K."""
-        ring = jnp.roll(chance, -1 - first, 1)[:, :-1]  # those after the first, `[D, K - 1]`
-        own = chance[:, first][:, None]
-        ends = jnp.cumsum(ring, -1)
-        starts = jnp.pad(ends, ((0, 0), (1, 0)))
-        # Where each order begins in the ring; it ends one place before.
-        begin = jnp.arange(classes - 1, dtype="int32")[None, None]
-
-        def interval(drawn: jax.Array) -> tuple[jax.Array, jax.Array]:
-            is_first = (drawn == first)[..., None]
-            place = jnp.minimum((drawn - first - 1) % classes, classes - 2)
-            turn = jnp.where(place[..., None] < begin, ends[:, -1:][None], 0) - starts[None, :, :-1]
-            low, high = (
-                own[None] + jnp.take_along_axis(starts, (place + i).T, 1).T[..., None] + turn
-                for i in (0, 1)
-            )
-            return jnp.where(is_first, 0, low), jnp.where(is_first, own[None], high)
-
-        (low, high), (low_too, high_too) = interval(one), interval(other)
-        inside = joint_chance(high, high_too, count) + joint_chance(low, low_too, count)
-        outside = joint_chance(high, low_too, count) + joint_chance(low, high_too, count)
-        last = (first + jnp.where(begin == 0, classes - 1, begin)) % classes
-        return jnp.where(last > first, inside - outside, 0).sum(-1)
-
-    each = evaluate_all(together, jnp.arange(classes - 1, dtype="int32"), (*one.shape, classes))
-    joint = each.sum(0) / _num_orders(classes)
-    own, its = (jnp.take_along_axis(chance, drawn.T, 1).T for drawn in (one, other))
-    apart = own * its
-    # As first and last class they meet at least as often as if independent, in one order.
-    least = jnp.maximum(apart / _num_orders(classes), jnp.finfo(chance.dtype).tiny)
-    return apart / jnp.maximum(joint, least)

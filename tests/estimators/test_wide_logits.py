@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from estimators import CARMS, Categorical, ImportanceBound
-from estimators.core.copula import joint_chance
 from tests.estimators.enumeration import FAST_TO_COMPILE
 from tests.estimators.examples import EXAMPLES, parameter
 
@@ -41,9 +40,3 @@ def test_gradients_are_finite(example):
 
     for found in jax.jit(gradients, compiler_options=FAST_TO_COMPILE)(logits):
         assert np.isfinite(found).all()
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_chances_rounded_out_of_their_range(count):
-    found = joint_chance(jnp.array([-6e-8, 1.0000001, 0.5]), jnp.array([1.0, 0.25, -6e-8]), count)
-    np.testing.assert_allclose(found, [0, 0.25, 0], atol=1e-7)

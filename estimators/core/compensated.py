@@ -1,0 +1,37 @@
+"""Sums of twice the precision: each number is a pair, the number and what its rounding left."""
+
+import jax
+import jax.numpy as jnp
+
+Pair = tuple[jax.Array, jax.Array]
+
+
+def add(one: Pair, other: Pair) -> Pair:
+    """Return the sum (Knuth's TwoSum)."""
+    total = one[0] + other[0]
+    part = total - one[0]
+    left = (one[0] - (total - part)) + (other[0] - part) + (one[1] + other[1])
+    rounded = total + left
+    return rounded, left - (rounded - total)
+
+
+def subtract(one: Pair, other: Pair) -> Pair:
+    """Return the difference."""
+    return add(one, (-other[0], -other[1]))
+
+
+def where(condition: jax.Array, one: Pair, other: Pair) -> Pair:
+    """Choose between two."""
+    return jnp.where(condition, one[0], other[0]), jnp.where(condition, one[1], other[1])
+
+
+def cumsum(values: jax.Array) -> Pair:
+    """Return the sums along the last axis of what is not negative, of all before an entry and it.
+
+    The sum of all is at most two. Multiples of the precision are then summed exactly, and the rest
+    is as small as the precision is.
+    """
+    precision = jnp.finfo(values.dtype).eps
+    coarse = jnp.floor(values / precision) * precision
+    exact, rest = jnp.cumsum(coarse, -1), jnp.cumsum(values - coarse, -1)
+    return add((exact, jnp.zeros_like(rest)), (rest, jnp.zeros_like(rest)))
