@@ -21,13 +21,9 @@ def num_orders(count: int) -> int:
     return count * (count - 1) // 2
 
 
-def _ends(number: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """Return the first and the last class a < b of some of the orders of K classes."""
-    pairs = np.arange(count - 1, 0, -1)  # of a = 0, 1, ... with each larger b
-    before = np.append(0, np.cumsum(pairs)).astype("int32")
-    number = jnp.minimum(number, before[-1] - 1)
-    first = jnp.searchsorted(before[1:], number, side="right").astype("int32")
-    return first, count - 1 - (number - jnp.asarray(before)[first])
+def _starts(count: int) -> np.ndarray:
+    """Return the number of the first order of each first class, and of what follows the last."""
+    return np.append(0, np.cumsum(np.arange(count - 1, 0, -1))).astype("int32")
 
 
 def nth_order(number: jax.Array, count: int) -> jax.Array:
@@ -36,7 +32,10 @@ def nth_order(number: jax.Array, count: int) -> jax.Array:
     Each is of a pair of classes a < b, the first and the last of it: a, then in a ring those after
     b up to b, but for a.
     """
-    first, last = _ends(number, count)
+    starts = _starts(count)
+    number = jnp.minimum(number, starts[-1] - 1)
+    first = (number[:, None] >= starts[None, 1:]).sum(-1, dtype="int32")
+    last = count - 1 - (number - jnp.asarray(starts)[first])
     # In the ring without a, after a.
     place = (jnp.arange(count - 1, dtype="int32")[None] + (last - first)[:, None]) % (count - 1)
     return jnp.concatenate([first[:, None], (first[:, None] + 1 + place) % count], -1)
@@ -95,11 +94,13 @@ def _ratios(chance: jax.Array, drawn: jax.Array, block: int) -> jax.Array:
     # Also a class that is never drawn has a length, and no weight.
     length = jnp.maximum(own, jnp.finfo(own.dtype).tiny)[:, None]
     nothing = jnp.zeros_like(length), jnp.zeros_like(length)
-    arcs = _arcs(chance, drawn)
+    arcs, starts = _arcs(chance, drawn), _starts(classes)
 
     def together(number: jax.Array) -> jax.Array:
         """Return the sum over some orders."""
-        first, last = (end[None] for end in _ends(number, classes))
+        first = jnp.searchsorted(starts[1:-1], number, side="right").astype("int32")
+        last = classes - 1 - (jnp.minimum(number, orders - 1) - jnp.asarray(starts)[first])
+        first, last = first[None], last[None]
         its = chance[first], jnp.zeros_like(chance[first])
         before, after = jax.tree.map(lambda sums: sums[:, last[0]], (arcs.before, arcs.after))
         # Whether the first class is between the last and the drawn, in the ring of all.
