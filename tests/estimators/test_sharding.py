@@ -140,8 +140,9 @@ def test_every_way(case):
     assert_same(on_mesh(case.problem, AxisType.Auto)(arguments, KEYS), wanted, "named shardings")
     explicit = on_mesh(case.problem, AxisType.Explicit)
     if gathers(case.estimator):
-        with pytest.raises(jax.errors.ShardingTypeError):
+        with pytest.raises(Exception) as raised:  # JAX keeps its type to itself
             explicit(arguments, KEYS)
+        assert type(raised.value).__name__ == "ShardingTypeError"
     else:
         assert_same(explicit(arguments, KEYS), wanted, "explicit mesh")
 
