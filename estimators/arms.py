@@ -24,7 +24,7 @@ _LARGEST_LOGIT = 80.0
 
 @pytree
 class ARMS(Estimator):
-    r"""ARMS: leave-one-out over n samples that avoid each other, reweighted to be unbiased.
+    r"""ARMS: leave-one-out over n negatively dependent samples, reweighted to be unbiased.
 
     $\frac{1}{n-1} \sum_i (f_i - \bar f) (b_i - s) \cdot \frac{s (1 - s)}{s - P(b_1 = b_2 = 1)}$ per
     variable, where every pair of the samples has the joint law of a copula. The weight is the share

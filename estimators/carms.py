@@ -21,7 +21,7 @@ from estimators.distributions.categorical import Categorical
 
 @pytree
 class CARMS(Estimator):
-    r"""CARMS: leave-one-out over n categorical samples that avoid each other, reweighted.
+    r"""CARMS: leave-one-out over n negatively dependent categorical samples, reweighted.
 
     $\frac{1}{2 n (n-1)} \sum_{i \ne j} r(D_i, D_j) (f_i - f_j) (D_i - D_j)$ per variable, where
     $r(k, l) = p_k p_l / P(D_i = k, D_j = l)$ is the weight of a pair of classes that would be

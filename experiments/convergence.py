@@ -159,7 +159,7 @@ def _ends(limit: int) -> list[int]:
 
 
 def _have_converged(rounds: Sequence[np.ndarray]) -> bool:
-    """Say whether the errors `[n]` of rounds, of the same samples, have stopped falling."""
+    """Return whether the errors `[n]` of rounds, of the same samples, have stopped falling."""
     if len(rounds) < 3:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))

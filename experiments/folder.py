@@ -135,7 +135,7 @@ class Folder:
         self._begins_anew = True
 
     def is_intact(self, name: str) -> bool:
-        """Say whether a file is there as estimax wrote it."""
+        """Return whether a file is there as estimax wrote it."""
         return _digest(self.path / name) in self._manifest().get(name, [])
 
     def written(self, pattern: str) -> list[Path]:

@@ -138,7 +138,7 @@ def _link(file: Path, name: Path) -> bool:
 
 
 def _is_left(path: Path, own: Path) -> bool:
-    """Say whether a file beside a lock is that of a process that is gone; `own` is a new one."""
+    """Return whether a file beside a lock is that of a process that is gone; `own` is a new one."""
     owner = _owner(_read(path))
     if owner and owner.is_here:
         return owner.has_gone

@@ -52,7 +52,7 @@ def system_digest() -> str:
 
 
 def is_running(number: int) -> bool:
-    """Say whether a process of this system has a number."""
+    """Return whether a process of this system has a number."""
     return _start(number) is not None
 
 

@@ -78,7 +78,7 @@ class Results:
         return identity(self.configuration)
 
     def has(self, estimator: str) -> bool:
-        """Say whether an estimator's rows are there."""
+        """Return whether an estimator's rows are there."""
         return any(row["estimator"] == estimator for row in self.rows)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -235,12 +235,12 @@ def judge(arguments: list[str], ended: fuzzing.Ended, root: Path) -> str:
 
 
 def leaves_nothing(arguments: list[str]) -> bool:
-    """Say whether a command line asks for nothing that is kept."""
+    """Return whether a command line asks for nothing that is kept."""
     return bool({"--help", "-h", "--list"} & set(arguments)) or arguments[0] == "benchmark"
 
 
 def is_left(arguments: list[str], ended: fuzzing.Ended, root: Path) -> bool:
-    """Say whether a command that ended in 0 left results, or a page."""
+    """Return whether a command that ended in 0 left results, or a page."""
     if arguments[0] == "report":
         name = ended.out.strip()  # what is written to a stream or a device has none
         return not name or (root / name).is_file()

@@ -35,7 +35,7 @@ def relaxed_pass(temperature: Any) -> contextlib.AbstractContextManager[None]:
 
 
 def in_continuous_pass() -> bool:
-    """Say whether a continuous pass is under way."""
+    """Return whether a continuous pass is under way."""
     return _pass.value is not None
 
 

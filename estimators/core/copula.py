@@ -1,4 +1,4 @@
-"""The Dirichlet copula: several uniform numbers that avoid each other."""
+"""The Dirichlet copula: negatively dependent uniform numbers."""
 
 from typing import NamedTuple
 

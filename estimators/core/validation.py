@@ -35,19 +35,19 @@ def one_or_nan(conditions: list[jax.Array], dtype: Any) -> jax.Array:
 
 
 def is_concrete(value: Any) -> bool:
-    """Say whether `value` holds numbers now: neither a tracer nor JAX's stand-in for one."""
+    """Return whether `value` holds numbers now: neither a tracer nor JAX's stand-in for one."""
     return isinstance(value, (bool, int, float, np.ndarray, np.generic)) or (
         isinstance(value, jax.Array) and not isinstance(value, Tracer)
     )
 
 
 def is_number(value: Any) -> bool:
-    """Say whether `value` holds numbers now, and neither True nor False."""
+    """Return whether `value` holds numbers now, and neither True nor False."""
     return is_concrete(value) and np.dtype(bool) != getattr(value, "dtype", type(value))
 
 
 def in_range(value: Any, dtype: Any) -> bool:
-    """Say whether finite numbers stay finite in a type, and only zero becomes zero or subnormal."""
+    """Return whether a type keeps finite numbers finite, and none but zero zero or subnormal."""
     with np.errstate(over="ignore", under="ignore"):
         cast = np.asarray(value, dtype)
     overflows = np.isinf(cast) & ~np.isinf(value)

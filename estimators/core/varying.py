@@ -51,5 +51,5 @@ def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
 
 
 def only_axes_matter() -> bool:
-    """Say whether `axes_of_result` is tracing: what has the right type and axes will do."""
+    """Return whether `axes_of_result` is tracing: what has the right type and axes will do."""
     return _looking.value

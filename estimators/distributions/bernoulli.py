@@ -202,7 +202,7 @@ def _finite(logits: Any) -> jax.Array:
 
 
 def _is_fixed(logits: Any) -> jax.Array:
-    """Say which bits are deterministic, whether or not the logits are canonical."""
+    """Return which bits are deterministic, whether or not the logits are canonical."""
     return abs(logits) > LARGEST_LOGIT / 2
 
 

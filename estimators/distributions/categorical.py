@@ -230,7 +230,7 @@ class RelaxedCategorical(Relaxed):
         return self.log_prob(log) - log.sum()
 
     def _allowed(self) -> jax.Array:
-        """Say which classes are not masked, whether or not the logits are canonical."""
+        """Return which classes are not masked, whether or not the logits are canonical."""
         return _centred(self.logits) > -LARGEST_LOGIT / 2
 
     def check(self) -> None:

@@ -22,7 +22,7 @@ class Lost(UsageError):
 
 
 def is_installed() -> bool:
-    """Say whether PyTorch can be imported, without importing it."""
+    """Return whether PyTorch can be imported, without importing it."""
     return importlib.util.find_spec("torch") is not None
 
 

@@ -124,7 +124,7 @@ class StructuredPrediction(StochasticNetwork):
         return jax.vmap(example)(keys, batch, self.encode(params, batch)).mean()
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
-        """Say whether the bound is over relaxed paths, each sample's gradient pathwise."""
+        """Return whether the bound is over relaxed paths, each sample's gradient pathwise."""
         return self.num_samples > 1 and isinstance(estimator, GumbelSoftmax)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:

@@ -298,7 +298,7 @@ class VAE(StochasticNetwork):
         }
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
-        """Say whether the loss is the relaxed model's."""
+        """Return whether the loss is the relaxed model's."""
         return self.kl == "relaxed-density" and isinstance(estimator, GumbelSoftmax)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:

@@ -15,7 +15,7 @@ TOO_SMALL = "sample too small for its temperature"
 
 
 def has_temperature(estimator: Estimator) -> bool:
-    """Say whether an estimator has a temperature."""
+    """Return whether an estimator has a temperature."""
     return "temperature" in {field.name for field in dataclasses.fields(estimator)}  # type: ignore
 
 

@@ -10,7 +10,7 @@ from estimators import Estimator, mean_contributions
 
 
 def is_tuned(estimator: Estimator) -> bool:
-    """Say whether an estimator has leaves that learn."""
+    """Return whether an estimator has leaves that learn."""
     fields = (_field(estimator, path) for path, _ in jax.tree.leaves_with_path(estimator))
     return any(field.metadata.keys() & {"average", "learned", "tuned"} for _, field in fields)
 

@@ -45,7 +45,7 @@ def has_temperature(estimator):
 
 
 def evaluates_at_samples(estimator, distribution):
-    """Say whether the estimate is f at hard samples, by an f that is zero at corners only."""
+    """Return whether the estimate is f at hard samples, by an f that is zero at corners only."""
 
     def off_corners(z):
         return jnp.where(jnp.all(z * (1 - z) == 0), 0.0, 1.0).astype(z.dtype)

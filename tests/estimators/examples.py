@@ -9,7 +9,7 @@ FIRST = [cls.examples()[0] for cls in estimators.ALL]
 
 
 def is_first(example):
-    """Say whether an example is its class's first; what others share with it is a slow test."""
+    """Return whether an example is its class's first; what others share with it is a slow test."""
     return any(str(example) == str(first) for first in FIRST)
 
 

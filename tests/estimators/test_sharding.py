@@ -116,7 +116,7 @@ def assert_same(found, wanted, way):
 
 
 def gathers(estimator):
-    """Say whether it indexes arrays, which JAX cannot shard by itself on an explicit mesh."""
+    """Return whether it indexes arrays, which JAX cannot shard by itself on an explicit mesh."""
     return isinstance(estimator, (UnorderedSet, SumAndSample, CARMS))
 
 

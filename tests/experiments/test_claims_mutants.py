@@ -356,7 +356,7 @@ COMPARISONS = {
 
 
 def says_a_number(claim):
-    """Say whether the claim is that a quantity is a number: its region is the room for error."""
+    """Return whether the claim is that a quantity is a number: its region is the room for error."""
     return math.isfinite(claim.low + claim.high) or claim.effect == claim.high
 
 

@@ -22,7 +22,7 @@ def point(problem):
 
 
 def lower_variance(problem, estimator, num_steps, num_samples):
-    """Say whether tuning lowers the variance, at 99% confidence over paired blocks."""
+    """Return whether tuning lowers the variance, at 99% confidence over paired blocks."""
     where = point(problem)
     before = estimator.initialise(jax.random.key(3), where.distribution)
     after = where.ready(estimator, jax.random.key(3), num_steps).estimator
