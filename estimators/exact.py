@@ -21,8 +21,9 @@ class Exact(Estimator):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
     The oracle of every test and the zero line of every figure. No randomness, every derivative. The
-    key only passes the common call (and whatever randomness f has). At states of probability zero
-    f is not called. More than `Discrete.max_states` states raise ValueError.
+    key only passes the common call (and whatever randomness f has). At a state of probability zero
+    the value of f is left out, whatever it is; a derivative of f there must be finite, as everywhere
+    in JAX. More than `Discrete.max_states` states raise ValueError.
     """
 
     distributions = (Bernoulli, Categorical, Chain)
@@ -49,13 +50,13 @@ class Exact(Estimator):
         """Return the sum over all states."""
         del key
         assert isinstance(distribution, Discrete | Chain)
-        mode = distribution.mode
 
         def term(index):
             state = distribution.state(index)
             chance = jnp.exp(distribution.log_prob(state))
-            # f need not have a value where it is never evaluated.
-            return chance, f(jnp.where(chance > 0, state, mode))
+            # Called at the state whatever its chance: where distributions are mapped over, the
+            # states are the same for all, and so is what f computes of them alone.
+            return chance, jnp.where(chance > 0, f(state), 0)
 
         indices = jnp.arange(distribution.num_states, dtype="int32")
         return weighted_mean(*evaluate_all(term, indices, distribution.event_shape))

@@ -209,11 +209,6 @@ class Discrete(Distribution):
         return self.squash(self.logits)
 
     @property
-    def mode(self) -> jax.Array:
-        """The most probable value; of equals, one."""
-        return jax.lax.stop_gradient(self.hard(self.canonical().logits))
-
-    @property
     def num_states(self) -> int:
         """Number of values that a sample can take."""
         variables, classes = self.class_shape

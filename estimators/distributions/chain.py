@@ -65,19 +65,6 @@ class Chain(Distribution):
         """Return the log-probability of a path (of all copies together), in nats."""
         return self.given(sample).log_prob(sample)
 
-    @property
-    def mode(self) -> jax.Array:
-        """A path of positive probability, or one for each copy: each layer's mode given the last.
-
-        Not the most probable path.
-        """
-        if self.num_copies:
-            return jnp.broadcast_to(self._one().mode, self.event_shape)
-        path = [self.first.mode]
-        for conditional in self.conditionals:
-            path.append(conditional(self.parameters, path[-1]).mode)
-        return jax.lax.stop_gradient(jnp.concatenate(path))
-
     def state(self, index: jax.Array) -> jax.Array:
         """Return one of all paths, or combinations of them."""
         return self._flat().state(index)

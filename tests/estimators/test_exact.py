@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from estimators import Bernoulli, Categorical, Exact, Normal, black_box
+from tests.estimators.cost import flops
 from tests.estimators.problems import BERNOULLI, CATEGORICAL, NESTED
 from tests.estimators.truth import expectation, true_gradient
 
@@ -50,6 +51,32 @@ def test_derivative_in_what_f_closes_over():
         for operator in (lambda _, q, f: Exact()(jax.random.key(0), q, f), expectation)
     )
     np.testing.assert_allclose(exact, truth, rtol=1e-12)
+
+
+def test_a_batch_shares_what_f_computes_of_a_state():
+    """A decoder of all states is as costly for a hundred images as it is for one."""
+    states, hidden, batch = 8, 512, 100
+
+    def loss(logits, weights, scale):
+        def f(z):
+            return scale * jnp.tanh(z @ weights).sum()
+
+        return Exact()(jax.random.key(0), Bernoulli(logits), f)
+
+    def total(logits, weights, scales):
+        return jax.vmap(loss, (0, None, 0))(logits, weights, scales).sum()
+
+    of_one, of_all = (
+        flops(
+            jax.grad(total, (0, 1)),
+            jnp.zeros((count, 3)),
+            jnp.ones((3, hidden)),
+            jnp.ones(count),
+        )
+        for count in (1, batch)
+    )
+    assert of_one > 2 * 3 * states * hidden
+    assert of_all < 2 * of_one
 
 
 @pytest.mark.parametrize(
