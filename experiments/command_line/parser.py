@@ -44,6 +44,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise UsageError(f"the argument {text!r} has a NUL character")
         if any("\ud800" <= sign <= "\udfff" for sign in text):  # how Python reads other bytes
             raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
+        if text.startswith("--") and text.endswith("=--"):  # argparse drops it before Python 3.13
+            raise UsageError(f"the argument {text!r} has no value")
     parser = _parser()
     given, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.command_line import main
+from experiments.command_line.parser import _parser
 from experiments.errors import UsageError
 from experiments.text import one_line
 from tests.experiments.test_command_line import USER_FILE, refused
@@ -123,6 +124,13 @@ def test_messages_are_short_and_printable(capsys):
     # A list of what is known is no overlong argument.
     assert "Polynomial" in refused(capsys, "compare", "--problem", "V" * 100_000)
     assert one_line("a path/" + "x" * 100) == "a path/" + "x" * 100
+
+
+def test_two_dashes_are_no_value_of_an_option(capsys):
+    for command, parser in _parser().commands.items():
+        for option in parser._option_string_actions:
+            if option.startswith("--"):
+                assert f"'{option}=--' has no value" in refused(capsys, command, f"{option}=--")
 
 
 # What is printed to -----------------------------------------------------------------------------
