@@ -22,8 +22,8 @@ class Exact(Estimator):
 
     The oracle of every test and the zero line of every figure. No randomness, every derivative. The
     key only passes the common call (and whatever randomness f has). At a state of probability zero
-    the value of f is left out, whatever it is; a derivative of f there must be finite, as everywhere
-    in JAX. More than `Discrete.max_states` states raise ValueError.
+    the value of f is left out, whatever it is; its derivatives there must be finite. More than
+    `Discrete.max_states` states raise ValueError.
     """
 
     distributions = (Bernoulli, Categorical, Chain)
