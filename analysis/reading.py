@@ -103,6 +103,9 @@ def _parsed(content: bytes) -> pd.DataFrame:
         if sum(map(_unpacked, packed.columns)) > _MOST_UNPACKED:
             raise ValueError("it is too large when it is unpacked")
         table = pd.read_parquet(io.BytesIO(content))
+        # Columns without any value are objects, which do not compare with numbers.
+        nothing = [field.name for field in file.schema_arrow if pa.types.is_null(field.type)]
+        table[nothing] = table[nothing].astype(float)
     except Exception as error:  # pyarrow, pandas and json raise all kinds on damaged bytes
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     return table.reset_index(drop=True)

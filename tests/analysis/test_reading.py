@@ -107,6 +107,22 @@ def test_columns_that_are_missing_or_of_another_type(study, path):
         refused(path)
 
 
+@pytest.mark.parametrize("study", studies())
+def test_a_column_without_any_value_is_shown_or_refused(study, path):
+    rows = studies()[study]
+    shown = 0
+    for name in rows.columns:
+        empty = rows.assign(**{name: None})
+        empty.attrs = attributes(study)
+        empty.to_parquet(path)
+        try:
+            report._section(1, path.parent)
+            shown += 1
+        except ValueError as error:
+            assert str(error).startswith(str(path))
+    assert shown
+
+
 def test_tables_that_pandas_did_not_write(path):
     whole = pa.table({"a": [1]})
     for table in (

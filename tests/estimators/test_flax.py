@@ -72,8 +72,8 @@ def test_gradients_of_model_and_estimator(estimator, distribution):
         return jax.vmap(one)(X, KEYS).mean()
 
     encoder = {"kernel": model.encoder.kernel[...], "bias": model.encoder.bias[...]}
-    encoder, tuning = jax.grad(plain, (0, 1))(encoder, estimator)
-    found = jax.grad(loss)(model, KEYS)
+    encoder, tuning = jax.jit(jax.grad(plain, (0, 1)))(encoder, estimator)
+    found = jax.jit(jax.grad(loss))(model, KEYS)
     np.testing.assert_allclose(found.encoder.kernel[...], encoder["kernel"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.encoder.bias[...], encoder["bias"], rtol=1e-5, atol=1e-6)
     assert jax.tree.structure(found.estimator) == jax.tree.structure(tuning)
@@ -81,9 +81,9 @@ def test_gradients_of_model_and_estimator(estimator, distribution):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     assert any(np.any(leaf) for leaf in jax.tree.leaves(found.estimator))
     # As flax says it: parameters alone, or all.
-    parameters = nnx.grad(loss)(model, KEYS)
+    parameters = nnx.jit(nnx.grad(loss))(model, KEYS)
     assert set(parameters) == {"encoder"}
-    everything = nnx.grad(loss, argnums=nnx.DiffState(0, ...))(model, KEYS)
+    everything = nnx.jit(nnx.grad(loss, argnums=nnx.DiffState(0, ...)))(model, KEYS)
     sums = ([float(leaf.sum()) for leaf in jax.tree.leaves(x)] for x in (everything, found))
     np.testing.assert_allclose(*map(sorted, sums), rtol=1e-4, atol=1e-5)
 
