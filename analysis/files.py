@@ -44,7 +44,7 @@ def read_plain(path: str | os.PathLike, most: int) -> bytes:
         OSError: if it is missing or cannot be read.
     """
     name = os.fspath(path)
-    _check_plain(name, os.lstat(path))
+    check_plain(path)
     # The file may have been replaced since: do not block on a pipe or follow a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
@@ -54,6 +54,15 @@ def read_plain(path: str | os.PathLike, most: int) -> bytes:
     if max(about.st_size, len(content)) > most:
         raise ValueError(f"{name} holds more than {most / 2**20:,.0f} MiB")
     return content
+
+
+def check_plain(path: str | os.PathLike) -> None:
+    """Raise ValueError, naming the path, if it is a link, a pipe or a device, or a folder.
+
+    Raises:
+        OSError: if it is missing.
+    """
+    _check_plain(os.fspath(path), os.lstat(path))
 
 
 def _check_plain(name: str, about: os.stat_result) -> None:

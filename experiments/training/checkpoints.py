@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from analysis.files import read_plain
+from analysis.files import check_plain, read_plain
 from experiments.errors import UsageError
 from experiments.training.run import State
 
@@ -50,6 +50,8 @@ class Checkpoints:
         if not self.folder.exists():
             return None
         with self._refusing_damage():
+            for path in self._inside(self.folder):  # orbax would wait on a pipe for good
+                check_plain(path)
             step = self._open().latest_step()
             if step is None:
                 return None
@@ -101,14 +103,18 @@ class Checkpoints:
         return self.folder.with_name(f"{self.folder.name}.json")
 
     def _digests(self, step: int) -> dict[str, str]:
-        inside = sorted((self.folder / str(step)).rglob("*"))
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(
                 read_plain(path, _MOST_BYTES)
             ).hexdigest()
-            for path in inside
-            if path.is_symlink() or not path.is_dir()
+            for path in self._inside(self.folder / str(step))
         }
+
+    @staticmethod
+    def _inside(folder: Path) -> list[Path]:
+        """Return all below a folder but the folders themselves."""
+        found = sorted(folder.rglob("*"))
+        return [path for path in found if path.is_symlink() or not path.is_dir()]
 
     def close(self) -> None:
         """Wait for what is being written."""

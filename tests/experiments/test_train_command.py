@@ -234,6 +234,14 @@ def test_a_corrupt_checkpoint_is_refused(capsys, trained):
         assert "damaged checkpoint" in line and "--force" in line
         assert everything(folder) == before
         largest.write_bytes(content)
+    (metadata,) = (folder / OWN / "checkpoints").rglob("_CHECKPOINT_METADATA")
+    for file in (largest, metadata):
+        content = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)  # where a program that reads it waits for good
+        assert "not a plain file" in refused(capsys, *arguments)
+        file.unlink()
+        file.write_bytes(content)
     train(capsys, *arguments)  # from the checkpoint, which is whole again
 
 
