@@ -35,12 +35,14 @@ class Results:
         configuration: what was asked for; its hash is the run's identity.
         rows: the rows so far.
         complete: whether the run has finished.
+        reopened: whether rows were there already.
     """
 
     folder: Folder
     configuration: Mapping[str, Any]
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     complete: bool = False
+    reopened: bool = False
 
     @classmethod
     def open(cls, folder: Folder, configuration: Mapping[str, Any]) -> "Results":
@@ -69,7 +71,7 @@ class Results:
             how = f" ({', '.join(other)})" if other else ""
             raise UsageError(f"{folder} holds the results of another run{how}; {advice}")
         results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-        results.complete = table.attrs["complete"]
+        results.complete, results.reopened = table.attrs["complete"], True
         return results
 
     @functools.cached_property

@@ -11,7 +11,15 @@ from analysis.figures import bias_variance, error_cost
 from analysis.figures import temperature as temperature_figure
 from experiments import problems
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
+from experiments.command_line.output import (
+    TABLE_FILES,
+    figure_files,
+    opened,
+    present,
+    save,
+    say,
+    shown,
+)
 from experiments.errors import UsageError
 from experiments.progress import Progress
 from experiments.studies import compare, temperature
@@ -108,6 +116,6 @@ def _run_study(
         else:
             with Progress(len(settings.estimators)) as progress:
                 run(settings, results, progress)
-        table = tabulate(results.table())
+        table = shown(results, tabulate)
         save(results, table, figures)
         present(results, table)

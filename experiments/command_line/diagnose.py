@@ -8,7 +8,7 @@ import analysis
 import estimators
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save
+from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, shown
 from experiments.convergence import TUNING_STEPS
 from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
@@ -83,6 +83,8 @@ def _run(given: argparse.Namespace) -> None:
     }
     files = [*TABLE_FILES, *figure_files("bias_variance", "error_cost")]
     with opened(given, STUDY, configuration, files) as results:
+        if results.reopened:
+            shown(results, analysis.comparison_table)
         with Progress(len(candidates)) as progress:
             found = diagnose(
                 loss,
@@ -94,7 +96,7 @@ def _run(given: argparse.Namespace) -> None:
                 results=results,
                 **asked,
             )
-        table = analysis.comparison_table(results.table())
+        table = shown(results, analysis.comparison_table)
         save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
         present(results, table)
         print(f"\n{found}", flush=True)

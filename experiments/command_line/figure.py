@@ -5,7 +5,7 @@ import argparse
 import analysis
 from analysis import figures as drawings
 from experiments.command_line import options
-from experiments.command_line.output import figure_files, opened, say
+from experiments.command_line.output import figure_files, opened, say, shown
 from experiments.figures import BUDGETS, FIGURES, build
 from experiments.progress import Progress
 
@@ -28,8 +28,8 @@ def _run(given: argparse.Namespace) -> None:
         else:
             with Progress(len(study.tasks)) as progress:
                 study.run(results, progress)
-        rows = results.table()
         module = getattr(drawings, study.drawn_by)
+        figure, data = shown(results, lambda rows: (module.draw(rows), module.data(rows)))
         with results.folder.staged() as stage:
-            paths = analysis.save_figure(module.draw(rows), stage / study.name, module.data(rows))
+            paths = analysis.save_figure(figure, stage / study.name, data)
     print("\n".join(str(results.folder.path / path.name) for path in paths))

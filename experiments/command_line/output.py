@@ -3,11 +3,12 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+import pandas as pd
 
 import analysis
 from experiments import hosts, signals
@@ -15,6 +16,8 @@ from experiments.errors import UsageError
 from experiments.folder import Folder
 from experiments.results import FILE, Results, identity
 from experiments.text import printable
+
+T = TypeVar("T")
 
 TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
 
@@ -59,6 +62,23 @@ def _say_renamed(folder: Folder) -> None:
 def figure_files(*names: str) -> list[str]:
     """Return the files of figures of these names."""
     return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
+
+
+def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
+    """Return what a function makes of the rows: a table, or a figure.
+
+    Raises:
+        UsageError: where rows that were there already make none: they were changed, or damaged.
+    """
+    try:
+        return make(results.table())
+    except (ValueError, RuntimeError) as error:  # the latter of geometry in figures
+        if not results.reopened:
+            raise
+        raise UsageError(
+            f"{results.folder.path / FILE} cannot be shown: {error}; choose another --output, or "
+            "--force to run again"
+        ) from error
 
 
 def present(results: Results, table) -> None:

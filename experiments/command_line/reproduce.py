@@ -5,7 +5,15 @@ import argparse
 import analysis
 from analysis.figures import reproduction
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
+from experiments.command_line.output import (
+    TABLE_FILES,
+    figure_files,
+    opened,
+    present,
+    save,
+    say,
+    shown,
+)
 from experiments.errors import UsageError
 from experiments.progress import Progress
 from experiments.reproduction import BUDGETS, TABLES, Table, build
@@ -70,7 +78,7 @@ def _run(given: argparse.Namespace) -> None:
         else:
             with Progress(len(cells)) as progress:
                 reproduce.reproduce(settings, cells, results, progress)
-        lines = analysis.reproduction_table(results.table())
+        lines = shown(results, analysis.reproduction_table)
         save(results, lines, {"reproduction": reproduction})
         present(results, lines)
 

@@ -9,7 +9,15 @@ import analysis
 from analysis.figures import along_training, pictures, training
 from experiments import problems
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, say
+from experiments.command_line.output import (
+    TABLE_FILES,
+    figure_files,
+    opened,
+    present,
+    save,
+    say,
+    shown,
+)
 from experiments.errors import UsageError
 from experiments.folder import slug
 from experiments.progress import Progress
@@ -195,7 +203,7 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _show(results: Results) -> None:
-    table = analysis.training_table(results.table())
+    table = shown(results, analysis.training_table)
     figures = {"training": training}
     if (results.table()["measured"] != "").any():
         figures["along_training"] = along_training

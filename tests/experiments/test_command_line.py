@@ -14,6 +14,8 @@ import estimators
 from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
 from experiments.folder import OWN
+from experiments.results import FILE
+from tests import fuzz_files
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]
 FIGURES = {"compare": {"bias_variance", "error_cost"}, "temperature": {"temperature"}}
@@ -275,6 +277,7 @@ def check_results(folder, command, estimators):
     return rows
 
 
+@pytest.mark.draws
 def test_compare_on_the_vae(capsys, tmp_path):
     out = tmp_path / "out"
     names = ["Exact", "ScoreFunction[baseline=MovingAverage[decay=0.9]]"]
@@ -324,6 +327,31 @@ def test_compare_on_the_vae(capsys, tmp_path):
     assert again.out == printed.out and "--force" in again.err
 
 
+def twice(table):
+    return pd.concat([table, table], ignore_index=True)
+
+
+def flat(table):  # a triangle without area, which geometry fails at
+    return table.assign(y=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("compare", twice), ("figure", twice), ("figure", flat), ("train", twice)],
+)
+def test_rows_that_make_no_table_are_refused(name, change, capsys, tmp_path):
+    command = [*fuzz_files.COMMANDS[name], "--output", str(tmp_path)]
+    assert main(command) == 0
+    capsys.readouterr()
+    table = pd.read_parquet(tmp_path / FILE)
+    change(table).to_parquet(tmp_path / FILE)
+    fuzz_files.seal(tmp_path)
+    assert main(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"estimax: {tmp_path / FILE} cannot be shown: ") and "--force" in line
+
+
+@pytest.mark.draws
 def test_temperature_sweep(capsys, tmp_path):
     out = tmp_path / "out"
     chosen = ["GumbelSoftmax[temperature=0.9]", "StraightThrough"]

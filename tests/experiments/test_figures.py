@@ -39,6 +39,7 @@ def rows(tmp_path_factory):
 QUICK = ("relaxed-samples", "densities")
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize(
     "name",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES],
@@ -59,6 +60,7 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
     assert budgets[0] != budgets[1]
 
 
+@pytest.mark.draws
 def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys):
     command = ["figure", "relaxed-samples", "--budget", "smoke", "--output", str(tmp_path)]
     assert main([*command, "--device", "cpu"]) == 0
