@@ -12,6 +12,7 @@ from analysis.statistics.agreement import Agreement, rank_agreement
 
 _PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
 COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
+_RUN = ("seed", "step", "low", "high")  # of cells that were run
 _NORMAL = 1.96
 _ROUNDING = 1e-6
 _ENDS = ("label", "other")  # of a predicted pair
@@ -44,6 +45,10 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
     targets = rows[rows["stage"] == "published"]
     if targets.empty:
         raise ValueError("the result table holds no published number")
+    if rows["stage"].isin(["final", "tried"]).any():
+        check(rows, _RUN)
+    if (rows["stage"] == "prediction").any():
+        check(rows, _ENDS)
     blocks = list(targets["block"].unique())
     targets = targets.sort_values(
         "block", key=lambda names: names.map(blocks.index), kind="stable", ignore_index=True

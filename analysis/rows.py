@@ -28,7 +28,7 @@ _TEXTS = frozenset(
 _COUNTS = frozenset("seed step steps evaluations samples bound_samples".split())
 _NUMBERS = _COUNTS | frozenset(
     "value low high learning_rate scale region_low region_high effect confidence power error "
-    "degrees p_temperature".split()
+    "degrees p_temperature x y probability logit p0 number inner".split()
 )
 # Required in every row: pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
