@@ -215,7 +215,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 def shown(page: str) -> str:
     """Return what a page says, without its pictures."""
-    return re.sub(r"\s*<figure>.*?</figure>\s*|\n+", "\n", page, flags=re.DOTALL)
+    return re.sub(r"(<figure>.*?</figure>|\n)+", "\n", page, flags=re.DOTALL)
 
 
 def a_report(root: Path, folder: Path, name: str, semantic: bool) -> str:
