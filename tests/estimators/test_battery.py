@@ -186,7 +186,7 @@ def nested_in_itself(example, problem, count=COUNT):
     checks.check_nested((example, example), problem, count=count)
 
 
-@pytest.mark.first_cases(12)
+@pytest.mark.first_cases(6)
 @pytest.mark.usefixtures("afterwards_forget")
 @pytest.mark.parametrize("cls", estimators.ALL)
 def test_nested_in_itself(cls):

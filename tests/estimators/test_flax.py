@@ -57,7 +57,7 @@ def test_every_estimator_is_split_and_merged(estimator):
 
 @pytest.mark.parametrize(
     ("estimator", "distribution"),
-    [(ready(ScoreFunction(NVIL())), Bernoulli), (REBAR(0.5), Bernoulli), (REBAR(0.5), Categorical)],
+    [(ready(ScoreFunction(NVIL())), Bernoulli), (REBAR(0.5), Categorical)],
     ids=str,
 )
 def test_gradients_of_model_and_estimator(estimator, distribution):

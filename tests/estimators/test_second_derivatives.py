@@ -92,6 +92,7 @@ def test_no_second_derivative_in_the_logits_is_silently_zero(case):
         assert isinstance(case.estimator, SMOOTH) or case.estimator.unbiased == "no"
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.estimator, SMOOTH)], ids=str)
 @pytest.mark.usefixtures("float64")
 def test_second_derivatives_of_ordinary_autodiff(case):
@@ -176,6 +177,7 @@ def test_in_what_f_closes_over(case):
     assert_product_with_hessian(lambda weights: of(own, weights), weights)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("mode", TWICE)
 def test_in_what_f_closes_over_in_every_mode(mode):
     def of(weights):
@@ -202,7 +204,7 @@ def two_layers(outer, inner):
     return of, TWO_BITS.arrays(jnp.float32)
 
 
-@pytest.mark.first_cases(12)
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize("around", [lambda f: f, jax.jit], ids=["plain", "jit"])
 @pytest.mark.parametrize("outer", [*NESTABLE, DARN("half"), Average(DoubleCV(2), 2)], ids=str)
 def test_estimators_differentiate_what_others_attach(outer, around):
@@ -270,6 +272,7 @@ def assert_scan_is_loop(outer, inner):
     return wanted
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("outer", [ScoreFunction(), *SLOPES], ids=str)
 def test_a_layer_inside_a_scan_below(outer):
     """What the layer attaches, also at its own leaves, is there when f was differentiated once."""
@@ -286,12 +289,13 @@ TUNED = [
 ]
 
 
-@pytest.mark.first_cases(4)
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("inner", TUNED, ids=str)
 def test_tuned_layers_inside_a_scan_below(inner):
     assert_scan_is_loop(DoubleCV(2), checks.prepared(inner, BERNOULLI))
 
 
+@pytest.mark.first_cases(4)
 @pytest.mark.parametrize("loop", [jax.lax.scan, unrolled])
 @pytest.mark.parametrize("outer", SLOPES, ids=str)
 def test_no_second_derivative_through_a_scan_below(outer, loop):
@@ -300,6 +304,7 @@ def test_no_second_derivative_through_a_scan_below(outer, loop):
         jax.eval_shape(jax.hessian(of), jnp.zeros(3), ScoreFunction())
 
 
+@pytest.mark.first_cases(6)
 @pytest.mark.parametrize("around", [lambda f: f, jax.jit, jax.checkpoint])
 @pytest.mark.parametrize("outer", [ScoreFunction(), GumbelSoftmax(0.5), *SLOPES], ids=str)
 def test_what_f_differentiates_itself(outer, around):
@@ -320,6 +325,7 @@ def test_what_f_differentiates_itself(outer, around):
         jax.eval_shape(jax.grad(of), jnp.zeros(3))
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("outer", SLOPES, ids=str)
 def test_layers_differentiate_each_other_twice(outer):
     """Three layers: the first differentiates the second's slope of the third."""

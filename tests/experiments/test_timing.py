@@ -26,7 +26,11 @@ from experiments.problems import Quadratic
 from experiments.timing import Timer
 
 KEY = jax.random.key(0)
-EVERY = [one for cls in estimators.ALL for one in cls.examples()]
+EVERY = [
+    pytest.param(one, marks=[pytest.mark.slow] if number else [])
+    for cls in estimators.ALL
+    for number, one in enumerate(cls.examples())
+]
 LOGITS = {
     Bernoulli: np.float32([0.3, -0.5]),
     Categorical: np.float32([[0.3, -0.5, 0.1], [0.2, 0.0, -0.4]]),
