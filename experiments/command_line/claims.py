@@ -12,7 +12,7 @@ from experiments.studies import claims
 
 _EPILOG = """
 studies:     {studies}
-budgets:     smoke (runs through, decides nothing), laptop (about half an hour on two cores)
+budgets:     smoke (runs through, decides nothing), laptop (over an hour on two cores)
 A killed run continues with the study where it stopped. For example:
 
   estimax claims --list
