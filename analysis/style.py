@@ -190,9 +190,6 @@ def save_figure(
     plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = [Path(f"{stem}.{ending}") for ending in plain]
     with paper():
-        if engine := figure.get_layout_engine():
-            engine.execute(figure)  # once for both files
-            figure.set_layout_engine("none")
         for path, kind in zip(paths, plain, strict=True):
             with atomic(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=DPI, metadata=plain[kind])
