@@ -282,6 +282,7 @@ def test_a_constant_in_the_logits_leaves_the_law():
 # No NaN on the way
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(
     ("example", "cls"),
     on(Categorical, Bernoulli, fast=lambda example: isinstance(example, Exact | UnorderedSet)),

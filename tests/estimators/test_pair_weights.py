@@ -48,6 +48,7 @@ def found(chance, one, other, count, dtype):
     return np.asarray(jax.jit(pair_weights)(chance, drawn.astype("int32")))[0]
 
 
+@pytest.mark.first_cases(3)
 @pytest.mark.parametrize("spread", [1, 8])
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_every_pair(count, spread):

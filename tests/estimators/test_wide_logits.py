@@ -19,6 +19,7 @@ CASES = [
 ]
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.usefixtures("strict_dtypes")
 @pytest.mark.parametrize("example", CASES)
 def test_gradients_are_finite(example):
