@@ -40,7 +40,7 @@ class ReinMaxCV(Estimator):
       $f'(D) M(D)$, and never lowers the variance. On VAEs of MNIST with few latents both the
       squared bias and the variance were measured above ReinMax's.
       Wang and Bui 2026 (arXiv:2603.08257): read from the authors' published code, the text itself
-      could not be had.
+      was unavailable.
     - `control="slope"`, derived here: $(f'(D) - \eta f'(p)) M(D) + \eta f'(p) J(p)$. Since
       $E[M(D)] = J(p)$, its mean is that of ReinMax for every f, so exact for quadratics; without
       variance for linear f at $\eta = 1$. f'(p) is one mean-field pass, as of `MuProp`. Where f'

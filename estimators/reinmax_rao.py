@@ -27,7 +27,7 @@ class ReinMaxRao(Estimator):
     $\theta'$; it is no conditional mean of `ReinMax`, which is a function of D already. So no
     theorem says that its variance is less than ReinMax's, and it is not exact for quadratics, nor
     for linear f, as quadrature shows. Biased. Wang and Bui 2026 (arXiv:2603.08257): the formula was
-    read from the authors' published code, the text itself could not be had.
+    read from the authors' published code, the text itself was unavailable.
 
     Args:
         temperature: $\tau > 0$.

@@ -86,7 +86,7 @@ def diagnose(
         samples: gradients drawn of each.
         tuning_steps: the most tuning steps of those that learn.
         budget: evaluations of f at which errors are compared.
-        progress: is told how far it is.
+        progress: reports progress.
         results: receives the rows as they come; estimators whose rows it holds are not measured
             again.
 

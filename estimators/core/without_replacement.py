@@ -98,7 +98,7 @@ def _search(distribution: Discrete, given: jax.Array, rank: Callable[..., jax.Ar
 
     Args:
         distribution: of any number of states.
-        given: `[width, variables, classes]`, what `rank` wants to know.
+        given: `[width, variables, classes]`, extra input of `rank`.
         rank: from the ranks of prefixes `[width, 1]`, and from the log-probabilities of their
             continuations and what is given `[width, classes]`, to the continuations' ranks.
     """

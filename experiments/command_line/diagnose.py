@@ -83,7 +83,7 @@ def _run(given: argparse.Namespace) -> None:
     }
     files = [*TABLE_FILES, *figure_files("bias_variance", "error_cost")]
     with opened(given, STUDY, configuration, files) as results:
-        if results.reopened:
+        if results.reopened:  # before the recommendation reads the rows
             shown(results, analysis.comparison_table)
         with Progress(len(candidates)) as progress:
             found = diagnose(

@@ -59,7 +59,7 @@ class _Stream:
             yield
         except OSError as error:
             self._silence()
-            # Whoever closed a pipe has seen enough; a full disk is another matter.
+            # A reader that closes a pipe is no error; a full disk is one.
             if self._must_arrive and not isinstance(error, BrokenPipeError):
                 raise UsageError(f"standard output cannot be written: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) ->
 
 
 def without_effect(given: argparse.Namespace, because: str, *names: str) -> None:
-    """Return which of the options of these names were given, and why they change nothing."""
+    """Print which of the options of these names were given, and why they change nothing."""
     if found := [given.options[name] for name in names if name in given.options]:
         say(f"note: {', '.join(found)}: no effect {because}")
 

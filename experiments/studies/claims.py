@@ -34,7 +34,7 @@ def decide(
         chosen: those to run now.
         budget: "smoke" or "laptop".
         results: receives the rows.
-        progress: is told how far it is.
+        progress: reports progress.
     """
     effort = Effort(smoke=budget == "smoke", progress=progress)
     for one in chosen:

@@ -107,7 +107,7 @@ def compare(settings: Settings, results: Results, progress: Progress) -> None:
     Args:
         settings: what to measure.
         results: receives the rows.
-        progress: is told how far it is.
+        progress: reports progress.
     """
     keys = settings.keys()
     point = prepare_point(settings, keys["point"], progress)

@@ -69,7 +69,7 @@ def reproduce(
         settings: what is reproduced.
         cells: the cells to run now.
         results: receives the rows.
-        progress: is told how far it is.
+        progress: reports progress.
     """
     shared = {"study": STUDY, "table": settings.table.name, "budget": settings.budget}
     if not results.rows:

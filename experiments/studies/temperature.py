@@ -43,7 +43,7 @@ def sweep(
         settings: what to measure.
         temperatures: the temperatures.
         results: receives the rows of an estimator as it finishes.
-        progress: is told how far it is.
+        progress: reports progress.
     """
     keys = settings.keys()
     point = prepare_point(settings, keys["point"], progress)

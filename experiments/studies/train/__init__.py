@@ -25,7 +25,7 @@ def train(
     Args:
         settings: what to train.
         results: receives the rows; checkpoints and pictures lie beside them.
-        progress: is told how far it is.
+        progress: reports progress.
         checkpoint_seconds: at most so often a checkpoint is written; results do not depend on it.
     """
     shared, folder = Shared(settings), results.folder
