@@ -18,6 +18,7 @@ from experiments.moments import Blocks
 # No p-value is smaller than that of so many standard errors: further out no law of samples is
 # known so well.
 _SUREST = 7.0
+_NO_DIRECTION = "the mean gradient cannot be told from zero"
 
 
 def mean(values: np.ndarray) -> Quantity:
@@ -114,6 +115,8 @@ def angle(blocks: Blocks, truth: Truth) -> Quantity:
     The truth is exact.
     """
     _exact_norm(truth)
+    if not blocks.mean.any():
+        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
     # Noise turns any mean away: to first order the jackknife says how far.
     turned = 1 - cosines(jackknife.means(blocks), truth.mean)
     found = _jackknifed(turned)._replace(value=jackknife.corrected(turned))
@@ -140,6 +143,8 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
 
     with np.errstate(invalid="ignore"):  # negative where the mean is lost in noise
         ratio = np.log(signal(first)) - np.log(signal(second))
+    if math.isnan(ratio[0]):
+        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
     return of_variances(ratio, first, second)
 
 
@@ -148,10 +153,10 @@ def relative_variance(blocks: Blocks, truth: Truth) -> Quantity:
     ratio = jackknife.traces(blocks) / _exact_norm(truth) ** 2
     if exact(blocks, truth):
         return _jackknifed(ratio)
-    return of_variances(ratio, blocks)
+    return of_variances(ratio, blocks, slope=float(ratio[0]))
 
 
-def of_variances(values: np.ndarray, *runs: Blocks) -> Quantity:
+def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quantity:
     """Return a statistic of the variances of samples with its error.
 
     Where the samples have too few events the error is infinite, and the note says why.
@@ -159,11 +164,15 @@ def of_variances(values: np.ndarray, *runs: Blocks) -> Quantity:
     Args:
         values: the statistic of all samples, then without one of R blocks, `[1 + R]`.
         *runs: the samples, all that it is made of.
+        slope: what the statistic gains where the log of one of the variances gains 1.
     """
     tails = [tail(run) for run in runs]
+    # A variance at its largest, a fair coin's, varies to second order: the jackknife misses that.
+    flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
+    found = _widened(_jackknifed(values), slope * math.hypot(*flat))
     # What samples do not show of a tail moves the log of a variance, upwards.
     factor = max(one.upwards for one in tails) / quantile()
-    return _with_tails(_jackknifed(values), factor, [one.refusal for one in tails])
+    return _with_tails(found, factor, [one.refusal for one in tails])
 
 
 def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:

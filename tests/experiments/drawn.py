@@ -9,12 +9,14 @@ from experiments.moments import NUM_BLOCKS, Blocks
 
 
 def blocks_of(samples, centre=None):
-    """Return the blocks of `[n, P]` samples, summed in float64."""
+    """Return the blocks of `[n, P]` samples, summed in float64 about a centre near their mean."""
     samples = np.asarray(samples, np.float64)
     centre = np.zeros(samples.shape[1]) if centre is None else np.asarray(centre, np.float64)
     parts = samples.reshape(NUM_BLOCKS, -1, len(centre))
     lengths = np.linalg.norm(parts, axis=-1) * np.linalg.norm(centre)
     cosines = (parts @ centre / np.where(lengths > 0, lengths, 1)).sum(1)
+    if np.sum((samples.mean(0) - centre) ** 2) > 0.05 * samples.var(0).sum():  # as a Sampler does
+        centre = samples.mean(0)
     deviations = parts - centre
     powers = (deviations**2).sum(-1)
     largest = powers.max(-1, keepdims=True)

@@ -246,7 +246,7 @@ MUTANTS = [
     ),
     Mutant(
         "straight-through-bias",
-        {(StraightThrough, "estimate"): changed(StraightThrough, derivative=lambda _: "identity")},
+        {(StraightThrough, "estimate"): beside(StraightThrough, lambda _: ScoreFunction(), 0.1)},
         ("relative bias, linear f",),
     ),
     Mutant(
