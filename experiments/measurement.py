@@ -355,14 +355,17 @@ def estimator_columns(estimator: Estimator) -> Row:
 def metric_rows(
     blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
 ) -> list[Row]:
-    """Return one row for each metric: its name, value and 95% interval, and a note of them all."""
+    """Return one row for each metric: its name, value and 95% interval, and a note of them all.
+
+    Of gradients that were not timed there is no row of seconds.
+    """
     estimates = {
         "squared_bias": intervals.squared_bias(blocks, truth),
         "variance": intervals.variance(blocks, truth),
         "mse": intervals.mean_squared_error(blocks, truth),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
-        "seconds": intervals.seconds(blocks),
+        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
         "truth_norm": _truth_norm(truth),
     }

@@ -16,7 +16,7 @@ from scipy import integrate, stats
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
 from experiments import intervals
 from experiments.intervals import Estimate, Truth
-from experiments.measurement import prepare
+from experiments.measurement import metric_rows, prepare
 from experiments.moments import Blocks
 from experiments.problems import Quadratic
 from tests.experiments.drawn import Law, blocks_of
@@ -406,6 +406,13 @@ def test_seconds_are_the_median():
     found = intervals.seconds(blocks)
     # Of 7 rounds, smallest and largest hold the median with 98 %.
     assert (found.value, found.low, found.high) == (4, 1, 9)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_only_what_was_timed_has_a_row_of_seconds(timed):
+    (blocks,) = point().draw(Exact(), jax.random.key(2), 64, timed=timed)
+    metrics = {row["metric"] for row in metric_rows(blocks, point().truth, 1, 100.0)}
+    assert ("seconds" in metrics) is timed and {"variance", "equal_cost_error"} <= metrics
 
 
 def test_a_cosine_past_one_by_a_rounding_is_one():
