@@ -359,14 +359,15 @@ def metric_rows(
 
     Of gradients that were not timed there is no row of seconds.
     """
+    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
     estimates = {
-        "squared_bias": intervals.squared_bias(blocks, truth),
-        "variance": intervals.variance(blocks, truth),
+        "squared_bias": bias,
+        "variance": spread,
         "mse": intervals.mean_squared_error(blocks, truth),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
-        "equal_cost_error": intervals.equal_cost_error(blocks, truth, evaluations, budget),
+        "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
         "truth_norm": _truth_norm(truth),
     }
     shared = {"evaluations": evaluations, "samples": blocks.count}

@@ -1,6 +1,7 @@
 """A value with its interval, the truth it is compared with, and the quantiles both need."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -39,6 +40,7 @@ class Truth:
         return 0.0 if self.blocks is None else self.blocks.variance.sum() / self.blocks.count
 
 
+@functools.cache
 def quantile(degrees: float = math.inf) -> float:
     """Return Student's quantile of a two-sided interval; the normal one without degrees."""
     tail = (1 + LEVEL) / 2

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from experiments.intervals import jackknife
-from experiments.intervals.bias import squared_bias
 from experiments.intervals.distance import rounding
 from experiments.intervals.estimate import Estimate, Truth, quantile
 from experiments.intervals.limits import BELOW, alike, refusal, resolution
@@ -61,15 +60,19 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     return _about(value, spread, upwards * spread)
 
 
-def equal_cost_error(blocks: Blocks, truth: Truth, evaluations: int, budget: float) -> Estimate:
-    """Return the error at a budget of evaluations of f.
+def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget: float) -> Estimate:
+    """Return the error at a budget of evaluations of f, squared bias + variance x share.
 
-    That is squared bias + variance x evaluations / budget. A squared bias whose estimate is below
-    its interval, which begins at zero, counts as the interval's low end: the value is never too low
-    in the mean, and too high by no more than the samples leave open. The interval adds the
-    intervals of the parts.
+    The share is evaluations / budget. A squared bias whose estimate is below its interval, which
+    begins at zero, counts as the interval's low end: the value is never too low in the mean, and
+    too high by no more than the samples leave open. The interval adds the intervals of the parts.
+
+    Args:
+        bias: the squared bias.
+        spread: the variance of one gradient.
+        evaluations: of f, for one gradient.
+        budget: evaluations of f in all.
     """
-    bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
     share = evaluations / budget
     seen = bias.value if math.isnan(bias.low) else max(bias.value, bias.low)
     return Estimate(

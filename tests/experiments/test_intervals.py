@@ -151,7 +151,7 @@ def test_cosines_of_one_bit(estimator):
 def test_equal_cost_error_of_one_bit():
     blocks, truth = measured(StraightThrough()), point().truth
     bias, variance = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
-    found = intervals.equal_cost_error(blocks, truth, evaluations=3, budget=60)
+    found = intervals.equal_cost_error(bias, variance, evaluations=3, budget=60)
     assert found.value == pytest.approx(bias.value + variance.value / 20)
     assert found.low == pytest.approx(bias.low + variance.low / 20)
     assert found.high == pytest.approx(bias.high + variance.high / 20)

@@ -141,12 +141,12 @@ def found(case, n, bias, sampled, enough, most, seed=0):
     true = mean + offset if mean.any() else mean + offset + math.sqrt(variance)
     shift = true - mean - offset
     about = true - offset
-    squared = float(offset @ offset)
+    off = float(offset @ offset)
     truths = {
-        "squared_bias": squared,
+        "squared_bias": off,
         "variance": variance,
-        "mse": squared + variance,
-        "equal_cost_error": squared + variance / 50,
+        "mse": off + variance,
+        "equal_cost_error": off + variance / 50,
         "cosine_mean": float(about @ true / np.linalg.norm(about) / np.linalg.norm(true)),
         "cosine_sample": cosine(case, n, shift, about),
     }
@@ -160,11 +160,12 @@ def found(case, n, bias, sampled, enough, most, seed=0):
             other = blocks_of(case.draw(rng, n) + shift + offset, true)
             truth = Truth(other.mean, other)
         blocks = blocks_of(case.draw(rng, n) + shift, about)
+        squared, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
         estimates = {
-            "squared_bias": intervals.squared_bias(blocks, truth),
-            "variance": intervals.variance(blocks, truth),
+            "squared_bias": squared,
+            "variance": spread,
             "mse": intervals.mean_squared_error(blocks, truth),
-            "equal_cost_error": intervals.equal_cost_error(blocks, truth, 1, 50),
+            "equal_cost_error": intervals.equal_cost_error(squared, spread, 1, 50),
             "cosine_mean": intervals.cosine_of_mean(blocks, truth),
             "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         }
