@@ -22,7 +22,8 @@ def traces(blocks: Blocks) -> np.ndarray:
     total, distances = blocks.total, blocks.distances.sum()
     sums = np.concatenate([total[None], total - blocks.sums])
     squares = np.concatenate([[distances], distances - blocks.distances])
-    return (squares - np.sum(sums**2, -1) / counts(blocks)) / (counts(blocks) - 1)
+    spread = squares - np.sum(sums**2, -1) / counts(blocks)
+    return np.maximum(spread, 0) / (counts(blocks) - 1)
 
 
 def counts(blocks: Blocks) -> np.ndarray:

@@ -55,7 +55,8 @@ def quantity(function, runs, truth, end):
         elif one.annotation is Truth:
             arguments.append(truth)
         else:
-            arguments.append(np.log(jackknife.traces(runs[0])))
+            with np.errstate(divide="ignore"):
+                arguments.append(np.log(jackknife.traces(runs[0])))
     found = function(*arguments)
     return found(end) if callable(found) else found
 
