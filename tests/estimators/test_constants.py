@@ -93,6 +93,7 @@ def cases():
         yield parameter(example, example, cls, slow=slow)
 
 
+@pytest.mark.first_cases(40)
 @pytest.mark.parametrize(("example", "cls"), list(cases()))
 def test_a_constant_in_f(example, cls):
     (value, slope), (value_without, slope_without) = results(example, cls, (CONSTANT, 0))

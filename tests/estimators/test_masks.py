@@ -81,6 +81,7 @@ def per_key(example, cls, logits, f, keys=KEYS):
     return np.asarray(value), *map(np.asarray, gradients)
 
 
+@pytest.mark.first_cases(90)
 @pytest.mark.parametrize(("example", "cls"), on(Categorical, Bernoulli))
 def test_infinite_logits_are_the_limit(example, cls):
     """Sample by sample; and a constant added to the logits of classes changes nothing."""
@@ -100,6 +101,7 @@ def test_infinite_logits_are_the_limit(example, cls):
             np.testing.assert_allclose(other, found[0], rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.first_cases(70)
 @pytest.mark.parametrize(("example", "cls"), on(Categorical, Bernoulli))
 def test_f_has_no_value_at_forbidden_states(example, cls):
     """Its value and derivative there have no part in the result, and log q is what it is."""

@@ -16,6 +16,7 @@ import scipy.stats
 
 import estimators
 from estimators.core import noise, threefry
+from tests.estimators.enumeration import FAST_TO_RUN
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
@@ -53,7 +54,7 @@ def test_law(name, transform, dtype):
 # Both tails -------------------------------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1), compiler_options=FAST_TO_RUN)
 def count_beyond(sampler, num_chunks, key, below, above):
     """Draw 2^20 numbers per chunk: counts below and above thresholds, then least and greatest."""
     infinity = jnp.asarray(jnp.inf, below.dtype)

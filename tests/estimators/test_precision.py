@@ -48,6 +48,7 @@ def test_half_precision(case, dtype):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
+@pytest.mark.first_cases(90)
 @pytest.mark.parametrize("case", ON_FIRST)
 def test_types(case):
     """The loss has the wider type, and every gradient that of what it is a gradient of."""
@@ -112,6 +113,7 @@ def products(jaxpr):
 
 
 # The layers of a chain are the user's, and so is the precision of their products.
+@pytest.mark.first_cases(90)
 @pytest.mark.parametrize("case", [case for case in ON_FIRST if "Chain" not in case.id])
 def test_products_have_full_precision(case):
     """But for those of f: on an accelerator the default keeps 7 or 10 bits."""

@@ -78,6 +78,7 @@ def innermost(estimator):
     return innermost(estimator.estimator) if isinstance(estimator, Average) else estimator
 
 
+@pytest.mark.first_cases(90)
 @pytest.mark.parametrize("case", ON_FIRST)
 def test_no_second_derivative_in_the_logits_is_silently_zero(case):
     """It is ordinary autodiff's, or a TypeError that names the estimator."""

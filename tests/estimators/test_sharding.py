@@ -162,6 +162,7 @@ def sums_over_devices(case):
 ON_FIRST = list(cases(lambda case: not (is_first(case.estimator) and on_first_distribution(case))))
 
 
+@pytest.mark.first_cases(90)
 @pytest.mark.parametrize("case", ON_FIRST)
 def test_own_derivatives_are_one_devices(case):
     """What an estimator attaches is not summed over devices as it is made."""

@@ -94,6 +94,7 @@ def executed(estimator, count=8):
     return sum(RUNS), count * estimator.evaluations(distribution(logits))
 
 
+@pytest.mark.first_cases(30)
 @pytest.mark.parametrize("estimator", EVERY, ids=str)
 def test_every_evaluation_is_executed(estimator):
     found, said = executed(estimator)
