@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 from matplotlib.testing.compare import compare_images
 
@@ -20,6 +21,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="keep the figures that the pages of docs/ make now, instead of comparing them",
     )
+
+
+def pytest_runtest_setup(item):
+    # A page prints what its reader sees, who has XLA's optimisations.
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(autouse=True)

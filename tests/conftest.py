@@ -3,7 +3,7 @@ import gc
 import os
 
 # Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
-# reads this as it first compiles.
+# reads this as it starts.
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 import jax
@@ -19,12 +19,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config):
-    if config.option.markexpr == "not slow":  # slow tests run for longer than they compile
-        os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0"
     # Compiling is most of the time: a second run, and the other worker, find the programs here.
     if config.pluginmanager.hasplugin("cacheprovider"):
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def pytest_runtest_setup(item):
+    # Most tests compile for longer than they run.
+    runs = any(map(item.get_closest_marker, ("slow", "many_samples")))
+    jax.config.update("jax_disable_most_optimizations", not runs)
 
 
 @pytest.fixture

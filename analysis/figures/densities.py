@@ -77,10 +77,10 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _triangle(ax: Axes, part: pd.DataFrame) -> None:
-    x, y = triangle.places(part)
     values = part["value"].to_numpy(float)
     top = np.quantile(values, 0.98)
-    ax.tricontourf(x, y, np.minimum(values, top), levels=np.linspace(0, top, 16), extend="max")
+    levels = np.linspace(0, top, 16)
+    ax.tricontourf(triangle.mesh(part), np.minimum(values, top), levels=levels, extend="max")
     triangle.outline(ax)
 
 

@@ -46,9 +46,8 @@ def draw(rows: pd.DataFrame) -> Figure:
         drawn = []
         for ax, temperature in zip(panels, temperatures, strict=True):
             part = points[points["temperature"] == temperature]
-            x, y = triangle.places(part)
-            values = part["value"].to_numpy(float)
-            drawn.append(ax.tripcolor(x, y, values, cmap="PuOr_r", norm=norm, shading="gouraud"))
+            mesh, values = triangle.mesh(part), part["value"].to_numpy(float)
+            drawn.append(ax.tripcolor(mesh, values, cmap="PuOr_r", norm=norm, shading="gouraud"))
             triangle.outline(ax)
             ax.set_title(rf"$\tau$ = {temperature:g}", pad=10)
         bar = figure.colorbar(drawn[0], ax=panels, shrink=0.8, pad=0.01, label="log10 of the ratio")

@@ -3,15 +3,23 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.tri import Triangulation
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
 
-def places(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates of points whose `x` and `y` are the first two probabilities."""
+def mesh(points: pd.DataFrame) -> Triangulation:
+    """Return the mesh of points whose `x` and `y` are the first two probabilities.
+
+    Raises:
+        ValueError: where all points lie on a line.
+    """
     shares = np.stack([points["x"], points["y"], 1 - points["x"] - points["y"]], -1)
     across, up = (shares @ CORNERS).T
-    return across, up
+    try:
+        return Triangulation(across, up)
+    except RuntimeError as error:  # of qhull
+        raise ValueError("the points span no area") from error
 
 
 def outline(ax: Axes) -> None:

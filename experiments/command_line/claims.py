@@ -5,7 +5,7 @@ import argparse
 import analysis
 from experiments.claims import BUDGETS, STUDIES, Deciding
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, opened, present, save, say, shown
+from experiments.command_line.output import TABLE_FILES, conclude, opened, say
 from experiments.errors import UsageError
 from experiments.progress import Progress
 from experiments.studies import claims
@@ -53,9 +53,7 @@ def _run(given: argparse.Namespace) -> None:
         else:
             with Progress(len(chosen)) as progress:
                 claims.decide(STUDIES, chosen, given.budget, results, progress)
-        table = shown(results, analysis.claims_table)
-        save(results, table, {})
-        present(results, table)
+        conclude(results, analysis.claims_table, {})
 
 
 def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:

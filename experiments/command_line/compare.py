@@ -13,12 +13,10 @@ from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import (
     TABLE_FILES,
+    conclude,
     figure_files,
     opened,
-    present,
-    save,
     say,
-    shown,
 )
 from experiments.errors import UsageError
 from experiments.progress import Progress
@@ -116,6 +114,4 @@ def _run_study(
         else:
             with Progress(len(settings.estimators)) as progress:
                 run(settings, results, progress)
-        table = shown(results, tabulate)
-        save(results, table, figures)
-        present(results, table)
+        conclude(results, tabulate, figures)

@@ -8,7 +8,7 @@ import analysis
 import estimators
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, figure_files, opened, present, save, shown
+from experiments.command_line.output import TABLE_FILES, conclude, figure_files, opened, shown
 from experiments.convergence import TUNING_STEPS
 from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
@@ -96,7 +96,6 @@ def _run(given: argparse.Namespace) -> None:
                 results=results,
                 **asked,
             )
-        table = shown(results, analysis.comparison_table)
-        save(results, table, {"bias_variance": bias_variance, "error_cost": error_cost})
-        present(results, table)
+        figures = {"bias_variance": bias_variance, "error_cost": error_cost}
+        conclude(results, analysis.comparison_table, figures)
         print(f"\n{found}", flush=True)

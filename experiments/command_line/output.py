@@ -72,7 +72,7 @@ def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
     """
     try:
         return make(results.table())
-    except (ValueError, RuntimeError) as error:  # the latter of geometry in figures
+    except ValueError as error:
         if not results.reopened:
             raise
         raise UsageError(
@@ -100,6 +100,13 @@ def save(results: Results, table, figures) -> None:
             else:
                 figure, data = drawn
                 analysis.save_figure(figure, stage / name, data)
+
+
+def conclude(results: Results, tabulate: Callable[[pd.DataFrame], Any], figures) -> None:
+    """Make the table of the results, save it with the figures, and print it."""
+    table = shown(results, tabulate)
+    save(results, table, figures)
+    present(results, table)
 
 
 def say(message: str) -> None:

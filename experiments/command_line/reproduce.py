@@ -7,12 +7,10 @@ from analysis.figures import reproduction
 from experiments.command_line import options, unused
 from experiments.command_line.output import (
     TABLE_FILES,
+    conclude,
     figure_files,
     opened,
-    present,
-    save,
     say,
-    shown,
 )
 from experiments.errors import UsageError
 from experiments.progress import Progress
@@ -78,9 +76,7 @@ def _run(given: argparse.Namespace) -> None:
         else:
             with Progress(len(cells)) as progress:
                 reproduce.reproduce(settings, cells, results, progress)
-        lines = shown(results, analysis.reproduction_table)
-        save(results, lines, {"reproduction": reproduction})
-        present(results, lines)
+        conclude(results, analysis.reproduction_table, {"reproduction": reproduction})
 
 
 def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:

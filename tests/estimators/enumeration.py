@@ -12,8 +12,6 @@ from tests.estimators.scripted import hard_keys
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 """Compiling takes longer than running, so the compiler is told to hurry."""
-FAST_TO_RUN = {"xla_backend_optimization_level": "3"}
-"""For what draws so many samples that running takes longer, since fast tests hurry by default."""
 
 
 def joint(distribution, draws):

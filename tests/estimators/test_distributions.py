@@ -279,6 +279,7 @@ def test_posterior_of_a_bit_is_the_truncated_logistic(logit, bit, dtype):
     assert ks(posterior, cdf) > LEAST_P_VALUE
 
 
+@pytest.mark.many_samples
 @pytest.mark.parametrize(
     ("logit", "bit"), [(-3.0, 1), pytest.param(10.0, 0, marks=pytest.mark.slow)]
 )
@@ -374,6 +375,7 @@ def test_posterior_of_a_class_averages_to_the_prior(dtype):
     assert scipy.stats.chisquare(cells.ravel()).pvalue > LEAST_P_VALUE
 
 
+@pytest.mark.many_samples
 @pytest.mark.parametrize("cls", [Bernoulli, Categorical])
 def test_posterior_stands_for_its_sample(cls):
     # Rounding ties a class to the maximum at rates of 1e-7 to, at logits of 1000, 1e-5.

@@ -16,9 +16,8 @@ import scipy.stats
 
 import estimators
 from estimators.core import noise, threefry
-from tests.estimators.enumeration import FAST_TO_RUN
 
-pytestmark = pytest.mark.usefixtures("strict_dtypes")
+pytestmark = [pytest.mark.usefixtures("strict_dtypes"), pytest.mark.many_samples]
 
 LEAST_P_VALUE = 1e-4
 SAMPLERS = ["uniform", "logistic", "gumbel", "normal"]
@@ -54,7 +53,7 @@ def test_law(name, transform, dtype):
 # Both tails -------------------------------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), compiler_options=FAST_TO_RUN)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def count_beyond(sampler, num_chunks, key, below, above):
     """Draw 2^20 numbers per chunk: counts below and above thresholds, then least and greatest."""
     infinity = jnp.asarray(jnp.inf, below.dtype)

@@ -63,6 +63,7 @@ def test_every_pair(count, spread):
     np.testing.assert_allclose(reverse, wanted, rtol=2e-6)
 
 
+@pytest.mark.many_samples
 @pytest.mark.parametrize(
     ("count", "spread"),
     [
