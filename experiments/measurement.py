@@ -224,8 +224,8 @@ def prepare(
         reference_samples: gradients of a long run, where the truth is not exact; fewer where one
             is expensive.
         devices: devices to measure on; all of them unless given.
-        report: is told what is going on.
-        note: is told how it goes.
+        report: called with the name of each step.
+        note: called with the progress of a long step.
 
     Raises:
         UsageError: for an unknown group.

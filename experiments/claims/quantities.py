@@ -19,6 +19,8 @@ from experiments.moments import Blocks
 # known so well.
 _SUREST = 7.0
 _NO_DIRECTION = "the mean gradient cannot be told from zero"
+# Where all samples are alike, or a mean is lost in noise, a log is not finite: a note says so.
+_unwarned = np.errstate(divide="ignore", invalid="ignore")
 
 
 def mean(values: np.ndarray) -> Quantity:
@@ -125,11 +127,13 @@ def angle(blocks: Blocks, truth: Truth) -> Quantity:
     return _of_means(_widened(found, square), truth, blocks)
 
 
+@_unwarned
 def log_variance_ratio(first: Blocks, second: Blocks) -> Quantity:
     """Return the natural log of the ratio of variances, under common noise block by block."""
-    return of_variances(_logs(first) - _logs(second), first, second)
+    return of_variances(np.log(jackknife.traces(first) / jackknife.traces(second)), first, second)
 
 
+@_unwarned
 def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
     """Return the natural log of the ratio of signal to noise, squared mean over variance.
 
@@ -137,14 +141,11 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
     """
 
     def signal(blocks: Blocks) -> np.ndarray:
-        lengths = np.sum(jackknife.means(blocks) ** 2, -1)
+        spread, lengths = jackknife.traces(blocks), np.sum(jackknife.means(blocks) ** 2, -1)
         # The squared length of a sampled mean is too large by its own variance.
-        lengths -= jackknife.traces(blocks) / jackknife.counts(blocks)
-        with np.errstate(divide="ignore", invalid="ignore"):  # where the mean is lost in noise
-            return np.log(lengths) - _logs(blocks)
+        return (lengths - spread / jackknife.counts(blocks)) / spread
 
-    with np.errstate(invalid="ignore"):
-        ratio = signal(first) - signal(second)
+    ratio = np.log(signal(first)) - np.log(signal(second))
     if math.isnan(ratio[0]):
         return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
     return of_variances(ratio, first, second)
@@ -169,14 +170,12 @@ def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quant
         slope: what the statistic gains where the log of one of the variances gains 1.
     """
     tails = [tail(run) for run in runs]
-    if why := next(filter(None, (one.refusal for one in tails)), ""):
-        return Quantity(float(values[0]), math.inf, len(values) - 2, note=why)
     # A variance at its largest, a fair coin's, varies to second order: the jackknife misses that.
     flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
     found = _widened(_jackknifed(values), slope * math.hypot(*flat))
     # What samples do not show of a tail moves the log of a variance, upwards.
     factor = max(one.upwards for one in tails) / quantile()
-    return _with_tails(found, factor)
+    return _with_tails(found, factor, [one.refusal for one in tails])
 
 
 def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:
@@ -185,7 +184,7 @@ def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:
     return _with_tails(quantity, factor, [refusal(run, truth) for run in runs])
 
 
-def _with_tails(quantity: Quantity, factor: float, refusals: Sequence[str] = ()) -> Quantity:
+def _with_tails(quantity: Quantity, factor: float, refusals: Sequence[str]) -> Quantity:
     why = next(filter(None, refusals), "")
     if not why and math.isfinite(quantity.value) and not math.isfinite(quantity.error):
         why = "no number without some of the samples: more are needed"
@@ -199,12 +198,7 @@ def _widened(quantity: Quantity, error: float) -> Quantity:
     return quantity._replace(error=math.hypot(quantity.error, error))
 
 
-def _logs(blocks: Blocks) -> np.ndarray:
-    """Return the log of the variance, `[1 + R]`: infinite where all samples are alike."""
-    with np.errstate(divide="ignore"):
-        return np.log(jackknife.traces(blocks))
-
-
+@_unwarned
 def _jackknifed(values: np.ndarray) -> Quantity:
     """Return a statistic with the jackknife's error, from its values `[1 + R]`."""
     return Quantity(float(values[0]), jackknife.error(values), len(values) - 2)

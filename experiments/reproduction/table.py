@@ -178,7 +178,7 @@ class Order(NamedTuple):
         seed: the first seed.
         splits: the splits that targets are of.
         folder: for checkpoints; what lies there from a run that was killed is gone on with.
-        progress: is told how it goes.
+        progress: shows the progress of the run.
         advance: is told the fraction that is done; it may raise KeyboardInterrupt.
     """
 

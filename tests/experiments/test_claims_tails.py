@@ -129,6 +129,12 @@ def test_a_gradient_that_is_zero_or_lost_in_noise_has_no_error():
         assert found.note == "the mean gradient cannot be told from zero"
 
 
+def test_a_ratio_of_no_variance_has_no_error():
+    nothing = blocks_of(np.zeros((SIZE, 1)))
+    found = quantities.log_variance_ratio(nothing, nothing)
+    assert found.error == math.inf and "too few events" in found.note
+
+
 @pytest.mark.parametrize("name", ["normal, 8 falling", "log-normal 1", "100 events", "coin of 0.5"])
 def test_intervals_of_quantities_hold(name):
     check(name, SIZE, 100)

@@ -121,7 +121,7 @@ class Unit:
         Args:
             restored: what `restore` returned.
             advance: is told the fraction that is done.
-            progress: is told how it goes.
+            progress: shows the progress of the run.
             checkpoint_seconds: at most so often a checkpoint is written.
 
         Raises:
