@@ -15,6 +15,7 @@ from analysis.style import Look, width
 
 _LONGEST_NAME = 50
 _LONGEST_TITLE = 120
+_LONGEST_ENTRY = 100
 _MARGIN = 0.04  # inches
 
 
@@ -56,7 +57,7 @@ def hollow_mark() -> Line2D:
 def not_drawn(names: Sequence[str]) -> list[Line2D]:
     """Return a legend entry that lists the estimators left out, if any."""
     text = f"not drawn, without finite values: {', '.join(names)}"
-    return [mark(textwrap.fill(text, _LONGEST_TITLE))] if names else []
+    return [mark(textwrap.fill(text, _LONGEST_ENTRY))] if names else []
 
 
 def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> Figure:
