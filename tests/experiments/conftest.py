@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from tests.experiments.processes import server
+
 
 @functools.cache
 def _blank(kind):
@@ -28,3 +30,10 @@ def blank_pictures(request, monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", save)
     monkeypatch.setattr(Figure, "get_layout_engine", lambda figure: None)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Starts runs of the command in processes that have imported it, with one compilation cache."""
+    with server(tmp_path_factory.mktemp("runs")) as runs:
+        yield runs

@@ -47,10 +47,13 @@ class Server:
     """Forks runs, one at a time."""
 
     def __init__(self, process, folder):
-        self._process, self._folder, self._count = process, folder, 0
+        self._process, self._folder, self._count, self._run = process, folder, 0, None
 
     def start(self, *arguments, **environment):
         """Start a run; return its process and the file of what it prints."""
+        if self._run:  # of a test that failed
+            os.kill(self._run, signal.SIGKILL)
+            self.wait()
         self._count += 1
         log = self._folder / f"run-{self._count}.log"
         log.touch()  # which the run itself opens late on a loaded machine
@@ -60,19 +63,21 @@ class Server:
             file=self._process.stdin,
             flush=True,
         )
-        return int(self._process.stdout.readline()), log
+        self._run = int(self._process.stdout.readline())
+        return self._run, log
 
     def wait(self):
         """Return the status with which the run ended, the negated signal of a killed one."""
+        self._run = None
         return int(self._process.stdout.readline())
 
 
 @contextlib.contextmanager
-def server(folder, cache):
-    """Start a process that forks runs; `cache` is their compilation cache."""
+def server(folder):
+    """Start a process that forks runs; their logs and their compilation cache go to `folder`."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # so that all that it forked ends with it

@@ -16,7 +16,7 @@ from experiments.command_line import main
 from experiments.folder import OWN
 from experiments.results import FILE
 from experiments.training.batch import LONGEST, Batch
-from tests.experiments.processes import HANG, server
+from tests.experiments.processes import HANG
 from tests.experiments.test_resume import ARGUMENTS, numbers
 
 COMPARE = [
@@ -28,6 +28,7 @@ LONG = [
     *("train", "--problem", "Coupled[bits=3]", "--steps", "100000000", "--log-steps", "10000000"),
     *("--estimators", "ScoreFunction", "--checkpoint-seconds", "1000", "--device", "cpu"),
 ]
+pytestmark = pytest.mark.xdist_group("runs")
 MINE = {"checkpoints/resnet.pt": "weights", "unfinished/thesis.tex": "text", "notes": "mine"}
 
 
@@ -52,24 +53,23 @@ def wait_for(condition, log):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_training_that_is_asked_to_end_saves_and_ends(number, tmp_path):
+def test_training_that_is_asked_to_end_saves_and_ends(number, tmp_path, runs):
     """Between checkpoints and rows of the loss, within seconds; the next run goes on there."""
     out = tmp_path / "out"
-    with server(tmp_path, tmp_path / "cache") as runs:
-        last = 0
-        for _ in range(2):
-            process, log = runs.start(*LONG, "--output", out)
-            wait_for(lambda log=log: "step" in log.read_text(), log)
-            os.kill(process, number)
-            assert runs.wait() == 128 + number, log.read_text()
-            line = log.read_text().splitlines()[-1]
-            assert "Traceback" not in log.read_text()
-            assert line.startswith("estimax: interrupted; ScoreFunction is kept at step ")
-            step = int(line.split(" at step ")[1].split(" of ")[0].replace(",", ""))
-            assert list(out.glob(f"{OWN}/checkpoints/*/{step}")), line
-            assert step > last
-            last = step
-            assert not (out / OWN / "lock").exists()
+    last = 0
+    for _ in range(2):
+        process, log = runs.start(*LONG, "--output", out)
+        wait_for(lambda log=log: "step" in log.read_text(), log)
+        os.kill(process, number)
+        assert runs.wait() == 128 + number, log.read_text()
+        line = log.read_text().splitlines()[-1]
+        assert "Traceback" not in log.read_text()
+        assert line.startswith("estimax: interrupted; ScoreFunction is kept at step ")
+        step = int(line.split(" at step ")[1].split(" of ")[0].replace(",", ""))
+        assert list(out.glob(f"{OWN}/checkpoints/*/{step}")), line
+        assert step > last
+        last = step
+        assert not (out / OWN / "lock").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -91,15 +91,14 @@ def test_no_chunk_follows_a_signal(number, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_second_signal_does_not_wait(tmp_path):
-    with server(tmp_path, tmp_path / "cache") as runs:
-        process, log = runs.start(*LONG, "--output", tmp_path / "out")
-        wait_for((tmp_path / "out" / OWN / "lock").exists, log)
+def test_a_second_signal_does_not_wait(tmp_path, runs):
+    process, log = runs.start(*LONG, "--output", tmp_path / "out")
+    wait_for((tmp_path / "out" / OWN / "lock").exists, log)
+    os.kill(process, signal.SIGINT)
+    time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGINT)
-        time.sleep(0.05)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGINT)
-        assert runs.wait() in (130, -signal.SIGINT)
+    assert runs.wait() in (130, -signal.SIGINT)
 
 
 def wait_for_handler(run):
@@ -136,7 +135,7 @@ def test_an_interrupt_while_it_starts_is_one_line(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [ARGUMENTS, COMPARE], ids=["train", "compare"])
-def test_killed_at_any_moment(arguments, tmp_path):
+def test_killed_at_any_moment(arguments, tmp_path, runs):
     """By any signal: nothing of the user's is lost, and the numbers are those of a whole run."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"kills at moments drawn from seed {seed}")
@@ -144,26 +143,25 @@ def test_killed_at_any_moment(arguments, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     put_mine(whole)
     put_mine(killed)
-    with server(tmp_path, tmp_path / "cache") as runs:
-        for folder in (tmp_path / "compiling", whole):
-            begun = time.monotonic()
-            _, log = runs.start(*arguments, "--output", folder)
-            assert runs.wait() == 0, log.read_text()
-            lasts = time.monotonic() - begun
-        for kills in range(12):
-            process, log = runs.start(*arguments, "--output", killed)
-            time.sleep(moments.uniform(0, 0.7 * lasts))
-            number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, number)
-            status = runs.wait()
-            assert status in (0, 128 + number, -number), log.read_text()
-            assert "Traceback" not in log.read_text()
-            if status == 0:
-                assert kills > 0
-                break
-        _, log = runs.start(*arguments, "--output", killed)
+    for folder in (tmp_path / "compiling", whole):
+        begun = time.monotonic()
+        _, log = runs.start(*arguments, "--output", folder)
         assert runs.wait() == 0, log.read_text()
+        lasts = time.monotonic() - begun
+    for kills in range(12):
+        process, log = runs.start(*arguments, "--output", killed)
+        time.sleep(moments.uniform(0, 0.7 * lasts))
+        number = moments.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+        status = runs.wait()
+        assert status in (0, 128 + number, -number), log.read_text()
+        assert "Traceback" not in log.read_text()
+        if status == 0:
+            assert kills > 0
+            break
+    _, log = runs.start(*arguments, "--output", killed)
+    assert runs.wait() == 0, log.read_text()
     for folder in (whole, killed):
         check_nothing_is_left(folder)
     tables = [numbers(folder) for folder in (killed, whole)]
