@@ -53,6 +53,15 @@ def parse_estimator(text: str) -> Estimator:
     return estimator
 
 
+def parse_estimators(texts: Sequence[str]) -> list[Estimator]:
+    """Return the estimators that the texts name, as `parse_estimator`; one named twice is one.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    return list({str(one): one for one in map(parse_estimator, texts)}.values())
+
+
 def parse_part(text: str, known: Sequence[type[T]]) -> T:
     """Return the value that `Name[field=value,...]` names among the project's classes.
 

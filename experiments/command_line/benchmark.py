@@ -7,7 +7,7 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.errors import UsageError
 from experiments.target import Target
-from experiments.user_code import parse_estimator
+from experiments.user_code import parse_estimators
 
 
 def add(commands) -> None:
@@ -30,7 +30,7 @@ def _run(given: argparse.Namespace) -> None:
     target = Target(given.json, "--json", force=given.force) if given.json else None
     if not given.json:
         unused.without_effect(given, "without --json", "force")
-    named = [parse_estimator(text) for text in given.estimators or []]
+    named = parse_estimators(given.estimators or [])
     figures = benchmark.run(named or None, quick=given.quick, report=say)
     print(benchmark.render(figures))
     if target:

@@ -22,7 +22,7 @@ from experiments.errors import UsageError
 from experiments.progress import Progress
 from experiments.studies import compare, temperature
 from experiments.studies.compare import Settings
-from experiments.user_code import parse_estimator, parse_problem
+from experiments.user_code import parse_estimators, parse_problem
 
 
 def add(commands) -> None:
@@ -87,7 +87,7 @@ def _run_study(
     given: argparse.Namespace, study: str, extra: dict[str, Any], run, tabulate, figures
 ) -> None:
     problem = parse_problem(given.problem)
-    named = [parse_estimator(text) for text in given.estimators or []]
+    named = parse_estimators(given.estimators or [])
     everything = [example for cls in estimators.ALL for example in cls.examples()]
     settings = Settings(
         problem,

@@ -12,7 +12,7 @@ from experiments.command_line.output import TABLE_FILES, conclude, figure_files,
 from experiments.convergence import TUNING_STEPS
 from experiments.diagnosis import STUDY, diagnose, fingerprint
 from experiments.progress import Progress
-from experiments.user_code import parse_estimator, parse_model, source_of_model
+from experiments.user_code import parse_estimators, parse_model, source_of_model
 
 _EPILOG = """\
 MODEL names a function without arguments that returns (loss, model, batch):
@@ -64,7 +64,7 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     loss, model, batch = parse_model(given.model)
     everything = [one for cls in estimators.ALL for one in cls.examples()]
-    candidates = [parse_estimator(text) for text in given.estimators or []] or everything
+    candidates = parse_estimators(given.estimators or []) or everything
     unused.of_estimators(given, candidates)
     unused.without_effect(given, "on a model that brings its data", "data")
     asked = {

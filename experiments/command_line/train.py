@@ -25,7 +25,7 @@ from experiments.results import Results
 from experiments.studies import train
 from experiments.studies.train import Settings
 from experiments.training import optimisers, schedules
-from experiments.user_code import parse_estimator, parse_part, parse_problem
+from experiments.user_code import parse_estimators, parse_part, parse_problem
 
 _EPILOG = """
 optimisers:  {optimisers}
@@ -160,11 +160,11 @@ def add(commands) -> None:
 
 def _run(given: argparse.Namespace) -> None:
     options.check_seeds(given.seed, given.seeds)
-    measured = [parse_estimator(text) for text in given.measure]
+    measured = parse_estimators(given.measure)
     halves = sorted({0, given.steps // 2, given.steps})
     settings = Settings(
         parse_problem(given.problem),
-        [parse_estimator(text) for text in given.estimators],
+        parse_estimators(given.estimators),
         steps=given.steps,
         seeds=given.seeds,
         seed=given.seed,

@@ -125,6 +125,14 @@ def test_gradients_are_measured_along_the_way(capsys, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_is_named_twice_is_trained_and_measured_once(capsys, tmp_path):
+    arguments = [*TOY, "--estimators", "Exact", "Exact[]", "--measure", "DisARM", "DisARM"]
+    arguments += ["--measure-at", "0", "0", "--samples", "32", "--output", tmp_path / "out"]
+    table, _ = train(capsys, *arguments)
+    assert not table.duplicated(["estimator", "measured", "metric", "step", "split"]).any()
+    assert set(table["measured"]) == {"", "DisARM"}
+
+
 def test_evaluations_along_the_way(capsys, tmp_path):
     arguments = [*VAE, "--estimators", "DisARM", "--evaluations", "4", "--output", tmp_path / "out"]
     table, _ = train(capsys, *arguments)
@@ -177,7 +185,10 @@ def test_a_reader_that_leaves_costs_nothing(tmp_path):
         ),
         (["--estimators", "Pathwise"], ["Pathwise", "not Bernoulli"]),
         (["--estimators", "VIMCO"], ["needs a multi-sample bound"]),
-        (["--estimators", "ScoreFunction", "ScoreFunction"], ["would be trained twice"]),
+        (
+            ["--estimators", "GumbelSoftmax[0.5]", "GumbelSoftmax[2]", "--temperatures", "1"],
+            ["GumbelSoftmax[temperature=1.0] would be trained twice"],
+        ),
         (["--measure", "DisARM", "--measure-at", "50"], ["step 50", "training ends at 40"]),
         (["--measure", "DisRM"], ["did you mean 'DisARM'?"]),
         (["--group", "decodr"], ["'decodr'", "encoder, decoder"]),

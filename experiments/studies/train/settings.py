@@ -149,9 +149,11 @@ def check(settings: Settings) -> None:
     ):
         if reason := limits.refusal(problem, estimator, at, distribution, times, moves=moves):
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
-    names = [str(one) for each in settings.estimators for one in settings.members(each)]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(f"{', '.join(sorted(twice))} would be trained twice")
+    trained = [one for each in settings.estimators for one in settings.members(each)]
+    for named, done in (trained, "trained"), (settings.measured, "measured"):
+        names = list(map(str, named))
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(f"{', '.join(sorted(twice))} would be {done} twice")
     for name, _ in settings.schedules:
         for estimator in settings.estimators:
             _check_scheduled(settings, name, estimator)
