@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from experiments.intervals import jackknife
+from experiments.intervals.bias import squared_bias
 from experiments.intervals.distance import rounding
 from experiments.intervals.estimate import Estimate, Truth, quantile
 from experiments.intervals.limits import BELOW, alike, refusal, resolution
@@ -35,7 +36,9 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the mean squared distance of one gradient to the truth, squared bias + variance.
 
     The interval is the jackknife's over blocks, those of the truth as well, of its logarithm; its
-    upper end allows for a tail that the samples do not show.
+    upper end allows for a tail that the samples do not show. Where the truth is sampled, the value
+    has the square of its error, which the jackknife does not see: the interval then holds that of
+    the sum of the parts too.
     """
     errors = jackknife.squared_errors(blocks, truth)
     value = float(errors[0])
@@ -57,7 +60,21 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
         quantile() / blocks.count,  # a coin's error is at its largest, and varies but little
     )
     upwards = 1.0 if alike(blocks) else tail(blocks).upwards / quantile()
-    return _about(value, spread, upwards * spread)
+    found = _about(value, spread, upwards * spread)
+    return found if truth.blocks is None else _hull(found, _sum(blocks, truth))
+
+
+def _sum(blocks: Blocks, truth: Truth) -> Estimate:
+    """Return squared bias + variance, as of independent estimates (Zou and Donner 2008)."""
+    parts = squared_bias(blocks, truth), variance(blocks, truth)
+    value = sum(part.value for part in parts)
+    below = math.hypot(*(part.value - part.low for part in parts))
+    return Estimate(value, value - below, value + math.hypot(*(p.high - p.value for p in parts)))
+
+
+def _hull(one: Estimate, other: Estimate) -> Estimate:
+    low, high = np.fmin(one.low, other.low), np.fmax(one.high, other.high)
+    return Estimate(one.value, float(low), float(high))
 
 
 def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget: float) -> Estimate:
