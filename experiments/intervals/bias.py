@@ -4,11 +4,11 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from scipy import optimize
+from scipy import optimize, stats
 
 from experiments.intervals.distance import Distance, distance
-from experiments.intervals.estimate import LEVEL, Estimate, Truth
-from experiments.intervals.limits import exact, refusal, unseen
+from experiments.intervals.estimate import LEVEL, Estimate, Truth, quantile
+from experiments.intervals.limits import caution, exact, refusal, unseen
 from experiments.moments import Blocks
 
 
@@ -23,11 +23,12 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     found = distance(blocks, truth)
     if not math.isfinite(found.squared_bias):
         return Estimate.refused(math.nan, refusal(blocks, truth))
-    if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
-        return Estimate(0.0, 0.0, 0.0)
     if why := refusal(blocks, truth):
         return Estimate.refused(found.squared_bias, why)
-    return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth)))
+    if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
+        return Estimate(0.0, 0.0, 0.0)
+    level = 1 - 2 * float(stats.norm.sf(caution(blocks, truth) * quantile()))
+    return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth), level))
 
 
 def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from scipy import stats
 from experiments.intervals.bias import ends
 from experiments.intervals.distance import noisy, rounding
 from experiments.intervals.estimate import LEVEL, Estimate, Truth, quantile
-from experiments.intervals.limits import alike, refusal, unseen
+from experiments.intervals.limits import alike, caution, refusal, unseen
 from experiments.moments import Blocks
 
 
@@ -21,8 +21,10 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     p and of w together, each at half of the error (Bonferroni), so they are on the safe side.
     """
     norm = float(np.linalg.norm(truth.mean))
-    if not norm or not np.isfinite(blocks.mean).all():
+    if not np.isfinite(blocks.mean).all():
         return Estimate(math.nan, math.nan, math.nan)
+    if not norm:
+        return Estimate.refused(math.nan, refusal(blocks, truth) or "the true gradient is zero")
     direction = truth.mean / norm
     along = float(blocks.mean @ direction)
     runs = [blocks.deviations]
@@ -39,7 +41,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
         return Estimate.refused(value, why)
     wide = 1.0 if alike(blocks) else unseen(blocks, truth)
     # Blocks tell the noise: Student's level for so many.
-    score = float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
+    score = caution(blocks, truth) * float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
     shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
     half = score * math.sqrt(wide * float(np.var(runs[0] @ direction, ddof=1)) / len(runs[0]))
     low, high = along - half, along + half
@@ -53,7 +55,8 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the mean cosine between one gradient and the truth."""
     each = blocks.cosines / blocks.size
-    half = quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
+    longer = caution(blocks, truth)
+    half = longer * quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
     # Sums in float32 may pass one by a rounding.
     value, low, high = map(
         float, np.clip((each.mean(), each.mean() - half, each.mean() + half), -1, 1)

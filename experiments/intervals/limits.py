@@ -4,7 +4,7 @@ import numpy as np
 
 from experiments.intervals.distance import ROUNDING, rounding
 from experiments.intervals.estimate import Truth
-from experiments.intervals.tails import tail
+from experiments.intervals.tails import Tail, tail
 from experiments.moments import Blocks
 
 OVERFLOW = "squares of the gradients exceed the range of their type"
@@ -23,9 +23,13 @@ def alike(blocks: Blocks) -> bool:
 
 
 def exact(blocks: Blocks, truth: Truth) -> bool:
-    """Whether every sample is the truth, as far as float32 can say."""
+    """Whether every sample is the truth, as far as float32 can say.
+
+    A truth that is sampled may miss the same rare events.
+    """
     apart = blocks.mean - truth.mean
-    return alike(blocks) and float(apart @ apart) <= rounding(blocks, truth)
+    at_truth = float(apart @ apart) <= rounding(blocks, truth)
+    return truth.blocks is None and at_truth and alike(blocks)
 
 
 def refusal(blocks: Blocks, truth: Truth) -> str:
@@ -47,5 +51,15 @@ def refusal(blocks: Blocks, truth: Truth) -> str:
 
 def unseen(blocks: Blocks, truth: Truth) -> float:
     """Return the factor by which the noise may exceed what samples and truth show."""
+    return max(found.unseen for found in _tails(blocks, truth))
+
+
+def caution(blocks: Blocks, truth: Truth) -> float:
+    """Return the factor by which an interval is longer, of what is said of samples and truth."""
+    return max(found.caution for found in _tails(blocks, truth))
+
+
+def _tails(blocks: Blocks, truth: Truth) -> list[Tail]:
+    """Return the tails that bear on an interval: none where all samples are alike."""
     runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
-    return max(tail(run).unseen for run in runs)
+    return [tail(run) for run in runs]

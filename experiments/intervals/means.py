@@ -16,7 +16,7 @@ def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     With too few events the ends are nan.
     """
     found = tail(blocks)
-    half = quantile() * np.sqrt(found.unseen * blocks.variance / blocks.count)
+    half = found.caution * quantile() * np.sqrt(found.unseen * blocks.variance / blocks.count)
     if found.refusal:
         half = np.full_like(half, math.nan)
     return blocks.mean, blocks.mean - half, blocks.mean + half

@@ -8,7 +8,7 @@ from experiments.intervals import jackknife
 from experiments.intervals.bias import squared_bias
 from experiments.intervals.distance import rounding
 from experiments.intervals.estimate import Estimate, Truth, quantile
-from experiments.intervals.limits import BELOW, alike, refusal, resolution
+from experiments.intervals.limits import BELOW, alike, caution, refusal, resolution
 from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
@@ -28,8 +28,8 @@ def variance(blocks: Blocks, truth: Truth) -> Estimate:
         return Estimate(0.0, 0.0, 0.0)
     if value <= (least := resolution(blocks)):
         return Estimate(0.0, 0.0, least, BELOW)
-    found = tail(blocks)
-    return _about(value, quantile() * found.error, found.upwards * found.error)
+    found, longer = tail(blocks), caution(blocks, truth)
+    return _about(value, *(longer * score * found.error for score in (quantile(), found.upwards)))
 
 
 def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
@@ -55,7 +55,7 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
         runs.append(value + distances - distances[0])
     if any(np.any(run <= 0) for run in runs):
         return Estimate.refused(value, "no larger than the error of the sampled true gradient")
-    spread = math.hypot(
+    spread = caution(blocks, truth) * math.hypot(
         *(quantile(len(run) - 2) * jackknife.error(np.log(run)) for run in runs),
         quantile() / blocks.count,  # a coin's error is at its largest, and varies but little
     )

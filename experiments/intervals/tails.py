@@ -22,6 +22,10 @@ _EVENTS, _GROWTH = 56, 5.6
 _WIDEST = 5.5
 _SKEWNESSES = 0.1, 0.18
 
+# Intervals are longer by as much at the least number of events, and up to so many of its standard
+# deviations above.
+_CAUTION, _MARGIN = 1.0, 3.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Tail:
@@ -52,6 +56,17 @@ class Tail:
         if not self.events:
             return 1.0
         return math.exp((self.upwards - quantile()) * self.error)
+
+    @property
+    def caution(self) -> float:
+        """The factor by which intervals are longer: above one near the least number of events.
+
+        There some runs have an interval because chance brought them more events than others.
+        """
+        if not self.events:
+            return 1.0
+        margin = (self.events - needed(self.count)) / math.sqrt(self.events)
+        return 1 + _CAUTION * min(max(1 - margin / _MARGIN, 0.0), 1.0)
 
     @property
     def refusal(self) -> str:

@@ -170,7 +170,9 @@ def found(case, n, bias, sampled, enough, most, seed=0):
             "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         }
         for place, (name, one) in enumerate(estimates.items()):
-            assert math.isfinite(one.value) and bool(one.note) == math.isnan(one.high)
+            assert bool(one.note) == math.isnan(one.high)
+            # A sampled truth that saw no event has no direction.
+            assert math.isfinite(one.value) or name == "cosine_mean" and not truth.mean.any()
             if one.note:
                 assert any(why in one.note for why in NOTES), one
                 continue
@@ -244,6 +246,20 @@ def test_of_samples_that_are_all_alike_no_number_helps():
             f"all {count:,} samples are alike: an event rarer than {3 / count:.1g} is not excluded"
         )
         assert nothing.note == said and nothing.value == 1 and math.isnan(nothing.high)
+    # Nor that a sampled truth is the same: it may have missed the same event.
+    zeros = blocks_of(np.zeros((1024, 1)))
+    for metric in intervals.squared_bias, intervals.variance, intervals.mean_squared_error:
+        assert metric(zeros, Truth(zeros.mean)) == intervals.Estimate(0, 0, 0)
+        assert "all 1,024 samples are alike" in metric(zeros, Truth(zeros.mean, zeros)).note
+
+
+def test_intervals_are_longer_where_chance_may_have_brought_enough_events():
+    def length(events, count=10016):
+        blocks = blocks_of(np.random.default_rng(0).permutation(np.arange(count) < events)[:, None])
+        one = intervals.variance(blocks, Truth(np.zeros(1)))
+        return math.log(one.high / one.low)
+
+    assert length(130) > 1.6 * math.sqrt(200 / 130) * length(200)
 
 
 def test_a_gradient_that_is_zero_has_no_direction():
@@ -255,6 +271,10 @@ def test_a_gradient_that_is_zero_has_no_direction():
     rng = np.random.default_rng(0)
     lost = blocks_of(np.array([1e-3, 2e-3]) + rng.normal(size=(2048, 2)), truth.mean)
     assert intervals.cosine_of_mean(lost, truth).value != 0
+    none = intervals.cosine_of_mean(lost, Truth(np.zeros(2)))
+    assert math.isnan(none.value) and none.note == "the true gradient is zero"
+    unseen = intervals.cosine_of_mean(lost, Truth(np.zeros(2), blocks))
+    assert math.isnan(unseen.value) and unseen.note.startswith("the true gradient has too few ev")
 
 
 def test_what_leaves_the_range_is_named():
