@@ -33,11 +33,12 @@ from tests.estimators.truth import true_gradient
 def prepared(estimator, problem, layer=0):
     """Return the estimator with its networks, which are given something to say."""
     estimator = estimator.initialise(jax.random.key(7), problem.layer(layer))
+    return jax.tree.map(lambda leaf: _stirred(leaf) if leaf.ndim else leaf, estimator)
 
-    def stir(leaf):
-        return leaf + 0.3 * jax.random.normal(jax.random.key(8), leaf.shape) if leaf.ndim else leaf
 
-    return jax.tree.map(stir, estimator)
+@jax.jit
+def _stirred(leaf):
+    return leaf + 0.3 * jax.random.normal(jax.random.key(8), leaf.shape)
 
 
 def has_temperature(estimator):

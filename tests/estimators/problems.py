@@ -44,7 +44,7 @@ class Problem:
 
     def arrays(self, dtype, **changes):
         """Return the parameters as arrays, some of them changed."""
-        return jax.tree.map(lambda x: jnp.asarray(x, dtype), self.parameters | changes)
+        return jax.tree.map(lambda x: jax.device_put(x.astype(dtype)), self.parameters | changes)
 
     def layer(self, number, dtype=jnp.float32):
         """Return one layer's distribution, below a sample of zeros."""
@@ -52,7 +52,7 @@ class Problem:
         above = None
         for build in self.distributions[: number + 1]:
             distribution = build(parameters, above)
-            above = jnp.zeros(distribution.event_shape, dtype)
+            above = np.zeros(distribution.event_shape, dtype)
         return distribution
 
     def loss(self, operators, keys, parameters):

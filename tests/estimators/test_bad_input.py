@@ -268,15 +268,17 @@ def test_f_may_be_of_another_precision(estimator, logits_type, f_type):
     """Gradients have the types of what they belong to, as with plain JAX functions."""
     with jax.enable_x64(True):
         q = Bernoulli(jnp.asarray([0.3, -0.5], logits_type))
-        estimator = estimator.initialise(KEY, q)
 
         def loss(q, estimator):
             return estimator(KEY, q, lambda z: (2 * z[0] + z[1]).astype(f_type))
 
-        gradients = jax.jit(jax.grad(loss, (0, 1)))(q, estimator)
-        for found, wanted in zip(
-            jax.tree.leaves(gradients), jax.tree.leaves((q, estimator)), strict=True
-        ):
+        @jax.jit
+        def gradients_and_point(q, estimator):
+            point = q, estimator.initialise(KEY, q)
+            return jax.grad(loss, (0, 1))(*point), point
+
+        gradients, point = gradients_and_point(q, estimator)
+        for found, wanted in zip(jax.tree.leaves(gradients), jax.tree.leaves(point), strict=True):
             assert found.dtype == wanted.dtype
             assert np.isfinite(found).all()
 

@@ -114,8 +114,12 @@ def scores(cls, samples):
 
 def weights_of(cls, samples):
     """Return `[N, m]` log-weights."""
-    q = cls(jnp.asarray(LOGITS[cls]))
-    return np.asarray(jax.vmap(jax.vmap(log_weight(q)))(jnp.asarray(samples)))
+    return np.asarray(_weights_of(cls, samples))
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=FAST_TO_COMPILE)
+def _weights_of(cls, samples):
+    return jax.vmap(jax.vmap(log_weight(cls(LOGITS[cls]))))(samples)
 
 
 def log_mean(log_weights):

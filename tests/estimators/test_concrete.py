@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 
 from estimators import Bernoulli, Categorical, RelaxedBernoulli, RelaxedCategorical
@@ -34,14 +35,15 @@ def float64():
         yield np.dtype("float64")
 
 
-def each(method, values):
+@functools.partial(jax.jit, static_argnums=1)
+def each(relaxed, name, values):
     """A density at many points."""
-    return np.asarray(jax.jit(jax.vmap(method))(jnp.asarray(values)))
+    return jax.vmap(getattr(relaxed, name))(values)
 
 
 def bit_density(temperature, values):
     """Density of the logit x of one bit."""
-    return np.exp(each(RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_prob, values))
+    return np.exp(each(RelaxedBernoulli(BIT_LOGIT, temperature), "log_prob", values))
 
 
 def class_density(temperature, log_ratios, logits=CLASS_LOGITS):
@@ -49,8 +51,8 @@ def class_density(temperature, log_ratios, logits=CLASS_LOGITS):
     relaxed = RelaxedCategorical(jnp.asarray(logits), temperature)
     log_ratios = np.asarray(log_ratios)
     variables = np.concatenate([log_ratios, np.zeros_like(log_ratios[..., :1])], -1)
-    x = jax.nn.log_softmax(jnp.asarray(variables).reshape(-1, 3))
-    return np.exp(each(relaxed.log_prob, x)).reshape(log_ratios.shape[:-1])
+    x = scipy.special.log_softmax(variables.reshape(-1, 3), axis=-1)
+    return np.exp(each(relaxed, "log_prob", x)).reshape(log_ratios.shape[:-1])
 
 
 def plane(reach, count):
@@ -92,34 +94,40 @@ def test_the_log_prob_of_three_classes_integrates_to_one(temperature, float64):
 def test_the_density_of_three_classes_integrates_to_one_on_the_simplex(temperature, float64):
     # y = (s, (1 - s) t, (1 - s)(1 - t)), with s and t the sigmoids of the grid's variables.
     points, area = plane(35 / min(temperature, 1), 1001)
-    s, t = (jax.nn.sigmoid(points[..., i]) for i in range(2))
-    not_s, not_t = (jax.nn.sigmoid(-points[..., i]) for i in range(2))
-    y = jnp.stack([s, not_s * t, not_s * not_t], -1).reshape(-1, 3)
+    s, t = (scipy.special.expit(points[..., i]) for i in range(2))
+    not_s, not_t = (scipy.special.expit(-points[..., i]) for i in range(2))
+    y = np.stack([s, not_s * t, not_s * not_t], -1).reshape(-1, 3)
     jacobian = (s * not_s * not_s * t * not_t).reshape(-1)
     relaxed = RelaxedCategorical(jnp.asarray(CLASS_LOGITS), temperature)
-    density = np.exp(each(relaxed.log_density, y))
+    density = np.exp(each(relaxed, "log_density", y))
     np.testing.assert_allclose(np.sum(density * jacobian) * area, 1, rtol=1e-8)
+
+
+@jax.jit
+def together_and_apart(together, apart):
+    """The densities of a sample, and the sums of those of its parts."""
+    sample = together.sample(jax.random.key(0))
+    pairs = []
+    for name, value in (("log_prob", sample), ("log_density", together.squash(sample))):
+        parts = value.reshape(-1, *apart[0].event_shape)
+        total = sum(getattr(one, name)(part) for one, part in zip(apart, parts, strict=True))
+        pairs.append((getattr(together, name)(value), total))
+    return pairs
 
 
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_densities_of_independent_variables_multiply(temperature, float64):
     logits = np.stack([CLASS_LOGITS, -CLASS_LOGITS])
-    temperatures = jnp.array([[temperature], [3.0]])
-    relaxed = RelaxedCategorical(jnp.asarray(logits), temperatures)
-    sample = relaxed.sample(jax.random.key(0))
-    rows = [RelaxedCategorical(jnp.asarray(logits[i]), temperatures[i, 0]) for i in range(2)]
-    for name, value in (("log_prob", sample), ("log_density", relaxed.squash(sample))):
-        expected = sum(getattr(row, name)(part) for row, part in zip(rows, value, strict=True))
-        np.testing.assert_allclose(getattr(relaxed, name)(value), expected, rtol=1e-12)
-    bits = RelaxedBernoulli(jnp.asarray(logits), temperature)
-    sample = bits.sample(jax.random.key(1))
-    for name, value in (("log_prob", sample), ("log_density", bits.squash(sample))):
-        expected = sum(
-            getattr(RelaxedBernoulli(logit, temperature), name)(part)
-            for logit, part in zip(bits.logits.reshape(-1), value.reshape(-1), strict=True)
-        )
-        np.testing.assert_allclose(getattr(bits, name)(value), expected, rtol=1e-12)
+    temperatures = np.array([[temperature], [3.0]])
+    rows = [RelaxedCategorical(*row) for row in zip(logits, temperatures[:, 0], strict=True)]
+    bits = [RelaxedBernoulli(logit, temperature) for logit in logits.ravel()]
+    for together, apart in (
+        (RelaxedCategorical(logits, temperatures), rows),
+        (RelaxedBernoulli(logits, temperature), bits),
+    ):
+        for found, expected in together_and_apart(together, apart):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 # Maddison et al. 2017, Proposition 1 ------------------------------------------------------------
@@ -207,9 +215,10 @@ def test_hot_samples_approach_the_centre(temperature, float64):
     assert np.ptp(relaxed) > 0
 
 
-def worst_midpoint(log_density, ends):
+def worst_midpoint(relaxed, ends):
     """The largest excess of log p at a midpoint over its mean at the ends `[2, n, ...]`."""
-    first, second, middle = (each(log_density, y) for y in (*ends, ends.mean(0)))
+    points = *ends, ends.mean(0)
+    first, second, middle = (np.asarray(each(relaxed, "log_density", y)) for y in points)
     return np.max(middle - (first + second) / 2)
 
 
@@ -228,21 +237,17 @@ def test_densities_are_log_convex_up_to_a_temperature_of_one_over_k_less_one(cla
     ends = segments(classes, 1e-30)
     limit = 1 / (classes - 1)
     for temperature in (0.01 * limit, 0.5 * limit, limit):
-        density = RelaxedCategorical(logits, temperature).log_density
-        assert worst_midpoint(density, ends) <= 1e-9
+        assert worst_midpoint(RelaxedCategorical(logits, temperature), ends) <= 1e-9
     for temperature in (1.05 * limit, 2 * limit):
-        density = RelaxedCategorical(logits, temperature).log_density
-        assert worst_midpoint(density, ends) > 0.01
+        assert worst_midpoint(RelaxedCategorical(logits, temperature), ends) > 0.01
 
 
 def test_the_binary_density_is_log_convex_up_to_a_temperature_of_one(float64):
     ends = segments(2, 1e-6)[..., 0]
     for temperature in (0.01, 0.5, 1.0):
-        density = RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_density
-        assert worst_midpoint(density, ends) <= 1e-9
+        assert worst_midpoint(RelaxedBernoulli(BIT_LOGIT, temperature), ends) <= 1e-9
     for temperature in (1.05, 2.0):
-        density = RelaxedBernoulli(jnp.array(BIT_LOGIT), temperature).log_density
-        assert worst_midpoint(density, ends) > 0.01
+        assert worst_midpoint(RelaxedBernoulli(BIT_LOGIT, temperature), ends) > 0.01
 
 
 # Samples have the density -----------------------------------------------------------------------
@@ -250,7 +255,7 @@ def test_the_binary_density_is_log_convex_up_to_a_temperature_of_one(float64):
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_binary_samples_have_the_density(temperature, dtype):
-    relaxed = RelaxedBernoulli(jnp.full(2**16, BIT_LOGIT, dtype), temperature)
+    relaxed = RelaxedBernoulli(np.full(2**16, BIT_LOGIT, dtype), temperature)
     samples = np.asarray(relaxed.sample(jax.random.key(8)), float)
     with jax.enable_x64(True):
         # The CDF from the density itself: a cumulative trapezoidal sum.
@@ -293,28 +298,28 @@ def test_samples_of_three_classes_have_the_density(temperature, dtype):
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 @pytest.mark.parametrize("extreme", [0.5, 50.0])
 def test_densities_of_samples_are_finite_in_float32(extreme, temperature):
-    logits = jnp.tile(jnp.array([-extreme, 0.0, extreme], jnp.float32), (2**12, 1))
+    logits = np.tile(np.float32([-extreme, 0.0, extreme]), (2**12, 1))
+
+    def reparametrised(relaxed):
+        sample = relaxed.sample(jax.random.key(10))
+        return relaxed.log_prob(sample), sample
+
+    @jax.jit
+    def sample_and_gradients(relaxed):
+        gradient, sample = jax.grad(reparametrised, has_aux=True)(relaxed)
+        return sample, (gradient, relaxed.score(sample), jax.grad(relaxed.log_prob)(sample))
+
     for cls in (RelaxedBernoulli, RelaxedCategorical):
-
-        @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
-        def reparametrised(logits, temperature, cls=cls):
-            relaxed = cls(logits, temperature)
-            sample = relaxed.sample(jax.random.key(10))
-            return relaxed.log_prob(sample), sample
-
-        (_, sample), gradients = jax.jit(reparametrised)(logits, jnp.float32(temperature))
+        sample, gradients = sample_and_gradients(cls(logits, np.float32(temperature)))
         assert np.isfinite(sample).all() and sample.dtype == jnp.float32
-        assert all(np.isfinite(leaf).all() for leaf in gradients)
-        relaxed = cls(logits, jnp.float32(temperature))
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(relaxed.score(sample)))
-        assert np.isfinite(jax.grad(relaxed.log_prob)(sample)).all()
-        values = each(cls(logits[0], jnp.float32(temperature)).log_prob, sample)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+        values = each(cls(logits[0], np.float32(temperature)), "log_prob", sample)
         assert np.isfinite(values).all() and values.dtype == np.float32
         # And right: float64 has the same density at the same sample. The exponent, temperature * x
         # - logits, is the difference of numbers as large as |logits|, the noise and temperature.
         with jax.enable_x64(True):
-            exact = cls(jnp.asarray(logits[0], float), float(np.float32(temperature)))
-            expected = each(exact.log_prob, np.asarray(sample, float))
+            exact = cls(np.asarray(logits[0], float), float(np.float32(temperature)))
+            expected = each(exact, "log_prob", np.asarray(sample, float))
         size = 3 * (extreme + 25 + 2 * temperature)
         tolerance = 4 * np.finfo(np.float32).eps * size
         np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
@@ -335,7 +340,7 @@ def both_with_gradients(ours, theirs, *arguments):
     """Values and gradients of two log-densities of (logits, temperature, sample)."""
     for function in (ours, theirs):
         with jax.numpy_rank_promotion("allow"):
-            yield jax.value_and_grad(function, argnums=(0, 1, 2))(*map(jnp.asarray, arguments))
+            yield jax.jit(jax.value_and_grad(function, argnums=(0, 1, 2)))(*arguments)
 
 
 @pytest.mark.first_cases(1)
@@ -343,16 +348,15 @@ def both_with_gradients(ours, theirs, *arguments):
 def test_densities_agree_with_tensorflow_probability(temperature, tfd, float64):
     logits = np.random.default_rng(11).normal(size=(4, 3)) * 2
     key = jax.random.key(12)
-    bits = RelaxedBernoulli(jnp.asarray(logits), temperature)
-    classes = RelaxedCategorical(jnp.asarray(logits), temperature)
-    x, y = classes.sample(key), bits.squash(bits.sample(key))
+    bits, classes = (cls(logits, temperature) for cls in (RelaxedBernoulli, RelaxedCategorical))
+    x, y = np.asarray(classes.sample(key)), np.asarray(bits.squash(bits.sample(key)))
     exp_relaxed = tfd.ExpRelaxedOneHotCategorical
     cases = [
         (
             lambda logits, t, y: RelaxedBernoulli(logits, t).log_density(y),
             lambda logits, t, y: tfd.RelaxedBernoulli(t, logits=logits).log_prob(y).sum(),
             # Their density takes 1 - y by subtraction: nothing closer to one.
-            jnp.clip(y, 1e-9, 1 - 1e-9),
+            np.clip(y, 1e-9, 1 - 1e-9),
         ),
         (
             lambda logits, t, x: RelaxedCategorical(logits, t).log_prob(x),
@@ -362,7 +366,7 @@ def test_densities_agree_with_tensorflow_probability(temperature, tfd, float64):
         (
             lambda logits, t, y: RelaxedCategorical(logits, t).log_density(y),
             lambda logits, t, y: tfd.RelaxedOneHotCategorical(t, logits=logits).log_prob(y).sum(),
-            jnp.exp(x),
+            np.exp(x),
         ),
     ]
     for ours, theirs, sample in cases:

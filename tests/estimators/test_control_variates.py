@@ -21,10 +21,12 @@ CHANCE = sigmoid(BITS)
 ALPHA = -0.7
 
 
+_values_and_slopes = jax.jit(jax.vmap(jax.value_and_grad(coupled)))
+
+
 def values_and_slopes(samples):
     """f and f' at samples `[n, 3]`, in numpy."""
-    found = jax.vmap(jax.value_and_grad(coupled))(jnp.asarray(samples))
-    return tuple(map(np.asarray, found))
+    return tuple(map(np.asarray, _values_and_slopes(samples)))
 
 
 def leave_one_out(samples, values, alternative):

@@ -196,6 +196,7 @@ def test_local_disarm(num_samples):
     keys = logistic_keys(noise[:, None])
     values, gradients = bound_per_key(LocalDisARM(), keys, num_samples, logits)
 
+    @jax.jit
     @jax.value_and_grad
     def written_out(logits):
         q = Bernoulli(logits)
@@ -206,7 +207,7 @@ def test_local_disarm(num_samples):
 
         return expectation(None, q.independent(num_samples), f)
 
-    value, gradient = written_out(jnp.asarray(logits))
+    value, gradient = written_out(logits)
     np.testing.assert_allclose(chance @ values, value, rtol=1e-12)
     np.testing.assert_allclose(chance @ gradients, gradient, rtol=1e-11)
 
@@ -237,6 +238,6 @@ def test_local_disarm_sample_by_sample():
         f = ImportanceBound(lambda z: 1.5 * jnp.sin(2 * z[0] + z[1]) - z[0] * z[1])
         return LocalDisARM()(key, Bernoulli(logits), f)
 
-    tiled = jnp.asarray(np.tile(logits, (num_samples, 1)))
-    gradients = jax.vmap(jax.grad(loss), (None, 0))(tiled, logistic_keys(noise[:, None]))
+    tiled, keys = np.tile(logits, (num_samples, 1)), logistic_keys(noise[:, None])
+    gradients = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(tiled, keys)
     np.testing.assert_allclose(gradients, defined, rtol=1e-11, atol=1e-13)

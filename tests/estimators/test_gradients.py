@@ -271,13 +271,17 @@ def test_forward_mode(estimator):
 
 def test_leaves_that_are_not_tuned_have_no_gradient():
     """A temperature, a slope or a decay is not learned by accident."""
-    for example in FIRST:
-        if Bernoulli not in example.distributions or example.needs_bound:
-            continue
-        example = example.initialise(jax.random.key(1), Bernoulli(LOGITS))
-        gradient = jax.jit(
-            jax.grad(lambda e: e(KEYS[0], Bernoulli(LOGITS), lambda z: (WEIGHTS @ z) ** 2))
-        )(example)
+    q = Bernoulli(LOGITS)
+    examples = [e for e in FIRST if Bernoulli in e.distributions and not e.needs_bound]
+
+    def loss(examples):
+        return sum(example(KEYS[0], q, lambda z: (WEIGHTS @ z) ** 2) for example in examples)
+
+    @jax.jit
+    def gradients(examples):
+        return jax.grad(loss)([e.initialise(jax.random.key(1), q) for e in examples])
+
+    for example, gradient in zip(examples, gradients(examples), strict=True):
         for name, value in gradient.hyperparameters().items():
             if name.split(".")[-1] in ("temperature", "slope", "decay"):
                 assert value == 0, (str(example), name)

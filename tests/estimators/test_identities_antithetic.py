@@ -69,7 +69,7 @@ def test_one_sample_of_local_disarm_is_disarm():
         return DisARM()(key, Bernoulli(logits), lambda z: -log_weight(logits, z))
 
     one, other = (
-        jax.vmap(jax.value_and_grad(loss), (None, 0))(jnp.asarray(logits), logistic_keys(draws))
+        jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(logits, logistic_keys(draws))
         for loss, draws in ((local, noise[:, None]), (plain, noise))
     )
     np.testing.assert_allclose(one[0], other[0], rtol=1e-12)

@@ -1,5 +1,7 @@
 """Logits of infinite size: masked classes, fixed bits; and a constant added to the logits."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,38 +140,41 @@ def probabilities(logits):
 
 
 def test_probability_zero(float64):
-    q = Categorical(jnp.asarray(MASKED))
+    first, second = np.indices((4, 4)).reshape(2, -1)
+    states = np.eye(4)[np.stack([first, second], 1)]
+
+    @jax.jit
+    def of(q):
+        entropy, slope = jax.value_and_grad(lambda q: q.entropy())(q)
+        return q.mean, jax.vmap(q.log_prob)(states), jax.vmap(q.score)(states), entropy, slope
+
+    mean, log_probs, scores, entropy, slope = jax.device_get(of(Categorical(MASKED)))
     chance = probabilities(MASKED)
-    np.testing.assert_allclose(q.mean, chance, rtol=1e-14)
-    assert not np.any(np.asarray(q.mean)[~ALLOWED])
-    for first in range(4):
-        for second in range(4):
-            z = jnp.asarray(np.eye(4)[[first, second]])
-            with np.errstate(divide="ignore"):
-                wanted = np.log(chance[0, first]) + np.log(chance[1, second])
-            np.testing.assert_allclose(q.log_prob(z), wanted, rtol=1e-14)
-            assert np.isfinite(q.score(z).logits).all()
+    np.testing.assert_allclose(mean, chance, rtol=1e-14)
+    assert not mean[~ALLOWED].any()
+    with np.errstate(divide="ignore"):
+        wanted = np.log(chance[0, first]) + np.log(chance[1, second])
+    np.testing.assert_allclose(log_probs, wanted, rtol=1e-14)
+    assert np.isfinite(scores.logits).all()
     inside = chance[ALLOWED]
-    np.testing.assert_allclose(q.entropy(), -(inside * np.log(inside)).sum(), rtol=1e-14)
-    slope = np.asarray(jax.grad(lambda q: q.entropy())(q).logits)
-    entropy = -(inside[:3] * np.log(inside[:3])).sum()
-    np.testing.assert_allclose(
-        slope[0][ALLOWED[0]], -inside[:3] * (np.log(inside[:3]) + entropy), rtol=1e-13
-    )
+    np.testing.assert_allclose(entropy, -(inside * np.log(inside)).sum(), rtol=1e-14)
+    slope, inside = slope.logits, inside[:3]
+    wanted = -inside * (np.log(inside) - (inside * np.log(inside)).sum())
+    np.testing.assert_allclose(slope[0][ALLOWED[0]], wanted, rtol=1e-13)
     assert not slope[~ALLOWED].any()
 
 
 def test_divergence(float64):
     """Infinite where p masks what q allows; what q masks adds nothing."""
-    q, p = Categorical(jnp.asarray(MASKED[:1])), Categorical(jnp.zeros((1, 4)))
+    q, p = Categorical(MASKED[:1]), Categorical(np.zeros((1, 4)))
+    kl = jax.jit(jax.value_and_grad(lambda one, other: one.kl(other), (0, 1)))
     inside = probabilities(MASKED[:1])[ALLOWED[:1]]
-    np.testing.assert_allclose(q.kl(p), (inside * np.log(4 * inside)).sum(), rtol=1e-14)
-    np.testing.assert_allclose(q.kl(q), 0, atol=1e-15)
-    assert p.kl(q) == INF
-    for one, other in (q, p), (q, q):
-        slopes = jax.grad(lambda one, other: one.kl(other), (0, 1))(one, other)
+    np.testing.assert_allclose(kl(q, p)[0], (inside * np.log(4 * inside)).sum(), rtol=1e-14)
+    np.testing.assert_allclose(kl(q, q)[0], 0, atol=1e-15)
+    assert np.isposinf(kl(p, q)[0])
+    for _, slopes in kl(q, p), kl(q, q):
         assert all(np.isfinite(slope.logits).all() for slope in slopes)
-        assert not np.any(np.asarray(slopes[0].logits)[~ALLOWED[:1]])
+        assert not np.asarray(slopes[0].logits)[~ALLOWED[:1]].any()
 
 
 def test_masks_are_never_drawn():
@@ -180,42 +185,51 @@ def test_masks_are_never_drawn():
 
 
 def test_fixed_bits(float64):
-    q = Bernoulli(jnp.array([INF, 0.5, -INF]))
-    np.testing.assert_array_equal(q.mean[jnp.array([0, 2])], [1, 0])
-    np.testing.assert_allclose(q.log_prob(jnp.array([1.0, 1.0, 0.0])), -np.log1p(np.exp(-0.5)))
-    assert q.log_prob(jnp.array([1.0, 1.0, 1.0])) == -INF == q.log_prob(jnp.zeros(3))
-    np.testing.assert_allclose(q.entropy(), Bernoulli(jnp.array(0.5)).entropy())
-    assert q.kl(q) == 0 and Bernoulli(jnp.zeros(3)).kl(q) == INF
-    slope = jax.grad(lambda q: q.entropy() + 2 * q.kl(Bernoulli(jnp.zeros(3))))(q).logits
+    @jax.jit
+    def of(q, alone, even):
+        log_probs = jax.vmap(q.log_prob)(np.array([[1.0, 1, 0], [1, 1, 1], [0, 0, 0]]))
+        slope = jax.grad(lambda q: q.entropy() + 2 * q.kl(even))(q).logits
+        return q.mean, log_probs, (q.entropy(), alone.entropy()), (q.kl(q), even.kl(q)), slope
+
+    q, alone, even = map(Bernoulli, (np.array([INF, 0.5, -INF]), np.array(0.5), np.zeros(3)))
+    mean, log_probs, entropies, divergences, slope = jax.device_get(of(q, alone, even))
+    np.testing.assert_array_equal(mean[[0, 2]], [1, 0])
+    np.testing.assert_allclose(log_probs, [-np.log1p(np.exp(-0.5)), -INF, -INF])
+    np.testing.assert_allclose(*entropies)
+    assert divergences == (0, INF)
     np.testing.assert_array_equal(slope != 0, [False, True, False])
 
 
 def test_relaxed_density_is_that_of_the_others(float64):
-    masked = RelaxedCategorical(jnp.array([[0.25, -INF, 1.25, -0.5]]), 0.7)
-    rest = RelaxedCategorical(jnp.array([[0.25, 1.25, -0.5]]), 0.7)
-    x = masked.sample(jax.random.key(0))
-    assert masked.squash(x)[0, 1] == 0
-    kept = jnp.array([0, 2, 3])
-    for q in masked, masked.canonical():
-        np.testing.assert_allclose(q.log_prob(x), rest.log_prob(x[:, kept]), rtol=1e-12)
+    @functools.partial(jax.jit, static_argnums=2)
+    def of(q, rest, keep):
+        def densities(q, x, y):
+            log_prob, slope = jax.value_and_grad(lambda q: q.log_prob(x))(q)
+            return (log_prob, q.log_density(y)), slope
+
+        x = q.sample(jax.random.key(0))
         y = q.squash(x)
-        np.testing.assert_allclose(q.log_density(y), rest.log_density(y[:, kept]), rtol=1e-12)
-    slope = jax.grad(lambda q: q.log_prob(x))(masked)
-    wanted = jax.grad(lambda q: q.log_prob(x[:, kept]))(rest)
-    np.testing.assert_allclose(slope.logits[:, kept], wanted.logits, rtol=1e-10, atol=1e-14)
-    np.testing.assert_allclose(slope.temperature, wanted.temperature, rtol=1e-10)
+        wanted = densities(rest, keep(x), keep(y))
+        return y, densities(q, x, y), densities(q.canonical(), x, y), wanted
+
+    masked = RelaxedCategorical(np.array([[0.25, -INF, 1.25, -0.5]]), 0.7)
+    rest = RelaxedCategorical(np.array([[0.25, 1.25, -0.5]]), 0.7)
+    kept = np.array([0, 2, 3])
+    y, found, canonical, wanted = jax.device_get(of(masked, rest, lambda x: x[:, kept]))
+    assert y[0, 1] == 0
+    for densities, _ in found, canonical:
+        np.testing.assert_allclose(densities, wanted[0], rtol=1e-12)
+    slope, slope_of_rest = found[1], wanted[1]
+    np.testing.assert_allclose(slope.logits[:, kept], slope_of_rest.logits, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(slope.temperature, slope_of_rest.temperature, rtol=1e-10)
     assert slope.logits[0, 1] == 0
 
-    fixed, free = (
-        RelaxedBernoulli(jnp.array([INF, 0.3]), 0.7),
-        RelaxedBernoulli(jnp.array(0.3), 0.7),
-    )
-    x = fixed.sample(jax.random.key(0))
-    y = fixed.squash(x)
+    fixed = RelaxedBernoulli(np.array([INF, 0.3]), 0.7)
+    free = RelaxedBernoulli(np.array(0.3), 0.7)
+    y, found, _, wanted = jax.device_get(of(fixed, free, lambda x: x[1]))
     assert y[0] == 1
-    np.testing.assert_allclose(fixed.log_prob(x), free.log_prob(x[1]), rtol=1e-12)
-    np.testing.assert_allclose(fixed.log_density(y), free.log_density(y[1]), rtol=1e-12)
-    assert jax.grad(lambda q: q.log_prob(x))(fixed).logits[0] == 0
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    assert found[1].logits[0] == 0
 
 
 @pytest.mark.parametrize("cls", [Categorical, Bernoulli])
@@ -239,10 +253,14 @@ def test_what_cannot_be_refused_is_nan(cls):
 
 
 def test_logits_whose_difference_overflows():
-    q = Categorical(jnp.array([3e38, -3e38], jnp.float32))
-    assert q.entropy() == 0 == q.log_prob(jnp.array([1.0, 0.0]))
-    assert q.log_prob(jnp.array([0.0, 1.0])) == -INF
-    assert not jax.grad(lambda q: q.entropy())(q).logits.any()
+    @jax.jit
+    def of(q):
+        log_probs = jax.vmap(q.log_prob)(np.eye(2, dtype="float32"))
+        return log_probs, jax.value_and_grad(lambda q: q.entropy())(q)
+
+    log_probs, (entropy, slope) = jax.device_get(of(Categorical(np.float32([3e38, -3e38]))))
+    np.testing.assert_array_equal(log_probs, [0, -INF])
+    assert entropy == 0 and not slope.logits.any()
 
 
 def test_masks_in_a_chain(float64):

@@ -239,7 +239,7 @@ def test_draws_from_sample_keys_are_independent(dtype):
         return jax.vmap(lambda key: noise.uniform(key, (4,), dtype))(keys).reshape(-1)
 
     num_keys = 2**16
-    draws = np.asarray(jax.vmap(draw)(jax.random.split(jax.random.key(5), num_keys)))
+    draws = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(5), num_keys)))
     pairs = np.stack(np.triu_indices(12, 1), -1)
     p_values = []
     for i, j in pairs:

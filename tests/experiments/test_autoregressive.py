@@ -88,10 +88,15 @@ def test_relaxed_samples_have_a_log_probability_and_its_gradient():
 def test_without_couplings_it_is_bernoulli():
     logits = layer().logits
     alone, made = Bernoulli(logits), Autoregressive(logits, jnp.zeros((SIZE, SIZE)), layer().code)
-    keys = jax.random.split(KEY, 64)
-    drawn = jax.vmap(made.sample)(keys)
-    np.testing.assert_array_equal(drawn, jax.vmap(alone.sample)(keys))
-    found, expected = (jax.vmap(one.log_prob)(drawn) for one in (made, alone))
+
+    @jax.jit
+    @jax.vmap
+    def draws(key):
+        drawn, same = made.sample(key), alone.sample(key)
+        return drawn, same, made.log_prob(drawn), alone.log_prob(drawn)
+
+    drawn, same, found, expected = draws(jax.random.split(KEY, 64))
+    np.testing.assert_array_equal(drawn, same)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -110,8 +115,11 @@ def point(problem):
     batch = problem.batch(KEY, problem.data())
     params = jax.jit(problem.initial)(KEY)
     rng = np.random.default_rng(6)
-    moved = jax.tree.map(lambda x: x + np.float32(0.1 * rng.normal(size=x.shape)), params)
-    return moved, batch
+
+    def moved(x):
+        return jnp.asarray(np.asarray(x) + np.float32(0.1 * rng.normal(size=x.shape)))
+
+    return jax.tree.map(moved, params), batch
 
 
 def paths(problem, params, image):

@@ -34,7 +34,7 @@ KEY = jax.random.key(5)
 
 def exact(problem, logits=None):
     """Return the loss and its gradient with respect to the logits, by enumeration."""
-    params = problem.initial(KEY) if logits is None else {"logits": jnp.asarray(logits)}
+    params = jax.jit(problem.initial)(KEY) if logits is None else {"logits": jnp.asarray(logits)}
     loss = jax.jit(jax.value_and_grad(lambda p: problem.loss(p, Exact(), KEY, None)))
     value, slope = loss(params)
     return float(value), np.asarray(slope["logits"])
@@ -92,8 +92,9 @@ def test_simplex_quadratic(problem):
     # Away from uniform logits, where everything is zero.
     logits = problem.logits() + jnp.array([0.1, 0.7, -0.2])
     value, slope = exact(problem, logits)
-    np.testing.assert_allclose(value, closed(logits), rtol=1e-5)
-    np.testing.assert_allclose(slope, jax.grad(closed)(logits), rtol=1e-4, atol=1e-6)
+    expected, expected_slope = jax.jit(jax.value_and_grad(closed))(logits)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.first_cases(1)
@@ -105,12 +106,12 @@ def test_polynomial(power):
     expected = np.mean(p * 0.55**power + (1 - p) * 0.45**power)
     slope = p * (1 - p) * (0.55**power - 0.45**power) / 5
     for problem in (binary, categorical):
-        params = problem.initial(KEY)
-        np.testing.assert_allclose(problem.exact_loss(params, None), expected, rtol=1e-6)
-        exact_slope = jax.grad(problem.exact_loss)(params, None)["logits"]
+        params = jax.jit(problem.initial)(KEY)
+        closed, closed_slope = jax.jit(jax.value_and_grad(problem.exact_loss))(params, None)
+        np.testing.assert_allclose(closed, expected, rtol=1e-6)
         value, enumerated = exact(problem)
         np.testing.assert_allclose(value, expected, rtol=1e-6)
-        np.testing.assert_allclose(enumerated, exact_slope, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(enumerated, closed_slope["logits"], rtol=1e-4, atol=1e-7)
         found = enumerated if problem is binary else enumerated[:, 1]
         np.testing.assert_allclose(found, slope, rtol=1e-4)
         if problem is categorical:
@@ -147,7 +148,11 @@ def ready(problem):
     batch = problem.batch(KEY, problem.data())
     params = problem.measurable(jax.jit(problem.initial)(KEY), batch)
     rng = np.random.default_rng(6)
-    return jax.tree.map(lambda x: x + np.float32(0.1 * rng.normal(size=x.shape)), params), batch
+
+    def moved(x):
+        return jnp.asarray(np.asarray(x) + np.float32(0.1 * rng.normal(size=x.shape)))
+
+    return jax.tree.map(moved, params), batch
 
 
 @functools.cache
@@ -447,23 +452,29 @@ def test_importance_weighted_bound():
     """Written out over all states of all samples; and its estimators see it as such."""
     problem = VAE(size=2, batch_size=2, kl="sampled", num_samples=2)
     params, batch = ready(problem)
-    prior = np.asarray(jax.nn.sigmoid(params["prior"]))
-    states = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    prior = sigmoid(params["prior"])
+    states = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+    @jax.jit
+    def loss_and_parts(params, batch):
+        misfit = jax.vmap(problem.reconstruction, (None, None, 0))
+        misfit = jax.vmap(misfit, (None, 0, None))(params, batch, states)
+        return problem.loss(params, Exact(), KEY, batch), problem.encode(params, batch), misfit
+
+    found, *parts = jax.device_get(loss_and_parts(params, batch))
     expected = 0.0
-    for image, logits in zip(batch, problem.encode(params, batch), strict=True):
-        q = np.asarray(jax.nn.sigmoid(logits))
+    for logits, misfit in zip(*parts, strict=True):
+        q = sigmoid(logits)
         chance = np.prod(np.where(states > 0, q, 1 - q), -1)
         log_prior = np.log(np.where(states > 0, prior, 1 - prior)).sum(-1)
-        fit = [-float(problem.reconstruction(params, image, jnp.asarray(z))) for z in states]
-        weights = np.array(fit) + log_prior - np.log(chance)
+        weights = log_prior - np.log(chance) - misfit
         pairs = np.logaddexp(weights[:, None], weights) - np.log(2)
         expected -= chance @ pairs @ chance / len(batch)
-    found = problem.loss(params, Exact(), KEY, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    distribution = problem.distribution(params, batch)
+    distribution = jax.jit(problem.distribution)(params, batch)
     assert problem.refusal(VIMCO(), distribution) is None
     one = VAE(size=2)
-    assert "multi-sample bound" in one.refusal(VIMCO(), one.distribution(params, batch))
+    assert "multi-sample bound" in one.refusal(VIMCO(), jax.jit(one.distribution)(params, batch))
     # In evaluations of the log-weight, whatever f is to the estimator.
     counts = [problem.evaluations(e, distribution) for e in (VIMCO(), ScoreFunction(), MuProp())]
     assert counts == [2, 2, 4]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,10 @@ KEY = jax.random.key(1)
 
 
 def start(problem=PROBLEM):
-    return problem.initial(jax.random.key(0))
+    return jax.jit(problem.initial)(jax.random.key(0))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def ready(estimator, problem=PROBLEM):
     """Return the estimator with its networks, which are given something to say."""
     distribution = problem.distribution(start(problem), None)
@@ -42,11 +44,15 @@ def ready(estimator, problem=PROBLEM):
 @functools.cache
 def moments_of_f():
     """Return mean, variance and fourth central moment of f at the initial logits."""
-    params = start()
-    distribution = PROBLEM.distribution(params, None)
-    states = distribution.states()
-    f = np.asarray(jax.vmap(lambda z: PROBLEM.f(params["logits"], z))(states), np.float64)
-    p = np.exp(np.asarray(jax.vmap(distribution.log_prob)(states), np.float64))
+
+    @jax.jit
+    @jax.vmap
+    def f_and_log_prob(z):
+        return PROBLEM.f(params["logits"], z), PROBLEM.distribution(params, None).log_prob(z)
+
+    params, states = start(), np.float32(list(itertools.product([0, 1], repeat=3)))
+    f, log_prob = map(np.float64, f_and_log_prob(states))
+    p = np.exp(log_prob)
     mean = p @ f
     return mean, p @ (f - mean) ** 2, p @ (f - mean) ** 4
 
@@ -84,10 +90,11 @@ def test_steps_are_adams(steps):
         first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
         unbiased = first / (1 - 0.9**step), second / (1 - 0.999**step)
         expected = expected - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
-    trained, _, losses = train(KEY, PROBLEM, params, Exact(), None, steps, rate)
+    run = jax.jit(lambda params: train(KEY, PROBLEM, params, Exact(), None, steps, rate))
+    trained, _, losses = run(params)
     np.testing.assert_allclose(trained["logits"], expected, rtol=1e-4)
     # The loss of a step is the one before it.
-    np.testing.assert_allclose(losses[0], PROBLEM.exact_loss(params, None), rtol=1e-6)
+    np.testing.assert_allclose(losses[0], jax.jit(PROBLEM.exact_loss)(params, None), rtol=1e-6)
 
 
 def test_seeds_differ_and_repeat():
@@ -105,9 +112,11 @@ def test_seeds_differ_and_repeat():
 )
 def test_tuning_leaves_the_models_gradient_as_it_is(baseline):
     # One backward pass for both: the model's gradient is that of the same baseline untuned.
-    params, estimator = start(), ready(ScoreFunction(baseline))
-    model, own = jax.grad(PROBLEM.loss, (0, 1))(params, estimator, KEY, None)
-    alone = jax.grad(PROBLEM.loss)(params, estimator, KEY, None)
+    @jax.jit
+    def gradients(*arguments):
+        return jax.grad(PROBLEM.loss, (0, 1))(*arguments), jax.grad(PROBLEM.loss)(*arguments)
+
+    (model, own), alone = gradients(start(), ready(ScoreFunction(baseline)), KEY, None)
     np.testing.assert_array_equal(model["logits"], alone["logits"])
     # Though there was something to leak.
     assert own.baseline.value != 0
@@ -134,13 +143,14 @@ def test_maximising_tunes_the_baseline_all_the_same(sign):
     def loss(estimator):
         return sign * PROBLEM.loss(start(), estimator, KEY, None)
 
-    slope = jax.grad(loss)(ScoreFunction(MovingAverage(0.9, 100.0)))
+    slope = jax.jit(jax.grad(loss))(ScoreFunction(MovingAverage(0.9, 100.0)))
     assert slope.baseline.value > 90  # towards f
 
 
 # Tuning -----------------------------------------------------------------------------------------
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def tune(problem, estimator, num_steps):
     """Return the estimator after steps of its optimiser at the initial parameters."""
     params, optimiser = start(problem), tuner(estimator)
@@ -183,10 +193,10 @@ def test_a_moving_average_of_a_loss_that_is_a_sum():
     decay, steps, params = 0.5, 8, start()
     problem = Summed(**dataclasses.asdict(PROBLEM))
     tuned = tune(problem, ScoreFunction(MovingAverage(decay)), steps)
+    value = jax.jit(lambda key: problem.loss(params, ScoreFunction(), key, None) / 8)
     average = 0.0
     for step_key in jax.random.split(KEY, steps):
-        value = problem.loss(params, ScoreFunction(), step_key, None) / 8
-        average = decay * average + (1 - decay) * float(value)
+        average = decay * average + (1 - decay) * float(value(step_key))
     np.testing.assert_allclose(tuned.baseline.value, average, rtol=1e-5)
     assert tuned.baseline.count == 0
 
@@ -217,9 +227,11 @@ def test_training_carries_nvil_along():
     # The model moves, the baseline follows it, and the model does find lower values of f.
     problem = Coupled(bits=3)
     estimator = ready(ScoreFunction(NVIL()))
-    trained, carried, losses = train(KEY, problem, start(), estimator, None, 2000, 0.01)
-    after = float(problem.exact_loss(trained, None))
-    assert after < problem.exact_loss(start(), None) - 0.3
+    run = jax.jit(lambda params, e: train(KEY, problem, params, e, None, 2000, 0.01))
+    trained, carried, losses = run(start(), estimator)
+    exact_loss = jax.jit(problem.exact_loss)
+    after = float(exact_loss(trained, None))
+    assert after < exact_loss(start(), None) - 0.3
     assert abs(carried.baseline.prediction(trained["logits"]) - after) < 0.2
     assert np.isfinite(losses).all()
 
