@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from estimators.core.threefry import random_words
 
 # One program: outside `jit` it is compiled once a shape, and inside it is traced once a shape.
-_sampler = functools.partial(jax.jit, static_argnames=("shape", "dtype"))
+_sampler = functools.partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 
 
 def _half_open(key: jax.Array, shape: tuple[int, ...], dtype) -> tuple[jax.Array, jax.Array]:
