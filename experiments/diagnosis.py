@@ -381,7 +381,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     # What has no interval is ranked only where nothing has one.
     ranked = [name for name in finite if name not in refused] or finite
     # By what their errors do not exceed: a value is near zero by chance too.
-    end = "value" if ranked == refused else "high"
+    end, least = ("value", "value") if ranked == refused else ("high", "upper limit")
     order = sorted(ranked, key=lambda name: errors[name][end])
     best, *others = order
     found, error = by_name[best], errors[best]
@@ -389,7 +389,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     if best in refused:
         interval = f"without an interval ({error['note']}), as none has one: the order may be wrong"
     reasons = [
-        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the least upper limit, "
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the least {least}, "
         f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
         _bias(found),
         f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",

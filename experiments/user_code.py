@@ -57,9 +57,13 @@ def parse_estimators(texts: Sequence[str]) -> list[Estimator]:
     """Return the estimators that the texts name, as `parse_estimator`; one named twice is one.
 
     Raises:
-        UsageError: naming what is wrong and what is allowed.
+        UsageError: naming what is wrong and what is allowed, or for two of one name.
     """
-    return list({str(one): one for one in map(parse_estimator, texts)}.values())
+    found: dict[str, Estimator] = {}
+    for one in map(parse_estimator, texts):
+        if type(found.setdefault(str(one), one)) is not type(one):
+            raise UsageError(f"two estimators are called {one}")
+    return list(found.values())
 
 
 def parse_part(text: str, known: Sequence[type[T]]) -> T:

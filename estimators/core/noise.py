@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from estimators.core.threefry import random_words
 
-# One program: outside `jit` it is compiled once a shape, and inside it is traced once a shape.
+# Outside `jit` one program instead of a dozen; inside it is traced once per shape.
 _sampler = functools.partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 
 

@@ -11,7 +11,7 @@ from experiments.intervals import Truth, jackknife
 from experiments.intervals.cosine import cosines
 from experiments.intervals.distance import distance
 from experiments.intervals.estimate import quantile
-from experiments.intervals.limits import exact, refusal, unseen
+from experiments.intervals.limits import caution, exact, refusal, unseen
 from experiments.intervals.tails import tail
 from experiments.moments import Blocks
 
@@ -60,7 +60,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
     if not found.is_noisy:
         return lambda end: Quantity(value if found.q > found.rounding else 0.0)
     degrees = len(blocks.sums) - 1
-    found = found.times(unseen(blocks, truth))
+    found = found.times(unseen(blocks, truth) * caution(blocks, truth) ** 2)
     spread = found.deviation(found.squared_bias) / norm**2
     plain = spread / max(2 * abs(value), math.sqrt(spread))
     surest = float(stats.t.isf(stats.norm.sf(_SUREST), degrees))
@@ -174,13 +174,13 @@ def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quant
     flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
     found = _widened(_jackknifed(values), slope * math.hypot(*flat))
     # What samples do not show of a tail moves the log of a variance, upwards.
-    factor = max(one.upwards for one in tails) / quantile()
+    factor = max(one.upwards * one.caution for one in tails) / quantile()
     return _with_tails(found, factor, [one.refusal for one in tails])
 
 
 def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:
     """Return a quantity made of means, its error as `of_variances` has it."""
-    factor = math.sqrt(max(unseen(run, truth) for run in runs))
+    factor = max(math.sqrt(unseen(run, truth)) * caution(run, truth) for run in runs)
     return _with_tails(quantity, factor, [refusal(run, truth) for run in runs])
 
 

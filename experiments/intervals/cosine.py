@@ -8,7 +8,7 @@ from scipy import stats
 from experiments.intervals.bias import ends
 from experiments.intervals.distance import noisy, rounding
 from experiments.intervals.estimate import LEVEL, Estimate, Truth, quantile
-from experiments.intervals.limits import alike, caution, refusal, unseen
+from experiments.intervals.limits import caution, refusal, unseen, without_direction
 from experiments.moments import Blocks
 
 
@@ -24,7 +24,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     if not np.isfinite(blocks.mean).all():
         return Estimate(math.nan, math.nan, math.nan)
     if not norm:
-        return Estimate.refused(math.nan, refusal(blocks, truth) or "the true gradient is zero")
+        return Estimate.refused(math.nan, without_direction(blocks, truth))
     direction = truth.mean / norm
     along = float(blocks.mean @ direction)
     runs = [blocks.deviations]
@@ -39,7 +39,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     value = _turned(along, across.squared_bias if across.is_noisy else across.q)
     if why := refusal(blocks, truth):
         return Estimate.refused(value, why)
-    wide = 1.0 if alike(blocks) else unseen(blocks, truth)
+    wide = unseen(blocks, truth)
     # Blocks tell the noise: Student's level for so many.
     score = caution(blocks, truth) * float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
     shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
@@ -53,7 +53,9 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the mean cosine between one gradient and the truth."""
+    """Return the mean cosine between one gradient and the truth; NaN where that is zero."""
+    if not truth.mean.any():
+        return Estimate.refused(math.nan, without_direction(blocks, truth))
     each = blocks.cosines / blocks.size
     longer = caution(blocks, truth)
     half = longer * quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))

@@ -37,29 +37,42 @@ def refusal(blocks: Blocks, truth: Truth) -> str:
     if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
         return ""
     if alike(blocks):
-        rare = 3 / blocks.count  # seen with 95 % chance
-        said = f"an event rarer than {rare:.1g} is not excluded"
-        return f"all {blocks.count:,} samples are alike: {said}"
+        return _alike(blocks, "samples")
     if not np.isfinite(blocks.variance).all():
         return OVERFLOW
     if float(blocks.variance.sum()) > resolution(blocks) and (why := tail(blocks).refusal):
         return why
-    if truth.blocks is not None and (why := tail(truth.blocks).refusal):
-        return f"the true gradient has {why}"
-    return ""
+    if truth.blocks is None:
+        return ""
+    if alike(truth.blocks):
+        return _alike(truth.blocks, "samples of the true gradient")
+    why = tail(truth.blocks).refusal
+    return f"the true gradient has {why}" if why else ""
+
+
+def without_direction(blocks: Blocks, truth: Truth) -> str:
+    """Return why there is no cosine to a true gradient of length zero."""
+    zero = "is zero" if truth.blocks is None else "cannot be told from zero"
+    return refusal(blocks, truth) or f"the true gradient {zero}"
+
+
+def _alike(blocks: Blocks, what: str) -> str:
+    rare = 3 / blocks.count  # seen with 95 % chance
+    return f"all {blocks.count:,} {what} are alike: an event rarer than {rare:.1g} is not excluded"
 
 
 def unseen(blocks: Blocks, truth: Truth) -> float:
     """Return the factor by which the noise may exceed what samples and truth show."""
-    return max(found.unseen for found in _tails(blocks, truth))
+    return max((found.unseen for found in _tails(blocks, truth)), default=1.0)
 
 
 def caution(blocks: Blocks, truth: Truth) -> float:
-    """Return the factor by which an interval is longer, of what is said of samples and truth."""
-    return max(found.caution for found in _tails(blocks, truth))
+    """Return the factor that lengthens an interval made of samples and truth."""
+    return max((found.caution for found in _tails(blocks, truth)), default=1.0)
 
 
 def _tails(blocks: Blocks, truth: Truth) -> list[Tail]:
-    """Return the tails that bear on an interval: none where all samples are alike."""
-    runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
-    return [tail(run) for run in runs]
+    """Return the tails that bear on an interval; rounding has none."""
+    noisy = float(blocks.variance.sum()) > resolution(blocks)
+    runs = [blocks] * noisy + [truth.blocks] * (truth.blocks is not None)
+    return [tail(run) for run in runs if run]

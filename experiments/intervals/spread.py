@@ -28,8 +28,9 @@ def variance(blocks: Blocks, truth: Truth) -> Estimate:
         return Estimate(0.0, 0.0, 0.0)
     if value <= (least := resolution(blocks)):
         return Estimate(0.0, 0.0, least, BELOW)
-    found, longer = tail(blocks), caution(blocks, truth)
-    return _about(value, *(longer * score * found.error for score in (quantile(), found.upwards)))
+    found = tail(blocks)
+    error = found.caution * found.error
+    return _about(value, quantile() * error, found.upwards * error)
 
 
 def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
@@ -37,8 +38,8 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
 
     The interval is the jackknife's over blocks, those of the truth as well, of its logarithm; its
     upper end allows for a tail that the samples do not show. Where the truth is sampled, the value
-    has the square of its error, which the jackknife does not see: the interval then holds that of
-    the sum of the parts too.
+    has the square of its error, which the jackknife does not see: the interval then contains the
+    one of squared bias + variance as well.
     """
     errors = jackknife.squared_errors(blocks, truth)
     value = float(errors[0])
@@ -66,10 +67,12 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
 
 def _sum(blocks: Blocks, truth: Truth) -> Estimate:
     """Return squared bias + variance, as of independent estimates (Zou and Donner 2008)."""
-    parts = squared_bias(blocks, truth), variance(blocks, truth)
-    value = sum(part.value for part in parts)
-    below = math.hypot(*(part.value - part.low for part in parts))
-    return Estimate(value, value - below, value + math.hypot(*(p.high - p.value for p in parts)))
+    bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
+    seen = max(bias.value, bias.low)  # an unbiased estimate may be negative
+    value = seen + spread.value
+    low = value - math.hypot(seen - bias.low, spread.value - spread.low)
+    high = value + math.hypot(bias.high - seen, spread.high - spread.value)
+    return Estimate(value, max(low, spread.low), high)
 
 
 def _hull(one: Estimate, other: Estimate) -> Estimate:

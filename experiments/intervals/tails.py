@@ -22,8 +22,8 @@ _EVENTS, _GROWTH = 56, 5.6
 _WIDEST = 5.5
 _SKEWNESSES = 0.1, 0.18
 
-# Intervals are longer by as much at the least number of events, and up to so many of its standard
-# deviations above.
+# At the least number of events intervals are longer by this share; it falls to nothing this many
+# standard deviations above it.
 _CAUTION, _MARGIN = 1.0, 3.0
 
 
@@ -59,7 +59,7 @@ class Tail:
 
     @property
     def caution(self) -> float:
-        """The factor by which intervals are longer: above one near the least number of events.
+        """The factor that lengthens intervals: above one only near the least number of events.
 
         There some runs have an interval because chance brought them more events than others.
         """

@@ -133,6 +133,18 @@ def test_what_is_named_twice_is_trained_and_measured_once(capsys, tmp_path):
     assert set(table["measured"]) == {"", "DisARM"}
 
 
+def test_two_estimators_of_one_name_are_refused(capsys, tmp_path):
+    source = (
+        "from estimators import StraightThrough, pytree\n"
+        "@pytree\nclass Mine(StraightThrough):\n    pass\n"
+    )
+    files = [tmp_path / "one.py", tmp_path / "other.py"]
+    for path in files:
+        path.write_text(source)
+    named = [f"{path}:Mine" for path in files]
+    assert "two estimators are called Mine" in refused(capsys, *TOY, "--estimators", *named)
+
+
 def test_evaluations_along_the_way(capsys, tmp_path):
     arguments = [*VAE, "--estimators", "DisARM", "--evaluations", "4", "--output", tmp_path / "out"]
     table, _ = train(capsys, *arguments)
