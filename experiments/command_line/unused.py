@@ -26,12 +26,12 @@ def without_effect(given: argparse.Namespace, because: str, *names: str) -> None
 
 
 def of_estimators(given: argparse.Namespace, estimators: Iterable[Estimator]) -> None:
-    """Say what changes nothing for these estimators."""
+    """Say what changes nothing for these estimators; none named are all."""
     estimators = list(estimators)
     for estimator in estimators:
         if not has_temperature(estimator):
             without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
-    if not any(map(is_tuned, estimators)):
+    if estimators and not any(map(is_tuned, estimators)):
         without_effect(
             given, "on estimators that learn nothing of their own", "tuning_steps", "tuning_rate"
         )

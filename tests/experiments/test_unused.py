@@ -31,6 +31,7 @@ TRAIN = ["train", "--problem", "Quadratic", "--steps", "2", "--estimators", "Sco
         (["claims", "--list", "--budget", "smoke"], ["--budget: no effect with --list"]),
         (TRAIN, []),
         (["compare", *TOY, "--estimators", "Exact"], []),
+        (["compare", *TOY, "--tuning-steps", "3"], []),  # some of all learn
         (["reproduce", "toys", "--list"], []),
     ],
     ids=lambda value: " ".join(value)[-40:],
