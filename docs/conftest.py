@@ -24,8 +24,10 @@ def pytest_addoption(parser):
 
 
 def pytest_runtest_setup(item):
-    # A page prints what its reader sees, who has XLA's optimisations.
+    # A page prints what its reader sees, who has XLA's optimisations: also in what earlier tests
+    # compiled without them.
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -38,8 +38,8 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
 
     The interval is the jackknife's over blocks, those of the truth as well, of its logarithm; its
     upper end allows for a tail that the samples do not show. Where the truth is sampled, the value
-    has the square of its error, which the jackknife does not see: the interval then contains the
-    one of squared bias + variance as well.
+    has the square of its error, which the jackknife does not see: where the squared bias has by far
+    the larger error, the interval contains the one of squared bias + variance as well.
     """
     errors = jackknife.squared_errors(blocks, truth)
     value = float(errors[0])
@@ -62,22 +62,22 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     )
     upwards = 1.0 if alike(blocks) else tail(blocks).upwards / quantile()
     found = _about(value, spread, upwards * spread)
-    return found if truth.blocks is None else _hull(found, _sum(blocks, truth))
-
-
-def _sum(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return squared bias + variance, as of independent estimates (Zou and Donner 2008)."""
+    if truth.blocks is None:
+        return found
     bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
+    if not bias.high - bias.low > 2 * (spread.high - spread.low):
+        return found
+    whole = _sum(bias, spread)
+    return Estimate(value, min(found.low, whole.low), max(found.high, whole.high))
+
+
+def _sum(bias: Estimate, spread: Estimate) -> Estimate:
+    """Return squared bias + variance, as of independent estimates (Zou and Donner 2008)."""
     seen = max(bias.value, bias.low)  # an unbiased estimate may be negative
     value = seen + spread.value
     low = value - math.hypot(seen - bias.low, spread.value - spread.low)
     high = value + math.hypot(bias.high - seen, spread.high - spread.value)
     return Estimate(value, max(low, spread.low), high)
-
-
-def _hull(one: Estimate, other: Estimate) -> Estimate:
-    low, high = np.fmin(one.low, other.low), np.fmax(one.high, other.high)
-    return Estimate(one.value, float(low), float(high))
 
 
 def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget: float) -> Estimate:
