@@ -5,15 +5,10 @@ JAX's default float32 samplers keep 23 bits of a uniform number: a Gumbel variab
 random word reach *both* tails, at the cost of one word per number.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
 from estimators.core.threefry import random_words
-
-# Outside `jit` one program instead of a dozen; inside it is traced once per shape.
-_sampler = functools.partial(jax.jit, static_argnames=("shape", "dtype"), inline=True)
 
 
 def _half_open(key: jax.Array, shape: tuple[int, ...], dtype) -> tuple[jax.Array, jax.Array]:
@@ -26,7 +21,6 @@ def _half_open(key: jax.Array, shape: tuple[int, ...], dtype) -> tuple[jax.Array
     return (word.astype(dtype) + half) * scale, ((~word).astype(dtype) + half) * scale
 
 
-@_sampler
 def uniform(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
     """Draw uniform numbers from the open interval (0, 1).
 
@@ -40,7 +34,6 @@ def uniform(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> j
     return jnp.minimum(u, jnp.asarray(1.0 - jnp.finfo(dtype).epsneg, dtype))
 
 
-@_sampler
 def logistic(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
     r"""Draw standard logistic noise, $\log u - \log(1 - u)$: a difference of two Gumbels.
 
@@ -53,7 +46,6 @@ def logistic(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> 
     return jnp.log(u / v)
 
 
-@_sampler
 def gumbel(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
     r"""Draw standard Gumbel noise, $-\log(-\log u)$.
 
@@ -68,7 +60,6 @@ def gumbel(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> ja
     return -jnp.log(exponential)
 
 
-@_sampler
 def normal(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
     """Draw standard normal noise.
 
