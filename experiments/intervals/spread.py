@@ -64,10 +64,10 @@ def mean_squared_error(blocks: Blocks, truth: Truth) -> Estimate:
     found = _about(value, spread, upwards * spread)
     if truth.blocks is None:
         return found
-    bias, spread = squared_bias(blocks, truth), variance(blocks, truth)
-    if not bias.high - bias.low > 2 * (spread.high - spread.low):
+    bias, noise = squared_bias(blocks, truth), variance(blocks, truth)
+    if not bias.high - bias.low > 2 * (noise.high - noise.low):
         return found
-    whole = _sum(bias, spread)
+    whole = _sum(bias, noise)
     return Estimate(value, min(found.low, whole.low), max(found.high, whole.high))
 
 

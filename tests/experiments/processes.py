@@ -52,7 +52,8 @@ class Server:
     def start(self, *arguments, **environment):
         """Start a run; return its process and the file of what it prints."""
         if self._run:  # of a test that failed
-            os.kill(self._run, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._run, signal.SIGKILL)
             self.wait()
         self._count += 1
         log = self._folder / f"run-{self._count}.log"
