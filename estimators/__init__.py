@@ -5,93 +5,101 @@
 `jax.grad` of that scalar is the gradient estimate.
 """
 
-from estimators.arm import ARM
-from estimators.arms import ARMS
-from estimators.average import Average
-from estimators.baselines.leave_one_out import LeaveOneOut
-from estimators.baselines.moving_average import MovingAverage
-from estimators.baselines.nvil import NVIL
-from estimators.carms import CARMS
-from estimators.categorical_disarm import CategoricalDisARM
+from estimators.antithetic.arm import ARM as ARM
+from estimators.antithetic.arms import ARMS as ARMS
+from estimators.antithetic.carms import CARMS as CARMS
+from estimators.antithetic.categorical_disarm import CategoricalDisARM as CategoricalDisARM
+from estimators.antithetic.disarm import DisARM as DisARM
+from estimators.bibliography import BIBLIOGRAPHY as BIBLIOGRAPHY
+from estimators.bibliography import Paper as Paper
+from estimators.bibliography import citation as citation
+from estimators.bounds.local_disarm import LocalDisARM as LocalDisARM
+from estimators.bounds.ovis import OVIS as OVIS
+from estimators.bounds.vimco import VIMCO as VIMCO
+from estimators.control_variates.double_cv import DoubleCV as DoubleCV
+from estimators.control_variates.muprop import MuProp as MuProp
+from estimators.control_variates.rebar import REBAR as REBAR
+from estimators.control_variates.relax import RELAX as RELAX
+from estimators.control_variates.rodeo import RODEO as RODEO
 from estimators.core import identity as _identity
-from estimators.core.baseline import Baseline
-from estimators.core.bibliography import BIBLIOGRAPHY, Paper, citation
-from estimators.core.contributions import mean_contributions
-from estimators.core.distribution import Continuous, Discrete, Distribution
-from estimators.core.estimator import Estimator
-from estimators.core.gradients import attach_gradient, attach_tuning, replace_gradient
-from estimators.core.identity import stack, unstack
-from estimators.core.network import MLP
-from estimators.core.objective import BlackBox, ImportanceBound, black_box
-from estimators.core.pytree import averaged, counter, learned, pytree, static
-from estimators.darn import DARN
-from estimators.decoupled_straight_through_gumbel_softmax import (
-    DecoupledStraightThroughGumbelSoftmax,
+from estimators.core.contributions import mean_contributions as mean_contributions
+from estimators.core.distribution import Continuous as Continuous
+from estimators.core.distribution import Discrete as Discrete
+from estimators.core.distribution import Distribution as Distribution
+from estimators.core.estimator import Estimator as Estimator
+from estimators.core.gradients import attach_gradient as attach_gradient
+from estimators.core.gradients import attach_tuning as attach_tuning
+from estimators.core.gradients import replace_gradient as replace_gradient
+from estimators.core.identity import stack as stack
+from estimators.core.identity import unstack as unstack
+from estimators.core.network import MLP as MLP
+from estimators.core.objective import BlackBox as BlackBox
+from estimators.core.objective import ImportanceBound as ImportanceBound
+from estimators.core.objective import black_box as black_box
+from estimators.core.pytree import averaged as averaged
+from estimators.core.pytree import counter as counter
+from estimators.core.pytree import learned as learned
+from estimators.core.pytree import pytree as pytree
+from estimators.core.pytree import static as static
+from estimators.distributions.bernoulli import Bernoulli as Bernoulli
+from estimators.distributions.bernoulli import RelaxedBernoulli as RelaxedBernoulli
+from estimators.distributions.categorical import Categorical as Categorical
+from estimators.distributions.categorical import RelaxedCategorical as RelaxedCategorical
+from estimators.distributions.chain import Chain as Chain
+from estimators.distributions.normal import Normal as Normal
+from estimators.enumeration.exact import Exact as Exact
+from estimators.enumeration.indecater import IndeCateR as IndeCateR
+from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation
+from estimators.enumeration.sum_and_sample import SumAndSample as SumAndSample
+from estimators.enumeration.unordered_set import UnorderedSet as UnorderedSet
+from estimators.relaxations.decoupled_straight_through_gumbel_softmax import (
+    DecoupledStraightThroughGumbelSoftmax as DecoupledStraightThroughGumbelSoftmax,
 )
-from estimators.disarm import DisARM
-from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
-from estimators.distributions.categorical import Categorical, RelaxedCategorical
-from estimators.distributions.chain import Chain
-from estimators.distributions.normal import Normal
-from estimators.double_cv import DoubleCV
-from estimators.exact import Exact
-from estimators.gapped_straight_through import GappedStraightThrough
-from estimators.gumbel_rao import GumbelRao
-from estimators.gumbel_softmax import GumbelSoftmax
-from estimators.indecater import IndeCateR
-from estimators.local_disarm import LocalDisARM
-from estimators.local_expectation import LocalExpectation
-from estimators.muprop import MuProp
-from estimators.ovis import OVIS
-from estimators.pathwise import Pathwise
-from estimators.rebar import REBAR
-from estimators.reinmax import ReinMax
-from estimators.reinmax_cv import ReinMaxCV
-from estimators.reinmax_rao import ReinMaxRao
-from estimators.relax import RELAX
-from estimators.rodeo import RODEO
-from estimators.score_function import ScoreFunction
-from estimators.slope_annealed_straight_through import SlopeAnnealedStraightThrough
-from estimators.straight_through import StraightThrough
-from estimators.straight_through_gumbel_softmax import StraightThroughGumbelSoftmax
-from estimators.sum_and_sample import SumAndSample
-from estimators.unordered_set import UnorderedSet
-from estimators.vimco import VIMCO
+from estimators.relaxations.gapped_straight_through import (
+    GappedStraightThrough as GappedStraightThrough,
+)
+from estimators.relaxations.gumbel_rao import GumbelRao as GumbelRao
+from estimators.relaxations.gumbel_softmax import GumbelSoftmax as GumbelSoftmax
+from estimators.relaxations.pathwise import Pathwise as Pathwise
+from estimators.relaxations.straight_through_gumbel_softmax import (
+    StraightThroughGumbelSoftmax as StraightThroughGumbelSoftmax,
+)
+from estimators.score_function.average import Average as Average
+from estimators.score_function.baseline import Baseline as Baseline
+from estimators.score_function.leave_one_out import LeaveOneOut as LeaveOneOut
+from estimators.score_function.moving_average import MovingAverage as MovingAverage
+from estimators.score_function.nvil import NVIL as NVIL
+from estimators.score_function.score_function import ScoreFunction as ScoreFunction
+from estimators.straight_through.darn import DARN as DARN
+from estimators.straight_through.reinmax import ReinMax as ReinMax
+from estimators.straight_through.reinmax_cv import ReinMaxCV as ReinMaxCV
+from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
+from estimators.straight_through.slope_annealed_straight_through import (
+    SlopeAnnealedStraightThrough as SlopeAnnealedStraightThrough,
+)
+from estimators.straight_through.straight_through import StraightThrough as StraightThrough
 
-ALL: tuple[type[Estimator], ...] = (
-    Exact,
-    Pathwise,
-    ScoreFunction,
-    MuProp,
-    REBAR,
-    RELAX,
-    DARN,
-    StraightThrough,
-    SlopeAnnealedStraightThrough,
-    GumbelSoftmax,
-    StraightThroughGumbelSoftmax,
-    GumbelRao,
-    GappedStraightThrough,
-    DecoupledStraightThroughGumbelSoftmax,
-    ReinMax,
-    ReinMaxRao,
-    ReinMaxCV,
-    LocalExpectation,
-    IndeCateR,
-    Average,
-    UnorderedSet,
-    SumAndSample,
-    VIMCO,
-    ARM,
-    DisARM,
-    ARMS,
-    LocalDisARM,
-    OVIS,
-    DoubleCV,
-    RODEO,
-    CARMS,
-    CategoricalDisARM,
-)
+_CLASSES = [value for value in list(globals().values()) if isinstance(value, type)]
+
+FAMILIES: dict[str, tuple[type[Estimator], ...]] = {
+    family: tuple(
+        cls
+        for cls in _CLASSES
+        if f"estimators.{family}." in cls.__module__ and issubclass(cls, Estimator)
+    )
+    for family in (
+        "score_function",
+        "antithetic",
+        "control_variates",
+        "enumeration",
+        "bounds",
+        "straight_through",
+        "relaxations",
+    )
+}
+"""Every estimator class, by family: the folder that it is in."""
+
+ALL: tuple[type[Estimator], ...] = tuple(cls for family in FAMILIES.values() for cls in family)
 """Every estimator class."""
 
 PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, NVIL, MLP)
@@ -116,74 +124,3 @@ def parse(text: str, *more: type[Estimator]) -> Estimator:
     if not isinstance(value, Estimator):
         raise ValueError(f"{text!r} is no estimator, but a part of one")
     return value
-
-
-__all__ = [
-    "ALL",
-    "ARM",
-    "ARMS",
-    "BIBLIOGRAPHY",
-    "CARMS",
-    "DARN",
-    "MLP",
-    "NVIL",
-    "OVIS",
-    "PARTS",
-    "REBAR",
-    "RELAX",
-    "RODEO",
-    "VIMCO",
-    "Average",
-    "Baseline",
-    "Bernoulli",
-    "BlackBox",
-    "Categorical",
-    "CategoricalDisARM",
-    "Chain",
-    "Continuous",
-    "DisARM",
-    "DecoupledStraightThroughGumbelSoftmax",
-    "Discrete",
-    "Distribution",
-    "DoubleCV",
-    "Estimator",
-    "Exact",
-    "GappedStraightThrough",
-    "GumbelRao",
-    "GumbelSoftmax",
-    "ImportanceBound",
-    "IndeCateR",
-    "LeaveOneOut",
-    "LocalDisARM",
-    "LocalExpectation",
-    "MovingAverage",
-    "MuProp",
-    "Normal",
-    "Paper",
-    "Pathwise",
-    "ReinMax",
-    "ReinMaxCV",
-    "ReinMaxRao",
-    "RelaxedBernoulli",
-    "RelaxedCategorical",
-    "ScoreFunction",
-    "SlopeAnnealedStraightThrough",
-    "StraightThrough",
-    "StraightThroughGumbelSoftmax",
-    "SumAndSample",
-    "UnorderedSet",
-    "attach_gradient",
-    "attach_tuning",
-    "averaged",
-    "black_box",
-    "citation",
-    "counter",
-    "learned",
-    "mean_contributions",
-    "parse",
-    "pytree",
-    "stack",
-    "static",
-    "replace_gradient",
-    "unstack",
-]

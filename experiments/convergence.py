@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from estimators import Estimator
-from estimators.core.baseline import Baseline
+from estimators.score_function.baseline import Baseline
 from experiments import hosts
 from experiments.problems import Params, Problem
 from experiments.training.tuning import mean_of_iterates, tuner

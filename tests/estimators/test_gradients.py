@@ -223,7 +223,7 @@ def test_tuning_gradient_of_a_batch_is_the_mean():
 
 def without_tuning(monkeypatch):
     monkeypatch.setattr(
-        "estimators.score_function.attach_tuning", lambda value, at, gradient: value
+        "estimators.score_function.score_function.attach_tuning", lambda value, at, gradient: value
     )
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from estimators.core.orders import num_orders, pair_weights
+from estimators.antithetic.orders import num_orders, pair_weights
 from tests.estimators.test_categorical_antithetic import orders
 
 pytestmark = pytest.mark.usefixtures("float64")

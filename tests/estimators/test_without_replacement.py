@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from estimators import Bernoulli, Categorical, ScoreFunction, SumAndSample, UnorderedSet
-from estimators.core.without_replacement import draw, most_probable
-from estimators.unordered_set import order_probabilities
+from estimators.enumeration.unordered_set import order_probabilities
+from estimators.enumeration.without_replacement import draw, most_probable
 from tests.estimators.enumeration import exact, joint, logistic_panels, moments, per_key
 from tests.estimators.sampling import z_scores
 from tests.estimators.scripted import gumbel_keys

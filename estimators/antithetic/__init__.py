@@ -1,0 +1,1 @@
+"""Score functions of negatively dependent samples, reweighted where that is needed."""

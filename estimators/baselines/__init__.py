@@ -1,1 +1,0 @@
-"""Baselines of the score function estimator."""

@@ -1,0 +1,80 @@
+"""The papers that the estimators come from: `references.bib`, and who cites what of it."""
+
+import dataclasses
+import importlib.resources
+import re
+from collections.abc import Iterator
+
+from estimators.core.part import Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """One source.
+
+    Attributes:
+        bibtex: its entry in `references.bib`.
+    """
+
+    bibtex: str
+
+    def field(self, name: str) -> str:
+        """Return a field of the entry, without its braces; empty where it has none."""
+        found = re.search(rf"^  {name} = \{{(.*)\}},$", self.bibtex, re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
+    def link(self) -> str:
+        """Address of the paper, or an empty string."""
+        return self.field("url")
+
+    @property
+    def short(self) -> str:
+        """Authors and year as a table shows them."""
+        last = [name.split(",")[0] for name in self.field("author").split(" and ")]
+        shown = {1: last[0], 2: " and ".join(last)}.get(len(last), f"{last[0]} et al.")
+        return f"{shown} {self.field('year')}"
+
+
+def _papers() -> dict[str, Paper]:
+    text = importlib.resources.files("estimators").joinpath("references.bib").read_text("utf-8")
+    entries = re.findall(r"^@\w+\{(\w+),$.*?^\}$", text, re.MULTILINE | re.DOTALL)
+    return dict(zip(entries, map(Paper, text.strip().split("\n\n")), strict=True))
+
+
+BIBLIOGRAPHY = _papers()
+"""The papers by their keys."""
+
+
+def citation(*estimators: Part) -> str:
+    """Return BibTeX of the papers behind estimators and their parts, each once.
+
+    Example:
+        `print(citation(GumbelSoftmax(0.5), ScoreFunction(LeaveOneOut(4))))`
+
+    Args:
+        *estimators: estimators, or parts of them such as baselines.
+
+    Raises:
+        TypeError: for anything else, such as a class.
+        ValueError: where an estimator names a paper that `BIBLIOGRAPHY` does not hold.
+    """
+    for estimator in estimators:
+        if not isinstance(estimator, Part):
+            raise TypeError(f"citation takes estimators, not {estimator!r}")
+    keys = dict.fromkeys(key for part in estimators for key in _cited(part) if key)
+    for key in keys:
+        if key not in BIBLIOGRAPHY:
+            raise ValueError(f"no paper {key!r} in BIBLIOGRAPHY")
+    return "\n\n".join(BIBLIOGRAPHY[key].bibtex for key in keys)
+
+
+def _cited(part: Part) -> Iterator[str]:
+    yield getattr(part, "paper", "")
+    for field in dataclasses.fields(part):  # type: ignore[arg-type]
+        inner = getattr(part, field.name)
+        if isinstance(inner, Part):
+            yield from _cited(inner)
+            if field.default is None:
+                # With an optional part it may show that one's paper; without, it shows its own.
+                yield from _cited(dataclasses.replace(part, **{field.name: None}))  # type: ignore[type-var]

@@ -1,0 +1,1 @@
+"""Score functions for multi-sample bounds."""

@@ -1,0 +1,1 @@
+"""Score functions with a control variate that knows the shape of f."""

@@ -1,0 +1,1 @@
+"""Sums over states, all of them or some without replacement."""

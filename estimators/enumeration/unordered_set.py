@@ -1,0 +1,157 @@
+"""The unordered set estimator."""
+
+import math
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators.core.averages import weighted_mean
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_scores
+from estimators.core.objective import Objective
+from estimators.core.products import dot
+from estimators.core.pytree import pytree, static
+from estimators.core.validation import check_count
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+from estimators.enumeration.without_replacement import all_states, draw, too_many
+
+
+@pytree
+class UnorderedSet(Estimator):
+    r"""The score function over a set S of k distinct states, drawn without replacement.
+
+    $\sum_{s \in S} w_s (f(s) - b_s) \nabla \log q(s)$. The weight $w_s = q(s) R(S, s)$ is the
+    probability that s was drawn first, given the set; the built-in baseline is
+    $b_s = q(s) f(s) + (1 - q(s)) \sum_{s' \ne s} v_{ss'} f(s')$, where $v_{ss'}$ is the
+    probability that s' came next, given the set and that s was first. Unbiased: averaging the
+    single sample over the order of the set is a Rao-Blackwell step, and $b_s$ estimates E f without
+    bias given that s was first. One state has no baseline and is the plain score function; all
+    states are the exact gradient.
+
+    Of exponential clocks with rates q, that of s rings first with the probability
+
+    $w_s \propto \int_0^\infty q(s) e^{-t} \prod_{s' \ne s} (1 - e^{-q(s') t / r}) \, dt$,
+
+    where r is the probability outside S; v likewise, without s. The integrals are taken in log t by
+    the trapezoidal rule, which converges exponentially, at nodes that k and the precision fix.
+
+    Kool et al. 2020 (arXiv:2002.06043). The set is drawn by stochastic beam search
+    (arXiv:1903.06059), so there may be any number of variables.
+
+    Args:
+        num_samples: k, at least one. Where there are no more states than that, all are taken.
+    """
+
+    num_samples: int = static()
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = False
+    paper = "kool2020"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Unbiased."""
+        return "yes"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One for each state in the set."""
+        assert isinstance(distribution, Discrete)
+        return min(self.num_samples, distribution.num_states)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """A pair, and four."""
+        return (cls(2), cls(4))
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the weighted mean of f over the set, with the weighted scores attached."""
+        assert isinstance(distribution, Discrete)
+        if self.num_samples < distribution.num_states:
+            states, log_probs, log_rest = draw(key, distribution, self.num_samples)
+        else:
+            states, log_probs, log_rest = all_states(distribution)
+        first, following, left = order_probabilities(log_probs, log_rest)
+        values = jax.vmap(f)(states)
+        value = weighted_mean(first, values)
+        stopped = jax.lax.stop_gradient(values)
+        if len(states) > 1:  # of a single state there is no baseline that takes a constant out
+            stopped = stopped - jax.lax.stop_gradient(value)
+        signal = first * left * (stopped - dot(following, stopped))
+        return attach_scores(value, distribution, states, signal)
+
+    def refusal(self, distribution: Distribution) -> str | None:
+        """Also refuse where the states would not fit into memory."""
+        if reason := super().refusal(distribution):
+            return reason
+        assert isinstance(distribution, Discrete)
+        return too_many(distribution, self.num_samples, pairs=True)
+
+    def check(self) -> None:
+        """Raise unless there is at least one sample."""
+        check_count("UnorderedSet num_samples", self.num_samples, 1)
+
+
+def order_probabilities(
+    log_probs: jax.Array, log_rest: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    r"""Return w `[k]`, v `[k, k]` and $1 - q$ `[k]` of a set of states.
+
+    Of a single state, which has no next, v is zero and the last one, so that there is no baseline.
+
+    Args:
+        log_probs: `[k]`, of the states in the set.
+        log_rest: the log-probability of all other states.
+    """
+    count, dtype = len(log_probs), log_probs.dtype
+    log_t = jnp.asarray(_nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
+    ratio = (log_probs - log_rest)[None]
+    # The log of 1 - exp(-z), less the log of q / r where that is below zero: it is common to all
+    # nodes, and large, so that rounding it would spoil the rest.
+    log_z = ratio + log_t
+    z = jnp.exp(log_z)
+    small = jnp.minimum(z, 0.05)
+    series = -small / 2 + small**2 / 24 - small**4 / 2880
+    log_rung = jnp.log(-jnp.expm1(-z))
+    relative = jnp.where(z < 0.05, series, log_rung - log_z)
+    rung = jnp.where(ratio < 0, log_t + relative, log_rung)
+    scale = jnp.maximum(log_probs, log_rest)
+    integrand = log_t - jnp.exp(log_t) + rung.sum(-1, keepdims=True)
+    inverse = jnp.exp(-rung)
+
+    nodes = jax.nn.softmax(integrand, axis=0)
+    first = jax.nn.softmax(scale + jnp.log(dot(nodes[:, 0], inverse)))
+    if count == 1:
+        return first, jnp.zeros((1, 1), dtype), jnp.ones(1, dtype)
+    itself = jnp.eye(count, dtype=bool)
+    nodes = jax.nn.softmax(integrand - rung, axis=0)
+    log_following = scale[None] + jnp.log(dot(nodes.T, inverse))
+    following = jax.nn.softmax(jnp.where(itself, -jnp.inf, log_following))
+    others = jnp.where(itself, -jnp.inf, log_probs[None])
+    left = jnp.exp(jnp.logaddexp(jax.nn.logsumexp(others, axis=-1), log_rest))
+    return first, following, left
+
+
+def _nodes(count: int, precision: float) -> np.ndarray:
+    r"""Return equidistant nodes in log t that integrate to a relative precision.
+
+    Below the first node there is less than that share, since the product grows with t. The hardest
+    integrand is $t^k e^{-t}$, a gamma function's: its tail bounds the last node by Chernoff's
+    inequality, and its modulus on a rotated ray bounds the trapezoidal rule's error.
+    """
+    power, wanted = count + 1, math.log(precision) - 1
+
+    def tail(t):
+        return power - t + power * math.log(t / power)
+
+    def error(step):
+        frequency = 2 * math.pi / step
+        angle = math.atan2(frequency, power)
+        return math.log(2) - frequency * angle - power * math.log(math.cos(angle))
+
+    last = next(t for n in range(1, 10_000) if tail(t := power * (1 + n / 8)) < wanted)
+    step = next(h for n in range(10_000) if error(h := 0.98**n) < wanted)
+    return np.arange(wanted, math.log(last) + step, step)

@@ -1,0 +1,1 @@
+"""Derivatives of samples that are differentiable, or relaxed to be."""

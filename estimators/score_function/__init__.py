@@ -1,0 +1,1 @@
+"""The score function, its baselines, and averages of any estimator."""

@@ -1,0 +1,92 @@
+"""The score function estimator, or REINFORCE, with its baselines."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Self
+
+import jax
+
+from estimators.core.averages import mean
+from estimators.core.distribution import Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import attach_gradient, attach_tuning
+from estimators.core.network import flat_parameters
+from estimators.core.noise import sample_keys
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree
+from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
+from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.normal import Normal
+from estimators.score_function.baseline import Baseline, check_baseline, given
+from estimators.score_function.leave_one_out import LeaveOneOut
+from estimators.score_function.moving_average import MovingAverage
+from estimators.score_function.nvil import NVIL
+
+
+@pytree
+class ScoreFunction(Estimator):
+    r"""The score function estimator: $(f(z) - \beta) \nabla_\phi \log q_\phi(z)$.
+
+    Also REINFORCE or the likelihood-ratio estimator. Unbiased for every distribution and every f,
+    differentiable or not, for a baseline $\beta$ that does not depend on z. Williams 1992.
+
+    Args:
+        baseline: None, `MovingAverage`, `LeaveOneOut` or `NVIL`.
+    """
+
+    baseline: Baseline | None = None
+
+    distributions = (Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical)
+    differentiates = False
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """As the baseline leaves it."""
+        return given(self.baseline).unbiased
+
+    @property
+    def paper(self) -> str:
+        """That of the baseline, or the estimator's own."""
+        return given(self.baseline).paper
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One for each sample that the baseline takes."""
+        del distribution
+        return given(self.baseline).num_evaluations()
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Without a baseline, and with each."""
+        baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
+        return tuple(cls(baseline) for baseline in baselines)
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return the mean of f at the samples, the weighted score attached."""
+        baseline = given(self.baseline)
+        parameters = flat_parameters(distribution)
+        samples = _map(distribution.sample, sample_keys(key, baseline.num_evaluations()))
+        samples = jax.lax.stop_gradient(samples)
+        values = _map(f, samples)
+        stopped = jax.lax.stop_gradient(values)
+        signal = baseline.signal(stopped, parameters)
+
+        def weighted(distribution):
+            return (signal * _map(distribution.log_prob, samples)).mean()
+
+        value = attach_gradient(mean(values), distribution, jax.grad(weighted)(distribution))
+        return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
+
+    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
+        """Give the baseline's network weights; `key` is consumed."""
+        return dataclasses.replace(
+            self, baseline=self.baseline and self.baseline.initialise(key, distribution)
+        )
+
+    def check(self) -> None:
+        """Raise where the baseline is none, or has a hyperparameter out of range."""
+        check_baseline(self.baseline)
+
+
+def _map(function: Callable[[jax.Array], jax.Array], samples: jax.Array) -> jax.Array:
+    """Return `jax.vmap(function)(samples)`; XLA would transpose matrices around an axis of one."""
+    return function(samples[0])[None] if len(samples) == 1 else jax.vmap(function)(samples)

@@ -1,0 +1,1 @@
+"""A hard sample in the forward pass, another derivative in the backward pass."""

@@ -1,0 +1,67 @@
+"""The ReinMax estimator."""
+
+from typing import Any, Self
+
+import jax
+
+from estimators.core.distribution import Discrete, Distribution
+from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.gradients import replace_gradient
+from estimators.core.objective import Objective
+from estimators.core.pytree import pytree
+from estimators.core.validation import check_positive
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+from estimators.straight_through.halfway import halfway
+
+
+@pytree
+class ReinMax(Estimator):
+    r"""ReinMax: straight-through with Heun's method, of second order instead of first.
+
+    $f'(D) (2 J(\frac{p_\tau + D}{2}) - \frac12 J(p))$ with $J(p) = \mathrm{diag}(p) - p p^T$ and
+    $p_\tau = \mathrm{softmax}(\theta / \tau)$; for bits $J(s) = s (1 - s)$. At temperature 1 exact
+    in mean for every quadratic f of one variable, with any number of classes, and so for coupled
+    quadratics of several; biased beyond. For bits it then is `DARN`, sample by sample.
+    Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
+
+    Args:
+        temperature: $\tau > 0$ of the half step; above 1 it trades bias for variance.
+    """
+
+    temperature: Any = 1.0
+
+    distributions = (Bernoulli, Categorical)
+    differentiates = True
+    paper = "liu2023"
+
+    @property
+    def unbiased(self) -> Unbiased:
+        """Biased beyond quadratics."""
+        return "no"
+
+    def evaluations(self, distribution: Distribution) -> int:
+        """One."""
+        del distribution
+        return 1
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Where it is of second order, and where its variance is lower."""
+        return (cls(1.0), cls(1.5))
+
+    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the derivative of Heun's step."""
+        assert isinstance(distribution, Discrete)
+        sample = distribution.sample(key)
+        middle = halfway(distribution, sample, self.temperature)
+        return f(replace_gradient(sample, heun(distribution, middle)))
+
+    def check(self) -> None:
+        """Raise unless the temperature is positive."""
+        check_positive("ReinMax temperature", self.temperature)
+
+
+def heun(distribution: Discrete, middle: Discrete) -> jax.Array:
+    """Return what stands in for the sample, given the distribution half way to it."""
+    return 2 * middle.mean - distribution.mean / 2
