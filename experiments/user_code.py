@@ -1,6 +1,7 @@
 """Names on the command line: the project's own classes, and those of a user's file."""
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib.util
 import inspect
@@ -53,17 +54,42 @@ def parse_estimator(text: str) -> Estimator:
     return estimator
 
 
-def parse_estimators(texts: Sequence[str]) -> list[Estimator]:
-    """Return the estimators that the texts name, as `parse_estimator`; one named twice is one.
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Estimators that were asked for.
+
+    Attributes:
+        estimators: all of them, each once.
+        named: the names of those that were not chosen with a family, or with everything: one that
+            does not fit is an error.
+    """
+
+    estimators: list[Estimator]
+    named: frozenset[str] = frozenset()
+
+
+def parse_estimators(texts: Sequence[str] | None) -> Chosen:
+    """Return the estimators that the texts name, as `parse_estimator`; without texts, all.
+
+    The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
+    variants.
 
     Raises:
         UsageError: naming what is wrong and what is allowed, or for two of one name.
     """
+    families = estimators.FAMILIES
     found: dict[str, Estimator] = {}
-    for one in map(parse_estimator, texts):
-        if type(found.setdefault(str(one), one)) is not type(one):
-            raise UsageError(f"two estimators are called {one}")
-    return list(found.values())
+    named = set()
+    for text in families if texts is None else texts:
+        if text in families:
+            members = [one for cls in families[text] for one in cls.examples()]
+        else:
+            members = [parse_estimator(text)]
+            named.add(str(members[0]))
+        for one in members:
+            if type(found.setdefault(str(one), one)) is not type(one):
+                raise UsageError(f"two estimators are called {one}")
+    return Chosen(list(found.values()), frozenset(named))
 
 
 def parse_part(text: str, known: Sequence[type[T]]) -> T:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -85,12 +85,18 @@ _QUICK = Effort(
 )
 
 
-def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> dict[str, Any]:
+def run(
+    estimators: Sequence[Estimator] | None,
+    named: Collection[str] | None,
+    quick: bool,
+    report: Report,
+) -> dict[str, Any]:
     """Time estimators, and PyTorch beside them where it is installed.
 
     Args:
         estimators: the estimators; None for those that PyTorch has a counterpart of, and (unless
             `quick`) the cost of every one.
+        named: the names of those that must fit; others that do not are left out. None for all.
         quick: whether to draw a few samples only, and not to wait for PyTorch's compiler.
         report: is told what is being timed.
 
@@ -109,7 +115,9 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
     chosen = DEFAULT if estimators is None else tuple(estimators)
     vae, toy = workload.prepare(LARGE), workload.prepare(TOY)
     for work, times in ((vae, effort.gradients), (toy, effort.bits)):
-        _check(work, chosen, times)
+        chosen = tuple(one for one in chosen if _fits(work, one, times, named))
+    if not chosen:
+        raise UsageError(f"no estimator fits {vae.problem} and {toy.problem}")
     figures: dict[str, Any] = {"quick": quick}
     with _opponent(vae, chosen, quick) as other:
         contests = _contests(vae, toy, chosen, effort)
@@ -132,10 +140,11 @@ def run(estimators: Sequence[Estimator] | None, quick: bool, report: Report) -> 
     return figures
 
 
-def _check(work: Workload, estimators: Sequence[Estimator], times: int) -> None:
-    for estimator in estimators:
-        if reason := work.refusal(estimator, times):
-            raise UsageError(f"{estimator} does not fit {work.problem}: {reason}")
+def _fits(work: Workload, estimator: Estimator, times: int, named: Collection[str] | None) -> bool:
+    reason = work.refusal(estimator, times)
+    if reason and (named is None or str(estimator) in named):
+        raise UsageError(f"{estimator} does not fit {work.problem}: {reason}")
+    return not reason
 
 
 def _contests(

@@ -30,8 +30,13 @@ def _run(given: argparse.Namespace) -> None:
     target = Target(given.json, "--json", force=given.force) if given.json else None
     if not given.json:
         unused.without_effect(given, "without --json", "force")
-    named = parse_estimators(given.estimators or [])
-    figures = benchmark.run(named or None, quick=given.quick, report=say)
+    chosen = parse_estimators(given.estimators) if given.estimators else None
+    figures = benchmark.run(
+        chosen and chosen.estimators,
+        named=chosen and chosen.named,
+        quick=given.quick,
+        report=say,
+    )
     print(benchmark.render(figures))
     if target:
         text = json.dumps(figures, indent=2) + "\n"

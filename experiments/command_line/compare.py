@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 import analysis
-import estimators
 from analysis.figures import bias_variance, error_cost
 from analysis.figures import temperature as temperature_figure
 from experiments import problems
@@ -87,11 +86,10 @@ def _run_study(
     given: argparse.Namespace, study: str, extra: dict[str, Any], run, tabulate, figures
 ) -> None:
     problem = parse_problem(given.problem)
-    named = parse_estimators(given.estimators or [])
-    everything = [example for cls in estimators.ALL for example in cls.examples()]
+    chosen = parse_estimators(given.estimators)
     settings = Settings(
         problem,
-        named or everything,
+        chosen.estimators,
         group=given.group,
         samples=given.samples or problem.default_samples,
         seed=given.seed,
@@ -99,12 +97,10 @@ def _run_study(
         tuning_steps=given.tuning_steps,
         budget=given.budget,
     )
-    compare.check(settings, strict=bool(named))
-    if study == temperature.STUDY and not any(
-        map(temperature.has_temperature, named or everything)
-    ):
+    compare.check(settings, chosen.named)
+    if study == temperature.STUDY and not any(map(temperature.has_temperature, chosen.estimators)):
         raise UsageError("no estimator that is named has a temperature")
-    unused.of_estimators(given, named)
+    unused.of_estimators(given, chosen)
     unused.of_problem(given, problem)
     configuration = settings.configuration(study) | extra
     files = [*TABLE_FILES, *figure_files(*figures)]

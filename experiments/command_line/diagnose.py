@@ -5,7 +5,6 @@ import argparse
 import jax
 
 import analysis
-import estimators
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, conclude, figure_files, opened, shown
@@ -63,9 +62,8 @@ def add(commands) -> None:
 
 def _run(given: argparse.Namespace) -> None:
     loss, model, batch = parse_model(given.model)
-    everything = [one for cls in estimators.ALL for one in cls.examples()]
-    candidates = parse_estimators(given.estimators or []) or everything
-    unused.of_estimators(given, candidates)
+    chosen = parse_estimators(given.estimators)
+    unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model that brings its data", "data")
     asked = {
         "samples": given.samples,
@@ -77,7 +75,7 @@ def _run(given: argparse.Namespace) -> None:
         "problem": given.model,
         "user_code": source_of_model(given.model),
         "numbers": fingerprint(model, batch),
-        "estimators": [str(one) for one in candidates],
+        "estimators": [str(one) for one in chosen.estimators],
         "seed": given.seed,
         **asked,
     }
@@ -85,13 +83,13 @@ def _run(given: argparse.Namespace) -> None:
     with opened(given, STUDY, configuration, files) as results:
         if results.reopened:  # before the recommendation reads the rows
             shown(results, analysis.comparison_table)
-        with Progress(len(candidates)) as progress:
+        with Progress(len(chosen.estimators)) as progress:
             found = diagnose(
                 loss,
                 model,
                 jax.random.key(given.seed),
                 batch,
-                candidates=candidates,
+                candidates=chosen.estimators,
                 progress=progress,
                 results=results,
                 **asked,

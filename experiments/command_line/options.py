@@ -21,7 +21,7 @@ def add_estimators(command: argparse.ArgumentParser) -> None:
         "--estimators",
         nargs="+",
         metavar="NAME",
-        help="the estimators (default: every one, in its usual variants)",
+        help="estimators, or families of them (default: all, in their default variants)",
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,7 +25,8 @@ from experiments.errors import UsageError
 
 _EPILOG = """\
 problems:    {problems}
-estimators:  {estimators}
+estimators, by family:
+{families}
 A name may set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
 ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own: my_file.py:MyEstimator[scale=2].
 Quote names with brackets in shells that expand them.
@@ -72,6 +74,11 @@ class _Parser(argparse.ArgumentParser):
         return list(self.commands[command]._option_string_actions)
 
 
+def _listed(family: str) -> str:
+    names = f"{family}: " + ", ".join(cls.__name__ for cls in estimators.FAMILIES[family])
+    return textwrap.fill(names, 80, initial_indent="  ", subsequent_indent="    ")
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="estimax",
@@ -81,7 +88,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     epilog = _EPILOG.format(
         problems=", ".join(cls.__name__ for cls in problems.ALL),
-        estimators=", ".join(cls.__name__ for cls in estimators.ALL),
+        families="\n".join(map(_listed, estimators.FAMILIES)),
     )
 
     def add(name: str, run, text: str) -> argparse.ArgumentParser:

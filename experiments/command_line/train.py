@@ -160,11 +160,12 @@ def add(commands) -> None:
 
 def _run(given: argparse.Namespace) -> None:
     options.check_seeds(given.seed, given.seeds)
+    chosen = parse_estimators(given.estimators)
     measured = parse_estimators(given.measure)
     halves = sorted({0, given.steps // 2, given.steps})
     settings = Settings(
         parse_problem(given.problem),
-        parse_estimators(given.estimators),
+        chosen.estimators,
         steps=given.steps,
         seeds=given.seeds,
         seed=given.seed,
@@ -177,13 +178,13 @@ def _run(given: argparse.Namespace) -> None:
         evaluations=given.evaluations,
         bound_samples=given.bound_samples,
         evaluation_examples=given.evaluation_examples,
-        measured=measured,
-        measured_steps=tuple(sorted(set(given.measure_at or halves))) if measured else (),
+        measured=measured.estimators,
+        measured_steps=tuple(sorted(set(given.measure_at or halves))) if given.measure else (),
         group=given.group,
         samples=given.samples,
     )
-    train.check(settings)
-    unused.of_estimators(given, settings.estimators)
+    settings = train.checked(settings, chosen.named | measured.named)
+    unused.of_estimators(given, chosen)
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     configuration = settings.configuration()

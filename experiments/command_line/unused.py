@@ -1,15 +1,15 @@
 """Options that were given and change nothing are said, instead of ignored."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import jax
 
-from estimators import Estimator
 from experiments.command_line.output import say
 from experiments.problems import Problem
 from experiments.studies.temperature import has_temperature
 from experiments.training import is_tuned
+from experiments.user_code import Chosen
 
 
 def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
@@ -25,13 +25,12 @@ def without_effect(given: argparse.Namespace, because: str, *names: str) -> None
         say(f"note: {', '.join(found)}: no effect {because}")
 
 
-def of_estimators(given: argparse.Namespace, estimators: Iterable[Estimator]) -> None:
-    """Say what changes nothing for these estimators; none named are all."""
-    estimators = list(estimators)
-    for estimator in estimators:
-        if not has_temperature(estimator):
+def of_estimators(given: argparse.Namespace, chosen: Chosen) -> None:
+    """Say what changes nothing for these estimators."""
+    for estimator in chosen.estimators:
+        if str(estimator) in chosen.named and not has_temperature(estimator):
             without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
-    if estimators and not any(map(is_tuned, estimators)):
+    if not any(map(is_tuned, chosen.estimators)):
         without_effect(
             given, "on estimators that learn nothing of their own", "tuning_steps", "tuning_rate"
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -147,16 +147,15 @@ def prepare_point(settings: Settings, key: jax.Array, progress: Progress) -> Poi
     )
 
 
-def check(settings: Settings, *, strict: bool) -> None:
+def check(settings: Settings, named: Collection[str]) -> None:
     """Refuse what cannot be measured, before anything is computed or written.
 
     Args:
         settings: what to measure.
-        strict: whether an estimator that does not fit the problem is an error.
+        named: the names of estimators that must fit; of the others it is enough that one does.
 
     Raises:
-        UsageError: for an unknown group; for an estimator that does not fit, unless `strict` only
-            where none does.
+        UsageError: for an unknown group, a named estimator that does not fit, or where none does.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
@@ -172,15 +171,16 @@ def check(settings: Settings, *, strict: bool) -> None:
         problem, reference, (params, batch), distribution, steps, moves=True
     ):
         raise UsageError(f"{problem} cannot be measured: {reference} {known}")
-    refused = ""
+    fits, refused = False, ""
     for estimator in settings.estimators:
+        must = str(estimator) in named
+        if fits and not must:  # to trace them all would take several seconds
+            continue
         reason = settings.refusal(estimator, (params, batch), distribution)
-        if strict and reason:
+        if must and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
-        if not (strict or reason):  # one is enough
-            return
-        refused = f"{estimator} {reason}"
-    if not strict:
+        fits, refused = fits or not reason, f"{estimator} {reason}"
+    if not fits:
         raise UsageError(f"no estimator fits {problem}; {refused}")
 
 

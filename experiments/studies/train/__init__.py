@@ -6,7 +6,7 @@ from experiments.progress import Progress
 from experiments.results import Results
 from experiments.studies.train.settings import STUDY as STUDY
 from experiments.studies.train.settings import Settings as Settings
-from experiments.studies.train.settings import check as check
+from experiments.studies.train.settings import checked as checked
 from experiments.studies.train.unit import Shared, Unit
 
 

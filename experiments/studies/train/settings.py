@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -125,8 +125,12 @@ class Settings:
         return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
 
 
-def check(settings: Settings) -> None:
-    """Refuse what cannot be trained, before anything is computed or written.
+def checked(settings: Settings, named: Collection[str]) -> Settings:
+    """Return settings that can be trained, before anything is computed or written.
+
+    Args:
+        settings: what to train.
+        named: the names of estimators that must fit; others that do not are left out.
 
     Raises:
         UsageError: for an estimator that does not fit or is named twice, a schedule of a field that
@@ -143,12 +147,21 @@ def check(settings: Settings) -> None:
     _check_runs(settings, params)
     _check_evaluation(settings, params, data)
     at, measured = (params, batch), settings.samples * len(settings.measured_steps)
-    for estimator, times, moves in (
-        *((one, settings.steps * settings.num_runs(one), True) for one in settings.estimators),
-        *((one, measured, False) for one in settings.measured),
-    ):
-        if reason := limits.refusal(problem, estimator, at, distribution, times, moves=moves):
+
+    def fits(estimator: Estimator, times: int, moves: bool) -> bool:
+        reason = limits.refusal(problem, estimator, at, distribution, times, moves=moves)
+        if reason and str(estimator) in named:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+        return not reason
+
+    runs = [(one, settings.steps * settings.num_runs(one)) for one in settings.estimators]
+    settings = dataclasses.replace(
+        settings,
+        estimators=[one for one, times in runs if fits(one, times, True)],
+        measured=[one for one in settings.measured if fits(one, measured, False)],
+    )
+    if not settings.estimators:
+        raise UsageError(f"no estimator fits {problem}")
     trained = [one for each in settings.estimators for one in settings.members(each)]
     for named, done in (trained, "trained"), (settings.measured, "measured"):
         names = list(map(str, named))
@@ -159,6 +172,7 @@ def check(settings: Settings) -> None:
             _check_scheduled(settings, name, estimator)
     if late := [step for step in settings.measured_steps if step > settings.steps]:
         raise UsageError(f"step {late[0]} cannot be measured: training ends at {settings.steps}")
+    return settings
 
 
 def _check_runs(settings: Settings, params: Any) -> None:
