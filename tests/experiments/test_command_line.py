@@ -15,6 +15,7 @@ from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
 from experiments.folder import OWN
 from experiments.results import FILE
+from experiments.user_code import parse_estimators
 from tests import fuzz_files
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]
@@ -712,3 +713,28 @@ def test_imports_do_not_start_jax():
         "assert jax.device_count('cpu') == 3"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Families of estimators -------------------------------------------------------------------------
+
+
+def test_a_family_stands_for_its_estimators():
+    chosen = parse_estimators(["antithetic", "Exact", "DisARM"])
+    family = [one for cls in estimators.FAMILIES["antithetic"] for one in cls.examples()]
+    assert list(map(str, chosen.estimators)) == [*map(str, family), "Exact"]
+    assert chosen.named == {"Exact", "DisARM"}
+    everything = parse_estimators(None)
+    assert len(everything.estimators) == sum(len(cls.examples()) for cls in estimators.ALL)
+    assert not everything.named
+
+
+def test_of_a_family_what_does_not_fit_is_left_out(capsys, tmp_path):
+    out = tmp_path / "out"
+    compare = ["compare", "--problem", "Quadratic", "--samples", "32", "--output", out]
+    assert "no estimator fits Quadratic" in refused(capsys, *compare, "--estimators", "bounds")
+    assert "VIMCO does not fit" in refused(capsys, *compare, "--estimators", "bounds", "VIMCO")
+    train = ["train", "--problem", "Quadratic", "--steps", "2", "--output", out]
+    assert main([*map(str, train), "--estimators", "enumeration", "bounds"]) == 0
+    trained = set(pd.read_parquet(out / "results.parquet")["estimator"])
+    family = [one for cls in estimators.FAMILIES["enumeration"] for one in cls.examples()]
+    assert trained == set(map(str, family))
