@@ -42,7 +42,7 @@ def strict_dtypes():
 def own_cache(monkeypatch, tmp_path):
     """The command line run inside a test leaves the user's compilation cache alone."""
     cache = jax.config.jax_compilation_cache_dir or tmp_path / "compiled"
-    monkeypatch.setattr("experiments.device._cache", lambda: cache)
+    monkeypatch.setattr("experiments.system.device._cache", lambda: cache)
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out

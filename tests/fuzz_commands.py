@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from experiments.command_line.parser import _parser
-from experiments.results import FILE
+from experiments.running.results import FILE
 from tests import fuzzing
 from tests.experiments.test_command_line import USER_FILE, WRONG_CLASSES
 

@@ -22,8 +22,8 @@ import pandas as pd
 
 from experiments.command_line import main
 from experiments.data import DataError, fixed, mnist_family
-from experiments.folder import OWN
-from experiments.results import FILE, Results
+from experiments.running.results import FILE, Results
+from experiments.system.folder import OWN
 from tests import fuzzing
 
 TOY = ["--problem", "Quadratic", "--samples", "64", "--device", "cpu"]

@@ -6,10 +6,10 @@ import traceback
 
 import pytest
 
-from experiments import user_code
 from experiments.command_line import door
-from experiments.folder import Folder
-from experiments.results import Results
+from experiments.running import user_code
+from experiments.running.results import Results
+from experiments.system.folder import Folder
 from tests import fuzz_commands
 
 

@@ -9,7 +9,7 @@ import jax
 from estimators import Estimator, StraightThrough
 from experiments.benchmark.summary import summarise
 from experiments.benchmark.workload import Workload
-from experiments.timing import Timer
+from experiments.measurement.timing import Timer
 
 UNIT = StraightThrough("identity")
 """One evaluation of f, forward and backward, at one sample: what straight-through is, no more."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.benchmark.summary import ratios, summarise
 from experiments.benchmark.workload import Workload
-from experiments.evaluation import Evaluator
+from experiments.measurement.evaluation import Evaluator
 
 _ROWS = 2048
 

@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from experiments.device import num_cores
-from experiments.results import provenance
+from experiments.running.results import provenance
+from experiments.system.device import num_cores
 
 
 def machine() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 
 MISSING = "PyTorch is not installed (the [torch] extra installs it): nothing to compare with"
 

@@ -24,9 +24,9 @@ from experiments.benchmark.contest import Contest
 from experiments.benchmark.machine import load, machine
 from experiments.benchmark.opponent import Lost, Opponent
 from experiments.benchmark.workload import Round, Workload
-from experiments.device import num_cores
-from experiments.errors import UsageError
 from experiments.problems import VAE, Quadratic
+from experiments.system.device import num_cores
+from experiments.system.errors import UsageError
 
 DEFAULT = (
     ScoreFunction(),

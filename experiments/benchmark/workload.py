@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from estimators import Estimator
-from experiments import limits
-from experiments.device import PRECISION
-from experiments.moments import Blocks, Gradient, Sampler
+from experiments.measurement.moments import Blocks, Gradient, Sampler
 from experiments.problems import Params, Problem
+from experiments.running import limits
+from experiments.system.device import PRECISION
 from experiments.training import train
 
 Figure = dict[str, float]

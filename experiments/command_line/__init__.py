@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from experiments import signals
 from experiments.command_line import door
-from experiments.errors import UsageError
+from experiments.system import signals
+from experiments.system.errors import UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

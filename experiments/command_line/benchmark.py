@@ -5,9 +5,9 @@ import json
 
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
-from experiments.errors import UsageError
-from experiments.target import Target
-from experiments.user_code import parse_estimators
+from experiments.running.user_code import parse_estimators
+from experiments.system.errors import UsageError
+from experiments.system.target import Target
 
 
 def add(commands) -> None:

@@ -3,12 +3,12 @@
 import argparse
 
 import analysis
-from experiments.claims import BUDGETS, STUDIES, Deciding
 from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, conclude, opened, say
-from experiments.errors import UsageError
-from experiments.progress import Progress
-from experiments.studies import claims
+from experiments.running.progress import Progress
+from experiments.studies.claims import BUDGETS, STUDIES, Deciding
+from experiments.studies.claims.decide import decide as claims
+from experiments.system.errors import UsageError
 
 _EPILOG = """
 studies:     {studies}

@@ -17,11 +17,12 @@ from experiments.command_line.output import (
     opened,
     say,
 )
-from experiments.errors import UsageError
-from experiments.progress import Progress
-from experiments.studies import compare, temperature
-from experiments.studies.compare import Settings
-from experiments.user_code import parse_estimators, parse_problem
+from experiments.running.progress import Progress
+from experiments.running.user_code import parse_estimators, parse_problem
+from experiments.studies.comparison import compare
+from experiments.studies.comparison.compare import Settings
+from experiments.studies.temperature.sweep import sweep as temperature
+from experiments.system.errors import UsageError
 
 
 def add(commands) -> None:

@@ -8,10 +8,10 @@ import analysis
 from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, conclude, figure_files, opened, shown
-from experiments.convergence import TUNING_STEPS
-from experiments.diagnosis import STUDY, diagnose, fingerprint
-from experiments.progress import Progress
-from experiments.user_code import parse_estimators, parse_model, source_of_model
+from experiments.running.progress import Progress
+from experiments.running.user_code import parse_estimators, parse_model, source_of_model
+from experiments.studies.diagnosis.diagnosis import STUDY, diagnose, fingerprint
+from experiments.training.convergence import TUNING_STEPS
 
 _EPILOG = """\
 MODEL names a function without arguments that returns (loss, model, batch):

@@ -16,9 +16,9 @@ import traceback
 from collections.abc import Callable
 
 from experiments.command_line import streams
-from experiments.errors import UsageError
-from experiments.signals import Interrupted
-from experiments.text import described, one_line
+from experiments.system.errors import UsageError
+from experiments.system.signals import Interrupted
+from experiments.system.text import described, one_line
 
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
@@ -68,7 +68,7 @@ def _judged(error: BaseException) -> tuple[int, str]:
 
 def _blamed(error: BaseException) -> str | None:
     try:
-        from experiments.user_code import blame
+        from experiments.running.user_code import blame
     except BaseException:  # what does not import is no user's fault
         return None
     return blame(error)

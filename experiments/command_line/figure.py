@@ -6,8 +6,8 @@ import analysis
 from analysis import figures as drawings
 from experiments.command_line import options
 from experiments.command_line.output import figure_files, opened, say, shown
-from experiments.figures import BUDGETS, FIGURES, build
-from experiments.progress import Progress
+from experiments.running.progress import Progress
+from experiments.studies.figures import BUDGETS, FIGURES, build
 
 
 def add(commands) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from estimators.core.identity import nearest
-from experiments import paths
-from experiments.errors import UsageError
+from experiments.system import paths
+from experiments.system.errors import UsageError
 
 _SEEDS = 2**32
 _COUNTER = 2**31

@@ -11,11 +11,11 @@ import jax
 import pandas as pd
 
 import analysis
-from experiments import hosts, signals
-from experiments.errors import UsageError
-from experiments.folder import Folder
-from experiments.results import FILE, Results, identity
-from experiments.text import printable
+from experiments.running.results import FILE, Results, identity
+from experiments.system import hosts, signals
+from experiments.system.errors import UsageError
+from experiments.system.folder import Folder
+from experiments.system.text import printable
 
 T = TypeVar("T")
 

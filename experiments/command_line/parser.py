@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import estimators
 from estimators.core.identity import nearest
-from experiments import data, device, problems
+from experiments import data, problems
 from experiments.command_line import (
     benchmark,
     claims,
@@ -21,7 +21,8 @@ from experiments.command_line import (
     train,
 )
 from experiments.command_line.unused import given_options
-from experiments.errors import UsageError
+from experiments.system import device
+from experiments.system.errors import UsageError
 
 _EPILOG = """\
 problems:    {problems}

@@ -8,8 +8,8 @@ from pathlib import Path
 from analysis import report as pages
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
-from experiments.errors import UsageError
-from experiments.target import Target
+from experiments.system.errors import UsageError
+from experiments.system.target import Target
 
 _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
 """The end of a page: the digest of what is before it, so that an edited page is told apart."""

@@ -12,12 +12,11 @@ from experiments.command_line.output import (
     opened,
     say,
 )
-from experiments.errors import UsageError
-from experiments.progress import Progress
-from experiments.reproduction import BUDGETS, TABLES, Table, build
-from experiments.reproduction.table import Cell
-from experiments.studies import reproduce
-from experiments.studies.reproduce import Settings
+from experiments.running.progress import Progress
+from experiments.studies.reproduction import BUDGETS, TABLES, Table, build, reproduce
+from experiments.studies.reproduction.reproduce import Settings
+from experiments.studies.reproduction.table import Cell
+from experiments.system.errors import UsageError
 
 _EPILOG = """
 tables:      {tables}

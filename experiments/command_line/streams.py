@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 
 _PLAIN = {"µ": "u", "±": "+/-", "×": "x", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">="}
 

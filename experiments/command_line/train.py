@@ -18,14 +18,14 @@ from experiments.command_line.output import (
     say,
     shown,
 )
-from experiments.errors import UsageError
-from experiments.folder import slug
-from experiments.progress import Progress
-from experiments.results import Results
-from experiments.studies import train
-from experiments.studies.train import Settings
+from experiments.running.progress import Progress
+from experiments.running.results import Results
+from experiments.running.user_code import parse_estimators, parse_part, parse_problem
+from experiments.studies import training as train
+from experiments.studies.training import Settings
+from experiments.system.errors import UsageError
+from experiments.system.folder import slug
 from experiments.training import optimisers, schedules
-from experiments.user_code import parse_estimators, parse_part, parse_problem
 
 _EPILOG = """
 optimisers:  {optimisers}

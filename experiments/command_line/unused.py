@@ -7,9 +7,9 @@ import jax
 
 from experiments.command_line.output import say
 from experiments.problems import Problem
-from experiments.studies.temperature import has_temperature
+from experiments.running.user_code import Chosen
+from experiments.studies.temperature.sweep import has_temperature
 from experiments.training import is_tuned
-from experiments.user_code import Chosen
 
 
 def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The error of everything that is wrong with a data set."""
 
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 
 
 class DataError(UsageError):

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments import paths
 from experiments.data.download import Bounded
 from experiments.data.errors import DataError
-from experiments.errors import UsageError
+from experiments.system import paths
+from experiments.system.errors import UsageError
 
 VARIABLE = "ESTIMAX_DATA"
 """The environment variable that names a folder of data files."""

@@ -13,12 +13,12 @@ from estimators import Categorical, Distribution, Estimator, Normal, Pathwise
 from estimators.core.validation import check_between, check_choice, check_count
 from experiments import data as data_sets
 from experiments.data import Binarisation, Dataset, Split
-from experiments.errors import UsageError
 from experiments.problems.images import ImageProblem, log_odds
 from experiments.problems.networks import hidden_sizes
 from experiments.problems.problem import Params
 from experiments.problems.semi_supervised_networks import networks
 from experiments.problems.stochastic_network import Network, cross_entropy, square
+from experiments.system.errors import UsageError
 
 LABELS = 10
 """Number of classes that have labels."""

@@ -1,1 +1,1 @@
-"""Studies: what the command line runs, one file each."""
+"""Studies: one folder each, which measures; commands and tables bear their names."""

@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from analysis.files import check_plain, read_plain
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 from experiments.training.run import State
 
 _MOST_BYTES = 2**34  # of a file

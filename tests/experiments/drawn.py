@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from experiments.intervals import Truth
-from experiments.moments import NUM_BLOCKS, Blocks
+from experiments.measurement.moments import NUM_BLOCKS, Blocks
+from experiments.statistics import Truth
 
 
 def blocks_of(samples, centre=None):

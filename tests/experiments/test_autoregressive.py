@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from estimators import Bernoulli, DisARM, Exact, LeaveOneOut, ScoreFunction, StraightThrough
-from experiments.moments import Sampler, flat
+from experiments.measurement.moments import Sampler, flat
 from experiments.problems import VAE
 from experiments.problems.autoregressive import Autoregressive
 from tests.estimators.enumeration import FAST_TO_COMPILE

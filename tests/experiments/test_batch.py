@@ -17,7 +17,7 @@ from estimators import (
     ScoreFunction,
     SlopeAnnealedStraightThrough,
 )
-from experiments.moments import flat
+from experiments.measurement.moments import flat
 from experiments.problems import VAE, Coupled
 from experiments.training import run as one_run
 from experiments.training.batch import Batch

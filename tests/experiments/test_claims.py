@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
-from experiments.claims import STUDIES, Claim, Effort
-from experiments.claims.quantities import angle, length_along, of_variances, share
-from experiments.claims.work import Given, Measured, Training
 from experiments.command_line import main
-from experiments.intervals import jackknife
 from experiments.problems.toy import Coupled, Quadratic
+from experiments.statistics import jackknife
+from experiments.studies.claims import STUDIES, Claim, Effort
+from experiments.studies.claims.quantities import angle, length_along, of_variances, share
+from experiments.studies.claims.work import Given, Measured, Training
 from experiments.training.optimisers import SGD
 from tests.experiments.drawn import blocks_of
 

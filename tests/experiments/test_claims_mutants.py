@@ -35,7 +35,7 @@ from estimators import (
     UnorderedSet,
     attach_gradient,
 )
-from experiments.claims import STUDIES, Effort
+from experiments.studies.claims import STUDIES, Effort
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("claims")]
 

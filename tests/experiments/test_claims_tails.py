@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.claims import STUDIES, Effort, quantities, speed, training, work
-from experiments.convergence import Tuned
-from experiments.intervals import Truth, jackknife
-from experiments.moments import Blocks
+from experiments.measurement.moments import Blocks
+from experiments.statistics import Truth, jackknife
+from experiments.studies.claims import STUDIES, Effort, quantities, speed, training, work
+from experiments.training.convergence import Tuned
 from tests.experiments.drawn import blocks_of
 from tests.experiments.test_tails import CASES, FEW, LEAST
 

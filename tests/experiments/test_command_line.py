@@ -13,9 +13,9 @@ import pytest
 import estimators
 from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
-from experiments.folder import OWN
-from experiments.results import FILE
-from experiments.user_code import parse_estimators
+from experiments.running.results import FILE
+from experiments.running.user_code import parse_estimators
+from experiments.system.folder import OWN
 from tests import fuzz_files
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]

@@ -10,11 +10,13 @@ import pytest
 
 import estimators
 from estimators import NVIL, REBAR, RELAX, Bernoulli, DoubleCV, MovingAverage, ScoreFunction
-from experiments import convergence, intervals, measurement, signals
-from experiments.convergence import TUNING_STEPS, Tuning, _ends, _have_converged
-from experiments.measurement import prepare
+from experiments import statistics as intervals
+from experiments.measurement.point import point as measurement
+from experiments.measurement.point import prepare
 from experiments.problems import VAE, Coupled
-from experiments.training import is_tuned
+from experiments.system import signals
+from experiments.training import convergence, is_tuned
+from experiments.training.convergence import TUNING_STEPS, Tuning, _ends, _have_converged
 
 KEY = jax.random.key(3)
 LEARNED = [one for cls in estimators.ALL for one in cls.examples() if is_tuned(one)]

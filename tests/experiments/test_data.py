@@ -31,7 +31,7 @@ from experiments.data import (
     use_folder,
 )
 from experiments.data.download import Bounded
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 
 SIZES = {"train": 60, "test": 10}
 

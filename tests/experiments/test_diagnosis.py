@@ -26,9 +26,9 @@ from estimators import (
     black_box,
 )
 from experiments.command_line import main
-from experiments.diagnosis import diagnose, recommend
-from experiments.errors import UsageError
-from experiments.results import FILE
+from experiments.running.results import FILE
+from experiments.studies.diagnosis.diagnosis import diagnose, recommend
+from experiments.system.errors import UsageError
 
 pytestmark = pytest.mark.xdist_group("diagnosis")
 

@@ -11,8 +11,8 @@ import pytest
 
 from experiments.command_line import main
 from experiments.command_line.parser import _parser
-from experiments.errors import UsageError
-from experiments.text import one_line
+from experiments.system.errors import UsageError
+from experiments.system.text import one_line
 from tests.experiments.test_command_line import USER_FILE, refused
 
 LIST = ["claims", "--list"]
@@ -69,7 +69,7 @@ def test_a_defect_is_no_fault_of_a_user_whose_problem_is_measured(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "mine.py").write_text(USER_FILE)
-    monkeypatch.setattr("experiments.intervals.variance", fail(IndexError("a defect")))
+    monkeypatch.setattr("experiments.statistics.variance", fail(IndexError("a defect")))
     chosen = ["--problem", problem, "--estimators", "Exact", "--samples", "32"]
     assert main(["compare", *chosen, "--output", str(tmp_path / "out")]) == 70
     line = capsys.readouterr().err.splitlines()[-1]

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.evaluation import Evaluator
-from experiments.intervals import sample_mean
+from experiments.measurement.evaluation import Evaluator
 from experiments.problems import VAE, StructuredPrediction
+from experiments.statistics import sample_mean
 from tests.experiments.test_stochastic_networks import TINY, bound, paths, point
 
 KEY = jax.random.key(3)

@@ -7,13 +7,13 @@ import pytest
 
 from estimators import GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
-from experiments.errors import UsageError
-from experiments.figures import FIGURES, Study, build, integrality
-from experiments.folder import Folder
-from experiments.lattice import lattice
 from experiments.problems import VAE, StructuredPrediction
-from experiments.progress import Progress
-from experiments.results import Results
+from experiments.running.progress import Progress
+from experiments.running.results import Results
+from experiments.studies.figures import FIGURES, Study, build, integrality
+from experiments.studies.figures.lattice import lattice
+from experiments.system.errors import UsageError
+from experiments.system.folder import Folder
 
 pytestmark = pytest.mark.xdist_group("figures")
 

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from experiments import lock as locks
-from experiments import process
 from experiments.command_line import main
-from experiments.errors import UsageError
-from experiments.folder import OWN, Folder, slug
-from experiments.lock import Lock
-from experiments.results import FILE
+from experiments.running.results import FILE
+from experiments.system import lock as locks
+from experiments.system import process
+from experiments.system.errors import UsageError
+from experiments.system.folder import OWN, Folder, slug
+from experiments.system.lock import Lock
 from tests.experiments.processes import HANG
 from tests.experiments.test_command_line import refused
 
@@ -262,7 +262,7 @@ def test_a_kill_between_two_writes_leaves_files_of_ours(place, tmp_path, monkeyp
 
 _HOLD = """
 import sys, pathlib
-from experiments.lock import Lock
+from experiments.system.lock import Lock
 with Lock(pathlib.Path(sys.argv[1]), "there").held():
     print("held", flush=True)
     sys.stdin.read()

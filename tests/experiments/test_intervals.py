@@ -14,11 +14,11 @@ import pytest
 from scipy import integrate, stats
 
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
-from experiments import intervals
-from experiments.intervals import Estimate, Truth
-from experiments.measurement import metric_rows, prepare
-from experiments.moments import Blocks
+from experiments import statistics as intervals
+from experiments.measurement.moments import Blocks
+from experiments.measurement.point import metric_rows, prepare
 from experiments.problems import Quadratic
+from experiments.statistics import Estimate, Truth
 from tests.experiments.drawn import Law, blocks_of
 
 # One bit, in closed form ------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from experiments.command_line import main
-from experiments.folder import OWN
-from experiments.results import FILE
+from experiments.running.results import FILE
+from experiments.system.folder import OWN
 from experiments.training.batch import LONGEST, Batch
 from tests.experiments.processes import HANG
 from tests.experiments.test_resume import ARGUMENTS, numbers

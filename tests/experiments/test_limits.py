@@ -9,12 +9,12 @@ import pytest
 
 import estimators
 from estimators import Exact, GumbelRao, GumbelSoftmax
-from experiments import limits
 from experiments.command_line import main
-from experiments.measurement import prepare
+from experiments.measurement.point import prepare
 from experiments.problems import VAE
-from experiments.results import FILE
-from experiments.user_code import parse_estimator
+from experiments.running import limits
+from experiments.running.results import FILE
+from experiments.running.user_code import parse_estimator
 from tests.experiments.test_command_line import refused
 
 TOY = ["--problem", "Quadratic", "--estimators"]

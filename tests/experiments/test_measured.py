@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from estimators import LeaveOneOut, Normal, Pathwise, ScoreFunction
-from experiments import intervals, measurement, problems
-from experiments.measurement import prepare
-from experiments.user_code import parse_problem
+from experiments import problems
+from experiments import statistics as intervals
+from experiments.measurement.point import point as measurement
+from experiments.measurement.point import prepare
+from experiments.running.user_code import parse_problem
 
 KEY = jax.random.key(0)
 SMALL = {

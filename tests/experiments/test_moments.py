@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from estimators import GumbelSoftmax, LeaveOneOut, ScoreFunction, stack
-from experiments import moments
-from experiments.measurement import prepare
-from experiments.moments import NUM_BLOCKS, Sampler, flat, sample_key
+from experiments.measurement.moments import NUM_BLOCKS, Sampler, flat, sample_key
+from experiments.measurement.point import moments, prepare
 from experiments.problems import VAE
 
 KEY = jax.random.key(3)

@@ -24,10 +24,10 @@ from estimators import (
 )
 from estimators.core import identity
 from experiments import problems
-from experiments.measurement import check_group, choose, prepare
-from experiments.moments import Sampler, flat
+from experiments.measurement.moments import Sampler, flat
+from experiments.measurement.point import check_group, choose, prepare
 from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
-from experiments.user_code import parse_problem
+from experiments.running.user_code import parse_problem
 
 KEY = jax.random.key(5)
 

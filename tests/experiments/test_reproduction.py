@@ -13,17 +13,23 @@ import analysis
 from estimators import GumbelSoftmax, MuProp, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.data import DataError
-from experiments.errors import UsageError
-from experiments.folder import OWN, Folder
 from experiments.problems.toy import Coupled, Quadratic
-from experiments.progress import Progress
-from experiments.reproduction import BUDGETS, TABLES, build
-from experiments.reproduction.measured import Measured
-from experiments.reproduction.published import known, published, unknown
-from experiments.reproduction.table import Budget, Cell, Prediction, Selection, Table, Target
-from experiments.reproduction.trained import Trained, Variant
-from experiments.results import Results
-from experiments.studies import reproduce
+from experiments.running.progress import Progress
+from experiments.running.results import Results
+from experiments.studies.reproduction import BUDGETS, TABLES, build, reproduce
+from experiments.studies.reproduction.measured import Measured
+from experiments.studies.reproduction.published import known, published, unknown
+from experiments.studies.reproduction.table import (
+    Budget,
+    Cell,
+    Prediction,
+    Selection,
+    Table,
+    Target,
+)
+from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.system.errors import UsageError
+from experiments.system.folder import OWN, Folder
 from experiments.training.optimisers import SGD
 
 pytestmark = pytest.mark.xdist_group("reproduction")
@@ -41,7 +47,7 @@ BUDGET = Budget(
 
 
 def test_every_published_number_is_carried():
-    with (resources.files("experiments.reproduction") / "published.csv").open() as file:
+    with (resources.files("experiments.studies.reproduction") / "published.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 495
     assert all(math.isfinite(float(row["value"])) for row in rows)

@@ -14,13 +14,13 @@ import pytest
 
 from analysis import reading
 from analysis.reading import read as read_results
-from experiments import results as module
 from experiments.command_line import main
-from experiments.errors import UsageError
-from experiments.folder import OWN, Folder
-from experiments.results import FILE, Results, identity
-from experiments.studies.compare import Settings
-from experiments.user_code import parse_estimator, parse_problem
+from experiments.running import results as module
+from experiments.running.results import FILE, Results, identity
+from experiments.running.user_code import parse_estimator, parse_problem
+from experiments.studies.comparison.compare import Settings
+from experiments.system.errors import UsageError
+from experiments.system.folder import OWN, Folder
 from tests.experiments.processes import HANG
 
 ROW = {"estimator": "Exact", "metric": "variance", "value": 0.0}

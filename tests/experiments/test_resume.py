@@ -9,8 +9,8 @@ import time
 import pandas as pd
 import pytest
 
-from experiments.folder import OWN
-from experiments.results import FILE
+from experiments.running.results import FILE
+from experiments.system.folder import OWN
 from tests.experiments.processes import HANG
 
 ARGUMENTS = [

@@ -19,10 +19,10 @@ from estimators import (
     StraightThrough,
 )
 from experiments.data import load
-from experiments.errors import UsageError
-from experiments.moments import flat
+from experiments.measurement.moments import flat
 from experiments.problems import SemiSupervised
 from experiments.problems import semi_supervised_networks as module
+from experiments.system.errors import UsageError
 from tests.estimators.enumeration import FAST_TO_COMPILE
 
 KEY = jax.random.key(3)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.claims import Claim
-from experiments.claims.quantities import relative_bias, squared_bias_difference
-from experiments.intervals import Truth
-from experiments.intervals.distance import distance
+from experiments.statistics import Truth
+from experiments.statistics.distance import distance
+from experiments.studies.claims import Claim
+from experiments.studies.claims.quantities import relative_bias, squared_bias_difference
 from tests.experiments.drawn import Law, blocks_of
 
 SPECTRA = {

@@ -19,7 +19,7 @@ from estimators import (
     MuProp,
     ScoreFunction,
 )
-from experiments.moments import Sampler, flat
+from experiments.measurement.moments import Sampler, flat
 from experiments.problems import VAE, StructuredPrediction
 from tests.estimators.checks import recorder
 from tests.estimators.enumeration import FAST_TO_COMPILE

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from estimators import ScoreFunction, StraightThrough
-from experiments.measurement import choose
-from experiments.moments import Sampler
+from experiments.measurement.moments import Sampler
+from experiments.measurement.point import choose
 from experiments.problems import VAE
 
 PROBLEM = VAE(size=2, batch_size=4)

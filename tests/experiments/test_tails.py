@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from experiments import intervals
-from experiments.intervals import Truth
-from experiments.intervals.cosine import cosines
-from experiments.intervals.tails import needed
+from experiments import statistics as intervals
+from experiments.statistics import Truth
+from experiments.statistics.cosine import cosines
+from experiments.statistics.tails import needed
 from tests.experiments.drawn import blocks_of
 
 LEAST, REFUSED = 0.92, 0.01

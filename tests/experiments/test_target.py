@@ -9,12 +9,13 @@ import threading
 
 import pytest
 
-from experiments import benchmark, process
+from experiments import benchmark
 from experiments.command_line import main
-from experiments.errors import UsageError
-from experiments.folder import Folder
-from experiments.results import Results
-from experiments.target import Target
+from experiments.running.results import Results
+from experiments.system import process
+from experiments.system.errors import UsageError
+from experiments.system.folder import Folder
+from experiments.system.target import Target
 from tests.experiments.test_command_line import refused
 
 
@@ -118,7 +119,7 @@ def test_standard_output_is_written_to_where_it_stands(name, tmp_path):
         (tmp_path / "link").symlink_to("/proc/self/fd/1")
         name = tmp_path / "link"
     code = (
-        "import sys, pathlib\nfrom experiments.target import Target\n"
+        "import sys, pathlib\nfrom experiments.system.target import Target\n"
         "print('before')\n"
         "Target(pathlib.Path(sys.argv[1]), '--json').write('text\\n')\nprint('after')"
     )

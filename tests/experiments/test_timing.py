@@ -20,10 +20,9 @@ from estimators import (
     ScoreFunction,
     stack,
 )
-from experiments import timing
-from experiments.measurement import prepare
+from experiments.measurement.point import prepare, timing
+from experiments.measurement.timing import Timer
 from experiments.problems import Quadratic
-from experiments.timing import Timer
 
 KEY = jax.random.key(0)
 EVERY = [

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from experiments.command_line import main
-from experiments.folder import OWN, Folder
-from experiments.moments import Sampler
-from experiments.results import FILE
-from experiments.timing import Timer
+from experiments.measurement.moments import Sampler
+from experiments.measurement.timing import Timer
+from experiments.running.results import FILE
+from experiments.system.folder import OWN, Folder
 from tests.experiments.test_command_line import refused
 
 TOY = ["train", "--problem", "Coupled[bits=3]", "--steps", "40", "--device", "cpu"]

@@ -19,7 +19,7 @@ from estimators import (
     MovingAverage,
     ScoreFunction,
 )
-from experiments.moments import flat
+from experiments.measurement.moments import flat
 from experiments.problems import VAE, Coupled, Quadratic
 from experiments.training import is_tuned, train, tuner
 from experiments.training.optimisers import SGD

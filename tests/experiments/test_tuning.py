@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from estimators import REBAR, RELAX, RODEO, DoubleCV
-from experiments.measurement import prepare
-from experiments.moments import NUM_BLOCKS, Sampler
+from experiments.measurement.moments import NUM_BLOCKS, Sampler
+from experiments.measurement.point import prepare
 from experiments.problems import VAE, Quadratic
 
 TOY = Quadratic(target=0.499, logit=0.0)

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.command_line import main
-from experiments.errors import UsageError
+from experiments.system.errors import UsageError
 
 TOY = ["--problem", "Quadratic", "--samples", "32"]
 TRAIN = ["train", "--problem", "Quadratic", "--steps", "2", "--estimators", "ScoreFunction"]

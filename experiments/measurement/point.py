@@ -1,0 +1,384 @@
+"""A problem made ready to be measured, and the rows that measuring an estimator leaves."""
+
+import dataclasses
+import operator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import (
+    BIBLIOGRAPHY,
+    Continuous,
+    Distribution,
+    Estimator,
+    Exact,
+    LeaveOneOut,
+    Pathwise,
+    ScoreFunction,
+)
+from experiments import statistics as intervals
+from experiments.measurement.moments import Blocks, Sampler, flat
+from experiments.measurement.timing import Timer
+from experiments.problems import Params, Problem
+from experiments.statistics import Estimate, Truth
+from experiments.system import hosts
+from experiments.system.device import PRECISION
+from experiments.system.errors import UsageError
+from experiments.training import is_tuned
+from experiments.training.convergence import Tuned, Tuning
+from experiments.training.run import Recipe, Run, advance, resume
+
+Row = dict[str, Any]
+
+_REFERENCE_OPERATIONS = 5e11
+_LEAST_REFERENCE = 64
+_TRAINING_RATE = 3e-3
+# Between two looks for a signal.
+_TRAINING_STEPS = 100
+
+
+class Instrument:
+    """Measures a problem's estimators wherever its parameters are; compiled once."""
+
+    def __init__(self, problem: Problem, group: str, devices: list | None = None):
+        """Prepare to measure.
+
+        Args:
+            problem: the objective.
+            group: the parameters that gradients are with respect to, or "all".
+            devices: devices to measure on; all of them unless given.
+        """
+        self.problem = problem
+        self.group = group
+
+        def gradient(estimator, context, key):
+            params, batch = context
+            chosen = choose(params, group)
+            return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(chosen)
+
+        def exact(params, batch):
+            chosen = choose(params, group)
+            return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
+
+        self.sampler = Sampler(gradient, devices)
+        self.timer = Timer(gradient, self.sampler.mesh.local_devices[0])
+        self.exact = jax.jit(exact)
+        self.tune = Tuning(problem)
+
+    def point(
+        self,
+        params: Params,
+        batch: Any,
+        key: jax.Array,
+        reference_samples: int = 8192,
+        progress: Callable[[float], None] | None = None,
+    ) -> "Point":
+        """Return the problem at frozen parameters, with the true gradient there.
+
+        The truth is exact where the latent variable can be enumerated; else it is the mean of a
+        long run of an unbiased estimator of low variance, on keys of its own.
+
+        Args:
+            params: the parameters, without the groups that exist only while measuring.
+            batch: the fixed minibatch.
+            key: a typed random key, consumed: of the long run.
+            reference_samples: gradients of the long run; fewer where one is expensive.
+            progress: called with the fraction of it that is done.
+        """
+        distribution = self.problem.distribution(params, batch)
+        params = self.problem.measurable(params, batch)
+        point = Point(self, params, batch, distribution, None, Truth(np.zeros(0)))
+        return _with_truth(point, key, reference_samples, progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A problem at frozen parameters and a fixed minibatch, with the true gradient there.
+
+    Attributes:
+        instrument: measures, here as elsewhere.
+        params: the frozen parameters.
+        batch: the minibatch.
+        distribution: the latent variable of one example.
+        centre: the true gradient as a pytree.
+        truth: the true gradient as a vector, with its error if it was sampled.
+    """
+
+    instrument: Instrument
+    params: Params
+    batch: Any
+    distribution: Distribution
+    centre: Any
+    truth: Truth
+
+    @property
+    def problem(self) -> Problem:
+        """The objective."""
+        return self.instrument.problem
+
+    @property
+    def group(self) -> str:
+        """The parameters that gradients are with respect to, or "all"."""
+        return self.instrument.group
+
+    @property
+    def sampler(self) -> Sampler:
+        """Draws gradients; its arguments are an estimator and `(params, batch)`."""
+        return self.instrument.sampler
+
+    @property
+    def chosen(self) -> Params:
+        """The parameters that gradients are with respect to."""
+        return choose(self.params, self.group)
+
+    def ready(self, estimator: Estimator, key: jax.Array, limit: int) -> Tuned:
+        """Return the estimator with its networks, its learned leaves tuned at this point.
+
+        Args:
+            estimator: the estimator.
+            key: a typed random key, consumed; not one that measures.
+            limit: the most tuning steps, for estimators that learn.
+        """
+        start, run = jax.random.split(key)
+        estimator = estimator.initialise(start, self.distribution)
+        if not is_tuned(estimator):
+            return Tuned(estimator)
+        rest = self.params, self.batch
+        return self.instrument.tune(run, estimator, self.chosen, rest, self.centre, limit)
+
+    def draw(
+        self,
+        estimator: Estimator,
+        key: jax.Array,
+        num_samples: int,
+        *,
+        stacked: bool = False,
+        timed: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[Blocks]:
+        """Draw gradient samples of an estimator (of each member of a stack) at this point.
+
+        Args:
+            estimator: the estimator, or a stack.
+            key: a typed random key, consumed.
+            num_samples: at least so many gradients are drawn.
+            stacked: whether it is a stack.
+            timed: whether gradients (of each member of a stack, alone) are timed as well, when all
+                are drawn.
+            progress: called with the fraction done.
+        """
+        context, timer = (self.params, self.batch), self.instrument.timer
+        members = _members(estimator) if stacked else [estimator]
+        with ThreadPoolExecutor(1) as compiler, jax.default_matmul_precision(PRECISION):
+            # What times is compiled beside what draws, and runs when nothing else does.
+            compiled = (
+                compiler.submit(timer, members[0], context, self.centre, key, 1) if timed else None
+            )
+            drawn = self.sampler.draw(
+                estimator,
+                context,
+                key,
+                num_samples,
+                self.centre,
+                stacked=stacked,
+                progress=progress,
+            )
+        if compiled is None:
+            return drawn
+        compiled.result()
+        pairs = zip(members, drawn, strict=True)
+        return [dataclasses.replace(own, seconds=self.timed(one)) for one, own in pairs]
+
+    def timed(self, estimator: Estimator) -> np.ndarray:
+        """Return the seconds of a gradient in each of several rounds, on one device."""
+        return self.instrument.timer.rounds(estimator, (self.params, self.batch), self.centre)
+
+
+def _members(stack: Any) -> list[Any]:
+    """Return the members of a stack."""
+    count = len(jax.tree.leaves(stack)[0])
+    return [jax.tree.map(operator.itemgetter(i), stack) for i in range(count)]
+
+
+def prepare(
+    problem: Problem,
+    key: jax.Array,
+    *,
+    group: str | None = None,
+    train_steps: int = 0,
+    reference_samples: int = 8192,
+    devices: list | None = None,
+    report: Callable[[str], None] = lambda message: None,
+    note: Callable[[str], None] = lambda message: None,
+) -> Point:
+    """Train a problem briefly and find the true gradient there.
+
+    Args:
+        problem: the objective.
+        key: a typed random key, consumed.
+        group: the group of parameters to measure, "all" for every one, None for the problem's own.
+        train_steps: Adam steps, for problems that train.
+        reference_samples: gradients of a long run, where the truth is not exact; fewer where one
+            is expensive.
+        devices: devices to measure on; all of them unless given.
+        report: called with the name of each step.
+        note: called with the progress of a long step.
+
+    Raises:
+        UsageError: for an unknown group.
+    """
+    keys = dict(zip(("initial", "train", "batch", "truth"), jax.random.split(key, 4), strict=True))
+    data = problem.data()
+    batch = problem.batch(keys["batch"], data)
+    params = problem.initial(keys["initial"])
+    group = check_group(problem, problem.measurable(params, batch), group)
+    if problem.trainable and train_steps:
+        reference = _trainer(problem, params, batch)
+        report(f"training {problem} for {train_steps} steps with {reference}")
+        recipe = Recipe(problem)
+        run = Run(jax.random.bits(keys["train"], dtype="uint32"), _TRAINING_RATE)
+
+        @jax.jit
+        def trained(state, data, number):
+            return advance(recipe, run, state, data, number, _TRAINING_STEPS)[0]
+
+        state = resume(recipe, run, params, reference)
+        for first in range(0, train_steps, _TRAINING_STEPS):
+            hosts.check_signals()
+            if first:
+                note(f"training, {first / train_steps:.0%}")
+            state = trained(state, data, np.int32(min(_TRAINING_STEPS, train_steps - first)))
+            jax.block_until_ready(state)
+        params = state.params
+    report("finding the true gradient")
+    instrument = Instrument(problem, group, devices)
+    return instrument.point(
+        params,
+        batch,
+        keys["truth"],
+        reference_samples,
+        lambda done: note(f"finding the true gradient, {done:.0%}"),
+    )
+
+
+def check_group(problem: Problem, params: Params, group: str | None) -> str:
+    """Return the group of parameters to measure, the problem's own unless one is named.
+
+    Raises:
+        UsageError: where the problem has no such group.
+    """
+    group = group or problem.group
+    if group not in (*params, "all"):
+        raise UsageError(f"{problem} has no group {group!r}, but {', '.join(params)}, all")
+    return group
+
+
+def choose(params: Params, group: str) -> Params:
+    """Return the named group of parameters as a dict, or all of them."""
+    return params if group == "all" else {group: params[group]}
+
+
+def reference_estimator(problem: Problem, distribution: Distribution) -> Estimator:
+    """Return the estimator that trains a problem, and whose long run is its true gradient."""
+    if isinstance(distribution, Continuous):
+        return Pathwise()
+    exact = Exact()
+    return exact if problem.refusal(exact, distribution) is None else ScoreFunction(LeaveOneOut(4))
+
+
+def _trainer(problem: Problem, params: Params, batch: Any) -> Estimator:
+    """Return what a problem is trained with: the exact gradient, where that has no noise at all."""
+    reference = reference_estimator(problem, problem.distribution(params, batch))
+    noisy = isinstance(reference, Exact) and not _is_exact(problem, params, batch)
+    return ScoreFunction(LeaveOneOut(2)) if noisy else reference
+
+
+def _is_exact(problem: Problem, params: Params, batch: Any) -> bool:
+    return jax.eval_shape(problem.exact_loss, params, batch) is not None
+
+
+def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> int:
+    """Return how many of so many gradients are drawn, by the operations that one takes."""
+    gradient = jax.jit(point.sampler.gradient)
+    analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
+    most = int(_REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
+    return min(num_samples, max(most, _LEAST_REFERENCE))
+
+
+def _with_truth(
+    point: Point, key: jax.Array, num_samples: int, progress: Callable[[float], None] | None
+) -> Point:
+    problem, chosen = point.problem, point.chosen
+    if _is_exact(problem, point.params, point.batch):
+        with jax.default_matmul_precision(PRECISION):
+            centre = point.instrument.exact(point.params, point.batch)
+        return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
+    reference = reference_estimator(problem, point.distribution)
+    zero = jax.tree.map(jnp.zeros_like, chosen)
+    num_samples = _affordable(point, reference, key, num_samples)
+    (blocks,) = dataclasses.replace(point, centre=zero).draw(
+        reference, key, num_samples, progress=progress
+    )
+    mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]
+    leaves, structure = jax.tree.flatten(zero)
+    shaped = [
+        part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(mean, leaves, strict=True)
+    ]
+    # The truth is what the samples are centred on, to the bit.
+    centre = jax.tree.unflatten(structure, shaped)
+    return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))
+
+
+def _ends(tree: Any) -> list[int]:
+    return list(np.cumsum([leaf.size for leaf in jax.tree.leaves(tree)])[:-1])
+
+
+def estimator_columns(estimator: Estimator) -> Row:
+    """Return the columns that say which estimator a row is about, as the user wrote it."""
+    parameters = {}
+    for name, value in estimator.hyperparameters().items():
+        # As in the identity, the shortest decimal of the number's own type.
+        number = isinstance(value, jax.Array)
+        parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
+    return {
+        "estimator": str(estimator),
+        "method": type(estimator).__name__,
+        "unbiased": estimator.unbiased,
+        "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
+        **parameters,
+    }
+
+
+def metric_rows(
+    blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
+) -> list[Row]:
+    """Return one row for each metric: its name, value and 95% interval, and a note of them all.
+
+    Of gradients that were not timed there is no row of seconds.
+    """
+    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
+    estimates = {
+        "squared_bias": bias,
+        "variance": spread,
+        "mse": intervals.mean_squared_error(blocks, truth),
+        "cosine_mean": intervals.cosine_of_mean(blocks, truth),
+        "cosine_sample": intervals.cosine_per_sample(blocks, truth),
+        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
+        "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
+        "truth_norm": _truth_norm(truth),
+    }
+    shared = {"evaluations": evaluations, "samples": blocks.count}
+    return [
+        {"metric": metric, **dataclasses.asdict(estimate), **shared}
+        | {"note": "; ".join(filter(None, (note, estimate.note)))}
+        for metric, estimate in estimates.items()
+    ]
+
+
+def _truth_norm(truth: Truth) -> Estimate:
+    norm = float(np.linalg.norm(truth.mean))
+    return Estimate(norm, norm, norm)

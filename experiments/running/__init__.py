@@ -1,0 +1,1 @@
+"""What every run needs: results, progress, limits, the user's own code."""

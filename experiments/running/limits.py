@@ -1,0 +1,257 @@
+"""What a run would take, found from shapes before anything is computed; too much is refused.
+
+Programs are traced, not run: what they would hold and compute at once is read off their equations.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from estimators import Estimator
+from experiments.problems import Problem
+from experiments.running.user_code import blame
+from experiments.system.device import num_cores
+from experiments.system.errors import UsageError
+
+_MOST_SECONDS = 7 * 24 * 3600
+_MOST_SECONDS_OF_ONE = 60
+"""Of one gradient: nothing shows how far it is."""
+
+_MOST_EVALUATIONS = 2**22
+_CORE, _ACCELERATOR = 2e10, 5e13
+"""Numbers that arithmetic gives in a second, at best: those of fused loops are in registers."""
+
+_SUSPICIOUS = 1 / 16
+"""Of the memory: what one array may take before the compiler is asked what all will."""
+
+
+class Cost(NamedTuple):
+    """What one call of a program takes.
+
+    Attributes:
+        largest: bytes of the largest array.
+        once: how many numbers are computed that are the same whatever the key.
+        each: how many depend on the key.
+    """
+
+    largest: float
+    once: float
+    each: float
+
+
+def memory() -> int:
+    """Return the bytes of the device's memory, of a CPU the host's."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return (device.memory_stats() or {}).get("bytes_limit", 2**34)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_memory(what: str, count: float) -> None:
+    """Refuse what does not fit into memory.
+
+    Raises:
+        UsageError: naming it, and how much it would take.
+    """
+    if count > memory():
+        raise UsageError(f"{what} would take {_size(count)} of memory, of {_size(memory())}")
+
+
+def check_problem(problem: Problem, data: Any) -> None:
+    """Refuse a problem whose parameters or minibatches do not fit into memory.
+
+    Args:
+        problem: the problem.
+        data: what `problem.data()` returned.
+
+    Raises:
+        UsageError: naming the problem, and how much it would take.
+    """
+    key = jax.random.key(0)
+    for part, function, arguments in (
+        ("parameters", problem.initial, (key,)),
+        ("a minibatch", problem.batch, (key, data)),
+    ):
+        found = _shapes(function, *arguments)
+        if found is not None:
+            check_memory(f"{problem}: {part}", num_bytes(found))
+
+
+def refusal(
+    problem: Problem,
+    estimator: Estimator,
+    context: tuple[Any, Any],
+    distribution: Any,
+    times: float = 1,
+    *,
+    moves: bool = False,
+) -> str | None:
+    """Return why so many gradients of an estimator cannot be had, or None where they can.
+
+    Args:
+        problem: the problem.
+        estimator: the estimator.
+        context: parameters and a minibatch.
+        distribution: of one example's latent variable there.
+        times: the number of gradients.
+        moves: whether each is at other parameters and another minibatch.
+    """
+    if reason := problem.refusal(estimator, distribution):
+        return reason
+    count = problem.evaluations(estimator, distribution)
+    if count > _MOST_EVALUATIONS:
+        shown = f"{count:,}" if count < 10**12 else f"10^{int(math.log10(count))}"
+        return f"takes {shown} evaluations of f, at most {_MOST_EVALUATIONS:,} are possible"
+
+    def gradient(params, batch, key):
+        ready = estimator.initialise(jax.random.key(0), distribution)
+        return jax.grad(problem.loss)(params, ready, key, batch)
+
+    return excess(
+        gradient,
+        *context,
+        jax.random.key(0),
+        fixed=0 if moves else len(context),
+        times=times,
+        copies=len(jax.devices()),
+        what="one gradient",
+    )
+
+
+def excess(
+    function: Callable,
+    *arguments: Any,
+    fixed: int,
+    times: float,
+    copies: float = 1,
+    what: str | None = None,
+) -> str | None:
+    """Return why a program cannot be run so many times, None where it can.
+
+    Args:
+        function: the program.
+        arguments: its arguments, or their shapes.
+        fixed: how many of the arguments, the first ones, are the same each time: the compiler takes
+            what depends on them alone out of the loop.
+        times: how often it is run.
+        copies: how many of it are run at once.
+        what: what a single run is, where a long one is refused too.
+    """
+    try:
+        traced = jax.make_jaxpr(function)(*arguments)
+    except jax.errors.JAXTypeError:  # a user's code that looks at values cannot be traced
+        return None
+    except RecursionError as error:
+        if blame(error):
+            raise
+        return "is nested too deeply for Python"
+    except OverflowError:
+        return "has arrays that no machine can hold"
+    differs = [i >= fixed for i, one in enumerate(arguments) for _ in jax.tree.leaves(one)]
+    found = _cost(traced.jaxpr, differs)
+    if reason := _too_long(found, times, what):
+        return reason
+    room = memory()
+    held = found.largest * copies
+    if room * _SUSPICIOUS < held < 4 * room:
+        plan = jax.jit(function).lower(*arguments).compile().memory_analysis()
+        held = copies * (plan.temp_size_in_bytes + plan.output_size_in_bytes) if plan else held
+    if held > room:
+        return f"would take {_size(held)} of memory, of {_size(room)}"
+    return None
+
+
+def _too_long(cost: Cost, times: float, what: str | None) -> str | None:
+    devices = jax.devices()
+    on_cpu = devices[0].platform == "cpu"
+    rate = _CORE * num_cores() if on_cpu else _ACCELERATOR * len(devices)
+    one = (cost.once + cost.each) / rate
+    if what and one > _MOST_SECONDS_OF_ONE:
+        return (
+            f"would take {one:,.0f} seconds at the best for {what} (at most {_MOST_SECONDS_OF_ONE})"
+        )
+    seconds = (cost.once + cost.each * times) / rate
+    if seconds > _MOST_SECONDS:
+        most = _MOST_SECONDS // 86400
+        return f"would take {seconds / 86400:,.0f} days at the best (at most {most})"
+    return None
+
+
+def _shapes(function: Callable, *arguments: Any) -> Any:
+    try:
+        return jax.eval_shape(function, *arguments)
+    except jax.errors.JAXTypeError:
+        return None
+    except OverflowError as error:
+        raise UsageError(f"arrays so large that no machine can hold them: {error}") from error
+
+
+def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
+    """Return the cost of a program.
+
+    Loops of unknown length count once, and of branches the cheapest.
+
+    Args:
+        jaxpr: the program.
+        differs: which of its arguments differ.
+    """
+    largest, once, each = 0.0, 0.0, 0.0
+    depend = {x for x, flag in zip(jaxpr.invars, differs, strict=True) if flag}
+
+    def flag(x: Any) -> bool:
+        return not isinstance(x, core.Literal) and x in depend
+
+    for equation in jaxpr.eqns:
+        flags = [flag(x) for x in equation.invars]
+        inner = [one for value in equation.params.values() for one in _programs(value)]
+        if inner:
+            costs = [_cost(one, _own(flags, one)) for one in inner]
+            largest = max(largest, *(one.largest for one in costs))
+            times = equation.params.get("length", 1)
+            gather = min if equation.primitive.name == "cond" else sum
+            once += times * gather(one.once for one in costs)
+            each += times * gather(one.each for one in costs)
+        elif equation.primitive.name not in ("broadcast_in_dim", "iota", "reshape"):
+            # What only repeats numbers is never held by itself.
+            sizes = [(math.prod(x.aval.shape), x.aval.dtype) for x in equation.outvars]  # type: ignore
+            largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
+            count = sum(size for size, _ in sizes)
+            once, each = (once, each + count) if any(flags) else (once + count, each)
+        if any(flags):
+            depend.update(equation.outvars)
+    return Cost(largest, once, each)
+
+
+def _own(flags: list[bool], inner: core.Jaxpr) -> list[bool]:
+    """Return the flags of an inner program's arguments: the last of the equation's."""
+    # Before them are the index of a branch, or what another inner program of a loop closes over.
+    count = len(inner.invars)
+    return flags[-count:] if 0 < count <= len(flags) else [False] * count
+
+
+def _programs(value: Any) -> list[core.Jaxpr]:
+    if isinstance(value, core.ClosedJaxpr):
+        return [value.jaxpr]
+    if isinstance(value, core.Jaxpr):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [one for part in value for one in _programs(part)]
+    return []
+
+
+def _item(dtype: Any) -> int:
+    return 8 if jnp.issubdtype(dtype, jax.dtypes.extended) else dtype.itemsize
+
+
+def num_bytes(tree: Any) -> int:
+    """Return the bytes of arrays, or of their shapes."""
+    return sum(math.prod(leaf.shape) * _item(leaf.dtype) for leaf in jax.tree.leaves(tree))
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB"

@@ -1,0 +1,271 @@
+"""Names on the command line: the project's own classes, and those of a user's file."""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, TypeVar, get_args
+
+import jax
+
+import estimators
+from estimators import Estimator
+from estimators.core import identity
+from estimators.core.estimator import Unbiased
+from experiments import problems
+from experiments.problems import Problem
+from experiments.system import paths
+from experiments.system.errors import UsageError
+from experiments.system.text import described
+
+T = TypeVar("T")
+
+_PREFIX = "estimax_user_"
+
+
+def parse_problem(text: str) -> Problem:
+    """Return the problem that `Name[field=value,...]` or `FILE.py:Name[...]` names.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    name, own = _split(text, Problem)
+    known = own or {cls.__name__: cls for cls in problems.ALL}
+    return _parse(name, known, Problem)
+
+
+def parse_estimator(text: str) -> Estimator:
+    """Return the estimator that `Name[field=value,...]` or `FILE.py:Name[...]` names.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    name, own = _split(text, Estimator)
+    parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
+    estimator = _parse(name, parts | own, Estimator)
+    _check_stated(estimator)
+    return estimator
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Estimators that were asked for.
+
+    Attributes:
+        estimators: all of them, each once.
+        named: the names of those that were not chosen with a family, or with everything: one that
+            does not fit is an error.
+    """
+
+    estimators: list[Estimator]
+    named: frozenset[str] = frozenset()
+
+
+def parse_estimators(texts: Sequence[str] | None) -> Chosen:
+    """Return the estimators that the texts name, as `parse_estimator`; without texts, all.
+
+    The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
+    variants.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed, or for two of one name.
+    """
+    families = estimators.FAMILIES
+    found: dict[str, Estimator] = {}
+    named = set()
+    for text in families if texts is None else texts:
+        if text in families:
+            members = [one for cls in families[text] for one in cls.examples()]
+        else:
+            members = [parse_estimator(text)]
+            named.add(str(members[0]))
+        for one in members:
+            if type(found.setdefault(str(one), one)) is not type(one):
+                raise UsageError(f"two estimators are called {one}")
+    return Chosen(list(found.values()), frozenset(named))
+
+
+def parse_part(text: str, known: Sequence[type[T]]) -> T:
+    """Return the value that `Name[field=value,...]` names among the project's classes.
+
+    Raises:
+        UsageError: naming what is wrong and what is allowed.
+    """
+    try:
+        return identity.parse(text, {cls.__name__: cls for cls in known})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def parse_model(text: str) -> tuple[Callable, Any, Any]:
+    """Return the loss, the model and the batch that `FILE.py:NAME` makes, called without arguments.
+
+    Raises:
+        UsageError: where there is no such function, or it returns something else.
+    """
+    file, separator, name = text.rpartition(".py:")
+    if not separator:
+        raise UsageError(f"{text} is not FILE.py:NAME")
+    make = getattr(_load(Path(file + ".py")), name, None)
+    if not callable(make):
+        raise UsageError(f"{file}.py has no function {name}")
+    made = make()
+    if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
+        raise UsageError(f"{name} must return (loss, model, batch), not {type(made).__name__}")
+    return made
+
+
+def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:
+    try:
+        value = identity.parse(text, known)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not isinstance(value, kind):
+        raise UsageError(f"{text} is no {kind.__name__.lower()}, but a part of one")
+    return value
+
+
+def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
+    file, separator, name = text.rpartition(".py:")
+    if not separator:
+        return text, {}
+    path = Path(file + ".py")
+    module = _load(path)
+    own = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, kind)
+        and value.__module__ == module.__name__
+    }
+    if not own:
+        raise UsageError(f"{path} defines no subclass of {kind.__name__}")
+    for cls in (own[word] for word in re.findall(r"\w+", name) if word in own):
+        _check_decorated(cls)
+    return name, own
+
+
+def _check_decorated(cls: type) -> None:
+    """Refuse a class that is not what `Name[field=value]` can build: its decorator was forgotten.
+
+    Raises:
+        UsageError: naming the class.
+    """
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise UsageError(f"{_place(cls)} must define {missing}")
+    parameters: Any = vars(cls).get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        wanted = "pytree" if issubclass(cls, Estimator) else "dataclasses.dataclass(frozen=True)"
+        raise UsageError(f"{_place(cls)} needs the decorator @{wanted}")
+    if issubclass(cls, Estimator) and jax.tree_util.all_leaves([object.__new__(cls)]):
+        raise UsageError(f"{_place(cls)} needs the decorator @pytree of estimators")
+
+
+def _check_stated(estimator: Estimator) -> None:
+    """Refuse an estimator that says of itself what no table can hold.
+
+    Raises:
+        UsageError: naming its class.
+    """
+    place, allowed = _place(type(estimator)), get_args(Unbiased)
+    if estimator.unbiased not in allowed:
+        words = ", ".join(map(repr, allowed))
+        raise UsageError(f"{place}: unbiased is {estimator.unbiased!r}, none of {words}")
+    if not isinstance(estimator.paper, str):
+        raise UsageError(f"{place}: paper is {estimator.paper!r}, which is no text")
+
+
+def source(value: object) -> str | None:
+    """Return what names the user's file, and its content, that defines a value's class."""
+    module = type(value).__module__
+    return _source(module) if module.startswith(_PREFIX) else None
+
+
+def source_of_model(text: str) -> str:
+    """Return what names the user's file of `FILE.py:NAME`, and its content."""
+    return _source(_load(Path(text.rpartition(":")[0])).__name__)
+
+
+def _source(module: str) -> str:
+    return module.removeprefix(_PREFIX).rpartition("_")[0]
+
+
+def blame(error: BaseException) -> str | None:
+    """Return one line on an error that a user's file caused while it ran, None for another's.
+
+    It names the line that raised, else the class whose value the code that raised was working with,
+    as where a method returned what it must not.
+    """
+    frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
+    for frame, line in frames:
+        if _is_users(frame.f_globals.get("__name__")):
+            return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
+    # Further out everything has a user's problem at hand, whatever went wrong.
+    own = (frame for frame, _ in frames if _is_own(frame.f_globals.get("__name__")))
+    for value in _at_hand(next(own, None)):
+        if _is_users(type(value).__module__):
+            return f"{_place(type(value))}: {described(error)}"
+    return None
+
+
+def _at_hand(frame: FrameType | None) -> Iterator[Any]:
+    """Yield what a frame works with: its variables, and those of the functions among them."""
+    for value in frame.f_locals.values() if frame else ():
+        yield value
+        for cell in getattr(value, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # not set yet
+                yield cell.cell_contents
+
+
+def _is_own(module: Any) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] in ("estimators", "experiments")
+
+
+def _is_users(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith(_PREFIX)
+
+
+def _place(cls: type) -> str:
+    """Return `FILE, line N: NAME` of a user's class."""
+    try:
+        line = f", line {inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        line = ""
+    return f"{sys.modules[cls.__module__].__file__}{line}: {cls.__name__}"
+
+
+def _load(path: Path) -> ModuleType:
+    path = paths.named(str(path))
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    # Two files may share a stem, and an edited file is another one.
+    digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, os.fsencode(path.resolve()))]
+    name = "_".join((_PREFIX + path.stem, *digests))
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        del sys.modules[name]
+        raise
+    except BaseException as error:
+        del sys.modules[name]
+        raise UsageError(blame(error) or f"{path}: {described(error)}") from error
+    return module

@@ -1,0 +1,17 @@
+"""What the sums of the blocks say of an estimator: bias, variance, error, cosine, with intervals.
+
+Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t. The truth
+may itself be the mean of n' samples of covariance S'.
+"""
+
+from experiments.statistics.bias import squared_bias as squared_bias
+from experiments.statistics.cosine import cosine_of_mean as cosine_of_mean
+from experiments.statistics.cosine import cosine_per_sample as cosine_per_sample
+from experiments.statistics.estimate import Estimate as Estimate
+from experiments.statistics.estimate import Truth as Truth
+from experiments.statistics.means import mean as mean
+from experiments.statistics.means import sample_mean as sample_mean
+from experiments.statistics.means import seconds as seconds
+from experiments.statistics.spread import equal_cost_error as equal_cost_error
+from experiments.statistics.spread import mean_squared_error as mean_squared_error
+from experiments.statistics.spread import variance as variance

@@ -1,0 +1,53 @@
+"""Statistics of all samples and without one block, and the jackknife's error from them.
+
+Arrays `[1 + R]` hold a statistic of all samples, then of those without each of R blocks.
+"""
+
+import math
+
+import numpy as np
+
+from experiments.measurement.moments import Blocks
+from experiments.statistics.estimate import Truth
+
+
+def means(blocks: Blocks) -> np.ndarray:
+    """Return the mean gradient, `[1 + R, P]`."""
+    without = (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
+    return np.concatenate([blocks.mean[None], without])
+
+
+def traces(blocks: Blocks) -> np.ndarray:
+    """Return the variance of one gradient, the trace of its covariance, `[1 + R]`."""
+    total, distances = blocks.total, blocks.distances.sum()
+    sums = np.concatenate([total[None], total - blocks.sums])
+    squares = np.concatenate([[distances], distances - blocks.distances])
+    spread = squares - np.sum(sums**2, -1) / counts(blocks)
+    return np.maximum(spread, 0) / (counts(blocks) - 1)
+
+
+def counts(blocks: Blocks) -> np.ndarray:
+    """Return the number of samples, `[1 + R]`."""
+    blocks_left = len(blocks.sums) - np.arange(len(blocks.sums) + 1).clip(max=1)
+    return blocks.size * blocks_left
+
+
+def error(statistic: np.ndarray) -> float:
+    """Return the standard error of a statistic, from its values `[1 + R]`."""
+    without = np.asarray(statistic[1:], float)
+    return math.sqrt((len(without) - 1) * float(np.var(without)))
+
+
+def corrected(statistic: np.ndarray) -> float:
+    """Return a statistic with its bias subtracted to first order, from its values `[1 + R]`."""
+    degrees = len(statistic) - 2
+    return float(statistic[0] + degrees * (statistic[0] - np.mean(statistic[1:])))
+
+
+def squared_errors(blocks: Blocks, truth: Truth) -> np.ndarray:
+    """Return the mean squared distance of one gradient to the truth, `[1 + R]`."""
+    about = blocks.centre - truth.mean
+    # |g - t|^2 = |g - c|^2 + 2 (g - c).(c - t) + |c - t|^2, block by block.
+    sums = blocks.distances + 2 * blocks.sums @ about
+    each = sums / blocks.size + about @ about - truth.error
+    return np.concatenate([[each.mean()], (each.sum() - each) / (len(each) - 1)])

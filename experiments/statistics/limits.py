@@ -1,0 +1,78 @@
+"""When samples allow no interval: too few events, or noise that float32 does not resolve."""
+
+import numpy as np
+
+from experiments.measurement.moments import Blocks
+from experiments.statistics.distance import ROUNDING, rounding
+from experiments.statistics.estimate import Truth
+from experiments.statistics.tails import Tail, tail
+
+OVERFLOW = "squares of the gradients exceed the range of their type"
+BELOW = "variance below float32's resolution"
+_EPS = float(np.finfo(np.float32).eps)
+
+
+def resolution(blocks: Blocks) -> float:
+    """Return the variance of one gradient that float32's rounding of it leaves."""
+    return float(ROUNDING**2 * (blocks.mean @ blocks.mean))
+
+
+def alike(blocks: Blocks) -> bool:
+    """Whether no sample differs from another."""
+    return float(blocks.variance.sum()) <= 1e-3 * _EPS**2 * float(blocks.mean @ blocks.mean)
+
+
+def exact(blocks: Blocks, truth: Truth) -> bool:
+    """Whether every sample is the truth, as far as float32 can say.
+
+    A truth that is sampled may miss the same rare events.
+    """
+    apart = blocks.mean - truth.mean
+    at_truth = float(apart @ apart) <= rounding(blocks, truth)
+    return truth.blocks is None and at_truth and alike(blocks)
+
+
+def refusal(blocks: Blocks, truth: Truth) -> str:
+    """Return why what is said of samples and truth has no interval; empty where it has one."""
+    if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
+        return ""
+    if alike(blocks):
+        return _alike(blocks, "samples")
+    if not np.isfinite(blocks.variance).all():
+        return OVERFLOW
+    if float(blocks.variance.sum()) > resolution(blocks) and (why := tail(blocks).refusal):
+        return why
+    if truth.blocks is None:
+        return ""
+    if alike(truth.blocks):
+        return _alike(truth.blocks, "samples of the true gradient")
+    why = tail(truth.blocks).refusal
+    return f"the true gradient has {why}" if why else ""
+
+
+def without_direction(blocks: Blocks, truth: Truth) -> str:
+    """Return why there is no cosine to a true gradient of length zero."""
+    zero = "is zero" if truth.blocks is None else "cannot be told from zero"
+    return refusal(blocks, truth) or f"the true gradient {zero}"
+
+
+def _alike(blocks: Blocks, what: str) -> str:
+    rare = 3 / blocks.count  # seen with 95 % chance
+    return f"all {blocks.count:,} {what} are alike: an event rarer than {rare:.1g} is not excluded"
+
+
+def unseen(blocks: Blocks, truth: Truth) -> float:
+    """Return the factor by which the noise may exceed what samples and truth show."""
+    return max((found.unseen for found in _tails(blocks, truth)), default=1.0)
+
+
+def caution(blocks: Blocks, truth: Truth) -> float:
+    """Return the factor that lengthens an interval made of samples and truth."""
+    return max((found.caution for found in _tails(blocks, truth)), default=1.0)
+
+
+def _tails(blocks: Blocks, truth: Truth) -> list[Tail]:
+    """Return the tails that bear on an interval; rounding has none."""
+    noisy = float(blocks.variance.sum()) > resolution(blocks)
+    runs = [blocks] * noisy + [truth.blocks] * (truth.blocks is not None)
+    return [tail(run) for run in runs if run]

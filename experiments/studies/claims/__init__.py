@@ -1,0 +1,27 @@
+"""Claims of papers and theorems, the studies that decide them, and their tests."""
+
+from experiments.studies.claims import (
+    control_variates,
+    relaxations,
+    score_functions,
+    speed,
+    straight_through,
+    training,
+)
+from experiments.studies.claims.claim import Claim as Claim
+from experiments.studies.claims.claim import Deciding as Deciding
+from experiments.studies.claims.claim import Effort as Effort
+from experiments.studies.claims.claim import Quantity as Quantity
+
+BUDGETS = ("smoke", "laptop")
+"""`smoke` only checks that everything runs; `laptop` decides the claims."""
+
+STUDIES: tuple[Deciding, ...] = (
+    *relaxations.STUDIES,
+    *straight_through.STUDIES,
+    *score_functions.STUDIES,
+    *control_variates.STUDIES,
+    *training.STUDIES,
+    *speed.STUDIES,
+)
+"""All studies, quick ones first."""

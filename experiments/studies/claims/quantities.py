@@ -1,0 +1,220 @@
+"""Quantities with standard errors, from gradient samples and from training runs."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from experiments.measurement.moments import Blocks
+from experiments.statistics import Truth, jackknife
+from experiments.statistics.cosine import cosines
+from experiments.statistics.distance import distance
+from experiments.statistics.estimate import quantile
+from experiments.statistics.limits import caution, exact, refusal, unseen
+from experiments.statistics.tails import tail
+from experiments.studies.claims.claim import Found, Quantity
+
+# No p-value is smaller than that of so many standard errors: further out no law of samples is
+# known so well.
+_SUREST = 7.0
+_NO_DIRECTION = "the mean gradient cannot be told from zero"
+# Where all samples are alike, or a mean is lost in noise, a log is not finite: a note says so.
+_unwarned = np.errstate(divide="ignore", invalid="ignore")
+
+
+def mean(values: np.ndarray) -> Quantity:
+    """Return the mean of independent values."""
+    values = np.asarray(values, float)
+    error = float(stats.sem(values))
+    return Quantity(float(values.mean()), error, len(values) - 1)
+
+
+def share(values: np.ndarray) -> Quantity:
+    """Return the share of independent trials that succeeded; its error is never zero."""
+    values = np.asarray(values, bool)
+    count, part = len(values), float(values.mean())
+    # Agresti and Coull: as if two more had succeeded and two had failed.
+    padded = (values.sum() + 2) / (count + 4)
+    return Quantity(part, math.sqrt(padded * (1 - padded) / (count + 4)))
+
+
+def relative_bias(blocks: Blocks, truth: Truth) -> Found:
+    """Return the norm of the bias over that of the true gradient, and its test.
+
+    Its square is an unbiased estimate, so it may be negative; then so is the value. The law is far
+    from normal where the bias is small: against an end of a region, the error is such that
+    Student's test of it gives the p-value of the noncentral law (`Distance`) of samples whose bias
+    is that end. The error of a sampled norm is left out: next to that of the bias it is as small as
+    the end is next to 1.
+    """
+    # A sampled truth is too long by its own error.
+    found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
+    if not square > 0:
+        why = "the true gradient cannot be told from zero"
+        return lambda end: Quantity(math.nan, math.inf, note=why)
+    norm = math.sqrt(square)
+    value = math.copysign(math.sqrt(abs(found.squared_bias)), found.squared_bias) / norm
+    if why := refusal(blocks, truth):
+        return lambda end: Quantity(value, math.inf, note=why)
+    if not found.is_noisy:
+        return lambda end: Quantity(value if found.q > found.rounding else 0.0)
+    degrees = len(blocks.sums) - 1
+    found = found.times(unseen(blocks, truth) * caution(blocks, truth) ** 2)
+    spread = found.deviation(found.squared_bias) / norm**2
+    plain = spread / max(2 * abs(value), math.sqrt(spread))
+    surest = float(stats.t.isf(stats.norm.sf(_SUREST), degrees))
+
+    def against(end: float) -> Quantity:
+        apart = abs(value - end)
+        chance = (found.above if value > end else found.below)(max(end * norm, 0.0) ** 2)
+        score = float(stats.t.isf(max(chance, 1e-300), degrees))
+        if apart < plain / 2 or score < 0.25:  # undecided: the law's median is not its mean
+            return Quantity(value, plain, degrees)
+        error = apart / score if score < surest else min(plain, apart / surest)
+        return Quantity(value, error, degrees)
+
+    return against
+
+
+def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
+    """Return how much larger the first's squared bias is, over the squared norm of the truth.
+
+    The samples share their noise, block by block. The truth is exact.
+    """
+    norm = _exact_norm(truth) ** 2
+
+    def biases(blocks: Blocks) -> np.ndarray:
+        apart = np.sum((jackknife.means(blocks) - truth.mean) ** 2, -1)
+        return apart - jackknife.traces(blocks) / jackknife.counts(blocks)
+
+    # Near no bias a square varies to second order, which the jackknife may miss.
+    squares = sum(distance(blocks, truth).trace_square for blocks in (first, second))
+    found = _jackknifed((biases(first) - biases(second)) / norm)
+    return _of_means(_widened(found, math.sqrt(2 * squares) / norm), truth, first, second)
+
+
+def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
+    """Return how far two means lie apart along the true gradient, over its norm.
+
+    The samples share their noise, block by block. The truth is exact.
+    """
+    apart = (first.means - second.means) @ truth.mean
+    return _of_means(mean(apart / _exact_norm(truth) ** 2), truth, first, second)
+
+
+def length_along(blocks: Blocks, truth: Truth) -> Quantity:
+    """Return the length of the mean along the true gradient, over its norm: 1 where unbiased.
+
+    The truth is exact.
+    """
+    return _of_means(mean(blocks.means @ truth.mean / _exact_norm(truth) ** 2), truth, blocks)
+
+
+def angle(blocks: Blocks, truth: Truth) -> Quantity:
+    """Return 1 less the cosine between the mean and the true gradient, corrected for its noise.
+
+    The truth is exact.
+    """
+    _exact_norm(truth)
+    if not blocks.mean.any():
+        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
+    # Noise turns any mean away: to first order the jackknife says how far.
+    turned = 1 - cosines(jackknife.means(blocks), truth.mean)
+    found = _jackknifed(turned)._replace(value=jackknife.corrected(turned))
+    # Near no angle it is half of a square, whose second order the jackknife may miss.
+    square = math.sqrt(distance(blocks, truth).trace_square / 2) / float(blocks.mean @ blocks.mean)
+    return _of_means(_widened(found, square), truth, blocks)
+
+
+@_unwarned
+def log_variance_ratio(first: Blocks, second: Blocks) -> Quantity:
+    """Return the natural log of the ratio of variances, under common noise block by block."""
+    return of_variances(np.log(jackknife.traces(first) / jackknife.traces(second)), first, second)
+
+
+@_unwarned
+def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
+    """Return the natural log of the ratio of signal to noise, squared mean over variance.
+
+    The samples share their noise, block by block.
+    """
+
+    def signal(blocks: Blocks) -> np.ndarray:
+        spread, lengths = jackknife.traces(blocks), np.sum(jackknife.means(blocks) ** 2, -1)
+        # The squared length of a sampled mean is too large by its own variance.
+        return (lengths - spread / jackknife.counts(blocks)) / spread
+
+    ratio = np.log(signal(first)) - np.log(signal(second))
+    if math.isnan(ratio[0]):
+        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
+    return of_variances(ratio, first, second)
+
+
+def relative_variance(blocks: Blocks, truth: Truth) -> Quantity:
+    """Return the variance over the squared norm of the truth, which is exact."""
+    ratio = jackknife.traces(blocks) / _exact_norm(truth) ** 2
+    if exact(blocks, truth):
+        return _jackknifed(ratio)
+    return of_variances(ratio, blocks, slope=float(ratio[0]))
+
+
+def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quantity:
+    """Return a statistic of the variances of samples with its error.
+
+    Where the samples have too few events the error is infinite, and the note says why.
+
+    Args:
+        values: the statistic of all samples, then without one of R blocks, `[1 + R]`.
+        *runs: the samples, all that it is made of.
+        slope: what the statistic gains where the log of one of the variances gains 1.
+    """
+    tails = [tail(run) for run in runs]
+    # A variance at its largest, a fair coin's, varies to second order: the jackknife misses that.
+    flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
+    found = _widened(_jackknifed(values), slope * math.hypot(*flat))
+    # What samples do not show of a tail moves the log of a variance, upwards.
+    factor = max(one.upwards * one.caution for one in tails) / quantile()
+    return _with_tails(found, factor, [one.refusal for one in tails])
+
+
+def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:
+    """Return a quantity made of means, its error as `of_variances` has it."""
+    factor = max(math.sqrt(unseen(run, truth)) * caution(run, truth) for run in runs)
+    return _with_tails(quantity, factor, [refusal(run, truth) for run in runs])
+
+
+def _with_tails(quantity: Quantity, factor: float, refusals: Sequence[str]) -> Quantity:
+    why = next(filter(None, refusals), "")
+    if not why and math.isfinite(quantity.value) and not math.isfinite(quantity.error):
+        why = "no number without some of the samples: more are needed"
+    if why:
+        return quantity._replace(error=math.inf, note=why)
+    return quantity._replace(error=quantity.error * factor)
+
+
+def _widened(quantity: Quantity, error: float) -> Quantity:
+    """Return a quantity with one more error, independent of its own."""
+    return quantity._replace(error=math.hypot(quantity.error, error))
+
+
+@_unwarned
+def _jackknifed(values: np.ndarray) -> Quantity:
+    """Return a statistic with the jackknife's error, from its values `[1 + R]`."""
+    return Quantity(float(values[0]), jackknife.error(values), len(values) - 2)
+
+
+def _exact_norm(truth: Truth) -> float:
+    """Return the norm of an exact true gradient.
+
+    Raises:
+        ValueError: where it is sampled: its error would be left out.
+    """
+    if truth.blocks is not None:
+        raise ValueError("the true gradient must be exact")
+    return float(np.linalg.norm(truth.mean))
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> Quantity:
+    """Return the mean difference of runs that share their seeds; NaN if a run diverged."""
+    return mean(np.asarray(first, float) - np.asarray(second, float))

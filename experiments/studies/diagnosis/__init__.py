@@ -1,0 +1,1 @@
+"""Which estimator for a user's own model."""

@@ -1,0 +1,52 @@
+"""What is computed for each figure of `estimax figure`; `analysis.figures` draws it."""
+
+from collections.abc import Callable
+
+from estimators.core.identity import nearest
+from experiments.studies.figures import (
+    densities,
+    evaluations,
+    integrality,
+    presets,
+    relaxed_samples,
+    simplex,
+    toy_curves,
+    traces,
+    vae_pictures,
+)
+from experiments.studies.figures.presets import Preset as Preset
+from experiments.studies.figures.study import BUDGETS as BUDGETS
+from experiments.studies.figures.study import Study as Study
+from experiments.system.errors import UsageError
+
+FIGURES: dict[str, Callable[[str], Study | Preset]] = {
+    "relaxed-samples": relaxed_samples.study,
+    "densities": densities.study,
+    "variance-by-evaluations": evaluations.study,
+    "gumbel-rao-simplex": simplex.study,
+    "gradient-traces": traces.study,
+    "toy-curves": toy_curves.study,
+    "temperature-toy": presets.temperature_toy,
+    "temperature-vae": presets.temperature_vae,
+    "temperature-vae200": presets.temperature_vae200,
+    "gumbel-rao-temperature": presets.gumbel_rao_temperature,
+    "bias-variance": presets.bias_variance,
+    "error-cost": presets.error_cost,
+    "training-curves": presets.training_curves,
+    "variance-along-training": presets.variance_along_training,
+    "integrality-gap": integrality.study,
+    "vae-pictures": vae_pictures.study,
+}
+"""What makes each figure's study at a budget, by the figure's name."""
+
+
+def build(name: str, budget: str = "laptop") -> Study | Preset:
+    """Return the study of a figure.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if name not in FIGURES:
+        known = ", ".join(FIGURES)
+        raise UsageError(f"figure {name!r} is none of {known}{nearest(name, list(FIGURES))}")
+    return FIGURES[name](budget)

@@ -1,0 +1,82 @@
+"""The relaxed graph beside its discrete one, by temperature (Maddison et al. 2017, figure 4)."""
+
+import functools
+
+import jax
+import numpy as np
+
+from estimators import Estimator, GumbelSoftmax, ScoreFunction
+from experiments.measurement.point import Row, estimator_columns
+from experiments.problems import StructuredPrediction
+from experiments.studies.figures.study import Study
+from experiments.training.run import Recipe, Run
+from experiments.training.several import train_several
+
+_TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_RATE = 1e-3
+_AT_ONCE = 200
+"""Images that are evaluated together."""
+
+
+def study(budget: str) -> Study:
+    """Return the study: a network of bits trained at each temperature, without annealing.
+
+    The paper's 392-240-240-240-392, minibatches of 64 and objective of one sample; for 2,000 steps
+    instead of ten million, and so at a higher learning rate, without weight decay.
+    """
+    smoke = budget == "smoke"
+    size, steps, seeds, images = (8, 20, 2, 40) if smoke else (240, 2000, 4, 10_000)
+    temperatures = _TEMPERATURES[1::3] if smoke else _TEMPERATURES
+    problem = StructuredPrediction(size=size, depth=3, binarisation="fixed", batch_size=64)
+    return Study(
+        "integrality-gap",
+        "Negative log-likelihood of the relaxed and the discrete graph (Maddison et al. 2017)",
+        "integrality",
+        {
+            "problem": str(problem),
+            "steps": steps,
+            "seeds": seeds,
+            "images": images,
+            "rate": _RATE,
+        },
+        {
+            f"temperature {t:g}": functools.partial(_rows, problem, t, steps, seeds, images)
+            for t in temperatures
+        },
+    )
+
+
+def _rows(
+    problem: StructuredPrediction, temperature: float, steps: int, seeds: int, images: int, advance
+) -> list[Row]:
+    """Train several seeds at a temperature; return what both graphs reach on test images."""
+    relaxed = GumbelSoftmax(temperature)
+    runs = [Run(seed, _RATE) for seed in range(seeds)]
+    models, _ = train_several(Recipe(problem), runs, relaxed, steps, advance)
+    examples = problem.examples(jax.random.key(0), problem.data("test")[:images])
+    # The same objective: of the discrete graph any estimator's value is f at hard samples.
+    graphs: dict[str, Estimator] = {"continuous": relaxed, "discrete": ScoreFunction()}
+    shared = {"problem": str(problem), "data": problem.about_data, "steps": steps}
+    shared |= {"temperature": temperature, "metric": "negative_log_likelihood"}
+    shared |= estimator_columns(relaxed)
+    return [
+        shared | {"graph": name, "seed": seed, "value": mean_loss(problem, model, graph, examples)}
+        for name, graph in graphs.items()
+        for seed, model in enumerate(models)
+    ]
+
+
+def mean_loss(problem: StructuredPrediction, params, graph: Estimator, examples) -> float:
+    """Return -log p(lower half | z), one path z an image, in nats: the mean over the images."""
+    parts = np.split(np.asarray(examples), range(_AT_ONCE, len(examples), _AT_ONCE))
+    keys = jax.random.split(jax.random.key(1), len(parts))
+    losses = [
+        float(_loss(problem, params, graph, key, part)) * len(part)
+        for key, part in zip(keys, parts, strict=True)
+    ]
+    return sum(losses) / len(examples)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _loss(problem: StructuredPrediction, params, graph: Estimator, key: jax.Array, images):
+    return problem.loss(params, graph, key, images)

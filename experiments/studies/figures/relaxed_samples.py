@@ -1,0 +1,55 @@
+"""Samples and means of a Gumbel-softmax variable by temperature (Jang et al. 2017, figure 1)."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Categorical
+from experiments.measurement.point import Row
+from experiments.statistics import sample_mean
+from experiments.studies.figures.study import Study
+
+_WEIGHTS = (1, 2, 5, 8, 4, 2, 1)
+_TEMPERATURES = (0.1, 0.5, 1.0, 10.0)
+_SHOWN = 2
+
+
+def study(budget: str) -> Study:
+    """Return the study: a categorical variable, and its relaxation at four temperatures."""
+    draws = 1 << (10 if budget == "smoke" else 18)
+    temperatures = (0.0, *_TEMPERATURES)
+    return Study(
+        "relaxed-samples",
+        "Means and samples of a Gumbel-softmax variable by temperature",
+        "relaxed_samples",
+        {"weights": list(_WEIGHTS), "temperatures": list(temperatures), "draws": draws},
+        {f"temperature {t:g}": functools.partial(_rows, t, draws) for t in temperatures},
+    )
+
+
+def _rows(temperature: float, draws: int, advance) -> list[Row]:
+    """Return the mean and some samples at a temperature; 0 is the categorical variable itself."""
+    del advance
+    distribution = Categorical(jnp.log(jnp.asarray(_WEIGHTS, jnp.float32)))
+    relaxed = distribution.relax(temperature) if temperature else None
+
+    def sample(key):
+        if relaxed is None:
+            return distribution.sample(key)
+        return relaxed.squash(relaxed.sample(key))
+
+    keys = jax.random.split(jax.random.key(3), draws)
+    samples = np.asarray(jax.jit(jax.vmap(sample))(keys), np.float64)
+    rows: list[Row] = []
+    for place in range(len(_WEIGHTS)):
+        shared = {"temperature": temperature, "class": place, "number": 0}
+        mean = sample_mean(samples[:, place])
+        rows.append(shared | {"kind": "mean"} | dataclasses.asdict(mean))
+        rows += [
+            shared | {"kind": "sample", "number": i, "value": float(samples[i, place])}
+            for i in range(_SHOWN)
+        ]
+    return rows

@@ -1,0 +1,78 @@
+"""Gradients, probability and loss along the training of ARM's toy (Yin and Zhou 2019, figure 1)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
+from experiments.measurement.point import Row
+from experiments.problems.toy import Quadratic
+from experiments.studies.figures.study import Study
+
+_TARGETS = (0.49, 0.499, 0.501, 0.51)
+_RATE = 1.0
+_KEPT = 200
+
+
+def study(budget: str) -> Study:
+    """Return the study: four targets, five estimators, one seed; E (z - p0)^2 is maximised."""
+    steps = 200 if budget == "smoke" else 2000
+    return Study(
+        "gradient-traces",
+        "Maximising E (z - p0)^2 by plain ascent (Yin and Zhou 2019)",
+        "gradient_traces",
+        {"steps": steps, "rate": _RATE, "targets": list(_TARGETS)},
+        {f"p0 = {target:g}": functools.partial(_rows, target, steps) for target in _TARGETS},
+    )
+
+
+def _estimators() -> dict[str, Estimator]:
+    return {
+        "true gradient": Exact(),
+        "REINFORCE": ScoreFunction(),
+        "REBAR": REBAR(0.5),
+        "ARM": ARM(),
+        "DisARM": DisARM(),
+    }
+
+
+def _rows(target: float, steps: int, advance) -> list[Row]:
+    problem = Quadratic(target, 0.0)
+    rows: list[Row] = []
+    made = _estimators()
+    for number, (name, estimator) in enumerate(made.items()):
+        logits, gradients = _ascend(problem, estimator, steps)
+        kept = range(0, steps, max(1, steps // _KEPT))
+        chance = 1 / (1 + np.exp(-logits))
+        value = chance * (1 - target) ** 2 + (1 - chance) * target**2
+        for metric, series in (
+            ("gradient", gradients),
+            ("probability", chance),
+            ("objective", value),
+        ):
+            shared = {"p0": target, "name": name, "metric": metric}
+            shared |= {"estimator": str(estimator), "method": type(estimator).__name__}
+            rows += [shared | {"step": step, "value": float(series[step])} for step in kept]
+        advance((number + 1) / len(made))
+    return rows
+
+
+def _ascend(problem: Quadratic, estimator: Estimator, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits before each step, and the gradients by which it goes up."""
+
+    @jax.jit
+    def run():
+        def step(logits, key):
+            def loss(logits):
+                return problem.loss({"logits": logits}, estimator, key, None)
+
+            gradient = jax.grad(loss)(logits)
+            return logits + _RATE * gradient, (logits[0], gradient[0])
+
+        keys = jax.random.split(jax.random.key(0), steps)
+        return jax.lax.scan(step, jnp.zeros(1), keys)[1]
+
+    logits, gradients = run()
+    return np.asarray(logits, np.float64), np.asarray(gradients, np.float64)

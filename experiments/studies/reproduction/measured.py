@@ -1,0 +1,74 @@
+"""Cells that are measured at one point of a problem whose answer is known."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Estimator
+from experiments.measurement.point import Row
+from experiments.problems import Problem
+from experiments.statistics import sample_mean
+from experiments.studies.reproduction.table import Experiment, Order
+
+_CHUNKS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured(Experiment):
+    """The value, the gradient and its variance of an estimator at a problem's own parameters.
+
+    Attributes:
+        problem: a problem without data.
+        estimator: the estimator.
+    """
+
+    problem: Problem
+    estimator: Estimator
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return {"problem": str(self.problem), "estimator": str(self.estimator)}
+
+    def run(self, order: Order) -> list[Row]:
+        """Draw gradients; `gradient` is that of the first parameter, `variance` all of them's."""
+        key, noise = jax.random.split(jax.random.key(order.seed))
+        params = self.problem.initial(key)
+        distribution = self.problem.distribution(params, None)
+        estimator = self.estimator.initialise(key, distribution)
+
+        @jax.jit
+        def draw(keys):
+            def one(key):
+                return jax.value_and_grad(self.problem.loss)(params, estimator, key, None)
+
+            values, gradients = jax.vmap(one)(keys)
+            flat = [leaf.reshape(len(keys), -1) for leaf in jax.tree.leaves(gradients)]
+            return values, jnp.concatenate(flat, 1)
+
+        parts = []
+        for number, part in enumerate(jax.random.split(noise, _CHUNKS)):
+            parts.append(draw(jax.random.split(part, max(order.budget.draws // _CHUNKS, 1))))
+            order.advance((number + 1) / _CHUNKS)
+        values, gradients = (np.concatenate(x).astype(np.float64) for x in zip(*parts, strict=True))
+        squares = ((gradients - gradients.mean(0)) ** 2).sum(1)
+        found = {
+            "value": sample_mean(values),
+            "gradient": sample_mean(gradients[:, 0]),
+            "variance": sample_mean(squares * len(values) / (len(values) - 1)),
+        }
+        shared = {
+            "stage": "final",
+            "problem": str(self.problem),
+            "estimator": str(self.estimator),
+            "seed": order.seed,
+            "split": "",
+            "step": 0,
+            "samples": len(values),
+        }
+        return [
+            shared | {"metric": metric} | dataclasses.asdict(estimate)
+            for metric, estimate in found.items()
+        ]

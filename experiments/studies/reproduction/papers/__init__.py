@@ -1,0 +1,53 @@
+"""The papers whose tables are reproduced, one file a paper."""
+
+from collections.abc import Callable
+
+from estimators.core.identity import nearest
+from experiments.data import Binarisation
+from experiments.studies.reproduction.papers import (
+    grathwohl2018,
+    gu2016,
+    jang2017,
+    liu2023,
+    maddison2017,
+    paulus2021,
+    toys,
+    yin2019,
+)
+from experiments.studies.reproduction.table import Table
+from experiments.system.errors import UsageError
+
+TABLES: dict[str, Callable[[Binarisation], Table]] = {
+    "jang2017-table1": jang2017.table1,
+    "jang2017-table2": jang2017.table2,
+    "jang2017-figure5a": jang2017.figure5a,
+    "gu2016-table2": gu2016.table2,
+    "gu2016-table3": gu2016.table3,
+    "maddison2017-table1": maddison2017.table1,
+    "maddison2017-table2": maddison2017.table2,
+    "maddison2017-figure4": maddison2017.figure4,
+    "yin2019-table2": yin2019.table2,
+    "yin2019-table3": yin2019.table3,
+    "grathwohl2018-table1": grathwohl2018.table1,
+    "paulus2021-table2": paulus2021.table2,
+    "liu2023-polynomial": liu2023.polynomial,
+    "liu2023-vae": liu2023.vae,
+    "toys": toys.toys,
+}
+"""What makes each table, by its name. Not made at once: to build an estimator is to start JAX."""
+
+
+def build(name: str, binarisation: Binarisation = "fixed") -> Table:
+    """Return a table.
+
+    Args:
+        name: its name.
+        binarisation: "fixed", the project's own, or "published", the papers' file.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if name not in TABLES:
+        known = ", ".join(TABLES)
+        raise UsageError(f"table {name!r} is none of {known}{nearest(name, list(TABLES))}")
+    return TABLES[name](binarisation)

@@ -1,0 +1,59 @@
+"""Cells that are a ratio of speeds."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from estimators import Estimator
+from experiments.measurement.point import Row
+from experiments.problems import Problem
+from experiments.statistics import sample_mean
+from experiments.studies.reproduction.table import Experiment, Order
+from experiments.training.timing import rounds
+
+_ROUNDS = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed(Experiment):
+    """Training steps per second with one estimator, over those with another.
+
+    Attributes:
+        problem: the problem.
+        estimator: the one whose speed is above the line.
+        other: the one below it.
+    """
+
+    problem: Problem
+    estimator: Estimator
+    other: Estimator
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return {"problem": str(self.problem), "estimators": [str(self.estimator), str(self.other)]}
+
+    def run(self, order: Order) -> list[Row]:
+        """Time rounds of both in turn; the interval is over the rounds' ratios."""
+        made = []
+        for estimator in (self.estimator, self.other):
+            order.progress.note(f"compiling {estimator}")
+            made.append(rounds(self.problem, estimator, order.seed, order.budget.steps))
+        seconds = []
+        for number in range(_ROUNDS):
+            seconds.append([one_round() for one_round in made])
+            order.advance((number + 1) / _ROUNDS)
+        upper, lower = order.budget.steps / np.array(seconds).T
+        shared = {"stage": "final", "problem": str(self.problem), "seed": order.seed, "split": ""}
+        shared |= {"step": 0, "samples": _ROUNDS}
+        found = {
+            "speed_ratio": (f"{self.estimator} over {self.other}", upper / lower),
+            "steps_per_second": (str(self.estimator), upper),
+            "steps_per_second_other": (str(self.other), lower),
+        }
+        return [
+            shared
+            | {"metric": metric, "estimator": name}
+            | dataclasses.asdict(sample_mean(np.asarray(values, np.float64)))
+            for metric, (name, values) in found.items()
+        ]

@@ -1,0 +1,122 @@
+"""The rows of a batch of runs: what each run is, and what was seen of it so far."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from estimators import Estimator
+from experiments.measurement.point import Row, estimator_columns
+from experiments.statistics import Estimate
+from experiments.studies.training.settings import STUDY, Settings
+from experiments.training.run import Run
+
+
+@dataclasses.dataclass
+class Tally:
+    """Losses since the last row of them, summed in an order that no division of the steps changes.
+
+    Attributes:
+        count: the steps.
+        sums: each run's.
+        broken: each run's first loss that is not finite, as text; "" where there is none.
+    """
+
+    count: int = 0
+    sums: list[float] = dataclasses.field(default_factory=list)
+    broken: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, losses: np.ndarray) -> None:
+        """Add the losses `[runs, steps]` of the next steps."""
+        runs = len(losses)
+        before = np.array(self.sums or [0.0] * runs)
+        both = np.concatenate([before[:, None], losses.astype(np.float64)], 1)
+        with np.errstate(invalid="ignore"):
+            self.sums = both.cumsum(1)[:, -1].tolist()
+        self.broken = [
+            broken or next((str(x) for x in own if not np.isfinite(x)), "")
+            for broken, own in zip(self.broken or [""] * runs, losses, strict=True)
+        ]
+        self.count += losses.shape[1]
+
+    def plain(self) -> list[Any]:
+        """Return the fields as plain values."""
+        return [self.count, self.sums, self.broken]
+
+
+class History:
+    """Rows of a batch; plain values, so that a checkpoint holds them.
+
+    Attributes:
+        rows: the rows so far.
+    """
+
+    def __init__(self, settings: Settings, estimators: Sequence[Estimator], runs: Sequence[Run]):
+        """Begin without rows; `estimators` and `runs` are those of the batch."""
+        self.rows: list[Row] = []
+        self._columns = [
+            {
+                "study": STUDY,
+                "problem": str(settings.problem),
+                "objective": settings.problem.objective,
+                "data": settings.problem.about_data,
+                **estimator_columns(member),
+                "optimiser": str(settings.optimiser),
+                "learning_rate": float(run.rate),
+                "seed": int(run.seed),
+            }
+            for member, run in zip(estimators, runs, strict=True)
+        ]
+        self._bound_samples = {"negative_elbo": 1, "negative_bound": settings.bound_samples}
+
+    def add(self, run: int, step: int, metric: str, value: Estimate | float, **more: Any) -> None:
+        """Add a row of a run; a plain number has no interval."""
+        if not isinstance(value, Estimate):
+            value = Estimate(float(value), math.nan, math.nan)
+        shared = {"step": step, "metric": metric, **dataclasses.asdict(value)}
+        own = {"split": "", "bound_samples": 0, "measured": "", "note": ""}
+        self.rows.append({**self._columns[run], **shared, **own, **more})
+
+    def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
+        """Add each run's mean loss since the last time, or that it diverged.
+
+        Args:
+            step: the step that the last of the losses led to.
+            tally: the losses since the last time.
+            lost: `[runs]`, the step at which each run diverged, -1 for those that did not.
+        """
+        for run, total in enumerate(tally.sums):
+            if lost[run] < 0:
+                self.add(run, step, "loss", total / tally.count, split="train")
+            elif lost[run] >= step - tally.count:
+                at = int(lost[run])
+                self.lose(run, at, f"the loss of step {at} is {tally.broken[run]}", seen=step)
+
+    def lose(self, run: int, at: int, reason: str, seen: int | None = None) -> None:
+        """Add that a run diverged at a step, once, and the step at which that was seen."""
+        own = self._columns[run].items()
+        if not any(row["metric"] == "diverged" and own <= row.items() for row in self.rows):
+            step = at if seen is None else seen
+            self.add(run, step, "diverged", at, note=f"diverged: {reason}")
+
+    def evaluated(self, run: int, step: int, split: str, found: dict[str, Estimate]) -> None:
+        """Add what an evaluation found."""
+        for metric, estimate in found.items():
+            samples = self._bound_samples.get(metric, 0)
+            self.add(run, step, metric, estimate, split=split, bound_samples=samples)
+
+    def measured(self, step: int, estimator: Estimator, group: str, rows: Sequence[Row]) -> None:
+        """Add what was measured of an estimator at the first run's parameters."""
+        for row in rows:
+            estimate = Estimate(row["value"], row["low"], row["high"])
+            more = {name: row[name] for name in ("evaluations", "samples", "note")}
+            more |= {"measured": str(estimator), "group": group}
+            self.add(0, step, row["metric"], estimate, **more)
+
+    @property
+    def loss(self) -> float:
+        """The least of the runs' last losses."""
+        last = [row for row in self.rows if row["metric"] == "loss"][-len(self._columns) :]
+        return min((row["value"] for row in last), default=math.nan)

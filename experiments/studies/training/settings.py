@@ -1,0 +1,224 @@
+"""What a training study is asked for, and what it refuses."""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import jax
+
+from estimators import Estimator
+from experiments.measurement.point import check_group
+from experiments.problems import Problem
+from experiments.running import limits
+from experiments.running.user_code import source
+from experiments.studies.temperature.sweep import has_temperature
+from experiments.system.errors import UsageError
+from experiments.training.convergence import TUNING_STEPS
+from experiments.training.optimisers import Adam, Optimiser
+from experiments.training.run import RATE, Recipe, Run
+from experiments.training.schedules import Schedule
+
+STUDY = "train"
+
+_RUN_BYTES, _ROW_BYTES = 1000, 1000
+"""What Python takes for a run, and for a row of the table, as far as it matters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a study trains; every field is part of the run's identity.
+
+    Attributes:
+        problem: the problem.
+        estimators: the estimators, each one batch of runs.
+        steps: training steps.
+        seeds: number of seeds, from `seed` on.
+        seed: the first.
+        learning_rates: the learning rates.
+        temperatures: the temperatures of estimators that have one; none for their own.
+        optimiser: of the model's parameters.
+        schedules: of the estimator's fields, or of `learning_rate` as a factor.
+        tuning_rate: learning rate of the estimators' own leaves; None for the published ones.
+        log_steps: steps between two rows of the loss; None for a fiftieth of all.
+        evaluations: evaluations on held-out examples: at the end, and before it at equal distances.
+        splits: the splits that are evaluated.
+        bound_samples: samples of the evaluated bound.
+        evaluation_examples: at most so many examples of a split are evaluated; None for all.
+        measured: estimators whose gradients are measured along the first run.
+        measured_steps: the steps at which they are.
+        group: parameters of the measured gradient; None for the problem's own choice.
+        samples: gradients drawn of each measured estimator at each of these steps.
+        tuning_steps: the most tuning steps of those that learn, at each of these points.
+        budget: evaluations of f at which their errors are compared.
+    """
+
+    problem: Problem
+    estimators: Sequence[Estimator]
+    steps: int = 10_000
+    seeds: int = 1
+    seed: int = 0
+    learning_rates: Sequence[float] = (1e-3,)
+    temperatures: Sequence[float] = ()
+    optimiser: Optimiser = Adam()
+    schedules: tuple[tuple[str, Schedule], ...] = ()
+    tuning_rate: float | None = None
+    log_steps: int | None = None
+    evaluations: int = 1
+    splits: Sequence[str] = ("validation", "test")
+    bound_samples: int = 100
+    evaluation_examples: int | None = None
+    measured: Sequence[Estimator] = ()
+    measured_steps: Sequence[int] = ()
+    group: str | None = None
+    samples: int = 1024
+    tuning_steps: int = TUNING_STEPS
+    budget: float = 100.0
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain |= {
+            "problem": str(self.problem),
+            "estimators": list(map(str, self.estimators)),
+            "measured": list(map(str, self.measured)),
+            "optimiser": str(self.optimiser),
+            "schedules": [f"{name}={schedule}" for name, schedule in self.schedules],
+        }
+        named = self.problem, *self.estimators, *self.measured
+        sources = sorted({name for name in map(source, named) if name})
+        plain = {name: list(x) if isinstance(x, tuple) else x for name, x in plain.items()}
+        return {"study": STUDY, **plain} | ({"user_code": sources} if sources else {})
+
+    @property
+    def stops(self) -> dict[str, set[int]]:
+        """The steps at which the loss is logged, the model evaluated, and gradients measured."""
+        log = self.log_steps or max(self.steps // 50, 1)
+        ends = {round(self.steps * (i + 1) / self.evaluations) for i in range(self.evaluations)}
+        return {
+            "log": {*range(log, self.steps, log), self.steps},
+            "evaluate": ends,
+            "measure": set(self.measured_steps) if self.measured else set(),
+        }
+
+    def members(self, estimator: Estimator) -> list[Estimator]:
+        """Return the variants of an estimator that the runs of its batch have."""
+        if not (self.temperatures and has_temperature(estimator)):
+            return [estimator]
+        return [dataclasses.replace(estimator, temperature=t) for t in self.temperatures]  # type: ignore
+
+    def num_runs(self, estimator: Estimator) -> int:
+        """Return the number of runs of an estimator's batch."""
+        several = self.temperatures and has_temperature(estimator)
+        members = len(self.temperatures) if several else 1
+        return members * len(self.learning_rates) * self.seeds
+
+    def runs(self, estimator: Estimator) -> list[tuple[Estimator, Run]]:
+        """Return the runs of an estimator's batch: all combinations, seeds varying fastest."""
+        seeds = range(self.seed, self.seed + self.seeds)
+        grid = itertools.product(self.members(estimator), self.learning_rates, seeds)
+        return [(member, Run(seed, rate)) for member, rate, seed in grid]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What all runs share."""
+        return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
+
+
+def checked(settings: Settings, named: Collection[str]) -> Settings:
+    """Return settings that can be trained, before anything is computed or written.
+
+    Args:
+        settings: what to train.
+        named: the names of estimators that must fit; others that do not are left out.
+
+    Raises:
+        UsageError: for an estimator that does not fit or is named twice, a schedule of a field that
+            it has not, a batch larger than the data, or a measured step that never comes.
+    """
+    problem, key = settings.problem, jax.random.key(settings.seed)
+    data = problem.data()
+    _check_batch(problem, data)
+    limits.check_problem(problem, data)
+    batch = problem.batch(key, data)
+    params = problem.initial(key)
+    check_group(problem, problem.measurable(params, batch), settings.group)
+    distribution = problem.distribution(params, batch)
+    _check_runs(settings, params)
+    _check_evaluation(settings, params, data)
+    at, measured = (params, batch), settings.samples * len(settings.measured_steps)
+
+    def fits(estimator: Estimator, times: int, moves: bool) -> bool:
+        reason = limits.refusal(problem, estimator, at, distribution, times, moves=moves)
+        if reason and str(estimator) in named:
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+        return not reason
+
+    runs = [(one, settings.steps * settings.num_runs(one)) for one in settings.estimators]
+    settings = dataclasses.replace(
+        settings,
+        estimators=[one for one, times in runs if fits(one, times, True)],
+        measured=[one for one in settings.measured if fits(one, measured, False)],
+    )
+    if not settings.estimators:
+        raise UsageError(f"no estimator fits {problem}")
+    trained = [one for each in settings.estimators for one in settings.members(each)]
+    for named, done in (trained, "trained"), (settings.measured, "measured"):
+        names = list(map(str, named))
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(f"{', '.join(sorted(twice))} would be {done} twice")
+    for name, _ in settings.schedules:
+        for estimator in settings.estimators:
+            _check_scheduled(settings, name, estimator)
+    if late := [step for step in settings.measured_steps if step > settings.steps]:
+        raise UsageError(f"step {late[0]} cannot be measured: training ends at {settings.steps}")
+    return settings
+
+
+def _check_runs(settings: Settings, params: Any) -> None:
+    """Refuse more runs, or more rows of them, than memory holds."""
+    for estimator in settings.estimators:
+        runs = settings.num_runs(estimator)
+        # Parameters, their gradients, two moments, and what describes the run.
+        one = 4 * limits.num_bytes(params) + _RUN_BYTES
+        limits.check_memory(f"{runs:,} runs of {settings.problem}", runs * one)
+        rows = settings.steps // (settings.log_steps or max(settings.steps // 50, 1))
+        rows = runs * (rows + settings.evaluations)
+        limits.check_memory(f"a table of {rows:,} rows", rows * _ROW_BYTES)
+
+
+def _check_evaluation(settings: Settings, params: Any, data: Any) -> None:
+    """Refuse an evaluation that takes too long, or too much memory."""
+    problem, key = settings.problem, jax.random.key(0)
+    if not (found := jax.tree.leaves(data)):
+        return
+    one = jax.tree.map(lambda leaf: leaf[:1], data)
+    example = jax.tree.map(lambda leaf: leaf[0], problem.examples(key, one))
+    count = min(settings.evaluation_examples or len(found[0]), len(found[0]))
+    times = count * settings.bound_samples * settings.evaluations
+
+    def weight(params, example, key):
+        return problem.log_weight(params, key, example)
+
+    if reason := limits.excess(weight, params, example, key, fixed=2, times=times):
+        raise UsageError(f"evaluating {problem} {reason}; see --bound-samples")
+
+
+def _check_batch(problem: Problem, data: Any) -> None:
+    wanted, found = getattr(problem, "batch_size", 0), jax.tree.leaves(data)
+    least = min((len(leaf) for leaf in found), default=0)
+    if found and wanted > max(len(leaf) for leaf in found):
+        raise UsageError(
+            f"{problem}: a batch of {wanted} is larger than the data, {least} examples"
+        )
+
+
+def _check_scheduled(settings: Settings, name: str, estimator: Estimator) -> None:
+    if name == RATE:
+        return
+    numbers = [k for k, v in estimator.hyperparameters().items() if isinstance(v, jax.Array)]
+    if name not in numbers:
+        known = ", ".join([*numbers, RATE])
+        raise UsageError(f"{estimator} has no {name} to schedule, but: {known}")
+    if name == "temperature" and settings.temperatures:
+        raise UsageError("temperatures and a schedule of the temperature exclude each other")

@@ -1,0 +1,329 @@
+"""One batch of runs from its beginning, or its checkpoint, to its end."""
+
+import functools
+import math
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from estimators import Estimator
+from experiments.measurement.evaluation import Evaluator
+from experiments.measurement.point import Instrument, Row, check_group, metric_rows
+from experiments.problems import Problem
+from experiments.running.progress import Progress
+from experiments.running.results import identity
+from experiments.studies.training.history import History, Tally
+from experiments.studies.training.settings import Settings
+from experiments.system import hosts
+from experiments.system.folder import slug
+from experiments.system.signals import Interrupted
+from experiments.training.batch import LONGEST, Batch
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.run import State
+
+_SECONDS = 1.0
+"""Of training, after which a signal is looked for."""
+
+_REFERENCE = 4
+"""Gradients of the truth for each one that is measured, where the truth is not exact."""
+
+
+class Shared:
+    """What the batches of a study share: data, keys, and what evaluates and measures."""
+
+    def __init__(self, settings: Settings):
+        """Read the data; nothing is computed yet."""
+        self.settings = settings
+        self.problem = settings.problem
+        self.data = self.problem.data()
+        self.evaluator = _evaluator(self.problem, settings.bound_samples)
+        self.key = jax.random.key(settings.seed)
+        self.keys = {
+            name: jax.random.fold_in(self.key, zlib.crc32(name.encode()))
+            for name in ("batch", "truth", "tune", "measure", "evaluate", "examples", "pictures")
+        }
+
+    @functools.cached_property
+    def batch(self) -> Any:
+        """The minibatch on which gradients are measured."""
+        return self.problem.batch(self.keys["batch"], self.data)
+
+    @functools.cached_property
+    def instrument(self) -> Instrument:
+        """What measures gradients."""
+        params = self.problem.measurable(self.problem.initial(self.key), self.batch)
+        return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
+
+    @functools.cache  # noqa: B019 (one study a process)
+    def examples(self, split: str) -> Any:
+        """Return the examples of a split that are evaluated, on the host; None without data."""
+        data = self.problem.data(split)  # type: ignore[arg-type]
+        examples = self.problem.examples(self.keys["examples"], data)
+        most = self.settings.evaluation_examples
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
+
+
+@functools.lru_cache(maxsize=4)
+def _evaluator(problem: Problem, num_samples: int) -> Evaluator:
+    """Return what evaluates a problem; studies of one problem share it, compiled once."""
+    return Evaluator(problem, num_samples)
+
+
+class Unit:
+    """The batch of runs of one estimator."""
+
+    def __init__(self, shared: Shared, estimator: Estimator, folder: Path):
+        """Prepare the batch; nothing is computed yet.
+
+        Args:
+            shared: what the batches share.
+            estimator: the estimator.
+            folder: where batches keep their checkpoints.
+        """
+        settings = shared.settings
+        self.shared = shared
+        self.settings = settings
+        self.name = str(estimator)
+        self.first = str(settings.members(estimator)[0])
+        self.slug = slug(self.name)
+        members, runs = zip(*settings.runs(estimator), strict=True)
+        self.batch = Batch(settings.recipe, runs, members, shared.data)
+        self.history = History(settings, members, runs)
+        self.tally = Tally()
+        self.clock = _Clock()
+        self.last: Any = None
+        configuration = settings.configuration() | {"unit": self.name}
+        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration))
+
+    def restore(self) -> tuple[State, dict[str, Any]] | None:
+        """Return the state and the history of the checkpoint, None where there is none.
+
+        Raises:
+            UsageError: for a checkpoint of another configuration, or a damaged one.
+        """
+        return self.checkpoints.restore(self.batch.shape)
+
+    def train(
+        self,
+        restored: tuple[State, dict[str, Any]] | None,
+        advance: Callable[[float], None],
+        progress: Progress,
+        checkpoint_seconds: float,
+    ) -> list[Row]:
+        """Train to the end and return all rows.
+
+        Args:
+            restored: what `restore` returned.
+            advance: is told the fraction that is done.
+            progress: shows the progress of the run.
+            checkpoint_seconds: at most so often a checkpoint is written.
+
+        Raises:
+            Interrupted: where the run was asked to end; a checkpoint holds all that was trained.
+        """
+        stops = self.settings.stops
+        if restored is None:
+            state, step, is_settled = self.batch.start(), 0, 0 not in stops["measure"]
+        else:
+            state, kept = restored
+            step, is_settled, self.history.rows = kept["step"], kept["settled"], kept["rows"]
+            self.tally = Tally(*kept["tally"])
+            self.clock = _Clock(kept["seconds"], kept["timed"])
+        lost, saved = self.batch.gather(state.diverged), time.monotonic()
+        while True:
+            if not is_settled:
+                self._settle(step, state, lost, progress)
+                is_settled = True
+            if step == self.settings.steps or ((lost >= 0).all() and not self.tally.count):
+                break
+            stop = min(later for later in set().union(*stops.values()) if later > step)
+            number = self._few(stop - step)
+            self.clock.start()
+            state, losses = self.batch.advance(state, number)
+            self.clock.stop(number)
+            step, lost = step + number, self.batch.gather(state.diverged)
+            self.tally.add(losses)
+            if step in stops["log"]:
+                self.history.log(step, self.tally, lost)
+                self.tally = Tally()
+            is_settled = step not in stops["measure"] | stops["evaluate"]
+            try:
+                if number := hosts.asked_by_signal():
+                    raise Interrupted(number)
+                progress.note(self._status(step))
+                advance(step / self.settings.steps)
+            except Interrupted as error:
+                raise self._interrupted(error, step, state, settled=is_settled) from error
+            if hosts.gathered(time.monotonic() - saved >= checkpoint_seconds)[0]:
+                self._save(step, state, settled=is_settled)
+                saved = time.monotonic()
+        self._save(step, state, settled=True)
+        for run in range(len(lost)):
+            self.history.add(run, step, "steps_per_second", self._speed)
+        self.last = state, lost
+        return self.history.rows
+
+    def _few(self, most: int) -> int:
+        """Return how many steps to take before a signal is looked for: about a second's."""
+        speed = self.clock.speed  # unknown at first
+        own = 1 if math.isnan(speed) else int(min(speed * _SECONDS, LONGEST))
+        return max(1, min(most, *hosts.gathered(min(own, LONGEST))))
+
+    def _settle(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
+        """Measure and evaluate what is due at a step; where that is interrupted, not at all."""
+        stops, rows = self.settings.stops, len(self.history.rows)
+        try:
+            if step in stops["measure"]:
+                self._measure(step, state, progress)
+            if step in stops["evaluate"] and step > 0:
+                self._evaluate(step, state, lost, progress)
+        except Interrupted as error:
+            del self.history.rows[rows:]
+            raise self._interrupted(error, step, state, settled=False) from error
+
+    def _interrupted(
+        self, error: Interrupted, step: int, state: State, *, settled: bool
+    ) -> Interrupted:
+        """Save, and return the exception that says so."""
+        self._save(step, state, settled=settled)
+        self.checkpoints.close()
+        done = f"step {step:,} of {self.settings.steps:,}"
+        return Interrupted(
+            error.number, f"{self.name} is kept at {done}: the same command goes on there"
+        )
+
+    def pictures(self) -> dict[str, Any]:
+        """Return grids of images of the first run that did not diverge, after `train`, by name.
+
+        None where there are no images, nor in any but the first of several processes.
+        """
+        state, lost = self.last
+        alive = np.flatnonzero(lost < 0)
+        examples = self.shared.examples("test")
+        if examples is None or not len(alive):
+            return {}
+        rows = self.batch.gather(state.params)  # of all processes, so by all of them
+        if jax.process_index() > 0:
+            return {}
+        params = _member(rows, int(alive[0]))
+        draw = jax.jit(self.shared.problem.pictures)
+        pictures = draw(params, self.shared.keys["pictures"], examples)
+        return {name: np.asarray(grid) for name, grid in pictures.items()}
+
+    def finish(self) -> None:
+        """Let go of the checkpoint's files."""
+        self.checkpoints.close()
+
+    @property
+    def _speed(self) -> float:
+        """Steps per second of all runs together."""
+        return self.batch.num_runs * self.clock.speed
+
+    def _status(self, step: int) -> str:
+        speed = f"{self._speed:.0f} steps/s, " if self.clock.steps else ""
+        return f"step {step:,}, {speed}loss {self.history.loss:.2f}"
+
+    def _evaluate(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
+        """Evaluate the discrete model of every run that has not diverged."""
+        shared, runs = self.shared, np.flatnonzero(lost < 0).tolist()
+        splits = {split: shared.examples(split) for split in self.settings.splits}
+        rows = self.batch.gather(state.params)
+        for run in runs:
+            own = _member(rows, run)
+            if not _is_finite(own):  # the loss may be, as that of a bit whose logit is infinite
+                self.history.lose(run, step, f"the parameters at step {step} are not finite")
+                continue
+            for split, examples in splits.items():
+                if examples is not None:
+                    about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
+                    found = shared.evaluator(
+                        own,
+                        shared.keys["evaluate"],
+                        examples,
+                        lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
+                    )
+                    self.history.evaluated(run, step, split, found)
+            if all(examples is None for examples in splits.values()):
+                exact = shared.problem.exact_loss(own, None)
+                if exact is not None:
+                    self.history.add(run, step, "exact_loss", float(exact))
+
+    def _measure(self, step: int, state: State, progress: Progress) -> None:
+        """Measure the chosen estimators at the first run's parameters, under common noise."""
+        shared, settings, params = (
+            self.shared,
+            self.settings,
+            _member(self.batch.gather(state.params), 0),
+        )
+        if not _is_finite(params):
+            return
+        keys = {name: jax.random.fold_in(key, step) for name, key in shared.keys.items()}
+        about = f"measuring at step {step:,}: the true gradient"
+        progress.note(about)
+        point = shared.instrument.point(
+            params,
+            shared.batch,
+            keys["truth"],
+            _REFERENCE * settings.samples,
+            lambda done: progress.note(f"{about}, {done:.0%}"),
+        )
+        for estimator in settings.measured:
+            about = f"measuring at step {step:,}: {estimator}"
+            progress.note(about)
+            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
+            (blocks,) = point.draw(
+                ready.estimator,
+                keys["measure"],
+                settings.samples,
+                timed=True,
+                progress=lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
+            )
+            evaluations = shared.problem.evaluations(estimator, point.distribution)
+            note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
+            self.history.measured(step, estimator, point.group, rows)
+
+    def _save(self, step: int, state: State, *, settled: bool) -> None:
+        kept = {"step": step, "settled": settled, "rows": self.history.rows}
+        kept["tally"] = self.tally.plain()
+        self.checkpoints.save(
+            step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
+        )
+
+
+class _Clock:
+    """Seconds and steps of training, without the call that compiles."""
+
+    def __init__(self, seconds: float = 0.0, steps: int = 0):
+        self.seconds, self.steps = seconds, steps
+        self._has_compiled = False
+        self._start = 0.0
+
+    def start(self) -> None:
+        self._start = time.perf_counter()
+
+    def stop(self, num_steps: int) -> None:
+        if self._has_compiled:
+            self.seconds += time.perf_counter() - self._start
+            self.steps += num_steps
+        self._has_compiled = True
+
+    @property
+    def speed(self) -> float:
+        """Steps per second, a step of the whole batch counting as one."""
+        return self.steps / self.seconds if self.seconds else math.nan
+
+
+def _is_finite(params: Any) -> bool:
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
+
+
+def _member(rows: Any, run: int) -> Any:
+    """Return one run's parameters, of gathered ones, on this host's first device."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)

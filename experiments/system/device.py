@@ -1,0 +1,73 @@
+"""Where and how precisely JAX computes, chosen before it starts; the cache of its programs."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from experiments.system.errors import UsageError
+
+Device = Literal["auto", "cpu", "gpu"]
+
+PRECISION = "highest"
+"""Precision of matrix products while measuring: a reduced one looks like bias."""
+
+
+def start(device: Device, *, distributed: bool = False) -> None:
+    """Choose the device, one JAX device for each CPU core, and the compilation cache.
+
+    Args:
+        device: the device.
+        distributed: whether this is one process of several, started by Slurm, on a TPU pod or by
+            another launcher that JAX detects.
+
+    Raises:
+        UsageError: for a device that is not there, or a launcher that JAX does not find.
+    """
+    if distributed:
+        _join()
+    # Where JAX runs already (a notebook, a test) its devices stay as they are.
+    with contextlib.suppress(RuntimeError):
+        # Samples are sharded over CPU devices; code that is not sharded is not slowed by them.
+        jax.config.update("jax_num_cpu_devices", num_cores())
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(_cache()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    try:
+        found = sorted({one.platform for one in jax.devices()})
+    except RuntimeError as error:
+        named = os.environ.get("JAX_PLATFORMS", "")
+        about = f"JAX_PLATFORMS={named}: " if named else ""
+        raise UsageError(f"{about}JAX finds no device ({' '.join(str(error).split())})") from error
+    if device == "gpu" and "gpu" not in found:
+        raise UsageError(
+            f"--device gpu: JAX finds no GPU here, only {', '.join(found)}; "
+            "the [cuda] extra installs JAX for one"
+        )
+
+
+def _join() -> None:
+    try:
+        jax.distributed.initialize()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"--distributed: JAX finds no cluster here ({reason}); start it by srun, by mpirun or "
+            "on a TPU pod, once per host"
+        ) from error
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Linux says which cores this process may use; elsewhere all of them.
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "estimax" / "compiled"
