@@ -7,7 +7,7 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, conclude, opened, say
 from experiments.running.progress import Progress
 from experiments.studies.claims import BUDGETS, STUDIES, Deciding
-from experiments.studies.claims.decide import decide as claims
+from experiments.studies.claims import decide as claims
 from experiments.system.errors import UsageError
 
 _EPILOG = """

@@ -21,7 +21,7 @@ from experiments.running.progress import Progress
 from experiments.running.user_code import parse_estimators, parse_problem
 from experiments.studies.comparison import compare
 from experiments.studies.comparison.compare import Settings
-from experiments.studies.temperature.sweep import sweep as temperature
+from experiments.studies.temperature import sweep as temperature
 from experiments.system.errors import UsageError
 
 

@@ -26,7 +26,7 @@ from experiments.running.results import Results
 from experiments.studies import training as train
 from experiments.studies.comparison import compare
 from experiments.studies.figures.study import STUDY
-from experiments.studies.temperature.sweep import sweep as temperature
+from experiments.studies.temperature import sweep as temperature
 from experiments.training.convergence import TUNING_STEPS
 
 _TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))

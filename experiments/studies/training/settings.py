@@ -163,8 +163,8 @@ def checked(settings: Settings, named: Collection[str]) -> Settings:
     if not settings.estimators:
         raise UsageError(f"no estimator fits {problem}")
     trained = [one for each in settings.estimators for one in settings.members(each)]
-    for named, done in (trained, "trained"), (settings.measured, "measured"):
-        names = list(map(str, named))
+    for several, done in (trained, "trained"), (settings.measured, "measured"):
+        names = list(map(str, several))
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"{', '.join(sorted(twice))} would be {done} twice")
     for name, _ in settings.schedules:
