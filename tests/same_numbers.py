@@ -102,13 +102,9 @@ RUNS = {
 
 def run(tree: Path, folder: Path, names: list[str]) -> None:
     """Run the studies with the code of a tree; results go to a folder."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "model.py").write_text(_MODEL)
-    command = [
-        sys.executable,
-        "-c",
-        _MAIN,
-    ]
+    command = [sys.executable, "-c", _MAIN]
     for name in names:
         print(f"{tree.name}: {name}", flush=True)
         done = subprocess.run(
@@ -123,11 +119,13 @@ def run(tree: Path, folder: Path, names: list[str]) -> None:
 
 
 def numbers(file: Path) -> pd.DataFrame:
-    """Return a table of results without what was timed."""
+    """Return a table of results by estimator, without what was timed."""
     table = pd.read_parquet(file)
     table.attrs = {}
     timed = table["metric"].isin(TIMED["metric"]) if "metric" in table else [False] * len(table)
     kept = table[[not one for one in timed]].reset_index(drop=True)
+    if "estimator" in kept:  # classes may be listed in another order
+        kept = kept.sort_values("estimator", kind="stable", ignore_index=True)
     return kept.drop(columns=TIMED["column"], errors="ignore")
 
 
@@ -154,12 +152,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("revision")
     parser.add_argument("--only", nargs="+", default=list(RUNS), choices=list(RUNS))
+    parser.add_argument("--keep", type=Path, help="folder of the old tables, made if missing")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="estimax-same-") as scratch:
-        clone, before, after = (Path(scratch, name) for name in ("clone", "before", "after"))
-        subprocess.run(["git", "clone", "--quiet", str(TREE), str(clone)], check=True)
-        subprocess.run(["git", "-C", str(clone), "checkout", "-q", given.revision], check=True)
-        run(clone, before, given.only)
+        clone, after = Path(scratch, "clone"), Path(scratch, "after")
+        before = given.keep or Path(scratch, "before")
+        missing = [name for name in given.only if not (before / name).exists()]
+        if missing:
+            subprocess.run(["git", "clone", "--quiet", str(TREE), str(clone)], check=True)
+            subprocess.run(["git", "-C", str(clone), "checkout", "-q", given.revision], check=True)
+            run(clone, before, missing)
         run(TREE, after, given.only)
         found = differences(before, after, given.only)
     print("\n".join(found) or f"{len(given.only)} studies: the same numbers")

@@ -11,7 +11,7 @@ import pytest
 import estimators
 from estimators import NVIL, REBAR, RELAX, Bernoulli, DoubleCV, MovingAverage, ScoreFunction
 from experiments import statistics as intervals
-from experiments.measurement.point import point as measurement
+from experiments.measurement import point as measurement
 from experiments.measurement.point import prepare
 from experiments.problems import VAE, Coupled
 from experiments.system import signals

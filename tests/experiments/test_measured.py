@@ -7,7 +7,7 @@ import pytest
 from estimators import LeaveOneOut, Normal, Pathwise, ScoreFunction
 from experiments import problems
 from experiments import statistics as intervals
-from experiments.measurement.point import point as measurement
+from experiments.measurement import point as measurement
 from experiments.measurement.point import prepare
 from experiments.running.user_code import parse_problem
 
