@@ -1,7 +1,7 @@
 """The contract of every estimator: an expectation operator and a pytree."""
 
 import abc
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,8 @@ class Estimator(Part, abc.ABC):
         enumerates: whether it visits every state, so that there must not be too many.
         continuous_passes: how many of its evaluations of f are continuous passes, which evaluate
             further layers once.
+        relaxes: whether it evaluates f at relaxed samples of a `temperature`, and differentiates
+            through them.
         needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`.
         tuning: how the published experiments tuned its own leaves.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
@@ -60,6 +62,7 @@ class Estimator(Part, abc.ABC):
     differentiates: Any
     enumerates: Any = False
     continuous_passes: Any = 0
+    relaxes: ClassVar[bool] = False
     needs_bound: Any = False
     tuning: Any = Tuning()
     paper: Any

@@ -32,6 +32,7 @@ class GumbelSoftmax(Estimator):
 
     distributions = (Bernoulli, Categorical)
     differentiates = True
+    relaxes = True
     paper = "jang2017"
 
     @property

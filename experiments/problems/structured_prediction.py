@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from estimators import Distribution, Estimator, GumbelSoftmax, ImportanceBound
+from estimators import Distribution, Estimator, ImportanceBound
 from estimators.core.validation import check_choice
 from experiments.problems.images import PIXELS, log_odds
 from experiments.problems.problem import Params
@@ -125,7 +125,7 @@ class StructuredPrediction(StochasticNetwork):
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
         """Return whether the bound is over relaxed paths, each sample's gradient pathwise."""
-        return self.num_samples > 1 and isinstance(estimator, GumbelSoftmax)
+        return self.num_samples > 1 and estimator.relaxes
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit: its distributions, or the bound."""

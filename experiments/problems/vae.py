@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from estimators import Distribution, Estimator, Exact, GumbelSoftmax, ImportanceBound, Normal
+from estimators import Distribution, Estimator, Exact, ImportanceBound, Normal
 from estimators.core.validation import check_choice, check_positive
 from experiments.problems.autoregressive import Autoregressive
 from experiments.problems.images import PIXELS, SIDE, log_odds
@@ -299,7 +299,7 @@ class VAE(StochasticNetwork):
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
         """Return whether the loss is the relaxed model's."""
-        return self.kl == "relaxed-density" and isinstance(estimator, GumbelSoftmax)
+        return self.kl == "relaxed-density" and estimator.relaxes
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit: its distributions, or the form of the bound."""

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from estimators import (
     VIMCO,
     Bernoulli,
     Categorical,
+    Estimator,
     Exact,
     GumbelSoftmax,
     MuProp,
@@ -21,6 +23,7 @@ from estimators import (
     Pathwise,
     ScoreFunction,
     StraightThrough,
+    pytree,
 )
 from estimators.core import identity
 from experiments import problems
@@ -300,6 +303,25 @@ def test_relaxed_density_admits_only_what_has_one():
         assert "GumbelSoftmax" in problem.refusal(estimator, distribution)
     with pytest.raises(ValueError, match="for discrete latents"):
         VAE("Normal", kl="relaxed-density").check()
+
+
+def test_relaxed_density_takes_any_estimator_that_relaxes():
+    """A fact of its class, so that a user's own may state it."""
+
+    @pytree
+    class Concrete(Estimator):
+        temperature: Any
+        distributions = (Bernoulli,)
+        relaxes = differentiates = True
+        unbiased, paper = "no", ""
+        examples = evaluations = estimate = GumbelSoftmax.estimate
+
+    problem = VAE(kl="relaxed-density", **SMALL)
+    params, batch = ready(problem)
+    own, gumbel = Concrete(0.4), GumbelSoftmax(0.4)
+    assert problem.refusal(own, problem.distribution(params, batch)) is None
+    loss = jax.jit(problem.loss)
+    assert loss(params, own, KEY, batch) == loss(params, gumbel, KEY, batch)
 
 
 @pytest.mark.slow
