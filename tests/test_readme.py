@@ -33,6 +33,15 @@ def test_own_estimator_is_measured(tmp_path, capsys):
     assert "DoubledStraightThrough" in capsys.readouterr().out
 
 
+def test_own_problem_is_measured(tmp_path, capsys):
+    (source,) = [block for block in BLOCKS if "Parity" in block]
+    (tmp_path / "my_file.py").write_text(source)
+    name = f"{tmp_path / 'my_file.py'}:Parity[bits=4]"
+    arguments = ["--problem", name, "--samples", "64", "--output", str(tmp_path / "out")]
+    assert command_line.main(["compare", "--estimators", "DisARM", *arguments]) == 0
+    assert "Parity[bits=4], expectation" in capsys.readouterr().out
+
+
 def test_every_estimator_is_in_the_table():
     named = {re.match(r"`(\w+)", row[0])[1] for row in _rows("Estimators")}
     assert named == {cls.__name__ for cls in estimators.ALL}

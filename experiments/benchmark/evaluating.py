@@ -11,6 +11,7 @@ import numpy as np
 from experiments.benchmark.summary import ratios, summarise
 from experiments.benchmark.workload import Workload
 from experiments.measurement.evaluation import Evaluator
+from experiments.problems import EvaluatedProblem
 
 _ROWS = 2048
 
@@ -37,9 +38,11 @@ def measure(
         the first to the second.
     """
     report(f"compiling the bound of {num_samples:,} samples")
-    evaluator = Evaluator(work.problem, num_samples)
-    data = work.problem.data("test")[:num_images]
-    examples = np.asarray(work.problem.examples(jax.random.key(0), data))
+    problem = work.problem
+    assert isinstance(problem, EvaluatedProblem)
+    evaluator = Evaluator(problem, num_samples)
+    data = problem.data("test")[:num_images]
+    examples = np.asarray(problem.examples(jax.random.key(0), data))
     kernel = work.params["decoder"][0]["layers"][0]["kernel"]
     multiply = jax.jit(lambda samples, kernel: samples @ kernel)
     samples = jnp.ones((_ROWS, len(kernel)))
@@ -63,7 +66,7 @@ def measure(
         images.append(evaluate())
         floors.append(floor())
     return {
-        "problem": str(work.problem),
+        "problem": str(problem),
         "samples": num_samples,
         "images": summarise(images),
         "floor": summarise(floors),

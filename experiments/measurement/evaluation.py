@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
-from experiments.problems.problem import Params, Problem
+from experiments.problems.problem import EvaluatedProblem, Params
 from experiments.statistics import Estimate, sample_mean
 
 _AXIS = "examples"
@@ -26,11 +26,11 @@ class Evaluator:
     that memory does not grow with either.
     """
 
-    def __init__(self, problem: Problem, num_samples: int, devices: list | None = None):
+    def __init__(self, problem: EvaluatedProblem, num_samples: int, devices: list | None = None):
         """Prepare to evaluate.
 
         Args:
-            problem: the problem, with `log_weight`.
+            problem: the problem.
             num_samples: K.
             devices: devices to spread the examples over; all of this host's unless given.
         """

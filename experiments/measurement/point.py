@@ -23,7 +23,7 @@ from estimators import (
 from experiments import statistics as intervals
 from experiments.measurement.moments import Blocks, Sampler, flat
 from experiments.measurement.timing import Timer
-from experiments.problems import Params, Problem
+from experiments.problems import Measurable, Params, Problem
 from experiments.statistics import Estimate, Truth
 from experiments.system import hosts
 from experiments.system.device import PRECISION
@@ -44,7 +44,7 @@ _TRAINING_STEPS = 100
 class Instrument:
     """Measures a problem's estimators wherever its parameters are; compiled once."""
 
-    def __init__(self, problem: Problem, group: str, devices: list | None = None):
+    def __init__(self, problem: Measurable, group: str, devices: list | None = None):
         """Prepare to measure.
 
         Args:
@@ -90,7 +90,7 @@ class Instrument:
             progress: called with the fraction of it that is done.
         """
         distribution = self.problem.distribution(params, batch)
-        params = self.problem.measurable(params, batch)
+        params = self.problem.measured_params(params, batch)
         point = Point(self, params, batch, distribution, None, Truth(np.zeros(0)))
         return _with_truth(point, key, reference_samples, progress)
 
@@ -116,7 +116,7 @@ class Point:
     truth: Truth
 
     @property
-    def problem(self) -> Problem:
+    def problem(self) -> Measurable:
         """The objective."""
         return self.instrument.problem
 
@@ -235,7 +235,7 @@ def prepare(
     data = problem.data()
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
-    group = check_group(problem, problem.measurable(params, batch), group)
+    group = check_group(problem, problem.measured_params(params, batch), group)
     if problem.trainable and train_steps:
         reference = _trainer(problem, params, batch)
         report(f"training {problem} for {train_steps} steps with {reference}")
@@ -265,7 +265,7 @@ def prepare(
     )
 
 
-def check_group(problem: Problem, params: Params, group: str | None) -> str:
+def check_group(problem: Measurable, params: Params, group: str | None) -> str:
     """Return the group of parameters to measure, the problem's own unless one is named.
 
     Raises:
@@ -282,7 +282,7 @@ def choose(params: Params, group: str) -> Params:
     return params if group == "all" else {group: params[group]}
 
 
-def reference_estimator(problem: Problem, distribution: Distribution) -> Estimator:
+def reference_estimator(problem: Measurable, distribution: Distribution) -> Estimator:
     """Return the estimator that trains a problem, and whose long run is its true gradient."""
     if isinstance(distribution, Continuous):
         return Pathwise()
@@ -290,14 +290,14 @@ def reference_estimator(problem: Problem, distribution: Distribution) -> Estimat
     return exact if problem.refusal(exact, distribution) is None else ScoreFunction(LeaveOneOut(4))
 
 
-def _trainer(problem: Problem, params: Params, batch: Any) -> Estimator:
+def _trainer(problem: Measurable, params: Params, batch: Any) -> Estimator:
     """Return what a problem is trained with: the exact gradient, where that has no noise at all."""
     reference = reference_estimator(problem, problem.distribution(params, batch))
     noisy = isinstance(reference, Exact) and not _is_exact(problem, params, batch)
     return ScoreFunction(LeaveOneOut(2)) if noisy else reference
 
 
-def _is_exact(problem: Problem, params: Params, batch: Any) -> bool:
+def _is_exact(problem: Measurable, params: Params, batch: Any) -> bool:
     return jax.eval_shape(problem.exact_loss, params, batch) is not None
 
 

@@ -1,5 +1,7 @@
 """The problems that estimators are measured on and trained with."""
 
+from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
+from experiments.problems.problem import Measurable as Measurable
 from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
 from experiments.problems.semi_supervised import SemiSupervised
@@ -17,4 +19,4 @@ ALL: tuple[type[Problem], ...] = (
     SimplexQuadratic,
     Polynomial,
 )
-"""Every problem class that the command line knows by name."""
+"""The problem classes that the command line knows by name."""

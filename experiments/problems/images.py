@@ -13,7 +13,7 @@ from experiments import data as data_sets
 from experiments.data import Binarisation, Dataset, Split
 from experiments.data.images import PIXELS as PIXELS
 from experiments.data.images import SIDE as SIDE
-from experiments.problems.problem import Problem
+from experiments.problems.problem import EvaluatedProblem
 
 
 @functools.cache
@@ -35,7 +35,7 @@ def _is_grey(binarisation: Binarisation) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageProblem(Problem):
+class ImageProblem(EvaluatedProblem):
     """A problem whose examples are images of 784 pixels.
 
     Args:
@@ -46,6 +46,8 @@ class ImageProblem(Problem):
         batch_size: images in a minibatch, drawn with replacement.
     """
 
+    trainable = True
+
     dataset: Dataset = "MNIST"
     binarisation: Binarisation = "threshold"
     batch_size: int = 100
@@ -54,11 +56,6 @@ class ImageProblem(Problem):
     def about_data(self) -> str:
         """The data set and its binarisation."""
         return data_sets.describe(self.dataset, self.binarisation)
-
-    @property
-    def trainable(self) -> bool:
-        """Whether it is trained briefly before it is measured: yes."""
-        return True
 
     @property
     def mean_image(self) -> np.ndarray:

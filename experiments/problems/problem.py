@@ -1,7 +1,7 @@
-"""What a problem is: an objective with a discrete latent variable, at parameters, on data."""
+"""The interface of a problem: what is measured, what is trained, what is evaluated."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -12,35 +12,22 @@ from experiments.data import Split
 Params = dict[str, Any]
 
 
-class Problem(Named, abc.ABC):
-    """An objective to measure estimators on, or to train with them: a frozen dataclass of settings.
+class Measurable(abc.ABC):
+    """An objective whose gradient is estimated, at given parameters and a given minibatch.
 
     Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be
-    taken with respect to any of them. A subclass in a user's own file works as the project's do:
-    `estimax compare --problem my_file.py:MyProblem[size=3]`.
+    taken with respect to any of them.
+
+    Attributes:
+        group: the group of parameters that is measured by default.
     """
 
+    group: ClassVar[str] = "all"
+
     @property
-    @abc.abstractmethod
     def objective(self) -> str:
         """Name of the objective's form, since the measured variance depends on it."""
-
-    @property
-    @abc.abstractmethod
-    def group(self) -> str:
-        """The group of parameters that is measured unless the caller chooses."""
-
-    @abc.abstractmethod
-    def initial(self, key: jax.Array) -> Params:
-        """Return initial parameters; `key` is consumed."""
-
-    @abc.abstractmethod
-    def data(self, split: Split = "train") -> Any:
-        """Return a split of the data as a pytree of arrays, or None for a problem without data."""
-
-    @abc.abstractmethod
-    def batch(self, key: jax.Array, data: Any) -> Any:
-        """Return a minibatch of `data()`; `key` is consumed."""
+        return "expectation"
 
     @abc.abstractmethod
     def distribution(self, params: Params, batch: Any) -> Distribution:
@@ -57,48 +44,8 @@ class Problem(Named, abc.ABC):
             return None
         return self.loss(params, exact, jax.random.key(0), batch)
 
-    def examples(self, key: jax.Array, data: Any) -> Any:
-        """Return all of a split as models see it, examples along the first axis; None without data.
-
-        `key` is consumed: by a binarisation that is drawn anew each time.
-        """
-        del key, data
-
-    def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
-        r"""Return the log importance weight of one hard sample for one example, in nats.
-
-        The mean of its exponential is the likelihood of the discrete model, so that its own mean is
-        the evidence lower bound. `key` is consumed. For problems with `examples`.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no examples to evaluate")
-
-    def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
-        """Return what else is evaluated on one example, by name, such as its `accuracy`."""
-        del params, example
-        return {}
-
-    def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
-        """Return grids of images `[rows, columns, height, width]` in [0, 1] to look at, by name."""
-        del params, key, examples
-        return {}
-
-    @property
-    def about_data(self) -> str:
-        """What tables say of the data, nothing where there is none."""
-        return ""
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the problem is trained briefly before it is measured."""
-        return False
-
-    @property
-    def default_samples(self) -> int:
-        """Gradients that are drawn of an estimator unless told otherwise."""
-        return 2048
-
-    def measurable(self, params: Params, batch: Any) -> Params:
-        """Return the parameters with the groups that exist only while measuring."""
+    def measured_params(self, params: Params, batch: Any) -> Params:
+        """Return the parameters, with any groups that exist only while measuring."""
         del batch
         return params
 
@@ -109,5 +56,67 @@ class Problem(Named, abc.ABC):
         return estimator.refusal(distribution)
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the evaluations of f that one gradient of the estimator takes."""
+        """Return the number of evaluations of f that one gradient estimate takes."""
         return estimator.evaluations(distribution)
+
+
+class Problem(Named, Measurable):
+    """An objective with initial parameters and, perhaps, data: a frozen dataclass of settings.
+
+    A subclass in a user's own file defines `initial`, `distribution` and `loss`, and is named as
+    the project's are: `estimax compare --problem my_file.py:MyProblem[size=3]`.
+
+    Attributes:
+        trainable: whether the problem is trained briefly before it is measured.
+        default_samples: number of gradients that are drawn of an estimator by default.
+    """
+
+    trainable: ClassVar[bool] = False
+    default_samples: ClassVar[int] = 2048
+
+    @abc.abstractmethod
+    def initial(self, key: jax.Array) -> Params:
+        """Return initial parameters; `key` is consumed."""
+
+    def data(self, split: Split = "train") -> Any:
+        """Return a split of the data as a pytree of arrays, or None for a problem without data."""
+        del split
+
+    def batch(self, key: jax.Array, data: Any) -> Any:
+        """Return a minibatch of `data()`, by default all of it; `key` is consumed."""
+        del key
+        return data
+
+    @property
+    def about_data(self) -> str:
+        """Description of the data for tables, empty for a problem without data."""
+        return ""
+
+
+class EvaluatedProblem(Problem):
+    """A problem whose discrete model is evaluated on held-out examples while it is trained."""
+
+    @abc.abstractmethod
+    def examples(self, key: jax.Array, data: Any) -> Any:
+        """Return all of a split as models see it, examples along the first axis.
+
+        `key` is consumed: by a binarisation that is drawn anew each time.
+        """
+
+    @abc.abstractmethod
+    def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
+        r"""Return the log importance weight of one hard sample for one example, in nats.
+
+        The mean of its exponential is the likelihood of the discrete model, so that its own mean is
+        the evidence lower bound. `key` is consumed.
+        """
+
+    def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
+        """Return further scores of one example, by name, such as its `accuracy`."""
+        del params, example
+        return {}
+
+    def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
+        """Return grids of images `[rows, columns, height, width]` in [0, 1], by name."""
+        del params, key, examples
+        return {}

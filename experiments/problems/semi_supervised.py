@@ -60,6 +60,9 @@ class SemiSupervised(ImageProblem):
             p(x|y,z); "" makes them linear. All networks have rectifiers.
     """
 
+    group = "classifier"  # the network of q(y|x): where estimators differ
+    default_samples = 64  # one gradient takes a tenth of a second
+
     binarisation: Binarisation = "dynamic"
     size: int = 64
     classes: int = LABELS
@@ -73,11 +76,6 @@ class SemiSupervised(ImageProblem):
     def objective(self) -> str:
         """The weight of the labelled images' cross-entropy."""
         return f"alpha={self.alpha}"
-
-    @property
-    def group(self) -> str:
-        """The network of q(y|x): what the estimators differ in."""
-        return "classifier"
 
     @property
     def about_data(self) -> str:
@@ -168,12 +166,7 @@ class SemiSupervised(ImageProblem):
         """Return None: z cannot be enumerated, so `Exact` leaves its noise."""
         del params, batch
 
-    @property
-    def default_samples(self) -> int:
-        """Few: one takes a tenth of a second."""
-        return 64
-
-    def measurable(self, params: Params, batch: Any) -> Params:
+    def measured_params(self, params: Params, batch: Any) -> Params:
         """Add `logits`: zeros added to the logits of q(y|x) of each unlabelled image."""
         return params | {"logits": jnp.zeros((len(batch["unlabelled"]), self.classes))}
 

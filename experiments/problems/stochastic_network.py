@@ -34,6 +34,8 @@ class StochasticNetwork(ImageProblem):
             "corners" of a hypercube, K classes as log2 K numbers (Maddison et al. 2017).
     """
 
+    group = "encoder"  # where estimators differ
+
     latent: Family
     size: int
     classes: int
@@ -50,11 +52,6 @@ class StochasticNetwork(ImageProblem):
     @abc.abstractmethod
     def following(self, params: Params, level: int, sample: jax.Array) -> Any:
         """Return the distribution of z_{l+1} given z_l, l = `level`, counted from 1."""
-
-    @property
-    def group(self) -> str:
-        """The networks of the stochastic units: what the estimators differ in."""
-        return "encoder"
 
     @property
     def layer(self) -> Layer:
@@ -74,7 +71,7 @@ class StochasticNetwork(ImageProblem):
         layers = network["layers"]
         return network | {"layers": layers | {last: layers[last] | {"bias": bias}}}
 
-    def measurable(self, params: Params, batch: Any) -> Params:
+    def measured_params(self, params: Params, batch: Any) -> Params:
         """Add `logits`: zeros added to the first layer's logits for each image of the batch."""
         return params | {"logits": jnp.zeros((len(batch), self.layer.num_logits))}
 

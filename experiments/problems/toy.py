@@ -9,22 +9,13 @@ import jax.numpy as jnp
 
 from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
 from estimators.core.validation import check_choice, check_count, check_finite
-from experiments.data import Split
 from experiments.problems.problem import Params, Problem
 
 
 class Toy(Problem):
     """A problem without data: one distribution given by its logits, and f in closed form."""
 
-    @property
-    def objective(self) -> str:
-        """The plain expectation of f."""
-        return "expectation"
-
-    @property
-    def group(self) -> str:
-        """The logits are all there is."""
-        return "logits"
+    group = "logits"
 
     @abc.abstractmethod
     def logits(self) -> jax.Array:
@@ -38,14 +29,6 @@ class Toy(Problem):
         """Return the logits; nothing is random."""
         del key
         return {"logits": self.logits()}
-
-    def data(self, split: Split = "train") -> None:
-        """Return None: there is no data."""
-        del split
-
-    def batch(self, key: jax.Array, data: None) -> None:
-        """Return None: there is no data."""
-        del key, data
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the Bernoulli variables of the logits."""

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from estimators import Estimator
-from experiments.problems import Problem
+from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
 from experiments.system.device import num_cores
 from experiments.system.errors import UsageError
@@ -83,7 +83,7 @@ def check_problem(problem: Problem, data: Any) -> None:
 
 
 def refusal(
-    problem: Problem,
+    problem: Measurable,
     estimator: Estimator,
     context: tuple[Any, Any],
     distribution: Any,

@@ -14,7 +14,7 @@ import optax
 
 from estimators import Estimator
 from estimators.score_function.baseline import Baseline
-from experiments.problems import Params, Problem
+from experiments.problems import Measurable, Params
 from experiments.system import hosts
 from experiments.training.tuning import mean_of_iterates, tuner
 
@@ -49,7 +49,7 @@ class Tuned:
 class Tuning:
     """Tunes the estimators of a problem, wherever its parameters are; compiled once for each."""
 
-    def __init__(self, problem: Problem):
+    def __init__(self, problem: Measurable):
         """Prepare to tune; nothing is computed yet."""
         self.problem = problem
         self._round = jax.jit(self._advance)

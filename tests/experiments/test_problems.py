@@ -149,7 +149,7 @@ FORMS = ("analytic", "sampled", "sampled-no-score")
 def ready(problem):
     """Return parameters, away from their start, and a batch."""
     batch = problem.batch(KEY, problem.data())
-    params = problem.measurable(jax.jit(problem.initial)(KEY), batch)
+    params = problem.measured_params(jax.jit(problem.initial)(KEY), batch)
     rng = np.random.default_rng(6)
 
     def moved(x):
@@ -329,7 +329,7 @@ def test_normal_latent_is_the_reference_point():
     # Pathwise and the score function estimate one gradient, and Pathwise far more quietly.
     problem = VAE("Normal", **SMALL)
     batch = problem.batch(KEY, problem.data())
-    params = problem.measurable(jax.jit(problem.initial)(KEY), batch)
+    params = problem.measured_params(jax.jit(problem.initial)(KEY), batch)
 
     def gradient(estimator, params, key):
         chosen = choose(params, "logits")
@@ -415,7 +415,7 @@ def test_identity_names_what_differs_from_the_default():
 @pytest.mark.parametrize("problem", VARIANTS, ids=str)
 def test_groups(problem):
     batch = problem.batch(KEY, problem.data())
-    params = jax.eval_shape(lambda key: problem.measurable(problem.initial(key), batch), KEY)
+    params = jax.eval_shape(lambda key: problem.measured_params(problem.initial(key), batch), KEY)
     assert check_group(problem, params, None) == problem.group
     assert check_group(problem, params, "all") == "all"
     assert check_group(problem, params, "logits") == "logits"

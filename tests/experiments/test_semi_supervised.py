@@ -40,7 +40,7 @@ def data(problem=PROBLEM):
 def ready(problem):
     """Return parameters, all of them away from zero, and a batch."""
     batch = fast(problem.batch)(KEY, data(problem))
-    shapes = jax.eval_shape(lambda key: problem.measurable(problem.initial(key), batch), KEY)
+    shapes = jax.eval_shape(lambda key: problem.measured_params(problem.initial(key), batch), KEY)
     rng = np.random.default_rng(6)
     return jax.tree.map(
         # In one type, whatever asks for it first.
@@ -185,7 +185,7 @@ def test_relaxed_loss_is_differentiated_through_every_input():
 def test_every_image_has_noise_of_its_own():
     problem = SemiSupervised(**(SMALL | {"batch_size": 8}))
     params, batch = ready(problem)
-    params = problem.measurable(params, batch)
+    params = problem.measured_params(params, batch)
     batch = batch | {"unlabelled": jnp.broadcast_to(batch["unlabelled"][:1], (8, 784))}
     # Of noise in z nothing is left where its scale is tiny.
     layer = params["encoder"]["layers"]["layers"][0]

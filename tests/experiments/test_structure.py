@@ -23,7 +23,7 @@ NUM_RUNS = 32
 @functools.cache
 def point():
     batch = PROBLEM.batch(jax.random.key(0), PROBLEM.data())
-    params = PROBLEM.measurable(jax.jit(PROBLEM.initial)(jax.random.key(1)), batch)
+    params = PROBLEM.measured_params(jax.jit(PROBLEM.initial)(jax.random.key(1)), batch)
     return params, batch
 
 

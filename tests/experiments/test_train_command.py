@@ -21,6 +21,28 @@ from tests.experiments.test_command_line import refused
 TOY = ["train", "--problem", "Coupled[bits=3]", "--steps", "40", "--device", "cpu"]
 IMAGES = ["--evaluation-examples", "24", "--bound-samples", "5"]
 VAE = ["train", "--problem", "VAE[size=2,batch_size=4]", "--steps", "40", *IMAGES]
+WITH_DATA = """
+import dataclasses
+
+import jax.numpy as jnp
+from estimators import Bernoulli
+from experiments.problems import Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Shifted(Problem):
+    def data(self, split="train"):
+        return jnp.array([0.1, 0.6])
+
+    def initial(self, key):
+        return {"logits": jnp.ones(2)}
+
+    def distribution(self, params, batch):
+        return Bernoulli(params["logits"])
+
+    def loss(self, params, estimator, key, batch):
+        return estimator(key, self.distribution(params, batch), lambda z: ((z - batch) ** 2).sum())
+"""
 
 
 def train(capsys, *arguments):
@@ -122,6 +144,17 @@ def test_gradients_are_measured_along_the_way(capsys, tmp_path):
     assert (tmp_path / "out" / "along_training.png").exists()
     exact = table[table["metric"] == "exact_loss"]
     assert len(exact) == 2 and (exact["step"] == 40).all()
+
+
+def test_a_problem_with_data_and_nothing_to_evaluate(capsys, tmp_path):
+    """Its exact loss is that of the minibatch on which gradients are measured."""
+    path = tmp_path / "own.py"
+    path.write_text(WITH_DATA)
+    arguments = ["train", "--problem", f"{path}:Shifted", "--steps", "4", "--estimators", "Exact"]
+    table, _ = train(capsys, *arguments, "--output", tmp_path / "out")
+    (exact,) = table[table["metric"] == "exact_loss"]["value"]
+    (loss,) = table[(table["metric"] == "loss") & (table["step"] == 4)]["value"]
+    assert loss > exact > 0
 
 
 @pytest.mark.slow

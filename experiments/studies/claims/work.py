@@ -12,7 +12,7 @@ from estimators import Bernoulli, Categorical, Distribution, Estimator
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.moments import Blocks
 from experiments.measurement.point import Point, prepare
-from experiments.problems import Params, Problem
+from experiments.problems import EvaluatedProblem, Params, Problem
 from experiments.problems.toy import Toy
 from experiments.statistics import Truth
 from experiments.studies.claims.claim import Effort, Found, Quantity
@@ -163,6 +163,7 @@ class Training:
         """Return the negative test bound of the discrete model by run, in nats."""
         problem = problem or self.problem
         params, _ = self.run(effort, estimator, problem)
+        assert isinstance(problem, EvaluatedProblem)
         examples = problem.examples(jax.random.key(1), problem.data("test"))
         images = np.asarray(examples)[: effort.draws(_TEST_IMAGES)]
         evaluate = Evaluator(problem, effort.steps(self.bound_samples))

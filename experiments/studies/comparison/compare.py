@@ -161,7 +161,7 @@ def check(settings: Settings, named: Collection[str]) -> None:
     data = problem.data()
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)
-    params = problem.measurable(problem.initial(key), batch)
+    params = problem.measured_params(problem.initial(key), batch)
     check_group(problem, params, settings.group)
     distribution = problem.distribution(params, batch)
     steps = settings.train_steps if problem.trainable else 0

@@ -21,8 +21,8 @@ from experiments.measurement.point import (
     metric_rows,
     reference_estimator,
 )
+from experiments.problems import Measurable, Params
 from experiments.problems.latent import evaluations
-from experiments.problems.problem import Params, Problem
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
@@ -181,7 +181,7 @@ def fingerprint(model: Any, batch: Any) -> str:
     return digest.hexdigest()[:12]
 
 
-def _check_measured(rows: Sequence[Row], problem: Problem) -> None:
+def _check_measured(rows: Sequence[Row], problem: Measurable) -> None:
     if all(row["metric"] == "skipped" for row in rows):
         raise UsageError("no estimator fits the model")
     errors = [row["value"] for row in rows if row["metric"] == "mse" and row["method"] != "Exact"]
@@ -227,7 +227,7 @@ class _Recorder:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Model(Problem):
+class Model(Measurable):
     """A user's loss at the parameters and the batch that it is diagnosed at.
 
     Args:
@@ -236,6 +236,8 @@ class Model(Problem):
         rebuild: makes the model of such arrays.
         fixed: the batch.
     """
+
+    group = "model"
 
     loss_of: Loss
     arrays: Any
@@ -252,28 +254,9 @@ class Model(Problem):
         return ""
 
     @property
-    def group(self) -> str:
-        """All there is."""
-        return "model"
-
-    @property
     def parameters(self) -> Params:
         """The model's arrays, as a problem's."""
         return {"model": self.arrays}
-
-    def initial(self, key: jax.Array) -> Params:
-        """Return the parameters as they are."""
-        del key
-        return self.parameters
-
-    def data(self, split: Any = "train") -> None:
-        """Return None: there is the one batch."""
-        del split
-
-    def batch(self, key: jax.Array, data: Any) -> Any:
-        """Return the batch."""
-        del key, data
-        return self.fixed
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return a distribution like that of a call: its type and shape count."""

@@ -9,7 +9,7 @@ import jax
 
 from estimators import Estimator
 from experiments.measurement.point import check_group
-from experiments.problems import Problem
+from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
 from experiments.running.user_code import source
 from experiments.studies.temperature.sweep import has_temperature
@@ -142,7 +142,7 @@ def checked(settings: Settings, named: Collection[str]) -> Settings:
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)
     params = problem.initial(key)
-    check_group(problem, problem.measurable(params, batch), settings.group)
+    check_group(problem, problem.measured_params(params, batch), settings.group)
     distribution = problem.distribution(params, batch)
     _check_runs(settings, params)
     _check_evaluation(settings, params, data)
@@ -190,7 +190,7 @@ def _check_runs(settings: Settings, params: Any) -> None:
 def _check_evaluation(settings: Settings, params: Any, data: Any) -> None:
     """Refuse an evaluation that takes too long, or too much memory."""
     problem, key = settings.problem, jax.random.key(0)
-    if not (found := jax.tree.leaves(data)):
+    if not isinstance(problem, EvaluatedProblem) or not (found := jax.tree.leaves(data)):
         return
     one = jax.tree.map(lambda leaf: leaf[:1], data)
     example = jax.tree.map(lambda leaf: leaf[0], problem.examples(key, one))

@@ -15,7 +15,7 @@ import numpy as np
 from estimators import Estimator
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.point import Instrument, Row, check_group, metric_rows
-from experiments.problems import Problem
+from experiments.problems import EvaluatedProblem
 from experiments.running.progress import Progress
 from experiments.running.results import identity
 from experiments.studies.training.history import History, Tally
@@ -42,7 +42,6 @@ class Shared:
         self.settings = settings
         self.problem = settings.problem
         self.data = self.problem.data()
-        self.evaluator = _evaluator(self.problem, settings.bound_samples)
         self.key = jax.random.key(settings.seed)
         self.keys = {
             name: jax.random.fold_in(self.key, zlib.crc32(name.encode()))
@@ -57,12 +56,14 @@ class Shared:
     @functools.cached_property
     def instrument(self) -> Instrument:
         """What measures gradients."""
-        params = self.problem.measurable(self.problem.initial(self.key), self.batch)
+        params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
     @functools.cache  # noqa: B019 (one study a process)
     def examples(self, split: str) -> Any:
-        """Return the examples of a split that are evaluated, on the host; None without data."""
+        """Return the examples of a split that are evaluated, on the host; None where none are."""
+        if not isinstance(self.problem, EvaluatedProblem):
+            return None
         data = self.problem.data(split)  # type: ignore[arg-type]
         examples = self.problem.examples(self.keys["examples"], data)
         most = self.settings.evaluation_examples
@@ -70,7 +71,7 @@ class Shared:
 
 
 @functools.lru_cache(maxsize=4)
-def _evaluator(problem: Problem, num_samples: int) -> Evaluator:
+def _evaluator(problem: EvaluatedProblem, num_samples: int) -> Evaluator:
     """Return what evaluates a problem; studies of one problem share it, compiled once."""
     return Evaluator(problem, num_samples)
 
@@ -205,14 +206,15 @@ class Unit:
         """
         state, lost = self.last
         alive = np.flatnonzero(lost < 0)
-        examples = self.shared.examples("test")
-        if examples is None or not len(alive):
+        problem = self.shared.problem
+        if not isinstance(problem, EvaluatedProblem) or not len(alive):
             return {}
+        examples = self.shared.examples("test")
         rows = self.batch.gather(state.params)  # of all processes, so by all of them
         if jax.process_index() > 0:
             return {}
         params = _member(rows, int(alive[0]))
-        draw = jax.jit(self.shared.problem.pictures)
+        draw = jax.jit(problem.pictures)
         pictures = draw(params, self.shared.keys["pictures"], examples)
         return {name: np.asarray(grid) for name, grid in pictures.items()}
 
@@ -232,27 +234,27 @@ class Unit:
     def _evaluate(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
         """Evaluate the discrete model of every run that has not diverged."""
         shared, runs = self.shared, np.flatnonzero(lost < 0).tolist()
-        splits = {split: shared.examples(split) for split in self.settings.splits}
+        problem, splits = shared.problem, self.settings.splits
         rows = self.batch.gather(state.params)
         for run in runs:
             own = _member(rows, run)
             if not _is_finite(own):  # the loss may be, as that of a bit whose logit is infinite
                 self.history.lose(run, step, f"the parameters at step {step} are not finite")
                 continue
-            for split, examples in splits.items():
-                if examples is not None:
-                    about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
-                    found = shared.evaluator(
-                        own,
-                        shared.keys["evaluate"],
-                        examples,
-                        lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
-                    )
-                    self.history.evaluated(run, step, split, found)
-            if all(examples is None for examples in splits.values()):
-                exact = shared.problem.exact_loss(own, None)
+            if not isinstance(problem, EvaluatedProblem):
+                exact = problem.exact_loss(own, shared.batch)
                 if exact is not None:
                     self.history.add(run, step, "exact_loss", float(exact))
+                continue
+            for split in splits:
+                about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
+                found = _evaluator(problem, self.settings.bound_samples)(
+                    own,
+                    shared.keys["evaluate"],
+                    shared.examples(split),
+                    lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
+                )
+                self.history.evaluated(run, step, split, found)
 
     def _measure(self, step: int, state: State, progress: Progress) -> None:
         """Measure the chosen estimators at the first run's parameters, under common noise."""
