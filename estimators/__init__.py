@@ -27,6 +27,7 @@ from estimators.core.distribution import Continuous as Continuous
 from estimators.core.distribution import Discrete as Discrete
 from estimators.core.distribution import Distribution as Distribution
 from estimators.core.estimator import Estimator as Estimator
+from estimators.core.estimator import Unbiased as Unbiased
 from estimators.core.gradients import attach_gradient as attach_gradient
 from estimators.core.gradients import attach_tuning as attach_tuning
 from estimators.core.gradients import replace_gradient as replace_gradient

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from estimators.core.identity import nearest
+from estimators.naming import nearest
 from experiments.system import paths
 from experiments.system.errors import UsageError
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import estimators
-from estimators.core.identity import nearest
+from estimators.naming import nearest
 from experiments import data, problems
 from experiments.command_line import (
     benchmark,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.validation import check_choice, check_count
+from estimators.checks import check_choice, check_count
 from experiments import data as data_sets
 from experiments.data import Binarisation, Dataset, Split
 from experiments.data.images import PIXELS as PIXELS

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax
 
 from estimators import Distribution, Estimator, Exact
-from estimators.core.identity import Named
+from estimators.naming import Named
 from experiments.data import Split
 
 Params = dict[str, Any]

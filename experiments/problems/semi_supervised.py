@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Categorical, Distribution, Estimator, Normal, Pathwise
-from estimators.core.validation import check_between, check_choice, check_count
+from estimators.checks import check_between, check_choice, check_count
 from experiments import data as data_sets
 from experiments.data import Binarisation, Dataset, Split
 from experiments.problems.images import ImageProblem, log_odds

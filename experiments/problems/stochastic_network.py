@@ -8,9 +8,8 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 
-from estimators import Chain, Distribution, Estimator
-from estimators.core.distribution import Discrete
-from estimators.core.validation import check_choice, check_count
+from estimators import Chain, Discrete, Distribution, Estimator
+from estimators.checks import check_choice, check_count
 from experiments.problems.images import SIDE, ImageProblem
 from experiments.problems.latent import Coding, Family, Layer, evaluations
 from experiments.problems.networks import ACTIVATIONS, feed_forward, hidden_sizes

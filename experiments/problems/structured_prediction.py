@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators import Distribution, Estimator, ImportanceBound
-from estimators.core.validation import check_choice
+from estimators.checks import check_choice
 from experiments.problems.images import PIXELS, log_odds
 from experiments.problems.problem import Params
 from experiments.problems.stochastic_network import (

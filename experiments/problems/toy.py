@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
-from estimators.core.validation import check_choice, check_count, check_finite
+from estimators.checks import check_choice, check_count, check_finite
 from experiments.problems.problem import Params, Problem
 
 

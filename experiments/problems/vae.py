@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators import Distribution, Estimator, Exact, ImportanceBound, Normal
-from estimators.core.validation import check_choice, check_positive
+from estimators.checks import check_choice, check_positive
 from experiments.problems.autoregressive import Autoregressive
 from experiments.problems.images import PIXELS, SIDE, log_odds
 from experiments.problems.latent import Family

@@ -17,9 +17,7 @@ from typing import Any, TypeVar, get_args
 import jax
 
 import estimators
-from estimators import Estimator
-from estimators.core import identity
-from estimators.core.estimator import Unbiased
+from estimators import Estimator, Unbiased, naming
 from experiments import problems
 from experiments.problems import Problem
 from experiments.system import paths
@@ -100,7 +98,7 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
         UsageError: naming what is wrong and what is allowed.
     """
     try:
-        return identity.parse(text, {cls.__name__: cls for cls in known})
+        return naming.parse(text, {cls.__name__: cls for cls in known})
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -125,7 +123,7 @@ def parse_model(text: str) -> tuple[Callable, Any, Any]:
 
 def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:
     try:
-        value = identity.parse(text, known)
+        value = naming.parse(text, known)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not isinstance(value, kind):

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from estimators import Estimator
-from estimators.score_function.baseline import Baseline
+from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
 from experiments.system import hosts
 from experiments.training.tuning import mean_of_iterates, tuner

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import optax
 
-from estimators.core.identity import Named
-from estimators.core.validation import check_between, check_choice
+from estimators.checks import check_between, check_choice
+from estimators.naming import Named
 
 Rate = float | jax.Array | Callable[[Any], Any]
 """A learning rate, or a schedule of the step."""

@@ -6,8 +6,8 @@ import math
 
 import optax
 
-from estimators.core.identity import Named
-from estimators.core.validation import check_count, check_positive
+from estimators.checks import check_count, check_positive
+from estimators.naming import Named
 
 
 class Schedule(Named, abc.ABC):

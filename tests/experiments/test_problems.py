@@ -23,9 +23,9 @@ from estimators import (
     Pathwise,
     ScoreFunction,
     StraightThrough,
+    naming,
     pytree,
 )
-from estimators.core import identity
 from experiments import problems
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.point import check_group, choose, prepare
@@ -409,7 +409,7 @@ def test_identity_is_read_back(problem):
 def test_identity_names_what_differs_from_the_default():
     assert str(VAE()) == "VAE"
     assert str(VAE(size=200, kl="sampled")) == "VAE[size=200,kl=sampled]"
-    assert identity.parse("Quadratic[0.3]", {"Quadratic": Quadratic}) == Quadratic(0.3)
+    assert naming.parse("Quadratic[0.3]", {"Quadratic": Quadratic}) == Quadratic(0.3)
 
 
 @pytest.mark.parametrize("problem", VARIANTS, ids=str)

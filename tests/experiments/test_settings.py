@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import estimators
-from estimators import MLP, NVIL, LeaveOneOut, MovingAverage
-from estimators.core import identity
+from estimators import MLP, NVIL, LeaveOneOut, MovingAverage, naming
 from experiments import problems
 from experiments.problems.toy import Quadratic, SharedLogit
 from experiments.training import optimisers, schedules
@@ -62,9 +61,9 @@ def test_integers_are_the_numbers_that_they_equal(value, name):
         second.check()
         assert str(first) == str(second)
         assert jax.tree.structure(first) == jax.tree.structure(second)
-        read = identity.parse(written(value, name, whole), KNOWN)
+        read = naming.parse(written(value, name, whole), KNOWN)
         assert str(read) == str(first)
-        for one in (second, read, identity.parse(str(first), KNOWN)):
+        for one in (second, read, naming.parse(str(first), KNOWN)):
             found = getattr(one, name)
             assert type(found) is type(getattr(first, name))
             assert getattr(found, "dtype", None) == getattr(getattr(first, name), "dtype", None)
@@ -94,13 +93,13 @@ def conforms(found, kind):
 @pytest.mark.parametrize("word", ["0", "1", "2.0", "nan", "inf", "True", "None", "word", HUGE])
 def test_what_is_read_has_the_declared_type(value, name, word):
     try:
-        read = identity.parse(written(value, name, word), KNOWN)
+        read = naming.parse(written(value, name, word), KNOWN)
     except ValueError as error:
         assert name in str(error)
         return
     hint = get_type_hints(type(value))[name]
     assert any(conforms(getattr(read, name), kind) for kind in kinds(hint))
-    assert str(identity.parse(str(read), KNOWN)) == str(read)
+    assert str(naming.parse(str(read), KNOWN)) == str(read)
     assert word not in ("nan", "inf"), "no setting is infinite"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from estimators.core.identity import nearest
+from estimators.naming import nearest
 from experiments.studies.figures import (
     densities,
     evaluations,

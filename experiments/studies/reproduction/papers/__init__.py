@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from estimators.core.identity import nearest
+from estimators.naming import nearest
 from experiments.data import Binarisation
 from experiments.studies.reproduction.papers import (
     grathwohl2018,

@@ -1,0 +1,7 @@
+"""Checks of settings that name what is wrong and what is allowed, for `check` methods."""
+
+from estimators.core.validation import check_between as check_between
+from estimators.core.validation import check_choice as check_choice
+from estimators.core.validation import check_count as check_count
+from estimators.core.validation import check_finite as check_finite
+from estimators.core.validation import check_positive as check_positive
