@@ -150,7 +150,7 @@ def test_other_spellings(text, name):
         ("ScoreFunction[NVIL[variance=-1]]", "variance must be at least 0"),
         ("ScoreFunction[NVIL[layers=3]]", "has no 'layers'"),
         ("Average[MuProp,0]", "num_samples must be at least 1"),
-        ("Average[3,2]", "estimator must be one of Exact, .*, not '3'"),
+        ("Average[3,2]", "estimator must be one of ScoreFunction, .*, not '3'"),
         ("ScoreFunction[LeaveOneOu]", "did you mean 'LeaveOneOut'"),
         ("StraightThrough[nan]", "derivative must be one of mean, identity, not 'nan'"),
         ("StraightThrough[mean[3]]", "unknown name 'mean'"),
