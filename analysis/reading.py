@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import claims, reproduction, rows, runs
+from analysis import rows
 from analysis.files import read_plain
+from analysis.studies import STUDIES
 
 pc: Any = importlib.import_module("pyarrow.compute")  # its functions are created on import
 
@@ -40,17 +41,6 @@ _ATTRIBUTES = {
     "configuration": dict,
     "provenance": dict,
 }
-_COLUMNS = {
-    "compare": rows.COLUMNS,
-    "temperature": rows.COLUMNS,
-    "diagnose": rows.COLUMNS,
-    "train": runs.COLUMNS,
-    "reproduce": reproduction.COLUMNS,
-    "claims": claims.COLUMNS,
-    "figure": ("study", "figure", "task"),
-}
-# Evaluations of f, or the name of an effort.
-_BUDGETS = {"compare": float, "temperature": float, "diagnose": float, "claims": str}
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
@@ -69,7 +59,8 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         _check_digest(Path(path), content)
         table = _parsed(content)
         _check_attributes(table.attrs)
-        rows.check(table, _COLUMNS.get(table.attrs["configuration"]["study"], ()))
+        study = STUDIES.get(table.attrs["configuration"]["study"])
+        rows.check(table, study.columns if study else ())
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)} cannot be read: {error}") from error
     return table
@@ -166,8 +157,9 @@ def _check_attributes(about: dict[Any, Any]) -> None:
     _check_type("study", given.get("study"), str)
     for name in ("problem", "title"):
         _check_type(name, given.get(name, ""), str)
-    if "budget" in given and given["study"] in _BUDGETS:
-        _check_type("budget", given["budget"], _BUDGETS[given["study"]])
+    study = STUDIES.get(given["study"])
+    if "budget" in given and study and study.budget:
+        _check_type("budget", given["budget"], study.budget)
     _check_type("notes", given.get("notes", []), list)
     for note in given.get("notes", []):
         _check_type("notes", note, str)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,15 +12,12 @@ import jinja2
 import pandas as pd
 
 from analysis import formats
-from analysis.claims import claims_table
-from analysis.column import cell as cell_text
-from analysis.columns import columns, footnotes, heading, note_marks, sections, skipped
+from analysis.columns import Column
 from analysis.images import read_png
+from analysis.readable import ReadableTable
 from analysis.reading import FILE as RESULTS
 from analysis.reading import OWN, read
-from analysis.reproduction import reproduction_table
-from analysis.rows import contexts, indistinguishable
-from analysis.tables import comparison_table, temperature_table, training_table
+from analysis.studies import STUDIES, parts, readable
 from analysis.text import https, printable
 
 # Limits for untrusted folders, so that the search is quick and a browser can open the page.
@@ -31,14 +28,6 @@ _MOST_PICTURES = 2**28  # bytes on the page
 _MOST_TABLES = 200
 _MOST_LINES = 5000
 _NAMES = ("estimator", "family", "label")
-_TABLES = {
-    "compare": comparison_table,
-    "diagnose": comparison_table,
-    "temperature": temperature_table,
-    "train": training_table,
-}
-# Kinds of table that take all rows at once.
-_WHOLE = {"reproduce": reproduction_table, "claims": claims_table}
 
 
 class Cell(NamedTuple):
@@ -173,7 +162,7 @@ def _section(number: int, folder: Path) -> dict[str, Any]:
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
     try:
-        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(study, rows))]
+        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(rows))]
     except ValueError as error:
         raise ValueError(f"{folder / RESULTS}: {error}") from error
     named = configuration.get("title") or f"{study} {configuration.get('problem', '')}".strip()
@@ -187,51 +176,45 @@ def _section(number: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _tables(study: str, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    if study in _WHOLE:
-        yield _WHOLE[study](rows)
-    elif study in _TABLES:
-        parts = [part for _, part in contexts(rows)]
-        lines = sum(part["estimator"].nunique() for part in parts)
-        if len(parts) > _MOST_TABLES or lines > _MOST_LINES:
-            raise ValueError(f"{len(parts):,} tables of {lines:,} estimators are too many to show")
-        for part in parts:
-            part.attrs = rows.attrs
-            yield _TABLES[study](part)
+def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
+    study = STUDIES.get(rows.attrs["configuration"]["study"])
+    if study is None or study.table is None:
+        return []
+    found = list(parts(rows))
+    if study.context:
+        lines = sum(part["estimator"].nunique() for part in found)
+        if len(found) > _MOST_TABLES or lines > _MOST_LINES:
+            raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
+    return [readable(part) for part in found]
 
 
-def _table(anchor: str, table: pd.DataFrame) -> dict[str, Any]:
-    shown = columns(table)
-    measured = "squared_bias" in table
-    limits = indistinguishable(table) if measured else [False] * len(table)
-    named, marks = note_marks(table)
-    lines = []
-    for (_, line), limit in zip(table.iterrows(), limits, strict=True):
-        cells = [_cell(line, column, limit) for column in shown]
-        cells[named] = cells[named]._replace(text=cells[named].text + marks[line["note"]])
-        lines.append(cells)
-    skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in skipped(table).items()]
+def _table(anchor: str, table: ReadableTable) -> dict[str, Any]:
+    texts = table.cells(formats.bracketed)
+    lines = [
+        [_cell(*each, line) for each in zip(cells, table.columns, strict=True)]
+        for cells, (_, line) in zip(texts, table.frame.iterrows(), strict=True)
+    ]
+    skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in table.reasons.items()]
     return {
         "anchor": anchor,
-        "heading": heading(table),
-        "columns": [{"title": column.title, "numeric": _is_number(column)} for column in shown],
+        "heading": table.heading,
+        "columns": [{"title": one.title, "numeric": _is_number(one)} for one in table.columns],
         "lines": lines,
-        "notes": [*footnotes(table), *skips],
-        "sections": sections(table),
+        "notes": [*table.footnotes, *skips],
+        "sections": table.sections,
     }
 
 
-def _cell(line: pd.Series, column: Any, limit: bool) -> Cell:
+def _cell(text: str, column: Column, line: pd.Series) -> Cell:
     value = line[column.field]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     key = float(value) if number and pd.notna(value) else None
     link = https(line.get("paper_link")) if column.field in _NAMES else None
-    text = cell_text(line, column, formats.bracketed, bool(limit))
     return Cell(text, _is_number(column), key, link)
 
 
-def _is_number(column: Any) -> bool:
-    return column.numeric or column.kind == "interval"
+def _is_number(column: Column) -> bool:
+    return column.kind.style in ("number", "interval")
 
 
 def _provenance(about: dict[str, Any]) -> dict[str, str]:

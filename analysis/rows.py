@@ -1,6 +1,7 @@
-"""The tidy result table: its columns, and its rearrangement to one line per estimator."""
+"""The tidy result table: its columns, contexts, notes and metadata."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,15 +10,6 @@ from pandas.api.types import infer_dtype
 CONTEXT = ("study", "problem", "objective", "group", "seed", "step")
 TRAINING_CONTEXT = ("study", "problem", "objective", "data")
 FACTS = ("method", "unbiased", "evaluations", "samples")
-METRICS = (
-    "squared_bias",
-    "variance",
-    "mse",
-    "cosine_mean",
-    "cosine_sample",
-    "seconds",
-    "equal_cost_error",
-)
 COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
 _TEXTS = frozenset(
@@ -140,73 +132,48 @@ def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     return f" ({', '.join(shown)}{more})"
 
 
-def by_estimator(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per estimator; columns are `<metric>`, `<metric>_low` and `<metric>_high`.
+def configuration(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what a study was asked for, as its results file says; nothing of a plain table."""
+    return rows.attrs.get("configuration", {})
 
-    A metric that was not measured is NaN. `attrs` holds everything else: `context`,
-    `samples` (fewest and most), `truth_norm`, `budget` (that of the rows' `attrs`, or of their
-    `attrs["configuration"]`; or None), `complete` (likewise) and `skipped` (reasons by estimator).
 
-    Raises:
-        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
-            of an estimator twice.
+def is_complete(rows: pd.DataFrame) -> bool:
+    """Return whether the study had finished, as its results file says."""
+    return rows.attrs.get("complete", True)
+
+
+def heading(
+    context: Mapping[str, Any],
+    *,
+    complete: bool,
+    optimiser: str | None = None,
+    samples: tuple[int, int] | None = None,
+    steps: tuple[int, int] | None = None,
+    seeds: tuple[int, int] | None = None,
+    truth_norm: float | None = None,
+) -> str:
+    """Return the heading of a table or figure.
+
+    Args:
+        context: from `only_context`.
+        complete: whether the study had finished.
+        optimiser: of training runs.
+        samples: the fewest and the most gradients drawn of an estimator.
+        steps: the fewest and the most training steps.
+        seeds: the fewest and the most seeds.
+        truth_norm: norm of the true gradient.
     """
-    check(rows)
-    context = only_context(rows)
-    rows = rows.assign(note=rows["note"].fillna(""))
-    measured, reasons = without_skipped(rows)
-    repeated = measured[measured.duplicated(["estimator", "metric"])]
-    if len(repeated):
-        first = repeated.iloc[0]
-        raise ValueError(f"the result table holds {first.metric} of {first.estimator} twice")
-
-    hyperparameters = [c for c in rows if isinstance(c, str) and c.startswith("p_")]
-    about = [*FACTS, *links(rows), *hyperparameters]
-    lines = measured.groupby("estimator", sort=False)[about].first()
-    by_metric = measured.pivot(index="estimator", columns="metric", values=["value", "low", "high"])
-    for metric in METRICS:
-        for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-            known = (kind, metric) in by_metric
-            lines[metric + suffix] = by_metric[kind, metric] if known else float("nan")
-    lines["note"] = notes(measured, ["estimator"]).reindex(lines.index).fillna("")
-    lines = lines.reset_index()
-
-    drawn = measured.loc[measured["method"] != "Exact", "samples"].dropna()
-    norms = measured.loc[measured["metric"] == "truth_norm", "value"].dropna()
-    lines.attrs = {
-        "context": context,
-        "samples": (int(drawn.min()), int(drawn.max())) if len(drawn) else None,
-        "truth_norm": float(norms.iloc[0]) if len(norms) else None,
-        "budget": rows.attrs.get("configuration", rows.attrs).get("budget"),
-        "complete": rows.attrs.get("complete", True),
-        "skipped": reasons,
-    }
-    return lines
-
-
-def by_reason(lines: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the skipped estimators of a table, grouped by reason."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in lines.attrs["skipped"].items():
-        reasons.setdefault(reason, []).append(name)
-    return reasons
-
-
-def heading(lines: pd.DataFrame) -> str:
-    """Return the heading of a table or figure: problem, objective, samples, steps, seeds."""
-    about = lines.attrs["context"]
-    parts = [about["problem"], about["objective"], about.get("data")]
-    if "group" in about:
-        parts.append(f"gradient with respect to {about['group']}")
-    parts += [f"{name} {about[name]}" for name in ("seed", "step") if about.get(name)]
-    parts.append(lines.attrs.get("optimiser"))
-    for name in ("samples", "steps", "seeds"):
-        if lines.attrs.get(name):
-            fewest, most = lines.attrs[name]
-            parts.append(_count(fewest, most, name))
-    if lines.attrs.get("truth_norm") is not None:
-        parts.append(f"norm of the true gradient {lines.attrs['truth_norm']:.3g}")
-    if not lines.attrs["complete"]:
+    parts = [context["problem"], context["objective"], context.get("data")]
+    if "group" in context:
+        parts.append(f"gradient with respect to {context['group']}")
+    parts += [f"{name} {context[name]}" for name in ("seed", "step") if context.get(name)]
+    parts.append(optimiser)
+    for name, range_ in (("samples", samples), ("steps", steps), ("seeds", seeds)):
+        if range_:
+            parts.append(_count(*range_, name))
+    if truth_norm is not None:
+        parts.append(f"norm of the true gradient {truth_norm:.3g}")
+    if not complete:
         parts.append("run not complete")
     return ", ".join(str(part) for part in parts if pd.notna(part) and part != "")
 
@@ -215,8 +182,3 @@ def _count(fewest: int, most: int, name: str) -> str:
     if fewest < most:
         return f"{fewest:,} to {most:,} {name}"
     return f"{most:,} {name.removesuffix('s') if most == 1 else name}"
-
-
-def indistinguishable(lines: pd.DataFrame) -> pd.Series:
-    """Return whether each squared bias is not distinguishable from zero."""
-    return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)

@@ -1,40 +1,42 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows)` the figure.
 
-`pictures` has `load(path)` and `draw(name, pictures)` instead.
+`pictures` has `load(path)` and `draw(name, pictures)` instead. `legend`, `marks`, `traces` and
+`triangle` are parts of figures.
 """
 
-from analysis.figures import (
-    along_training,
-    bias_variance,
-    densities,
-    error_cost,
-    evaluations,
-    gradient_traces,
-    integrality,
-    pictures,
-    relaxed_samples,
-    reproduction,
-    simplex,
-    temperature,
-    toy_curves,
-    training,
-    vae_pictures,
-)
+import importlib
+from typing import Protocol, cast
 
-__all__ = [
-    "along_training",
-    "bias_variance",
-    "densities",
-    "error_cost",
-    "evaluations",
-    "gradient_traces",
-    "integrality",
-    "pictures",
-    "relaxed_samples",
-    "reproduction",
-    "simplex",
-    "temperature",
-    "toy_curves",
-    "training",
-    "vae_pictures",
-]
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.studies import study_of
+
+
+class Drawing(Protocol):
+    """A module that draws a figure."""
+
+    def data(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the plotted data."""
+        ...
+
+    def draw(self, rows: pd.DataFrame) -> Figure:
+        """Return the figure."""
+        ...
+
+
+def named(name: str) -> Drawing:
+    """Return the module that draws a figure, by its name."""
+    return cast(Drawing, importlib.import_module(f"analysis.figures.{name}"))
+
+
+def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
+    """Return the figures of a study's results by name.
+
+    Args:
+        results: the tidy table, with the results file's metadata in `attrs`.
+    """
+    names = study_of(results).figures
+    if "measured" in results and not results["measured"].fillna("").ne("").any():
+        names = [name for name in names if name != "along_training"]
+    return {name: named(name) for name in names}

@@ -11,7 +11,7 @@ from analysis import formats
 from analysis.figures import traces
 from analysis.figures.legend import entry, framed, mark, not_drawn
 from analysis.names import wrap
-from analysis.rows import TRAINING_CONTEXT, heading, only_context, without_skipped
+from analysis.rows import TRAINING_CONTEXT, heading, is_complete, only_context, without_skipped
 from analysis.runs import RUN, read
 from analysis.style import looks, paper
 
@@ -52,20 +52,23 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("nothing finite was measured along the training")
     points.insert(len(RUN) + 1, "method", points["measured"].str.partition("[")[0])
     points["upper_limit"] = traces.upper_limits(points)
+    return points
+
+
+def _left_out(points: pd.DataFrame) -> list[str]:
     present = [metric for metric in _PANELS if points[metric].notna().any()]
-    left_out = points.loc[points[present].isna().any(axis="columns"), "measured"].unique()
-    points.attrs = {
-        "context": only_context(rows, TRAINING_CONTEXT),
-        "complete": rows.attrs.get("complete", True),
-        "left_out": list(left_out),
-    }
+    return list(points.loc[points[present].isna().any(axis="columns"), "measured"].unique())
+
+
+def _heading(rows: pd.DataFrame) -> str:
+    measured, _ = without_skipped(rows[rows["measured"].fillna("") != ""])
+    context = only_context(rows, TRAINING_CONTEXT)
     if "group" in measured and measured["group"].nunique() == 1:
-        points.attrs["context"]["group"] = measured["group"].iloc[0]
+        context["group"] = measured["group"].iloc[0]
     drawn = measured.reindex(columns=["measured", "samples"]).dropna()
     drawn = drawn.loc[drawn["measured"] != "Exact", "samples"]
-    if len(drawn):
-        points.attrs["samples"] = int(drawn.min()), int(drawn.max())
-    return points
+    samples = (int(drawn.min()), int(drawn.max())) if len(drawn) else None
+    return heading(context, complete=is_complete(rows), samples=samples)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -84,7 +87,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     """
     points = data(rows)
     runs = dict(_runs(points))
-    title = heading(points)
+    title = _heading(rows)
     if len(runs) == 1:
         title += f", along the training with {next(iter(runs))}"
     look = looks(dict(zip(points["measured"], points["method"], strict=True)))
@@ -93,7 +96,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         marks = traces.marks(points, _PANELS)
         if points["truth_norm"].notna().any():
             marks.append(mark("squared norm of the true gradient", **_NORM))
-        marks += not_drawn(points.attrs["left_out"])
+        marks += not_drawn(_left_out(points))
         figure = framed(title, 2.5 * len(runs), names, marks)
         panels = figure.subplots(len(runs), len(_PANELS), sharex=True, squeeze=False)
         aside = _aside(points, look)

@@ -8,8 +8,9 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.legend import entry, framed, hollow_mark, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
-from analysis.rows import by_estimator, heading, indistinguishable, reasons
+from analysis.rows import reasons
 from analysis.style import Look, looks, paper
+from analysis.tables.comparison import indistinguishable, measurements
 
 _GREY = "0.75"
 
@@ -26,9 +27,14 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
             both a finite squared bias and a finite variance.
     """
-    lines = by_estimator(rows)
+    return _points(rows)[0]
+
+
+def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the points, the heading, and the estimators left out."""
+    table = measurements(rows)
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
-    points = lines[["estimator", "method", "unbiased", *columns]]
+    points = table.frame[["estimator", "method", "unbiased", *columns]]
     finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
     # A negative squared bias without an interval has no upper limit to draw.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
@@ -37,7 +43,6 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"no estimator has both a finite squared_bias and a finite variance{why}")
     left_out = list(points.loc[~finite, "estimator"])
     points = points[finite]
-    points.attrs = {"heading": heading(lines), "left_out": left_out}
 
     limit = indistinguishable(points)
     height = points["squared_bias"].where(~limit, points["squared_bias_high"].fillna(0))
@@ -46,7 +51,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     variance_shown = np.where(points["variance"] <= zero, "zero", "estimate")
     points = points.assign(bias_shown=bias_shown, variance_shown=variance_shown)
     points["has_interval"] = points[["squared_bias_high", "variance_high"]].notna().all(axis=1)
-    return points.reset_index(drop=True)
+    return points.reset_index(drop=True), table.heading, left_out
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -62,14 +67,14 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points = data(rows)
+    points, heading, left_out = _points(rows)
     look = looks(dict(zip(points["estimator"], points["method"], strict=True)))
     with paper():
         zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
         # They overlap in the corner.
         labels = dict.fromkeys(zeros["estimator"], "{}: no bias, no variance")
         names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
-        figure = framed(points.attrs["heading"], 3.1, names, _marks(points))
+        figure = framed(heading, 3.1, names, _marks(points) + not_drawn(left_out))
         ax = figure.subplots()
         ax.set(xscale="log", yscale="log", xlabel="variance (trace)", ylabel="squared bias")
         _limits(ax, points)
@@ -90,7 +95,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
         marks.append(hollow_mark())
     if (points[["bias_shown", "variance_shown"]] == "zero").any(axis=None):
         marks.append(mark("on an axis: zero", marker="o"))
-    return marks + not_drawn(points.attrs["left_out"])
+    return marks
 
 
 def _limits(ax: Axes, points: pd.DataFrame) -> None:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, not_drawn
 from analysis.figures.marks import ROUNDING, decades
-from analysis.rows import by_estimator, heading, indistinguishable, reasons
+from analysis.rows import reasons
 from analysis.style import looks, paper
+from analysis.tables.comparison import indistinguishable, measurements
 
 Cost = Literal["evaluations", "seconds"]
 _POINTS_PER_DECADE = 20
@@ -41,7 +42,11 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.comparison_table`, `cost` is neither, or
             no estimator has finite values.
     """
-    lines, budgets = _lines(rows, cost), _budgets(rows, cost)
+    return _curves(_lines(rows, cost)[0], cost)
+
+
+def _curves(lines: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    budgets = _budgets(lines, cost)
     zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
     curves = []
     for (_, line), no_bias in zip(lines.iterrows(), zero_bias, strict=True):
@@ -70,7 +75,8 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    lines, curves = _lines(rows, cost), data(rows, cost)
+    lines, heading, left_out = _lines(rows, cost)
+    curves, budgets = _curves(lines, cost), _budgets(lines, cost)
     look = looks(dict(zip(lines["estimator"], lines["method"], strict=True)))
     costs = dict(zip(lines["estimator"], lines[cost], strict=True))
     greatest = curves.groupby("estimator")["error"].max()
@@ -83,10 +89,10 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
             label = f"{name}: no error from {amount} on" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look[name], label, line=name not in dear))
-        marks = [band_mark(), *not_drawn(lines.attrs["left_out"])]
-        figure = framed(lines.attrs["heading"], 3.4, names, marks)
+        marks = [band_mark(), *not_drawn(left_out)]
+        figure = framed(heading, 3.4, names, marks)
         ax = figure.subplots()
-        ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost], xlim=_budgets(rows, cost)[[0, -1]])
+        ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost], xlim=budgets[[0, -1]])
         ax.set_ylabel("squared bias + variance × cost / budget")
         errors = curves.loc[~curves["estimator"].isin(free), "error"]
         if len(errors):
@@ -108,22 +114,21 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     return figure
 
 
-def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+def _lines(rows: pd.DataFrame, cost: Cost) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the estimators with finite values, the heading, and the estimators left out."""
     if cost not in _LABELS:
         raise ValueError(f"cost is {' or '.join(_LABELS)}, not {cost!r}")
-    lines = by_estimator(rows)
-    lines.attrs["heading"] = heading(lines)
-    needed = ["squared_bias", "variance", cost]
+    table = measurements(rows)
+    lines, needed = table.frame, ["squared_bias", "variance", cost]
     finite = lines[needed].map(math.isfinite).all(axis="columns")
     if not finite.any():
         why = reasons(rows, needed)
         raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
-    lines.attrs["left_out"] = list(lines.loc[~finite, "estimator"])
-    return lines[finite]
+    return lines[finite], table.heading, list(lines.loc[~finite, "estimator"])
 
 
-def _budgets(rows: pd.DataFrame, cost: Cost) -> np.ndarray:
-    first = 1.0 if cost == "evaluations" else float(_lines(rows, cost)[cost].min())
+def _budgets(lines: pd.DataFrame, cost: Cost) -> np.ndarray:
+    first = 1.0 if cost == "evaluations" else float(lines[cost].min())
     return first * np.logspace(0, _DECADES, _DECADES * _POINTS_PER_DECADE + 1)
 
 

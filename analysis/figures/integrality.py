@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures.legend import band_mark, entry, framed
 from analysis.rows import check
-from analysis.runs import over_seeds
+from analysis.statistics.seeds import over_seeds
 from analysis.style import Look, looks, paper
 
 _COLUMNS = ("problem", "data", "method", "temperature", "graph", "steps", "seed", "value")

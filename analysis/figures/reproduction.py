@@ -5,9 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import framed, mark
-from analysis.reproduction import reproduction_table
-from analysis.reproduction_columns import heading
 from analysis.style import COLOURS, paper
+from analysis.tables.reproduction import reproduction_table
 
 _LINE = 0.17  # inches for an estimator
 _ABOVE = 0.75  # for a panel's title and axis
@@ -22,12 +21,17 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `analysis.reproduction_table`, and if no cell has been run.
     """
-    table = reproduction_table(rows)
+    return _drawn(rows)[0]
+
+
+def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the points, and the heading."""
+    readable = reproduction_table(rows)
+    table = readable.frame
     drawn = table[table["ours"].notna()]
     if drawn.empty:
         raise ValueError("no cell of the table has been run")
-    drawn.attrs = table.attrs
-    return drawn
+    return drawn, readable.heading
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -41,7 +45,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points = data(rows)
+    points, heading = _drawn(rows)
     blocks = list(points["block"].unique())
     columns = min(_COLUMNS, len(blocks))
     bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
@@ -52,7 +56,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
     ]
     with paper():
-        figure = framed(heading(points), sum(heights), marks)
+        figure = framed(heading, sum(heights), marks)
         panels = figure.subplots(
             len(bands), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
         )

@@ -12,9 +12,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from analysis.figures import traces
 from analysis.figures.legend import entry, framed, hollow_mark, mark, not_drawn
 from analysis.figures.marks import decades, down_arrow
-from analysis.rows import heading
 from analysis.style import Look, looks, paper
-from analysis.tables import temperature_table
+from analysis.tables.temperature import temperature_table
 
 SMALL_SAMPLE = "sample too small for its temperature"
 _PANELS = {
@@ -38,7 +37,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
             temperature.
     """
-    table = temperature_table(rows)
+    return _points(rows)[0]
+
+
+def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the points, the heading, and the estimators left out."""
+    readable = temperature_table(rows)
+    table = readable.frame
     if table["temperature"].isna().all():
         raise ValueError("no estimator has a p_temperature")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
@@ -51,8 +56,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     ends = [f"{metric}_high" for metric in measured]
     points["has_interval"] = points[ends].notna().all(axis="columns")
     left_out = points.loc[points[measured].isna().any(axis="columns"), "estimator"]
-    points.attrs = {"heading": heading(table), "left_out": list(left_out)}
-    return points
+    return points, readable.heading, list(left_out)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -70,12 +74,12 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points = data(rows)
+    points, heading, left_out = _points(rows)
     look = looks(dict(zip(points["family"], points["method"], strict=True)))
     with paper():
         names = [entry(look[name], name, line=True) for name in look]
         markers = _between(points, look)
-        figure = framed(points.attrs["heading"], 2.3, names, _marks(points))
+        figure = framed(heading, 2.3, names, _marks(points) + not_drawn(left_out))
         panels = figure.subplots(1, len(_PANELS), sharex=True)
         temperatures = points["temperature"].dropna()
         span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
@@ -102,7 +106,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
         marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
     if not points["has_interval"].all():
         marks.append(hollow_mark())
-    return marks + not_drawn(points.attrs["left_out"])
+    return marks
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:

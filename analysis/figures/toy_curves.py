@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.legend import band_mark, entry, framed
 from analysis.rows import check
-from analysis.runs import over_seeds
+from analysis.statistics.seeds import over_seeds
 from analysis.style import looks, paper
 
 _COLUMNS = ("target", "name", "method", "metric", "step", "seed", "value")

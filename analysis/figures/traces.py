@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.legend import band_mark, limit_mark, mark
 from analysis.figures.marks import ROUNDING, decades, down_arrow
-from analysis.rows import indistinguishable
 from analysis.style import Look
+from analysis.tables.comparison import indistinguishable
 
 
 def upper_limits(points: pd.DataFrame) -> pd.Series:

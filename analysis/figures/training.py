@@ -8,10 +8,11 @@ from matplotlib.lines import Line2D
 
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
-from analysis.rows import heading
-from analysis.runs import LINE, RUN, SCORES, over_seeds, points, read, trained
+from analysis.readable import ReadableTable
+from analysis.runs import LINE, RUN, SCORES, points, read, trained
+from analysis.statistics.seeds import over_seeds
 from analysis.style import Look, looks, paper
-from analysis.tables import training_table
+from analysis.tables.training import training_table
 
 _LOSS = "training loss"
 _EVALUATED = {
@@ -45,8 +46,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
+    return _drawn(rows)[0]
+
+
+def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, ReadableTable]:
+    """Return the curves, and the table of the runs."""
     table = training_table(rows)
-    chosen = _chosen(table)
+    chosen = _chosen(table.frame)
     runs = trained(read(rows)).merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, title in _EVALUATED.items():
@@ -58,17 +64,10 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     curves = curves.replace([np.inf, -np.inf], np.nan)
     if curves["value"].isna().all():
         raise ValueError("no run has a finite loss")
-    methods = dict(zip(table["estimator"], table["method"], strict=True))
+    methods = dict(zip(table.frame["estimator"], table.frame["method"], strict=True))
     curves.insert(1, "method", curves["estimator"].map(methods))
     curves.insert(0, "panel", curves.pop("panel"))
-    left_out = _left_out(curves, chosen["estimator"])
-    curves.attrs = {
-        "heading": heading(table),
-        "left_out": left_out,
-        "nats": bool(runs["metric"].isin(["negative_elbo", "negative_bound"]).any()),
-        "several_rates": bool((table["best"] & (table["tried"] > 1)).any()),
-    }
-    return curves.reset_index(drop=True)
+    return curves.reset_index(drop=True), table
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -84,18 +83,19 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    curves = data(rows)
+    curves, table = _drawn(rows)
+    in_nats = rows["metric"].isin(["negative_elbo", "negative_bound"]).any()
     look = looks(dict(zip(curves["estimator"], curves["method"], strict=True)))
     notes = _notes(curves)
     with paper():
         names = [entry(look[name], name, line=True, note=notes[name]) for name in look]
-        figure = framed(curves.attrs["heading"], 2.7, names, _marks(curves))
+        figure = framed(table.heading, 2.7, names, _marks(curves, table.frame))
         kinds = list(curves["panel"].unique())
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]
         for ax, kind in zip(panels, kinds, strict=True):
             part = curves[curves["panel"] == kind]
             ax.set(xlabel="training step", title=kind, xlim=(0, 1.02 * part["step"].max()))
-            ax.set_ylabel("nats" if curves.attrs["nats"] and "accuracy" not in kind else "")
+            ax.set_ylabel("nats" if in_nats and "accuracy" not in kind else "")
             ax.xaxis.set_major_formatter("{x:,.0f}")
             ax.set_ylim(_heights(part))
             for place, name in enumerate(look):
@@ -141,7 +141,7 @@ def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
     return list(drawn.index[drawn < curves["panel"].nunique()])
 
 
-def _marks(curves: pd.DataFrame) -> list[Line2D]:
+def _marks(curves: pd.DataFrame, lines: pd.DataFrame) -> list[Line2D]:
     marks = []
     means = curves[curves["seed"].isna()]
     if (means["low"] < means["high"]).any():
@@ -150,9 +150,9 @@ def _marks(curves: pd.DataFrame) -> list[Line2D]:
         marks.append(band_mark(text))
     if curves["seed"].notna().any():
         marks.append(mark("a run that diverged", **_CROSS))
-    several = curves.attrs["several_rates"]
+    several = (lines["best"] & (lines["tried"] > 1)).any()
     marks.append(mark(f"rate: {'the best learning rate' if several else 'learning rate'}"))
-    return marks + not_drawn(curves.attrs["left_out"])
+    return marks + not_drawn(_left_out(curves, _chosen(lines)["estimator"]))
 
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:

@@ -27,10 +27,3 @@ def run(
     from experiments.benchmark import suite
 
     return suite.run(estimators, named, quick, report)
-
-
-def render(figures: dict[str, Any]) -> str:
-    """Return the figures of `run` as a table of text, at most 100 columns wide."""
-    from experiments.benchmark import table
-
-    return table.render(figures)

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+import analysis
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.running.user_code import parse_estimators
@@ -37,7 +38,7 @@ def _run(given: argparse.Namespace) -> None:
         quick=given.quick,
         report=say,
     )
-    print(benchmark.render(figures))
+    print(analysis.benchmark_text(figures))
     if target:
         text = json.dumps(figures, indent=2) + "\n"
         try:

@@ -3,7 +3,7 @@
 import argparse
 
 import analysis
-from analysis import figures as drawings
+from analysis import figures
 from experiments.command_line import options
 from experiments.command_line.output import figure_files, opened, say, shown
 from experiments.running.progress import Progress
@@ -28,7 +28,7 @@ def _run(given: argparse.Namespace) -> None:
         else:
             with Progress(len(study.tasks)) as progress:
                 study.run(results, progress)
-        module = getattr(drawings, study.drawn_by)
+        module = figures.named(study.drawn_by)
         figure, data = shown(results, lambda rows: (module.draw(rows), module.data(rows)))
         with results.folder.staged() as stage:
             paths = analysis.save_figure(figure, stage / study.name, data)

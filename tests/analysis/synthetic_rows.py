@@ -82,7 +82,7 @@ def measured(
 
 def finish(records):
     rows = pd.DataFrame(records)
-    rows.attrs = {"budget": BUDGET, "device": "cpu"}
+    rows.attrs = {"configuration": {"budget": BUDGET}}
     return rows
 
 

@@ -17,8 +17,12 @@ def claim(value, error=1.0, low=-INFINITE, high=INFINITE, degrees=20.0, effect=1
     return shared | {"value": value, "error": error, "degrees": degrees} | more
 
 
+def lines(*rows):
+    return claims_table(pd.DataFrame(rows)).frame
+
+
 def verdicts(*rows):
-    return list(claims_table(pd.DataFrame(rows))["verdict"])
+    return list(lines(*rows)["verdict"])
 
 
 def test_inside_outside_and_between():
@@ -47,7 +51,7 @@ def test_many_claims_are_corrected_for():
     wrong = alone = 0
     for _ in range(tables):
         rows = [claim(value, low=0.0) for value in rng.standard_t(20, size)]
-        table = claims_table(pd.DataFrame(rows))
+        table = lines(*rows)
         wrong += (table["verdict"] == "reproduced").any()
         alone += (table["value_low"] > 0).any()
     assert wrong / tables <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / tables)
@@ -57,10 +61,8 @@ def test_many_claims_are_corrected_for():
 @pytest.mark.parametrize("degrees", [5.0, 31.0, INFINITE])
 def test_power_is_the_share_of_verdicts(degrees):
     effect, error = 4.0, 1.0
-    table = claims_table(
-        pd.DataFrame([claim(30.0, error, low=0.0, degrees=degrees, effect=effect)])
-    )
-    threshold = table.attrs["threshold"]
+    table = lines(claim(30.0, error, low=0.0, degrees=degrees, effect=effect))
+    threshold = stats.t.sf(30.0, degrees)  # the largest p-value with a verdict is its own
     rng, count = np.random.default_rng(1), 200_000
     scale = np.sqrt(rng.chisquare(degrees, count) / degrees) if np.isfinite(degrees) else 1.0
     found = stats.t.sf((rng.normal(effect, error, count)) / scale, degrees) <= threshold
@@ -94,15 +96,15 @@ def test_a_table_of_claims_fits_the_terminal(width):
     words = "what a long statement claims of an estimator and of its bias " * 3
     row = claim(10.0, low=0.0, claim=words.strip(), metric="the quantity " * 3 + "that decides")
     table = claims_table(pd.DataFrame([row | {"title": words + "in its title"}]))
-    lines = to_text(table, width).splitlines()
-    assert max(map(len, lines)) <= width
-    said = " ".join(" ".join(lines).split())
+    text = to_text(table, width).splitlines()
+    assert max(map(len, text)) <= width
+    said = " ".join(" ".join(text).split())
     assert row["claim"] in said and row["metric"] in said and "in its title" in said
 
 
 def test_a_note_stands_where_there_is_no_number():
     rows = claim(np.nan, INFINITE, low=0.0, note="too few events"), claim(np.nan, low=0.0, note="")
-    table = claims_table(pd.DataFrame(rows))
+    table = lines(*rows)
     assert list(table["note"]) == [
         "too few events",
         "not a number: a run diverged, or nothing varied",
@@ -114,5 +116,6 @@ def test_a_note_stands_where_there_is_no_number():
 def test_a_quantity_of_unknown_error_is_undecided(region):
     refused = claim(10.0, INFINITE, **region, note="too few events")
     table = claims_table(pd.DataFrame([refused, claim(10.0, low=0.0, note="")]))
-    assert list(table["verdict"]) == ["undecided", "reproduced"] and table["seen"][0] < 0.1
+    frame = table.frame
+    assert list(frame["verdict"]) == ["undecided", "reproduced"] and frame["seen"][0] < 0.1
     assert "(1) too few events." in to_text(table)

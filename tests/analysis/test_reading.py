@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import reading, report
+from analysis.studies import STUDIES
 from experiments.command_line import main
 from tests.analysis import synthetic_rows as synthetic
 from tests.analysis.test_hostile_folders import studies
@@ -88,7 +89,7 @@ def test_columns_that_are_missing_or_of_another_type(study, path):
     rows.to_parquet(path)
     pd.testing.assert_frame_equal(reading.read(path), pd.read_parquet(path))
     rows = rows.head(3)
-    for name in reading._COLUMNS[study]:
+    for name in STUDIES[study].columns:
         changed = [rows.drop(columns=name), rows.rename(columns={name: name.upper()})]
         if name not in ("higher_is_better", "is_known"):
             is_text = pd.api.types.infer_dtype(rows[name], skipna=True) == "string"

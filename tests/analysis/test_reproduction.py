@@ -8,6 +8,7 @@ from scipy.stats import kendalltau
 import analysis
 from analysis.figures import reproduction
 from analysis.statistics.agreement import rank_agreement
+from analysis.tables.reproduction import agreement, compared, predictions
 
 SHARED = {"study": "reproduce", "table": "a table", "budget": "laptop"}
 
@@ -39,9 +40,20 @@ def expected(better, worse, *, block="part"):
     }
 
 
+def flat(*rows):
+    return pd.DataFrame(
+        [row for each in rows for row in (each if isinstance(each, list) else [each])]
+    )
+
+
 def table(*rows):
-    flat = [row for each in rows for row in (each if isinstance(each, list) else [each])]
-    return analysis.reproduction_table(pd.DataFrame(flat))
+    return analysis.reproduction_table(flat(*rows)).frame
+
+
+def judged(*rows):
+    """The verdicts on the predictions."""
+    frame = flat(*rows)
+    return predictions(frame, compared(frame))["verdict"].tolist()
 
 
 def test_ours_is_the_mean_over_seeds_at_the_last_step():
@@ -83,8 +95,7 @@ def test_units_of_the_paper():
 def test_a_prediction_is_judged_by_whether_intervals_overlap(first, second, higher, verdict):
     rows = [target("A", 1.0, higher=higher), target("B", 2.0, higher=higher), ours("A", first)]
     rows += [ours("B", second)] if second else []
-    lines = table(*rows, expected("A", "B"))
-    assert lines.attrs["predictions"]["verdict"].tolist() == [verdict]
+    assert judged(*rows, expected("A", "B")) == [verdict]
 
 
 def test_a_prediction_of_several_pairs_holds_if_all_do():
@@ -93,8 +104,7 @@ def test_a_prediction_of_several_pairs_holds_if_all_do():
     shared = {"note": "A is the lowest"}
     pairs = [expected("A", "B") | shared, expected("A", "C") | shared]
     for value, verdict in ((103.0, "held"), (100.2, "undecided"), (97.0, "broke")):
-        lines = table(*rows, ours("C", value), *pairs)
-        assert lines.attrs["predictions"]["verdict"].tolist() == [verdict]
+        assert judged(*rows, ours("C", value), *pairs) == [verdict]
 
 
 def test_rank_agreement_is_kendalls_tau():
@@ -132,10 +142,10 @@ def test_blocks_stand_together_and_the_order_is_theirs():
     ]
     for label, value in (("A", 10.0), ("B", 20.0), ("C", 30.0)):
         rows += [ours(label, value), ours(label, -value, metric="negative_elbo")]
-    lines = table(*rows)
+    lines = compared(flat(*rows))
     assert lines["block"].tolist() == ["bound"] * 3 + ["ELBO"] * 3
-    assert [one.tau for one in lines.attrs["order"].values()] == [1, -1]
-    text = analysis.to_text(lines)
+    assert [one.tau for one in agreement(lines).values()] == [1, -1]
+    text = analysis.to_text(analysis.reproduction_table(flat(*rows)))
     assert "bound  1.00 [1.00, 1.00]  (3 estimators)" in text
     assert text.count("bound ") == 2  # once above its lines, once for its order
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import re
 import shutil
@@ -9,8 +10,8 @@ import pytest
 
 import analysis
 from analysis import formats
-from analysis.latex import escape
 from analysis.names import natural, without, wrap
+from analysis.render.latex import escape
 from tests.analysis import synthetic_rows as synthetic
 
 USER = "My_Own%Estimator[path_a=C:\\x~1,k=50%,s={a|b}#&$^]"
@@ -36,6 +37,11 @@ def value(rows, estimator, metric, column="value"):
     return chosen[column].iloc[0]
 
 
+def only(table, frame):
+    """The table with some of its lines."""
+    return dataclasses.replace(table, frame=frame)
+
+
 def with_value(rows, estimator, metric, numbers):
     """The rows, with value, low and high of one metric replaced."""
     rows = rows.copy()
@@ -45,6 +51,7 @@ def with_value(rows, estimator, metric, numbers):
 
 
 def test_one_line_per_estimator_by_error(rows, table):
+    table = table.frame
     assert sorted(table["estimator"]) == sorted(synthetic.ESTIMATORS)
     assert table["mse"].is_monotonic_increasing
     assert table["estimator"][0] == "Exact"
@@ -74,13 +81,14 @@ def test_reads_the_run_from_attrs(rows, tmp_path):
     table = analysis.comparison_table(half)
     text = analysis.to_text(table)
     assert "budget of 50 evaluations" in text and "run not complete" in text
-    table.to_parquet(tmp_path / "table.parquet")
-    assert analysis.to_text(pd.read_parquet(tmp_path / "table.parquet")) == text
+    table.frame.to_parquet(tmp_path / "table.parquet")
+    again = only(table, pd.read_parquet(tmp_path / "table.parquet"))
+    assert analysis.to_text(again) == text
 
 
 def test_text_says_the_numbers(table):
     lines = analysis.to_text(table).splitlines()
-    for line in table.itertuples():
+    for line in table.frame.itertuples():
         at = next(i for i, text in enumerate(lines) if text.split()[:1] == [line.estimator])
         # A long name has a line of its own.
         text = lines[at + (lines[at] == line.estimator)]
@@ -111,9 +119,10 @@ def test_text_says_what_it_is_of(table):
 
 
 def test_zero_bias_is_said(rows, table):
-    for line in table.itertuples():
+    lines = table.frame
+    for line in lines.itertuples():
         expected = line.squared_bias_low <= 0 and line.estimator != "Exact"
-        text = analysis.to_text(table[table["estimator"] == line.estimator])
+        text = analysis.to_text(only(table, lines[lines["estimator"] == line.estimator]))
         assert (f"0 (< {line.squared_bias_high:.1e}".replace("e-0", "e-") in text) == expected
     # A negative estimate is never printed, even with a lower bound that is not zero.
     odd = with_value(rows, "ReinMax", "squared_bias", [-2e-5, -1e-4, 3e-4])
@@ -127,17 +136,17 @@ def test_skipped_estimators_are_listed_with_reasons(table):
         for name, reason in synthetic.SKIPPED.items():
             written = escape if render is analysis.to_latex else str
             assert written(name) in text and written(reason) in text
-    only = analysis.comparison_table(synthetic.comparison(estimators={}))
-    assert only.empty and "VIMCO" in analysis.to_text(only)
-    assert "VIMCO" in analysis.to_markdown(only) and "VIMCO" in analysis.to_latex(only)
-    assert len(pd.read_csv(io.StringIO(analysis.to_csv(only)))) == 2
+    none = analysis.comparison_table(synthetic.comparison(estimators={}))
+    assert none.frame.empty and "VIMCO" in analysis.to_text(none)
+    assert "VIMCO" in analysis.to_markdown(none) and "VIMCO" in analysis.to_latex(none)
+    assert len(pd.read_csv(io.StringIO(analysis.to_csv(none)))) == 2
 
 
 def test_missing_metrics_and_a_single_estimator():
     one = synthetic.comparison({"DisARM": synthetic.ESTIMATORS["DisARM"]}, skipped={})
     one = one[one["metric"].isin(["variance", "mse"])]
     table = analysis.comparison_table(one)
-    assert len(table) == 1 and np.isnan(table["seconds"][0])
+    assert len(table.frame) == 1 and np.isnan(table.frame["seconds"][0])
     line = analysis.to_text(table).splitlines()[5]
     assert line.split()[3] == "-" and line.split()[-2:] == ["-", "-"]  # no bias, no time, no cost
     assert "budget of" not in analysis.to_text(analysis.comparison_table(one.copy().pipe(no_attrs)))
@@ -162,8 +171,9 @@ def _number(text):
 def test_csv_has_every_number_exactly(table, study):
     for each in (table, study):
         # By Python's own reader of numbers: that of older versions of pandas rounds.
+        text, each = analysis.to_csv(each), each.frame
         exact = {name: _number for name, kind in each.dtypes.items() if kind.kind == "f"}
-        read = pd.read_csv(io.StringIO(analysis.to_csv(each)), converters=exact)
+        read = pd.read_csv(io.StringIO(text), converters=exact)
         read = read[: len(each)]
         for column in each.columns:
             if each[column].dtype.kind == "f":
@@ -178,20 +188,20 @@ def test_markdown_is_a_table(table):
     for each in (table, analysis.comparison_table(named)):
         lines = [line for line in analysis.to_markdown(each).splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-        assert len(lines) == len(each) + 2
+        assert len(lines) == len(each.frame) + 2
     rebar = next(line for line in analysis.to_markdown(table).splitlines() if "REBAR" in line)
-    row = table.set_index("estimator").loc["REBAR"]
+    row = table.frame.set_index("estimator").loc["REBAR"]
     assert formats.bracketed(row["variance"], row["variance_low"], row["variance_high"]) in rebar
 
 
 def test_temperatures_in_order(study):
+    text, study = analysis.to_text(study), study.frame
     tempered = study[study["temperature"].notna()]
     for family, lines in tempered.groupby("family"):
         assert lines["temperature"].is_monotonic_increasing and len(lines) == 9
         assert "temperature" not in family
     assert "GumbelRao[num_samples=10]" in set(tempered["family"])
     assert study["temperature"].isna().to_numpy()[-5:].all()
-    text = analysis.to_text(study)
     assert "0.05 (1)" in text and "(1) sample too small for its temperature." in text
     assert text.count("GumbelRao[num_samples=10]") == 1
 
@@ -204,7 +214,7 @@ def test_latex(which, tmp_path, table, study):
         "temperature": study,
         "user": analysis.comparison_table(synthetic.comparison(user, {USER: "needs 5 % & {more}"})),
         "skipped": analysis.comparison_table(synthetic.comparison(estimators={})),
-        "one": table[:1],
+        "one": only(table, table.frame[:1]),
     }[which]
     text = analysis.to_latex(each, label="tab:one")
     for part in ("\\toprule", "\\midrule", "\\bottomrule", "\\label{tab:one}", "95 \\%"):

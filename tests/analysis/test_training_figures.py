@@ -353,7 +353,7 @@ def test_rows_are_left_as_they_were(few, measured):
 
 
 def test_table_and_figure_agree(few):
-    table = analysis.training_table(few)
+    table = analysis.training_table(few).frame
     points = training.data(few).query("panel != 'training loss' and step == 10_000")
     points = points[points["seed"].isna()].set_index("estimator")
     best = table[table["best"]].set_index("estimator")

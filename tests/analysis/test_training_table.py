@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import re
 import shutil
@@ -34,8 +35,12 @@ def run(name, bound, *, rate=1e-3, seed=0, validation=None, loss=100.0, diverged
     return records
 
 
-def table(*runs):
+def readable(*runs):
     return analysis.training_table(pd.DataFrame([record for each in runs for record in each]))
+
+
+def table(*runs):
+    return readable(*runs).frame
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,9 @@ def full(rows):
 
 
 def test_mean_and_interval_over_seeds():
-    found = table(*(run("DisARM", bound, seed=i) for i, bound in enumerate([100.0, 101.0, 105.0])))
-    (line,) = found.itertuples()
+    bounds = enumerate([100.0, 101.0, 105.0])
+    found = readable(*(run("DisARM", bound, seed=i) for i, bound in bounds))
+    (line,) = found.frame.itertuples()
     # Mean 102, variance (4 + 1 + 9) / 2 = 7; Student's 97.5 % quantile with 2 degrees is 4.302653.
     half = 4.302653 * np.sqrt(7 / 3)
     assert (line.test_bound, line.test_elbo, line.loss) == (102, 106, 100)
@@ -59,7 +65,7 @@ def test_mean_and_interval_over_seeds():
     )
     assert (line.seeds, line.diverged, line.tried, line.best) == (3, 0, 1, True)
     assert line.steps_per_second == 21 and np.isnan(line.validation_bound)
-    assert found.attrs["bound_samples"] == {"test": 1000}
+    assert found.settings == {"test_bound_samples": 1000}
 
 
 def test_two_seeds_and_one():
@@ -74,7 +80,7 @@ def test_two_seeds_and_one():
 
 
 def test_diverged_runs_are_counted_and_left_out():
-    found = table(
+    shown = readable(
         run("ARM", 0.0, diverged=3),
         run("ARM", 0.0, seed=1, diverged=7),
         run("DisARM", 100.0),
@@ -82,33 +88,35 @@ def test_diverged_runs_are_counted_and_left_out():
         run("DisARM", 0.0, seed=2, diverged=4),
         run("REBAR", 300.0),
     )
+    found = shown.frame
     assert list(found["estimator"]) == ["DisARM", "REBAR", "ARM"]  # all diverged: last
     some, _, every = found.itertuples()
     assert (some.test_bound, some.seeds, some.diverged, some.diverged_last) == (102, 3, 1, 4)
     assert (every.seeds, every.diverged, every.diverged_first, every.diverged_last) == (2, 2, 3, 7)
     assert np.isnan(every.test_bound) and np.isnan(every.loss) and not every.best
-    lines = analysis.to_text(found).splitlines()
+    lines = analysis.to_text(shown).splitlines()
     assert [line.split()[-3:-1] for line in lines if line.startswith("ARM")] == [["all:", "3-7"]]
     assert [line.split()[-3:-1] for line in lines if line.startswith("Dis")] == [["1:", "4"]]
     assert "the loss of step" not in "\n".join(lines)  # the column says it
-    alone = table(run("ARM", 0.0, diverged=3))
+    alone = readable(run("ARM", 0.0, diverged=3))
     assert (
         "all: 3" in analysis.to_text(alone)
         and "steps" not in analysis.to_text(alone).split("\n")[0]
     )
-    assert "diverged" not in analysis.to_text(found[1:2])
+    assert "diverged:" not in analysis.to_text(readable(run("REBAR", 300.0)))
 
 
 def test_best_learning_rate_is_the_validation_images_choice():
-    found = table(
+    shown = readable(
         run("DisARM", 90.0, rate=1e-2, validation=120.0, loss=80.0),
         run("DisARM", 95.0, rate=1e-3, validation=110.0, loss=90.0),
         run("DisARM", 99.0, rate=1e-4, validation=130.0, loss=70.0),
         run("REBAR", 200.0, rate=1e-5, validation=210.0),
     )
+    found = shown.frame
     assert list(found["learning_rate"]) == [1e-2, 1e-3, 1e-4, 1e-5]  # by the test bound
     assert list(found["best"]) == [False, True, False, True]
-    text = analysis.to_text(found)
+    text = analysis.to_text(shown)
     # Marked where there was a choice.
     assert re.findall(r"(\S+) \*", text) == ["0.001"] and " 1e-5 " in text
     assert "*: the best learning rate of its estimator, by negative validation bound." in text
@@ -116,10 +124,10 @@ def test_best_learning_rate_is_the_validation_images_choice():
 
 
 def test_best_learning_rate_without_validation_is_by_loss():
-    found = table(
+    found = readable(
         run("DisARM", 90.0, rate=1e-2, loss=80.0), run("DisARM", 95.0, rate=1e-3, loss=70.0)
     )
-    assert list(found["best"]) == [False, True]
+    assert list(found.frame["best"]) == [False, True]
     assert "by training loss." in analysis.to_text(found)
 
 
@@ -134,12 +142,13 @@ def test_a_rate_at_which_runs_diverge_is_not_the_best():
 
 
 def test_optimisers_are_told_apart():
-    found = table(run("DisARM", 90.0), run("DisARM", 80.0, optimiser="SGD[momentum=0.9]"))
+    shown = readable(run("DisARM", 90.0), run("DisARM", 80.0, optimiser="SGD[momentum=0.9]"))
+    found = shown.frame
     assert list(found["optimiser"]) == ["SGD[momentum=0.9]", "Adam"] and len(found) == 2
     assert list(found["tried"]) == [2, 2] and found["best"].sum() == 1
-    heading, *lines = analysis.to_text(found).splitlines()
+    heading, *lines = analysis.to_text(shown).splitlines()
     assert "Adam" not in heading and any("SGD[momentum=0.9]" in line for line in lines)
-    assert "Adam" in analysis.to_text(table(run("DisARM", 90.0))).splitlines()[0]
+    assert "Adam" in analysis.to_text(readable(run("DisARM", 90.0))).splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +165,7 @@ def test_order_without_bounds(metric, split, field, best):
         row = synthetic.trained(name)
         records += [row(5, metric, 0.9, split=split), row(10, metric, final, split=split)]
     found = analysis.training_table(pd.DataFrame(records))
-    assert list(found[field]) == sorted([0.3, 0.4, 0.5], reverse=best is max)
+    assert list(found.frame[field]) == sorted([0.3, 0.4, 0.5], reverse=best is max)
     assert "nats" not in analysis.to_text(found)
     titles = analysis.to_markdown(found).splitlines()[2]
     assert field.replace("_", " ").replace("| loss", "training loss") in titles
@@ -177,21 +186,21 @@ def test_a_missing_value_is_not_left_out_of_the_mean():
     """The mean of the others would flatter."""
     found = table(run("DisARM", 100.0), run("DisARM", np.nan, seed=1), run("REBAR", 200.0))
     assert list(found["estimator"]) == ["REBAR", "DisARM"] and np.isnan(found["test_bound"][1])
-    infinite = table(run("DisARM", 100.0), run("DisARM", np.inf, seed=1), run("REBAR", 200.0))
-    assert list(infinite["estimator"]) == ["REBAR", "DisARM"]
+    infinite = readable(run("DisARM", 100.0), run("DisARM", np.inf, seed=1), run("REBAR", 200.0))
+    assert list(infinite.frame["estimator"]) == ["REBAR", "DisARM"]
     assert " inf " in analysis.to_text(infinite)
 
 
 def test_what_was_measured_along_the_way_is_no_run(rows, full):
     along = synthetic.along()
     found = analysis.training_table(pd.concat([rows, along]))
-    pd.testing.assert_frame_equal(found, full)
+    pd.testing.assert_frame_equal(found.frame, full.frame)
     with pytest.raises(ValueError, match="holds no training run"):
         analysis.training_table(along)
 
 
 def test_one_line_for_each(rows, full):
-    keys = ["estimator", "optimiser", "learning_rate"]
+    full, keys = full.frame, ["estimator", "optimiser", "learning_rate"]
     assert len(full) == 24 and not full.duplicated(keys).any()
     last = full.tail(3)
     assert set(last["estimator"]) == {"ScoreFunction", "GumbelSoftmax[temperature=0.1]"}
@@ -209,8 +218,9 @@ def test_survives_parquet_and_leaves_its_input(rows, full, tmp_path):
     rows.to_parquet(tmp_path / "rows.parquet")
     again = analysis.training_table(pd.read_parquet(tmp_path / "rows.parquet"))
     assert analysis.to_text(again) == text
-    full.to_parquet(tmp_path / "table.parquet")
-    assert analysis.to_text(pd.read_parquet(tmp_path / "table.parquet")) == text
+    full.frame.to_parquet(tmp_path / "table.parquet")
+    again = dataclasses.replace(full, frame=pd.read_parquet(tmp_path / "table.parquet"))
+    assert analysis.to_text(again) == text
 
 
 def test_text_says_what_it_is_of(rows, full):
@@ -230,9 +240,8 @@ def test_notes_and_skipped_are_said(rows):
     skipped = {"estimator": "VIMCO", "metric": "skipped", "note": "needs a bound"}
     noted = pd.concat([noted, pd.DataFrame([synthetic.TRAINING | skipped])])
     found = analysis.training_table(noted)
-    assert found.attrs["skipped"] == {"VIMCO": "needs a bound"} and "VIMCO" not in set(
-        found["estimator"]
-    )
+    assert found.skipped == {"VIMCO": "needs a bound"}
+    assert "VIMCO" not in set(found.frame["estimator"])
     for render in (analysis.to_text, analysis.to_markdown, analysis.to_csv, analysis.to_latex):
         assert "VIMCO" in render(found) and "needs a bound" in render(found)
     assert "DisARM (1)" in analysis.to_text(found) and "(1) odd." in analysis.to_text(found)
@@ -240,24 +249,25 @@ def test_notes_and_skipped_are_said(rows):
         method="VIMCO", unbiased="yes", learning_rate=np.nan, seed=0, step=0, value=np.nan
     )
     empty = analysis.training_table(only)
-    assert empty.empty and "VIMCO" in analysis.to_text(empty)
+    assert empty.frame.empty and "VIMCO" in analysis.to_text(empty)
     assert "VIMCO" in analysis.to_csv(empty) and "VIMCO" in analysis.to_latex(empty)
 
 
 def test_csv_has_every_number_exactly(full):
-    read = pd.read_csv(io.StringIO(analysis.to_csv(full)))
+    text, full = analysis.to_csv(full), full.frame
+    read = pd.read_csv(io.StringIO(text))
     for column in full.columns:
         if full[column].dtype.kind in "fib":
             np.testing.assert_array_equal(read[column], full[column], err_msg=column)
     assert set(read["data"]) == {"MNIST, threshold binarisation"}
     assert set(read["test_bound_samples"]) == {1000} == set(read["validation_bound_samples"] * 10)
-    assert ",3,3,2580,3980," in analysis.to_csv(full)  # integers
+    assert ",3,3,2580,3980," in text  # integers
 
 
 def test_markdown_and_latex(full, tmp_path):
     text = analysis.to_markdown(full)
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines}) == 1 and len(lines) == len(full) + 2
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) == len(full.frame) + 2
     latex = analysis.to_latex(full, label="tab:one")
     assert latex.count("{") == latex.count("}") and "±" not in latex and "$\\pm$" in latex
     if shutil.which("pdflatex"):
@@ -296,7 +306,7 @@ def test_contexts_of_training_split(rows):
     assert [len(part) for _, part in parts] == [len(rows), len(rows)]
     assert set(parts[0][0]) == {"study", "problem", "objective", "data"}
     for _, part in parts:
-        assert len(analysis.training_table(part)) == 24
+        assert len(analysis.training_table(part).frame) == 24
 
 
 @pytest.mark.parametrize(

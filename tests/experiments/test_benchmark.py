@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import analysis
 from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, StraightThrough
 from experiments import benchmark
 from experiments.benchmark import cost, opponent, suite, workload
@@ -117,7 +118,7 @@ def test_quick_run():
 
 @pytest.mark.slow
 def test_render_without_torch():
-    text = benchmark.render(alone()[0])
+    text = analysis.benchmark_text(alone()[0])
     assert opponent.MISSING in text and "314,784 parameters" in text
     assert "smoke test" in text and max(map(len, text.splitlines())) <= 100
 
@@ -175,7 +176,7 @@ def test_render_shows_ratios():
             "rows": {"MuProp": {"seconds": summarise([3e-4]), "evaluations": 2, "ratio": 1.5}},
         },
     }
-    text = benchmark.render(figures)
+    text = analysis.benchmark_text(figures)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     row = "0.60 (0.50-0.70) 0.90 (0.70-1.20) compiled 20 1.80 (1.00-2.00)"
     assert f"GumbelSoftmax[0.5] {row}" in lines

@@ -387,7 +387,7 @@ def verdicts(study):
     """Return the verdict on every claim of a study, by its quantity, at the sizes that decide."""
     (study,) = (one for one in STUDIES if one.name == study)
     with fresh():
-        table = analysis.claims_table(pd.DataFrame(study.rows(Effort(smoke=False))))
+        table = analysis.claims_table(pd.DataFrame(study.rows(Effort(smoke=False)))).frame
     # Among all the claims there are, the tests are about so much stricter.
     sure = table[["p_for", "p_against"]].min(axis=1) < 1e-3
     return dict(zip(table["metric"], table["verdict"].where(sure, "undecided"), strict=True))

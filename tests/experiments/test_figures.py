@@ -49,7 +49,7 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
 
     table = rows(name)
     study = build(name, "smoke")
-    module = getattr(figures, study.drawn_by)
+    module = figures.named(study.drawn_by)
     data = module.data(table)
     done = table["task"] if isinstance(study, Study) else table["estimator"]
     assert len(data) and len(set(done)) >= len(study.tasks)

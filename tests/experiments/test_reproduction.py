@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.tables.reproduction import compared, known_answers
+from analysis.tables.reproduction import predictions as judged
 from estimators import GumbelSoftmax, MuProp, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.data import DataError
@@ -201,7 +203,7 @@ def test_a_candidate_that_diverges_is_not_chosen(tmp_path):
     )
     results = run(small(*cells), tmp_path)
     assert not final(results, "both") and final(results, "fine")
-    lines = analysis.reproduction_table(results.table())
+    lines = analysis.reproduction_table(results.table()).frame
     assert lines["note"].tolist() == ["every candidate diverged", ""]
     assert np.isnan(lines["ours"][0]) and np.isfinite(lines["ours"][1])
 
@@ -277,12 +279,12 @@ def test_missing_data_are_said_once_and_asked_for_again(tmp_path, monkeypatch):
         for _ in range(2):
             results = run(table, tmp_path)
         assert len(asked) == 2 and not results.complete
-        lines = analysis.reproduction_table(results.table())
+        lines = analysis.reproduction_table(results.table()).frame
         reasons = ["Omniglot is not here"] * 2 + ["it cannot be run"]
         assert lines["note"].tolist() == reasons
     results = run(table, tmp_path)
     assert results.complete
-    lines = analysis.reproduction_table(results.table())
+    lines = analysis.reproduction_table(results.table()).frame
     assert lines["note"].tolist() == ["", "", "it cannot be run"]
 
 
@@ -303,8 +305,8 @@ def test_measured_cells_find_known_answers(tmp_path):
         cell("biased", GumbelSoftmax(1.0), slope, "gradient"),
         cell("random", MuProp(), variance, "variance"),
     )
-    lines = analysis.reproduction_table(run(table, tmp_path).table())
-    assert lines.attrs["known"] == (1, 4)
+    lines = compared(run(table, tmp_path).table())
+    assert known_answers(lines) == (1, 4)
     assert abs(lines["difference"][0]) < 4 * (lines["ours_high"] - lines["ours"])[0] / 1.96
 
 
@@ -315,8 +317,8 @@ def test_known_answers_of_the_toys_are_found(tmp_path):
     results = Results.open(Folder(tmp_path), settings.configuration())
     with Progress(1, silent=True) as progress:
         reproduce.reproduce(settings, settings.table.cells, results, progress)
-    lines = analysis.reproduction_table(results.table())
-    assert lines.attrs["known"] == (len(lines), len(lines))
+    lines = compared(results.table())
+    assert known_answers(lines) == (len(lines), len(lines))
     assert len(lines) > 90
 
 
@@ -331,8 +333,8 @@ def test_predictions_are_judged(tmp_path):
         Cell("three", "never", (target("none"),)),
         predictions=predictions,
     )
-    lines = analysis.reproduction_table(run(table, tmp_path).table())
-    verdicts = lines.attrs["predictions"]["verdict"].tolist()
+    rows = run(table, tmp_path).table()
+    verdicts = judged(rows, compared(rows))["verdict"].tolist()
     assert verdicts[0] in ("held", "broke", "undecided") and verdicts[1] == "not run"
 
 

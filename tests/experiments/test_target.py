@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+import analysis
 from experiments import benchmark
 from experiments.command_line import main
 from experiments.running.results import Results
@@ -40,7 +41,7 @@ def timed(monkeypatch):
         return {"figures": [1, 2]}
 
     monkeypatch.setattr(benchmark, "run", run)
-    monkeypatch.setattr(benchmark, "render", lambda figures: "a table")
+    monkeypatch.setattr(analysis, "benchmark_text", lambda figures: "a table")
     return runs
 
 

@@ -6,9 +6,9 @@ import re
 import pandas as pd
 
 from analysis import formats
-from analysis.column import Column
-from analysis.columns import cells, columns, footnotes, heading, skipped
+from analysis.columns import Column
 from analysis.names import wrap
+from analysis.readable import ReadableTable
 
 _NAME_WIDTH = 30
 _ESCAPES = str.maketrans(
@@ -34,29 +34,29 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-def to_latex(table: pd.DataFrame, label: str | None = None, environment: str = "table") -> str:
+def to_latex(table: ReadableTable, label: str | None = None, environment: str = "table") -> str:
     r"""Return a table in LaTeX, shrunk to the line width if it is wider.
 
     It needs the packages booktabs and graphicx.
 
     Args:
-        table: from `comparison_table`, `temperature_table` or `training_table`.
+        table: the table.
         label: for `\ref`.
         environment: `table*` spans both columns of a page.
     """
-    shown = columns(table)
+    shown = table.columns
     body = [
         [_cell(text, column) for text, column in zip(line, shown, strict=True)]
-        for line in cells(table, _interval)
+        for line in table.grouped_cells(_interval)
     ]
-    sides = ["r" if column.numeric else "l" for column in shown]
+    sides = ["r" if column.kind.is_right else "l" for column in shown]
     titles = [
         _stack([escape(part) for part in column.short if part], side)
         for column, side in zip(shown, sides, strict=True)
     ]
     styler = pd.DataFrame(body, columns=titles).style.hide(axis="index")
-    notes = [heading(table) + ".", *footnotes(table)]
-    notes += [f"Skipped: {', '.join(names)} ({why})." for why, names in skipped(table).items()]
+    notes = [table.heading + ".", *table.footnotes]
+    notes += [f"Skipped: {', '.join(names)} ({why})." for why, names in table.reasons.items()]
     text = styler.to_latex(
         hrules=True,
         column_format="".join(sides),
@@ -87,7 +87,7 @@ def _interval(value: float, low: float, high: float) -> str:
 
 
 def _cell(text: str, column: Column) -> str:
-    if column.kind == "name":
+    if column.kind.style == "name":
         return _stack([rf"\texttt{{{escape(part)}}}" for part in wrap(text, _NAME_WIDTH)], "l")
     value, bracket, rest = text.partition(" [")
     lines = [_numbers(escape(value))]

@@ -1,10 +1,13 @@
-"""Verdicts on claims, corrected for multiple testing."""
+"""The table of claims, with verdicts corrected for multiple testing."""
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.rows import check
+from analysis.columns import ESTIMATE, WORD, Column, number
+from analysis.readable import ReadableTable
+from analysis.rows import check, configuration, is_complete
+from analysis.statistics.student import quantile
 
 COLUMNS = (
     "deciding",
@@ -22,9 +25,28 @@ COLUMNS = (
     "degrees",
 )
 VERDICTS = ("reproduced", "not reproduced", "undecided")
+_COLUMNS = (
+    Column("claim (source; study)", ("", "claim (source; study)"), "statement", WORD),
+    Column("verdict", ("", "verdict"), "verdict", WORD),
+    Column("measured", ("", "measured"), "value", ESTIMATE),
+    Column("claimed", ("", "claimed"), "region", WORD),
+    Column("power", ("", "power"), "seen", number(lambda value: f"{value:.2f}")),
+    Column("quantity", ("", "quantity"), "metric", WORD),
+)
+_NOTES = (
+    "Measured: the quantity with its own 95 % interval. A claim is reproduced if the quantity "
+    "lies inside the claimed region, and not reproduced if it lies outside, by Student's "
+    "t-tests. All p-values are adjusted together (Benjamini and Yekutieli), so that at most "
+    "5 % of the verdicts are expected to be false.",
+    "Power: the probability of a verdict if the quantity lies inside the region by the effect "
+    "that the claim names. Undecided claims with less than 90 % are counted as underpowered.",
+    "A bias is relative to the norm of the true gradient, a squared bias to its square.",
+    "Claims, regions, effects and studies are defined in experiments/claims and were fixed "
+    "before the run. MNIST is binarised at 1/2 unless the study says otherwise.",
+)
 
 
-def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
+def claims_table(rows: pd.DataFrame) -> ReadableTable:
     r"""Return the claims with their verdicts, in the order of the studies.
 
     A quantity q with standard error s is tested against the region that the claim names, by
@@ -47,6 +69,21 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: if the table is empty or lacks a column.
     """
+    lines = _judged(rows)
+    count, budget = lines["deciding"].nunique(), configuration(rows).get("budget", "")
+    heading = f"{len(lines)} claims decided by {count} studies, budget {budget}"
+    return ReadableTable(
+        frame=lines,
+        columns=_COLUMNS,
+        heading=heading + ("" if is_complete(rows) else ", run not complete"),
+        notes=_NOTES,
+        sections=_sections(lines),
+        context={"study": "claims"},
+    )
+
+
+def _judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `claims_table`."""
     check(rows, COLUMNS)
     lines = rows[list(COLUMNS)].reset_index(drop=True)
     lines["doubts"] = rows["doubts"].to_numpy() if "doubts" in rows else ""
@@ -69,7 +106,7 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     lines["verdict"] = np.select(
         [lines["p_for"] <= level, lines["p_against"] <= level], VERDICTS[:2], VERDICTS[2]
     )
-    half = stats.t.ppf(0.975, degrees) * error
+    half = quantile(degrees) * error
     lines["value_low"], lines["value_high"] = value - half, value + half
     lines["statement"] = [
         f"{claim} ({source}; {study})"
@@ -81,16 +118,25 @@ def claims_table(rows: pd.DataFrame) -> pd.DataFrame:
     noted = rows["note"].fillna("").to_numpy(str) if "note" in rows else np.full(len(rows), "")
     known |= noted != ""
     lines["note"] = np.where(known, noted, "not a number: a run diverged, or nothing varied")
-    configuration = rows.attrs.get("configuration", {})
-    lines.attrs = {
-        "kind": "claims",
-        "budget_name": configuration.get("budget", ""),
-        "complete": rows.attrs.get("complete", True),
-        "context": {"study": "claims"},
-        "skipped": {},
-        "threshold": threshold,
-    }
     return lines
+
+
+def _sections(lines: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the number of claims with each verdict, and a line on each study."""
+    counts = lines["verdict"].value_counts()
+    summary = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    weak = int(((lines["verdict"] == "undecided") & (lines["seen"] < lines["power"])).sum())
+    if weak:
+        summary += f" ({weak} of them underpowered)"
+    studies = lines.drop_duplicates("deciding")
+    width = max(map(len, studies["deciding"]))
+    return {
+        f"Verdicts: {summary}": [],
+        "Studies": [
+            f"{one['deciding']:<{width}}  {one['title']}{one['doubts'] and '; '}{one['doubts']}"
+            for _, one in studies.iterrows()
+        ],
+    }
 
 
 def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""The benchmark as text, at most 100 columns wide."""
+"""The tables of a benchmark as text, at most 100 columns wide."""
 
 import math
 import re
 from typing import Any
 
-from experiments.benchmark.summary import Summary
+from analysis.render.text import aligned, column_widths
 
 _TITLES = {
     "gradients": (
@@ -17,11 +17,14 @@ _TITLES = {
 }
 
 
-def render(figures: dict[str, Any]) -> str:
-    """Return the figures of `suite.run` as text.
+def benchmark_text(figures: dict[str, Any]) -> str:
+    """Return the tables of a benchmark as text.
 
-    Every entry is a median over rounds with the smallest and the largest. A ratio above one says
-    that estimax is faster.
+    Every entry is a median over rounds with the smallest and the largest. At a ratio above one
+    estimax is faster.
+
+    Args:
+        figures: what `estimax benchmark --json` keeps.
     """
     parts = [_machine(figures)]
     parts += [_contest(kind, figures[kind]) for kind in _TITLES]
@@ -120,7 +123,7 @@ def _short(name: str) -> str:
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
-def _range(summary: Summary, scale: float = 1.0) -> str:
+def _range(summary: dict[str, Any], scale: float = 1.0) -> str:
     median, low, high = (_number(summary[name] * scale) for name in ("median", "min", "max"))
     return f"{median} ({low}-{high})"
 
@@ -134,9 +137,6 @@ def _number(value: float) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    widths = column_widths(rows)
+    head, *lines = (aligned(row, widths, [False] * len(row)) for row in rows)
+    return "\n".join([head, "-" * max(map(len, [head, *lines])), *lines])

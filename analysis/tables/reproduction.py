@@ -1,14 +1,16 @@
-"""Published numbers beside ours, and the verdicts on predictions."""
+"""The table of published numbers beside ours, with verdicts on predictions."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
-from analysis.rows import check
-from analysis.runs import over_seeds
+from analysis.columns import COUNT, ESTIMATE, SETTING, WORD, Column, Kind, number
+from analysis.readable import ReadableTable
+from analysis.rows import check, configuration, is_complete
 from analysis.statistics.agreement import Agreement, rank_agreement
+from analysis.statistics.seeds import over_seeds
+from analysis.statistics.student import quantile
 
 _PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
 COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
@@ -19,24 +21,69 @@ _ENDS = ("label", "other")  # of a predicted pair
 VERDICTS = ("held", "broke", "undecided", "not run")
 
 
-def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
+def _tried_text(line: pd.Series, field: str, _: object) -> str:
+    """Write how many candidates were compared, and the steps of each: `2 x 2,000`."""
+    if pd.isna(line[field]):
+        return "-"
+    return f"{line[field]:.0f} x {line['tried_steps']:,.0f}"
+
+
+_ALWAYS = ("block", "label", "published", "ours", "difference")
+_COLUMNS = (
+    Column("part of the table", ("", "part of the table"), "block", WORD),
+    Column("estimator", ("", "estimator"), "label", WORD),
+    Column("published", ("", "published"), "published", number(lambda value: f"{value:.6g}")),
+    Column("ours", ("", "ours"), "ours", ESTIMATE),
+    Column(
+        "difference",
+        ("differ-", "ence"),
+        "difference",
+        number(lambda value: "-" if pd.isna(value) else f"{value:+.3g}"),
+    ),
+    Column("learning rate", ("learning", "rate"), "learning_rate", SETTING),
+    Column(
+        "tried: candidates x steps",
+        ("tried:", "each steps"),
+        "tried",
+        Kind(_tried_text, "setting"),
+    ),
+    Column("seeds", ("", "seeds"), "seeds", COUNT),
+)
+
+
+def reproduction_table(rows: pd.DataFrame) -> ReadableTable:
     """Return published numbers with ours, in the order of publication.
 
     Args:
-        rows: the tidy table of `estimax reproduce`, all of one table and budget.
+        rows: the tidy table of `estimax reproduce`, all of one table and scale.
 
     Returns:
         One line per published number: its `block` and `label` (part of the table, estimator), the
         `published` value, its `units` and `source`; `ours` with `ours_low` and `ours_high`, and the
         `difference`; the `seeds` behind it; the `estimator`, `variant` and `learning_rate` that
         validation images chose from `tried` candidates of `tried_steps` steps each; `note`.
-        `attrs` holds `order`, the rank agreement by block, and `predictions`, a line per statement
-        with its verdict. Intervals are 95 %: Student's over seeds, or with a single seed
-        that of its evaluation.
+        Intervals are 95 %: Student's over seeds, or with a single seed that of its evaluation.
+        Below the table are the rank agreement by block, and the verdicts on predictions.
 
     Raises:
         ValueError: if the table is empty, lacks a column, or holds several tables.
     """
+    lines = compared(rows)
+    table, scale = rows["table"].iloc[0], rows["budget"].iloc[0]
+    parts = [configuration(rows).get("title", table), f"budget {scale}", *_spent(rows)]
+    return ReadableTable(
+        frame=lines.drop(columns="is_known"),
+        columns=tuple(_columns(lines)),
+        heading=", ".join(parts + ([] if is_complete(rows) else ["run not complete"])),
+        notes=_footnotes(lines) + list(configuration(rows).get("notes", ())),
+        sections=_sections(lines, predictions(rows, lines)),
+        context={"table": table, "budget": scale},
+        is_grouped=True,
+    )
+
+
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `reproduction_table`, and whether each number `is_known` exactly."""
     check(rows, COLUMNS)
     for name in ("table", "budget"):
         if rows[name].nunique() > 1:
@@ -67,40 +114,88 @@ def reproduction_table(rows: pd.DataFrame) -> pd.DataFrame:
     lines["ours_low"] = scaled[["ours_low", "ours_high"]].min(axis=1)
     lines["ours_high"] = scaled[["ours_low", "ours_high"]].max(axis=1)
     lines["difference"] = lines["ours"] - lines["published"]
-    lines["higher_is_better"] = targets["higher_is_better"].astype(bool)
+    for name in ("higher_is_better", "is_known"):
+        lines[name] = targets[name].astype(bool)
     tried = _tried(rows).reindex(lines["cell"])
     lines["tried"], lines["tried_steps"] = tried["tried"].values, tried["steps"].values
     notes = _notes(rows)
     lines["note"] = [notes.get(cell, "") for cell in lines["cell"]]
-    configuration = rows.attrs.get("configuration", {})
-    order = {block: _agreement(part) for block, part in lines.groupby("block", sort=False)}
-    lines.attrs = {
-        "kind": "reproduction",
-        "title": configuration.get("title", rows["table"].iloc[0]),
-        "budget": rows["budget"].iloc[0],
-        "spent": _spent(rows),
-        "notes": list(configuration.get("notes", ())),
-        "complete": rows.attrs.get("complete", True),
-        "order": order,
-        "predictions": predictions(rows, lines),
-        "context": {"table": rows["table"].iloc[0], "budget": rows["budget"].iloc[0]},
-        "skipped": {},
-        "known": _known(lines, targets["is_known"].astype(bool)),
-    }
     return lines
 
 
-def _known(lines: pd.DataFrame, exact: pd.Series) -> tuple[int, int] | None:
+def _columns(lines: pd.DataFrame) -> Iterator[Column]:
+    """Yield the columns that are not empty."""
+    for column in _COLUMNS:
+        values = lines[column.field]
+        if column.field in _ALWAYS or (values.notna() & (values != "")).any():
+            yield column
+
+
+def _footnotes(lines: pd.DataFrame) -> list[str]:
+    found = [
+        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's; of a "
+        "single seed, that of its evaluation)."
+    ]
+    if lines["tried"].notna().any():
+        found.append(
+            "Tried: the number of candidates (learning rates and schedules) compared on validation "
+            "images, and the training steps of each."
+        )
+    return found
+
+
+def _sections(lines: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the rank agreement, the known answers and the verdicts on predictions, by title."""
+    found: dict[str, list[str]] = {}
+    order = {
+        name: one
+        for name, one in agreement(lines).items()
+        if one.size > 2 and not np.isnan(one.tau)
+    }
+    if order:
+        width = max(map(len, order))
+        title = "Order of the estimators: Kendall's tau with the published one, 95 % interval"
+        found[title] = [
+            f"{block:<{width}}  {one.tau:.2f} [{one.low:.2f}, {one.high:.2f}]  "
+            f"({one.size} estimators)"
+            for block, one in order.items()
+        ]
+    if known := known_answers(lines):
+        agreed, count = known
+        found[f"Known answers: {agreed} of {count} within four standard errors"] = []
+    if len(predicted):
+        counts = predicted["verdict"].value_counts()
+        summary = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+        width = max(map(len, VERDICTS))
+        found[f"Predictions, written down before the run: {summary}"] = [
+            f"{line['verdict']:<{width}}  {line['statement']}" for _, line in predicted.iterrows()
+        ]
+    return found
+
+
+def known_answers(lines: pd.DataFrame) -> tuple[int, int] | None:
     """Return the number of exactly known values that ours agree with, and their total.
 
     Values agree if they differ by at most four standard errors or float32 rounding.
+
+    Args:
+        lines: from `compared`.
     """
-    found = lines[exact & lines["ours"].notna()]
+    found = lines[lines["is_known"] & lines["ours"].notna()]
     if found.empty:
         return None
     errors = (found["ours_high"] - found["ours_low"]).fillna(0) / 2 / _NORMAL
     room = 4 * errors + _ROUNDING * (1 + found["published"].abs())
     return int((found["difference"].abs() <= room).sum()), len(found)
+
+
+def agreement(lines: pd.DataFrame) -> dict[str, Agreement]:
+    """Return the rank agreement of every block with the published order.
+
+    Args:
+        lines: from `compared`.
+    """
+    return {str(block): _agreement(part) for block, part in lines.groupby("block", sort=False)}
 
 
 def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +207,7 @@ def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         rows: the tidy table.
-        lines: from `reproduction_table`.
+        lines: from `compared`.
     """
     pairs = rows[rows["stage"] == "prediction"]
     found = []
@@ -186,12 +281,10 @@ def _notes(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _agreement(part: pd.DataFrame) -> Agreement:
-    """Return the rank agreement of a block with the published order."""
     part = part[part["ours"].notna()]
     several = (part["seeds"] > 1).to_numpy(bool)
     freedom = np.where(several, part["seeds"].astype(float) - 1, np.inf)
-    quantile = student.ppf(0.975, freedom) if len(part) else freedom
-    errors = (part["ours_high"] - part["ours_low"]).to_numpy(float) / 2 / quantile
+    errors = (part["ours_high"] - part["ours_low"]).to_numpy(float) / 2 / quantile(freedom)
     return rank_agreement(
         part["published"].to_numpy(float),
         part["ours"].to_numpy(float),
@@ -201,7 +294,7 @@ def _agreement(part: pd.DataFrame) -> Agreement:
 
 
 def _spent(rows: pd.DataFrame) -> list[str]:
-    """Return the steps, seeds, bound samples and data of every cell as text."""
+    """Return the steps, seeds, bound samples and data behind the cells as text."""
     final = rows[rows["stage"] == "final"]
     parts: list[str] = []
     if final.empty:
@@ -212,9 +305,8 @@ def _spent(rows: pd.DataFrame) -> list[str]:
     if "seed" in final and final["seed"].notna().any():
         seeds = final.groupby("cell")["seed"].nunique().max()
         parts.append(f"{seeds} seed{'s' if seeds > 1 else ''}")
-    spent: dict[str, Any] = rows.attrs.get("configuration", {}).get("spent", {})
-    if spent.get("images"):
-        parts.append(f"the first {spent['images']:,} test images")
+    if images := configuration(rows).get("spent", {}).get("images"):
+        parts.append(f"the first {images:,} test images")
     if "bound_samples" in final and final["bound_samples"].max() > 0:
         parts.append(f"bounds of {int(final['bound_samples'].max()):,} samples")
     if "data" in final:

@@ -1,0 +1,14 @@
+"""Student's distribution."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+def quantile(degrees: ArrayLike) -> np.ndarray:
+    """Return the 97.5 % quantile: the half width of a 95 % interval, in standard errors.
+
+    Args:
+        degrees: of freedom; infinity for a normal error.
+    """
+    return stats.t.ppf(0.975, degrees)

@@ -1,0 +1,92 @@
+"""The studies whose results are read: the columns, table and figures of each."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis import rows, runs
+from analysis.readable import ReadableTable
+from analysis.tables import claims, reproduction
+from analysis.tables.comparison import comparison_table
+from analysis.tables.temperature import temperature_table
+from analysis.tables.training import training_table
+
+
+class Study(NamedTuple):
+    """How the results of a study are read and shown.
+
+    Attributes:
+        columns: that its rows must have.
+        table: returns the readable table of its rows; None if it has figures only.
+        context: the columns whose values a table shares; none if a table takes all rows.
+        figures: modules of `analysis.figures`.
+        budget: the type of `budget` in its configuration; None if it has none.
+    """
+
+    columns: tuple[str, ...]
+    table: Callable[[pd.DataFrame], ReadableTable] | None
+    context: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    budget: type | None = None
+
+
+_MEASURED = Study(
+    rows.COLUMNS,
+    comparison_table,
+    rows.CONTEXT,
+    figures=("bias_variance", "error_cost"),
+    budget=float,
+)
+STUDIES = {
+    "compare": _MEASURED,
+    "diagnose": _MEASURED,
+    "temperature": _MEASURED._replace(table=temperature_table, figures=("temperature",)),
+    "train": Study(
+        runs.COLUMNS, training_table, rows.TRAINING_CONTEXT, figures=("training", "along_training")
+    ),
+    "reproduce": Study(
+        reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
+    ),
+    "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
+    "figure": Study(("study", "figure", "task"), None),
+}
+"""By name, as in the configuration of a results file."""
+
+
+def study_of(results: pd.DataFrame) -> Study:
+    """Return the study that left these results.
+
+    Raises:
+        ValueError: if they do not name one that is known.
+    """
+    name = rows.configuration(results).get("study")
+    if name not in STUDIES:
+        raise ValueError(f"the results are of the study {name!r}; known are {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+def readable(results: pd.DataFrame) -> ReadableTable:
+    """Return the readable table of a study's results.
+
+    Args:
+        results: the tidy table of one context, with the results file's metadata in `attrs`.
+
+    Raises:
+        ValueError: if the study is unknown or has no table, or as the table of the study.
+    """
+    table = study_of(results).table
+    if table is None:
+        raise ValueError("the results are those of a figure, which has no table")
+    return table(results)
+
+
+def parts(results: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the results of every context that `readable` makes a table of."""
+    context = study_of(results).context
+    if not context:
+        yield results
+        return
+    for _, part in results.groupby(list(context), sort=False, dropna=False):
+        part.attrs = results.attrs
+        yield part

@@ -1,0 +1,1 @@
+"""Readable tables of results, a study in each file."""

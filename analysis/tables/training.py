@@ -1,0 +1,218 @@
+"""The table of training runs."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import pandas as pd
+
+from analysis import formats
+from analysis.columns import COUNT, ESTIMATE, NAME, WORD, Column, Kind, number
+from analysis.readable import ReadableTable
+from analysis.rows import (
+    TRAINING_CONTEXT,
+    heading,
+    is_complete,
+    links,
+    notes,
+    only_context,
+    without_skipped,
+)
+from analysis.runs import LINE, RUN, SCORES, points, read, trained
+from analysis.statistics.seeds import over_seeds
+
+# Learning rates are chosen by the first of these that a table has: never by test images.
+_CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
+
+
+def _rate(line: pd.Series, field: str, _: object) -> str:
+    mark = " *" if line["best"] and line["tried"] > 1 else ""
+    return formats.setting(line[field]) + mark
+
+
+def _diverged(line: pd.Series, field: str, _: object) -> str:
+    """Write how many seeds diverged, and when: `0`, `1: 120`, `all: 120-480`."""
+    if not line[field]:
+        return "0"
+    first, last = (f"{line[f'{field}_{end}']:,.0f}" for end in ("first", "last"))
+    many = "all" if line[field] == line["seeds"] else line[field]
+    return f"{many}: {last}" if first == last else f"{many}: {first}-{last}"
+
+
+_ESTIMATOR = Column("estimator", ("", "estimator"), "estimator", NAME)
+_OPTIMISER = Column("optimiser", ("", "optimiser"), "optimiser", WORD)
+_RATE = Column("learning rate", ("learning", "rate"), "learning_rate", Kind(_rate, "setting"))
+_FINAL = (
+    Column("negative test bound", ("negative", "test bound"), "test_bound", ESTIMATE),
+    Column("negative test ELBO", ("negative", "test ELBO"), "test_elbo", ESTIMATE),
+    Column("exact loss", ("exact", "loss"), "exact_loss", ESTIMATE),
+    Column("test accuracy", ("test", "accuracy"), "test_accuracy", ESTIMATE),
+    Column("negative validation bound", ("negative", "val. bound"), "validation_bound", ESTIMATE),
+    Column("negative validation ELBO", ("negative", "val. ELBO"), "validation_elbo", ESTIMATE),
+    Column("validation accuracy", ("val.", "accuracy"), "validation_accuracy", ESTIMATE),
+    Column("negative training bound", ("negative", "train bound"), "train_bound", ESTIMATE),
+    Column("negative training ELBO", ("negative", "train ELBO"), "train_elbo", ESTIMATE),
+    Column("training accuracy", ("train", "accuracy"), "train_accuracy", ESTIMATE),
+    Column("training loss", ("training", "loss"), "loss", ESTIMATE),
+)
+# Papers report both on test images; elsewhere the tighter bound is enough.
+_INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
+_RUNS = (
+    Column("seeds", ("", "seeds"), "seeds", COUNT),
+    Column("diverged: at step", ("diverged:", "at step"), "diverged", Kind(_diverged, "setting")),
+    Column(
+        "steps per second",
+        ("steps", "per s"),
+        "steps_per_second",
+        number(lambda value: formats.plain(value, digits=3)),
+    ),
+)
+
+
+def training_table(rows: pd.DataFrame) -> ReadableTable:
+    """Return the estimators of a training study at each learning rate, the best first.
+
+    Lines are sorted by the first of these that the table has: test bound, test ELBO, exact loss,
+    test accuracy, ..., training loss. Lines of which every run diverged come last.
+
+    Args:
+        rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
+
+    Returns:
+        One line per `estimator`, `optimiser` and `learning_rate`: `best`, whether it is the best of
+        the estimator's lines, of which there are `tried`; `method`, `unbiased`, hyperparameters;
+        `seeds`, how many of them `diverged`, from step `diverged_first` to `diverged_last`;
+        the final figures, each with `_low` and `_high`, as means over the seeds that did not
+        diverge: `test_bound` (of the most samples in the table), `test_elbo`, `validation_bound`,
+        `validation_elbo`, `train_bound` and `train_elbo`, negative and in nats per image,
+        `exact_loss`, `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
+        `steps_per_second`; `note`.
+
+        Intervals are 95 %: Student's over seeds, or with a single seed that of its own row.
+        The best learning rate is that with the smallest share diverged and, of these, the least
+        validation bound, else validation ELBO, exact loss, validation error, training loss.
+
+    Raises:
+        ValueError: if the table is empty, lacks a column, holds several contexts, no run, or a
+            metric of a run twice.
+    """
+    rows = read(rows)
+    _, skipped = without_skipped(rows)
+    runs = trained(rows)
+    if runs.empty and not skipped:
+        raise ValueError("the result table holds no training run")
+    finished = runs[runs["diverged_at"].isna()]
+    scores = {name: points(finished, score) for name, score in SCORES.items()}
+    lines = _lines(runs, scores)
+    steps = finished.groupby(list(LINE))["step"].max()
+    optimisers = list(lines["optimiser"].unique())
+    optimiser = optimisers[0] if len(optimisers) == 1 else None
+    # The columns do not depend on the order of the lines.
+    shown = tuple(_columns(lines, optimiser))
+    chosen_by = next((name for name in _CHOOSING if lines[name].notna().any()), None)
+    samples = {
+        SCORES[name].split: int(chosen["bound_samples"].iloc[0])
+        for name, chosen in scores.items()
+        if SCORES[name].metric == "negative_bound" and len(chosen)
+    }
+    context = only_context(rows, TRAINING_CONTEXT)
+    table = _sorted(lines)
+    return ReadableTable(
+        frame=table,
+        columns=shown,
+        heading=heading(
+            context,
+            complete=is_complete(rows),
+            optimiser=optimiser,
+            steps=(int(steps.min()), int(steps.max())) if len(steps) else None,
+            seeds=(int(lines["seeds"].min()), int(lines["seeds"].max())) if len(lines) else None,
+        ),
+        notes=_footnotes(table, shown, samples, chosen_by),
+        skipped=skipped,
+        context=context,
+        settings={f"{split}_bound_samples": count for split, count in samples.items()},
+    )
+
+
+def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one line per estimator, optimiser and learning rate, in the order of the rows."""
+    each = runs.drop_duplicates(list(RUN)).groupby(list(LINE), sort=False)
+    hyperparameters = [c for c in runs if isinstance(c, str) and c.startswith("p_")]
+    facts = ["method", "unbiased", *links(runs), *hyperparameters]
+    lines = runs.groupby(list(LINE), sort=False)[facts].first()
+    lines["seeds"] = each.size()
+    lines["diverged"] = each["diverged_at"].count()
+    lines["diverged_first"] = each["diverged_at"].min()
+    lines["diverged_last"] = each["diverged_at"].max()
+    for name, chosen in scores.items():
+        last = chosen.groupby(list(LINE))["step"].transform("max")
+        means = over_seeds(chosen[chosen["step"] == last], LINE)
+        for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            lines[name + suffix] = means[kind].astype(float)
+    speeds = runs[runs["metric"] == "steps_per_second"]
+    lines["steps_per_second"] = speeds.groupby(list(LINE))["value"].mean()
+    said = notes(runs[runs["metric"] != "diverged"], LINE)
+    lines["note"] = said.reindex(lines.index).fillna("")
+    return lines.reset_index()
+
+
+def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines with `best` and `tried`, the best line first."""
+    failed = lines["diverged"] == lines["seeds"]
+    # Fewest diverged first: the mean of the remaining runs looks too good.
+    share = lines["diverged"] / lines["seeds"]
+    choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], _CHOOSING)))
+    best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
+    order = sorted(lines.index, key=lambda i: (failed[i], _rank(lines.loc[i], SCORES)))
+    lines.insert(3, "best", best)
+    lines.insert(4, "tried", lines.groupby("estimator")["estimator"].transform("size"))
+    return lines.loc[order].reset_index(drop=True)
+
+
+def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
+    """Return a sort key from the first score that a line has, smaller is better."""
+    for place, name in enumerate(names):
+        if math.isfinite(line[name]):
+            return place, -line[name] if SCORES[name].higher_is_better else line[name]
+    return len(SCORES), 0.0
+
+
+def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
+    """Yield the columns, with those final figures that the lines have."""
+    yield _ESTIMATOR
+    if optimiser is None:  # otherwise the heading names it
+        yield _OPTIMISER
+    yield _RATE
+    there = {column.field for column in _FINAL if lines[column.field].notna().any()}
+    for column in _FINAL:
+        if column.field in there and _INSTEAD.get(column.field) not in there:
+            yield column
+    for column in _RUNS:
+        if lines[column.field].any():
+            yield column
+
+
+def _footnotes(
+    lines: pd.DataFrame,
+    columns: Iterable[Column],
+    samples: Mapping[str, int],
+    chosen_by: str | None,
+) -> list[str]:
+    shown = {column.field: column.title for column in columns}
+    bounds = [
+        f"{count:,} ({split})" for split, count in samples.items() if f"{split}_bound" in shown
+    ]
+    found = [
+        "Means over the seeds that did not diverge, after their last step, with 95 % intervals: "
+        "Student's over seeds; of a single seed, that of its own evaluation."
+    ]
+    if any(field.endswith(("_bound", "_elbo")) for field in shown):
+        counts = f" Samples of a bound: {', '.join(bounds)}." if bounds else ""
+        found.append(f"Bounds and ELBOs are in nats per image, lower is better.{counts}")
+    if "loss" in shown:
+        found.append("Training loss: the mean over the steps between the last two logged.")
+    if "steps_per_second" in shown:
+        found.append("Steps per second: summed over all runs of the estimator's batch.")
+    if (lines["best"] & (lines["tried"] > 1)).any():
+        criterion = shown.get(chosen_by or "", "share of runs that diverged")
+        found.append(f"*: the best learning rate of its estimator, by {criterion}.")
+    return found
