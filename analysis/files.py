@@ -45,19 +45,19 @@ def read_plain(path: str | os.PathLike, most: int) -> bytes:
     """
     name = os.fspath(path)
     check_plain(path)
-    # The file may have been replaced since: do not block on a pipe or follow a link.
+    # The file may have been replaced meanwhile: do not block on a pipe or follow a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     with open(path, "rb", opener=lambda path, _: os.open(path, flags)) as file:
         about = os.fstat(file.fileno())
         _check_plain(name, about)
         content = b"" if about.st_size > most else file.read(most + 1)
     if max(about.st_size, len(content)) > most:
-        raise ValueError(f"{name} holds more than {most / 2**20:,.0f} MiB")
+        raise ValueError(f"{name} is larger than {most / 2**20:,.0f} MiB")
     return content
 
 
 def check_plain(path: str | os.PathLike) -> None:
-    """Raise ValueError, naming the path, if it is a link, a pipe or a device, or a folder.
+    """Raise ValueError, naming the path, if it is a link, folder, pipe or device.
 
     Raises:
         OSError: if it is missing.
@@ -67,5 +67,5 @@ def check_plain(path: str | os.PathLike) -> None:
 
 def _check_plain(name: str, about: os.stat_result) -> None:
     if not stat.S_ISREG(about.st_mode):
-        found = "a link" if stat.S_ISLNK(about.st_mode) else "something else"
-        raise ValueError(f"{name} is {found}, not a plain file")
+        kind = "a link" if stat.S_ISLNK(about.st_mode) else "a folder, pipe or device"
+        raise ValueError(f"{name} is {kind}, not a regular file")

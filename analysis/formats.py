@@ -4,7 +4,7 @@ import math
 
 
 def scientific(value: float, digits: int = 3) -> str:
-    """Return `1.23e-4`; `0`, `inf` and `-` (for NaN) as such."""
+    """Return `1.23e-4`; `0` for zero, `inf`, and `-` for NaN."""
     if math.isnan(value):
         return "-"
     if value == 0:
@@ -16,7 +16,7 @@ def scientific(value: float, digits: int = 3) -> str:
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """Return `95.32`: so many significant digits, without a power of ten if that is short."""
+    """Return `95.32`: significant digits without a power of ten, if that is short."""
     if value == 0 or not 1e-4 <= abs(value) < 1e7:
         return scientific(value, digits)  # also if not finite
     # In two steps: 9.9996 is 10.00.

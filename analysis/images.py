@@ -15,21 +15,21 @@ def read_png(path: str | os.PathLike) -> bytes:
 
     Raises:
         ValueError: if it is not a regular file, not a PNG, damaged or too large; the message
-            names it.
+            names the file.
         OSError: if it is missing or cannot be read.
     """
     content = read_plain(path, _MOST_BYTES)
     try:
         _check(content)
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)} is no picture: {error}") from error
+        raise ValueError(f"{os.fspath(path)} is not a valid PNG file: {error}") from error
     return content
 
 
 def _check(content: bytes) -> None:
-    """Raise ValueError if a checksum does not match or the picture is too large."""
+    """Raise ValueError if a checksum does not match or the image is too large."""
     if not content.startswith(_SIGNATURE):
-        raise ValueError("it does not begin as a PNG file")
+        raise ValueError("it has no PNG signature")
     place, kinds = len(_SIGNATURE), []
     while place < len(content):
         end = place + 12 + int.from_bytes(content[place : place + 4], "big")
@@ -43,4 +43,4 @@ def _check(content: bytes) -> None:
                 raise ValueError(f"it claims {width} x {height} pixels")
         place = end
     if b"IDAT" not in kinds or kinds[-1] != b"IEND":
-        raise ValueError("it is not whole")
+        raise ValueError("it is truncated")

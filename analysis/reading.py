@@ -70,7 +70,7 @@ def _check_digest(path: Path, content: bytes) -> None:
     """Raise ValueError if the folder's manifest records another digest for the file."""
     try:
         if path.parent.joinpath(OWN).is_symlink():
-            raise ValueError("it is reached by a link")
+            raise ValueError("the folder is a link")
         about = json.loads(read_plain(path.parent / OWN / "manifest.json", _MOST_MANIFEST))
         known = [*map(str, about["files"].get(path.name, []))]
     except (FileNotFoundError, NotADirectoryError):
@@ -78,7 +78,7 @@ def _check_digest(path: Path, content: bytes) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its folder's {OWN}/manifest.json is damaged ({error})") from error
     if known and hashlib.sha256(content).hexdigest() not in known:
-        raise ValueError("it was changed or damaged since estimax wrote it")
+        raise ValueError("it was changed or damaged after estimax wrote it")
 
 
 def _parsed(content: bytes) -> pd.DataFrame:
@@ -92,12 +92,14 @@ def _parsed(content: bytes) -> pd.DataFrame:
         ).read()
         packed.validate(full=True)
         if sum(map(_unpacked, packed.columns)) > _MOST_UNPACKED:
-            raise ValueError("it is too large when it is unpacked")
+            raise ValueError("it is too large when unpacked")
         table = pd.read_parquet(io.BytesIO(content))
         # Columns without any value are objects, which do not compare with numbers.
         nothing = [field.name for field in file.schema_arrow if pa.types.is_null(field.type)]
         table[nothing] = table[nothing].astype(float)
-    except Exception as error:  # pyarrow, pandas and json raise all kinds on damaged bytes
+    except (
+        Exception
+    ) as error:  # damaged bytes make pyarrow, pandas and json raise errors of any type
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     return table.reset_index(drop=True)
 
@@ -107,16 +109,16 @@ def _check_size(about: pq.FileMetaData) -> None:
     for what, found, most in (
         ("rows", about.num_rows, _MOST_ROWS),
         ("columns", about.num_columns, _MOST_COLUMNS),
-        ("bytes when it is unpacked", unpacked, _MOST_UNPACKED),
+        ("unpacked bytes", unpacked, _MOST_UNPACKED),
     ):
         if not 0 <= found <= most:
-            raise ValueError(f"it claims {found:,} {what}, of {most:,} at most")
+            raise ValueError(f"it claims {found:,} {what}; at most {most:,} are allowed")
 
 
 def _check_types(schema: pa.Schema) -> list[str]:
     """Return the names of the columns of text."""
     if len(set(schema.names)) < len(schema.names):
-        raise ValueError("two columns have one name")
+        raise ValueError("two columns have the same name")
     texts = []
     for field in schema:
         kind = field.type
@@ -148,7 +150,7 @@ def _unpacked(column: pa.ChunkedArray) -> int:
 def _check_attributes(about: dict[Any, Any]) -> None:
     """Raise ValueError if metadata are missing or have an unexpected type."""
     if "format" not in about:
-        raise ValueError("it is no results file of estimax: its metadata name no format")
+        raise ValueError("it is not a results file of estimax: its metadata have no format")
     if about["format"] != FORMAT:
         raise ValueError(f"it holds results of format {about['format']!r}, not {FORMAT}")
     for name, kind in _ATTRIBUTES.items():

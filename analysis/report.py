@@ -1,4 +1,4 @@
-"""One self-contained HTML page of the contents of results folders."""
+"""A self-contained HTML page of results folders."""
 
 import base64
 import hashlib
@@ -65,17 +65,17 @@ def find(folder: str | os.PathLike) -> list[Path]:
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
         if len(found) > _MOST_FOLDERS:
-            raise ValueError(f"it holds more than {_MOST_FOLDERS:,} results")
+            raise ValueError(f"it contains more than {_MOST_FOLDERS:,} results")
     if not found:
-        raise FileNotFoundError(f"{os.fspath(folder)} holds no {RESULTS}")
+        raise FileNotFoundError(f"{os.fspath(folder)} contains no {RESULTS}")
     return sorted(found)
 
 
 def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> Page:
     """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
 
-    The folders need not be trusted. Files that are not regular, are damaged or too large are left
-    out and listed. Only https links to papers are kept; the page runs only its own script and loads
+    The folders may be untrusted. Files that are not regular, are damaged or too large are left out
+    and listed. Only https links to papers are kept; the page runs only its own script and loads
     nothing from the network.
 
     Args:
@@ -97,7 +97,7 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
             try:
                 content = read_png(path)
                 if (room := room - len(content)) < 0:
-                    raise ValueError(f"{path}: the page holds too many pictures already")
+                    raise ValueError(f"{path}: the page has too many pictures already")
             except (OSError, ValueError) as error:
                 left_out.append(_reason(error))
             else:
@@ -105,7 +105,7 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
                 section["pictures"].append(picture)
         sections.append(section)
     if not sections:
-        raise ValueError(left_out[0] if left_out else "there are no results")
+        raise ValueError(left_out[0] if left_out else "there are no results to show")
     return Page(_rendered(title, sections), left_out)
 
 

@@ -57,7 +57,7 @@ def _check_kind(name: str, values: pd.Series) -> None:
     if name in _COUNTS:
         counts = values.dropna().to_numpy(float)
         if not ((counts == np.floor(counts)) & (np.abs(counts) <= _MOST_EXACT)).all():
-            raise ValueError(f"the result table's column {name} holds what is no count")
+            raise ValueError(f"the result table's column {name} holds values that are not counts")
 
 
 def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -73,8 +73,8 @@ def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, seed, step) of a result table with its rows.
 
-    A table or figure shows one such context, since values at different true gradients cannot be
-    compared. The context of training runs is (study, problem, objective, data).
+    A table or figure shows one context, since values at different true gradients are not
+    comparable. The context of training runs is (study, problem, objective, data).
 
     Raises:
         ValueError: if the table is empty or a column is missing.
@@ -92,20 +92,20 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
         if len(found := rows[name].drop_duplicates()) > 1:
             raise ValueError(
                 f"the result table holds several values of {name} ({', '.join(map(str, found))}): "
-                "draw one at a time; analysis.contexts splits it"
+                "split it with analysis.contexts"
             )
     return {name: rows[name].tolist()[0] for name in names}
 
 
 def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the rows without skipped estimators, and the reasons of those, by estimator."""
+    """Return the rows of estimators that were not skipped, and why the others were, by name."""
     skips = rows["metric"] == "skipped"
     reasons = dict(zip(rows.loc[skips, "estimator"], rows.loc[skips, "note"], strict=True))
     return rows[~skips], reasons
 
 
 def links(rows: pd.DataFrame) -> list[str]:
-    """Return the columns with links to papers; tables of users may have none."""
+    """Return the columns with links to papers; users' tables may have none."""
     return [name for name in ("paper_link",) if name in rows]
 
 
@@ -119,9 +119,9 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 
 
 def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Return what rows of these metrics say of each estimator, in brackets; nothing without notes.
+    """Return the notes on these metrics by estimator, in brackets; "" if there are none.
 
-    It tells why a figure has nothing to show.
+    They explain why a figure has nothing to show.
     """
     said = rows.loc[rows["metric"].isin(metrics), ["estimator", "note"]].fillna("")
     said = said[said["note"] != ""].drop_duplicates("estimator")
@@ -133,12 +133,12 @@ def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def configuration(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what a study was asked for, as its results file says; nothing of a plain table."""
+    """Return the configuration in the metadata of a results file, {} if there is none."""
     return rows.attrs.get("configuration", {})
 
 
 def is_complete(rows: pd.DataFrame) -> bool:
-    """Return whether the study had finished, as its results file says."""
+    """Return whether the run is complete, by the metadata of its results file."""
     return rows.attrs.get("complete", True)
 
 
@@ -156,11 +156,11 @@ def heading(
 
     Args:
         context: from `only_context`.
-        complete: whether the study had finished.
+        complete: whether the run is complete.
         optimiser: of training runs.
-        samples: the fewest and the most gradients drawn of an estimator.
-        steps: the fewest and the most training steps.
-        seeds: the fewest and the most seeds.
+        samples: the smallest and largest number of gradients of an estimator.
+        steps: the smallest and largest number of training steps.
+        seeds: the smallest and largest number of seeds.
         truth_norm: norm of the true gradient.
     """
     parts = [context["problem"], context["objective"], context.get("data")]

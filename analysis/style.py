@@ -16,7 +16,7 @@ from tueplots import axes, figsizes, fontsizes
 from analysis.files import atomic, write_text
 from analysis.names import natural
 
-# Okabe and Ito's colours without yellow, which is too light in print; two of Tol's; a grey.
+# Okabe and Ito's colours without yellow, which prints too light; two of Tol's; a grey.
 COLOURS = (
     "#0072B2",
     "#E69F00",
@@ -115,7 +115,7 @@ def method_look(method: str) -> Look:
 
 
 def looks(methods: Mapping[str, str]) -> dict[str, Look]:
-    """Return how the estimators of one figure are drawn, in the order of its legend.
+    """Return the styles of the estimators of one figure, in the order of its legend.
 
     Estimators of one method share its colour and marker; they differ by how the marker is filled
     (halves; from the sixth on, of a lighter tint). Those of one colour differ by line style.

@@ -1,4 +1,4 @@
-"""Bias and variance of estimators along the training."""
+"""Bias and variance of estimators during training."""
 
 from collections.abc import Iterable, Iterator
 
@@ -31,13 +31,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         distinguishable from zero; `truth_norm` of the gradient.
 
     Raises:
-        ValueError: if the table is not one for `analysis.training_table`, or holds no finite
-            measurement along the training.
+        ValueError: if the table is not one for `analysis.training_table`, or has no finite
+            measurement during training.
     """
     rows = read(rows)
     measured, _ = without_skipped(rows[rows["measured"] != ""])
     if measured.empty:
-        raise ValueError("nothing was measured along the training")
+        raise ValueError("nothing was measured during training")
     keys = [*RUN, "measured", "step"]
     wide = measured.pivot(index=keys, columns="metric", values=list(_SUFFIXES))
     points = pd.DataFrame(index=wide.index)
@@ -49,7 +49,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     points["truth_norm"] = wide[norm].astype(float) if norm in wide else np.nan
     points = points.replace([np.inf, -np.inf], np.nan).reset_index()
     if points[list(_PANELS)].isna().all(axis=None):
-        raise ValueError("nothing finite was measured along the training")
+        raise ValueError("no finite value was measured during training")
     points.insert(len(RUN) + 1, "method", points["measured"].str.partition("[")[0])
     points["upper_limit"] = traces.upper_limits(points)
     return points
@@ -72,7 +72,7 @@ def _heading(rows: pd.DataFrame) -> str:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the variance and the squared bias of what was measured against the training step.
+    """Draw variance and squared bias against the training step.
 
     Errors are in squared units of the gradient, on logarithmic axes. Bands are 95 % intervals; a
     squared bias that is not distinguishable from zero is an arrow down from its upper limit; a grey
@@ -89,7 +89,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     runs = dict(_runs(points))
     title = _heading(rows)
     if len(runs) == 1:
-        title += f", along the training with {next(iter(runs))}"
+        title += f", during training with {next(iter(runs))}"
     look = looks(dict(zip(points["measured"], points["method"], strict=True)))
     with paper():
         names = [entry(look[name], name, line=True) for name in look]

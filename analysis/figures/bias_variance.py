@@ -20,8 +20,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `estimator`, `method`, `unbiased`; `squared_bias` and `variance` with `_low` and `_high`;
-        and the way they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
-        `variance_shown` is "estimate" or "zero", `has_interval` is whether both have one.
+        and how they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
+        `variance_shown` is "estimate" or "zero", `has_interval`: whether both have one.
 
     Raises:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
@@ -72,7 +72,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
         # They overlap in the corner.
-        labels = dict.fromkeys(zeros["estimator"], "{}: no bias, no variance")
+        labels = dict.fromkeys(zeros["estimator"], "{}: zero bias and variance")
         names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
         figure = framed(heading, 3.1, names, _marks(points) + not_drawn(left_out))
         ax = figure.subplots()

@@ -85,7 +85,7 @@ def _triangle(ax: Axes, part: pd.DataFrame) -> None:
 
 
 def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
-    """Draw medians with the middle half and nine tenths of every coordinate."""
+    """Draw the median, the middle half and the middle nine tenths of every coordinate."""
     chances = seven.drop_duplicates("x")
     ax.bar(chances["x"], chances["probability"], color="0.85", width=0.95)
     for place, (temperature, part) in enumerate(seven.groupby("temperature")):

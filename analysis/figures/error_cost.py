@@ -24,11 +24,11 @@ _LABELS = {
 
 
 def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
-    """Return the curves of the figure: the error of a mean of as many gradients as a budget allows.
+    """Return the curves of the figure: the error of the mean of the gradients that a budget buys.
 
     The error is squared bias + variance × cost / budget, from the cost of one gradient on. The
-    squared bias counts as zero if the estimator is unbiased and its estimate agrees with zero, and
-    if the estimate is negative.
+    squared bias counts as zero if the estimator is unbiased and its estimate is consistent with
+    zero, or if the estimate is negative.
 
     Args:
         rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
@@ -65,8 +65,8 @@ def _curves(lines: pd.DataFrame, cost: Cost) -> pd.DataFrame:
 def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     """Draw error against budget, in squared units of the gradient, on log-log axes.
 
-    Bands are 95 % intervals. An estimator without error is a vertical line at its cost; one that
-    costs more than every budget shown appears in the legend only.
+    Bands are 95 % intervals. An estimator with zero error is a vertical line at its cost; one that
+    costs more than every budget appears in the legend only.
 
     Args:
         rows: as for `data`.
@@ -86,7 +86,7 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
         names = []
         for name in look:
             amount = _amount(costs[name], cost)
-            label = f"{name}: no error from {amount} on" if name in free else name
+            label = f"{name}: zero error from {amount} on" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look[name], label, line=name not in dear))
         marks = [band_mark(), *not_drawn(left_out)]

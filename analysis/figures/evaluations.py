@@ -15,7 +15,7 @@ _ASIDE = 0.12  # evaluations between arrows that would overlap
 def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points: `variance` of each `name` at each `logit`, with `low` and `high`.
 
-    `nothing`: whether it is zero up to rounding.
+    `is_zero`: whether it is zero up to rounding.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -23,7 +23,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     check(rows, _COLUMNS)
     points = rows.loc[rows["metric"] == "variance", list(_COLUMNS)].drop(columns="metric")
     points = points.rename(columns={"value": "variance"}).reset_index(drop=True)
-    return points.assign(nothing=points["variance"] < _ZERO)
+    return points.assign(is_zero=points["variance"] < _ZERO)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -38,7 +38,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    # With one evaluation an estimator may be a simpler one than its name says.
+    # With one evaluation an estimator may reduce to a simpler one.
     most = points.sort_values("evaluations").drop_duplicates("name", keep="last")
     methods = dict(zip(most["name"].map(str), most["method"], strict=True))
     look = {name: looks(methods)[name] for name in points["name"].unique()}
@@ -48,21 +48,21 @@ def draw(rows: pd.DataFrame) -> Figure:
             "Three bits of one logit, f = sum of squared distances: eight states",
             2.6,
             entries,
-            [band_mark(), mark("no variance", marker=r"$\downarrow$", markersize=6)],
+            [band_mark(), mark("zero variance", marker=r"$\downarrow$", markersize=6)],
         )
         logits = list(points["logit"].unique())
         for ax, logit in zip(figure.subplots(1, len(logits)), logits, strict=True):
             own = points[points["logit"] == logit]
-            floor = own.loc[~own["nothing"], "variance"].min() / 30
+            floor = own.loc[~own["is_zero"], "variance"].min() / 30
             for number, name in enumerate(look):
                 part = own[own["name"] == name].sort_values("evaluations")
-                seen, colour = part[~part["nothing"]], look[name].colour
+                seen, colour = part[~part["is_zero"]], look[name].colour
                 x, low, high = seen["evaluations"], seen["low"], seen["high"]
                 ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
                 ax.vlines(x, low, high, colour, linewidth=0.7)
                 ax.plot(x, seen["variance"], linestyle=look[name].line, **look[name].marks())
                 aside = _ASIDE * (number - (len(look) - 1) / 2)
-                for count in part.loc[part["nothing"], "evaluations"]:
+                for count in part.loc[part["is_zero"], "evaluations"]:
                     ax.plot(
                         count + aside, floor, color=colour, marker=r"$\downarrow$", markersize=7
                     )

@@ -39,24 +39,24 @@ def mark(text: str, **style) -> Line2D:
 
 
 def band_mark(text: str = "95 % interval") -> Line2D:
-    """Return the legend entry of the bands."""
+    """Return the legend entry of a band."""
     return mark(text, marker="s", alpha=0.25, markeredgewidth=0, markersize=8)
 
 
 def limit_mark() -> Line2D:
-    """Return the legend entry of the arrows."""
+    """Return the legend entry of an arrow."""
     text = "upper 95 % limit: bias not distinguishable from zero"
     return mark(text, marker=r"$\downarrow$", markersize=6)
 
 
 def hollow_mark() -> Line2D:
-    """Return the legend entry of the hollow markers of estimates without an interval."""
+    """Return the legend entry of hollow markers: estimates without an interval."""
     return mark("hollow: no interval (too few events)", marker="o", markerfacecolor="white")
 
 
 def not_drawn(names: Sequence[str]) -> list[Line2D]:
     """Return a legend entry that lists the estimators left out, if any."""
-    text = f"not drawn, without finite values: {', '.join(names)}"
+    text = f"not drawn (no finite values): {', '.join(names)}"
     return [mark(textwrap.fill(text, _LONGEST_ENTRY))] if names else []
 
 

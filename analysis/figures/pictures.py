@@ -1,4 +1,4 @@
-"""Grids of pictures, such as the samples of a model."""
+"""Grids of pictures, such as samples of a model."""
 
 import io
 import os
@@ -16,11 +16,11 @@ _GAP = 1  # pixels between pictures
 _MARGIN = 6  # dots around the title
 _WIDEST = 0.6  # inches of a picture
 _ROUNDING = 1e-5
-_MOST_BYTES = 2**28  # of a file, and of what it holds
+_MOST_BYTES = 2**28  # of a file, and of its contents
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Return the pictures of a `.npz` file by name, each array as `draw` takes it.
+    """Return the pictures of a `.npz` file by name, as arrays for `draw`.
 
     Raises:
         ValueError: if the file is of another kind, empty or damaged, or an array has the wrong
@@ -32,14 +32,16 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise ValueError(f"{os.fspath(path)} is not an .npz file")
     try:
         if sum(member.file_size for member in zipfile.ZipFile(content).infolist()) > _MOST_BYTES:
-            raise ValueError("it claims too much")
+            raise ValueError("its contents are too large")
         with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # zipfile, zlib and numpy raise all kinds on damaged bytes
+    except (
+        Exception
+    ) as error:  # damaged bytes make zipfile, zlib and numpy raise errors of any type
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{os.fspath(path)} cannot be read: {reason}") from error
     if not arrays:
-        raise ValueError(f"{os.fspath(path)} holds no pictures")
+        raise ValueError(f"{os.fspath(path)} contains no pictures")
     for name, pictures in arrays.items():
         try:
             _check(name, pictures)
@@ -113,7 +115,7 @@ def _check(name: str, pictures: np.ndarray) -> None:
         raise ValueError(f"{name} holds {pictures.dtype}, not numbers")
     # Written so that NaN fails too.
     if not (pictures.min() >= -_ROUNDING and pictures.max() <= 1 + _ROUNDING):
-        raise ValueError(f"{name} has values outside [0, 1], or not finite")
+        raise ValueError(f"{name} has values that are not in [0, 1] or not finite")
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:

@@ -34,13 +34,13 @@ _MARKS = 8  # to a curve
 def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the curves of the figure, of every estimator at its best learning rate.
 
-    If every run diverged at every rate, this is the rate of the run that lasted longest.
+    If all runs diverged at every rate, the rate of the run that lasted longest.
 
     Returns:
-        `panel`: "training loss", or what was evaluated more than once; `estimator`, `method`,
-        `optimiser`, `learning_rate`; `seeds`: how many runs the `value`, with `low` and `high`
-        (95 %), is the mean of. A run that diverged is a separate curve, with its `seed`; its last
-        line has no value, at the step where the loss was no longer finite.
+        `panel`: "training loss", or a score that was evaluated repeatedly; `estimator`, `method`,
+        `optimiser`, `learning_rate`; `value`: the mean over `seeds` runs, with its 95 % interval,
+        `low` and `high`. A run that diverged is a separate curve, with its `seed`; its last line
+        has no value, at the step where the loss was no longer finite.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
@@ -71,7 +71,7 @@ def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, ReadableTable]:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw training loss against step, and beside it the evaluated bound where there are several.
+    """Draw training loss against step, and next to it a bound that was evaluated repeatedly.
 
     Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
     that diverged is a thin line that ends in a cross. The vertical axis covers the means after a
@@ -113,13 +113,13 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _notes(curves: pd.DataFrame) -> dict[str, str]:
-    """Return the legend's note on every estimator: its learning rate, and whether it failed."""
+    """Return the legend's notes by estimator: learning rate, and whether all runs diverged."""
     lines = curves.drop_duplicates("estimator").set_index("estimator")
     notes = "rate " + lines["learning_rate"].map(formats.setting)
     if lines["optimiser"].nunique() > 1:
         notes = lines["optimiser"] + ", " + notes
     failed = curves["seed"].notna().groupby(curves["estimator"]).all()
-    notes += failed.map({True: ", every run diverged", False: ""})
+    notes += failed.map({True: ", all runs diverged", False: ""})
     return {str(name): note for name, note in notes.items()}
 
 

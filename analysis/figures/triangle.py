@@ -1,4 +1,4 @@
-"""The triangle of three probabilities."""
+"""The simplex of three probabilities, drawn as a triangle."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ def mesh(points: pd.DataFrame) -> Triangulation:
     """Return the mesh of points whose `x` and `y` are the first two probabilities.
 
     Raises:
-        ValueError: where all points lie on a line.
+        ValueError: if all points lie on a line.
     """
     shares = np.stack([points["x"], points["y"], 1 - points["x"] - points["y"]], -1)
     across, up = (shares @ CORNERS).T

@@ -31,7 +31,7 @@ def benchmark_text(figures: dict[str, Any]) -> str:
     parts += [_batches(figures["batches"]), _evaluation(figures["evaluation"])]
     parts.append(_cost(figures["cost"]))
     if figures["quick"]:
-        parts.append("A smoke test (quick): these figures are no measurement.")
+        parts.append("A smoke test (--quick): these figures are not a measurement.")
     return "\n\n".join(parts)
 
 
@@ -70,7 +70,7 @@ def _figures(kind: str, contest: dict[str, Any]) -> str:
 
 
 def _moments(contest: dict[str, Any]) -> str:
-    """Return the moments that were drawn, ours and PyTorch's: that the work is the same."""
+    """Return the sampled moments, ours and PyTorch's, which show that the work is the same."""
     rows = contest["rows"]
     names = [
         name for name in ("mean", "variance") if any(name in r["estimax"] for r in rows.values())
@@ -119,7 +119,7 @@ def _cost(cost: dict[str, Any]) -> str:
 
 
 def _short(name: str) -> str:
-    """Return an identity without the field names that its values do not need."""
+    """Return an identity without field names that are clear from the values."""
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
@@ -129,7 +129,7 @@ def _range(summary: dict[str, Any], scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return all digits before the point: at least three above one, two below."""
+    """Return all digits before the point, and at least three above one, two below."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)

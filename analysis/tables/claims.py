@@ -41,8 +41,8 @@ _NOTES = (
     "Power: the probability of a verdict if the quantity lies inside the region by the effect "
     "that the claim names. Undecided claims with less than 90 % are counted as underpowered.",
     "A bias is relative to the norm of the true gradient, a squared bias to its square.",
-    "Claims, regions, effects and studies are defined in experiments/claims and were fixed "
-    "before the run. MNIST is binarised at 1/2 unless the study says otherwise.",
+    "Claims, regions, effects and studies are defined in experiments/studies/claims and "
+    "were fixed before the run. MNIST is binarised at 1/2 unless the study says otherwise.",
 )
 
 
@@ -117,7 +117,9 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
     noted = rows["note"].fillna("").to_numpy(str) if "note" in rows else np.full(len(rows), "")
     known |= noted != ""
-    lines["note"] = np.where(known, noted, "not a number: a run diverged, or nothing varied")
+    lines["note"] = np.where(
+        known, noted, "not a number: a run diverged, or the values do not vary"
+    )
     return lines
 
 

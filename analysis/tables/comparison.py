@@ -126,10 +126,10 @@ def _footnotes(lines: pd.DataFrame, budget: float | None) -> list[str]:
     of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
     scale = bool((lines["unbiased"] == "up to scale").any())
     return [
-        "Intervals are 95 %; where there is none, a note says why. 0 (< u): not distinguishable "
-        "from zero with these samples, at most u. Errors are in squared units of the gradient.",
-        "Evaluations of f and time, on one device, are per gradient. Cosine to the true gradient: "
-        "of the mean gradient, and averaged over single ones. Equal cost: squared bias + "
+        "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from zero "
+        "with these samples; the upper limit is u. Errors are in squared units of the gradient.",
+        "Evaluations of f and time (on one device) are per gradient. Cosine to the true gradient: "
+        "of the mean gradient, and the mean over single gradients. Equal cost: squared bias + "
         f"variance × evaluations / {of}.",
         *(["scale: unbiased up to a positive factor."] * scale),
     ]

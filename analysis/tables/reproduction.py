@@ -87,7 +87,7 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     check(rows, COLUMNS)
     for name in ("table", "budget"):
         if rows[name].nunique() > 1:
-            raise ValueError(f"the result table holds several values of {name}: draw one at a time")
+            raise ValueError(f"the result table holds several values of {name}, not one")
     rows = rows.assign(note=rows["note"].fillna(""))
     targets = rows[rows["stage"] == "published"]
     if targets.empty:
@@ -133,8 +133,8 @@ def _columns(lines: pd.DataFrame) -> Iterator[Column]:
 
 def _footnotes(lines: pd.DataFrame) -> list[str]:
     found = [
-        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's; of a "
-        "single seed, that of its evaluation)."
+        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's; or "
+        "with a single seed, that of its evaluation)."
     ]
     if lines["tried"].notna().any():
         found.append(
@@ -154,7 +154,7 @@ def _sections(lines: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, list[st
     }
     if order:
         width = max(map(len, order))
-        title = "Order of the estimators: Kendall's tau with the published one, 95 % interval"
+        title = "Order of the estimators: Kendall's tau with the published order, 95 % interval"
         found[title] = [
             f"{block:<{width}}  {one.tau:.2f} [{one.low:.2f}, {one.high:.2f}]  "
             f"({one.size} estimators)"
@@ -167,7 +167,7 @@ def _sections(lines: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, list[st
         counts = predicted["verdict"].value_counts()
         summary = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
         width = max(map(len, VERDICTS))
-        found[f"Predictions, written down before the run: {summary}"] = [
+        found[f"Predictions made before the run: {summary}"] = [
             f"{line['verdict']:<{width}}  {line['statement']}" for _, line in predicted.iterrows()
         ]
     return found
@@ -214,7 +214,7 @@ def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     by_name = {(line["block"], line["label"]): line for _, line in lines.iterrows()}
     named = {(pair["block"], pair[end]) for _, pair in pairs.iterrows() for end in _ENDS}
     if unknown := named - by_name.keys():
-        raise ValueError(f"a prediction names {unknown.pop()}, of which there is no number")
+        raise ValueError(f"a prediction names {unknown.pop()}, which has no published number")
     for (statement, block), group in pairs.groupby(["note", "block"], sort=False):
         results = [
             _verdict(by_name[block, pair["label"]], by_name[block, pair["other"]])

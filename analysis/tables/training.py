@@ -202,8 +202,8 @@ def _footnotes(
         f"{count:,} ({split})" for split, count in samples.items() if f"{split}_bound" in shown
     ]
     found = [
-        "Means over the seeds that did not diverge, after their last step, with 95 % intervals: "
-        "Student's over seeds; of a single seed, that of its own evaluation."
+        "Means over the seeds that did not diverge, after the last step, with 95 % intervals: "
+        "Student's over seeds, or with a single seed, that of its evaluation."
     ]
     if any(field.endswith(("_bound", "_elbo")) for field in shown):
         counts = f" Samples of a bound: {', '.join(bounds)}." if bounds else ""

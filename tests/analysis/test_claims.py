@@ -107,7 +107,7 @@ def test_a_note_stands_where_there_is_no_number():
     table = lines(*rows)
     assert list(table["note"]) == [
         "too few events",
-        "not a number: a run diverged, or nothing varied",
+        "not a number: a run diverged, or the values do not vary",
     ]
     assert set(table["verdict"]) == {"undecided"}
 

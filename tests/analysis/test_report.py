@@ -119,7 +119,7 @@ def test_figures_are_in_the_page(page):
 
 
 def test_what_is_no_result_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no results\.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"contains no results\.parquet"):
         report.find(tmp_path)
 
 

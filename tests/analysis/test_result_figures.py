@@ -155,7 +155,7 @@ def test_rounding_is_zero_not_a_decade(rows):
     assert ax.get_ylim()[0] > 1e-9 and ax.get_xlim()[0] > 1e-9
     figure = error_cost.draw(few)
     assert figure.axes[0].get_ylim()[0] > 1e-9
-    assert "MuProp: no error from 2 evaluations on" in labels(figure)
+    assert "MuProp: zero error from 2 evaluations on" in labels(figure)
 
 
 def test_error_cost_curves(rows):
@@ -186,7 +186,7 @@ def test_error_cost_of_time_and_of_exact(rows):
     figure = error_cost.draw(rows, "seconds")
     (ax,) = figure.axes
     assert [x for x, _ in drawn(ax, "Exact")] == [2e-3, 2e-3]  # a vertical line
-    assert "Exact: no error from 2.00 ms on" in labels(figure)
+    assert "Exact: zero error from 2.00 ms on" in labels(figure)
     assert "seconds" in ax.get_xlabel()
     with pytest.raises(ValueError, match="cost is evaluations or seconds, not 'flops'"):
         error_cost.draw(rows, "flops")  # pyright: ignore
@@ -247,7 +247,7 @@ def test_not_finite_is_said(rows):
     for module in (bias_variance, error_cost):
         figure = module.draw(bad)
         assert_readable(figure)
-        assert "not drawn, without finite values: ARM, REBAR" in labels(figure)
+        assert "not drawn (no finite values): ARM, REBAR" in labels(figure)
 
 
 def test_why_there_is_no_figure_is_said(rows):
@@ -266,7 +266,7 @@ def test_not_finite_temperatures_are_said(study):
     bad = with_value(study, name, "variance", [np.inf, np.nan, np.nan])
     figure = temperature.draw(bad)
     assert_readable(figure)
-    assert f"not drawn, without finite values: {name}" in labels(figure)
+    assert f"not drawn (no finite values): {name}" in labels(figure)
     assert len(drawn(figure.axes[1], "GumbelSoftmax")) == 9  # one of them without a height
     without_error = temperature.draw(study[study["metric"] != "mse"])
     assert_readable(without_error)

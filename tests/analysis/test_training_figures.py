@@ -128,7 +128,7 @@ def test_the_best_rate_is_drawn_and_named(few):
         assert found.count(text) == 1
     assert "rate: the best learning rate" in found
     once = labels(training.draw(few[few["learning_rate"] == 1e-3]))
-    assert "rate: learning rate" in once and "ScoreFunction: rate 0.001, every run diverged" in once
+    assert "rate: learning rate" in once and "ScoreFunction: rate 0.001, all runs diverged" in once
     both = pd.concat([few, few[few["estimator"] == "DisARM"].assign(optimiser="SGD", value=1.0)])
     assert "DisARM: SGD, rate 0.0003" in labels(training.draw(both))
 
@@ -207,9 +207,9 @@ def test_what_is_not_finite_is_said(few):
     bad.loc[lost, "value"] = np.inf
     figure = training.draw(bad)
     assert_readable(figure)
-    assert "not drawn, without finite values: DisARM" in labels(figure)
+    assert "not drawn (no finite values): DisARM" in labels(figure)
     none = few[(few["estimator"] != "DisARM") | (few["metric"] == "steps_per_second")]
-    assert "not drawn, without finite values: DisARM" in labels(training.draw(none))
+    assert "not drawn (no finite values): DisARM" in labels(training.draw(none))
 
 
 def test_along_training_points(measured):
@@ -247,7 +247,7 @@ def test_along_training_says_what_it_is_of(measured):
         "VAE[size=200]",
         "gradient with respect to logits",
         "1,000 samples",
-        "along the training with REBAR, Adam, learning rate 0.001, seed 0",
+        "during training with REBAR, Adam, learning rate 0.001, seed 0",
     ):
         assert part in title
     found = labels(figure)
@@ -282,7 +282,7 @@ def test_missing_measurements(measured):
     bad.loc[lost, "value"] = np.inf
     figure = along_training.draw(bad)
     assert_readable(figure)
-    assert "not drawn, without finite values: DisARM" in labels(figure)
+    assert "not drawn (no finite values): DisARM" in labels(figure)
     assert np.isnan([y for _, y in drawn(figure.axes[0], "DisARM")]).sum() == 1
     some = measured[measured["metric"] == "variance"].assign(low=np.nan, high=np.nan)
     figure = along_training.draw(some)
@@ -325,7 +325,7 @@ def test_bad_input_is_one_clear_error(name):
 
 
 def test_nothing_to_draw(few, measured):
-    with pytest.raises(ValueError, match="nothing was measured along the training"):
+    with pytest.raises(ValueError, match="nothing was measured during training"):
         along_training.draw(few)
     with pytest.raises(ValueError, match="holds no training run"):
         training.draw(measured)

@@ -295,7 +295,7 @@ def test_a_corrupt_checkpoint_is_refused(capsys, trained):
         content = file.read_bytes()
         file.unlink()
         os.mkfifo(file)  # where a program that reads it waits for good
-        assert "not a plain file" in refused(capsys, *arguments)
+        assert "not a regular file" in refused(capsys, *arguments)
         file.unlink()
         file.write_bytes(content)
     train(capsys, *arguments)  # from the checkpoint, which is whole again
