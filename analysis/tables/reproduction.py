@@ -133,7 +133,7 @@ def _columns(lines: pd.DataFrame) -> Iterator[Column]:
 
 def _footnotes(lines: pd.DataFrame) -> list[str]:
     found = [
-        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's; or "
+        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's, or "
         "with a single seed, that of its evaluation)."
     ]
     if lines["tried"].notna().any():

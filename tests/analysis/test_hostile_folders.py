@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis import claims, report
+from analysis import report
+from analysis.tables import claims
 from analysis.text import https, printable
 from experiments.command_line import main
 from tests.analysis import synthetic_rows as synthetic
