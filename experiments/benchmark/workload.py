@@ -8,9 +8,10 @@ from typing import Any
 import jax
 
 from estimators import Estimator
-from experiments.measurement.moments import Blocks, Gradient, Sampler
+from experiments.measurement.moments import Gradient, Sampler
 from experiments.problems import Params, Problem
 from experiments.running import limits
+from experiments.statistics.blocks import Blocks
 from experiments.system.device import PRECISION
 from experiments.training import train
 

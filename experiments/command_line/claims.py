@@ -6,7 +6,7 @@ import analysis
 from experiments.command_line import options, unused
 from experiments.command_line.output import TABLE_FILES, conclude, opened, say
 from experiments.running.progress import Progress
-from experiments.studies.claims import BUDGETS, STUDIES, Deciding
+from experiments.studies.claims import BUDGETS, STUDIES, ClaimStudy
 from experiments.studies.claims import decide as claims
 from experiments.system.errors import UsageError
 
@@ -56,7 +56,7 @@ def _run(given: argparse.Namespace) -> None:
         conclude(results, analysis.claims_table, {})
 
 
-def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:
+def _chosen(texts: list[str] | None) -> tuple[ClaimStudy, ...]:
     """Return the studies whose names have one of the texts in them, all where none is given."""
     for text in texts or []:
         if not any(text in one.name for one in STUDIES):
@@ -64,12 +64,11 @@ def _chosen(texts: list[str] | None) -> tuple[Deciding, ...]:
     return tuple(one for one in STUDIES if any(text in one.name for text in texts or [""]))
 
 
-def _described(study: Deciding) -> str:
+def _described(study: ClaimStudy) -> str:
     lines = [f"{study.name}: {study.title}"]
     for claim in study.claims:
         ends = f"from {claim.low:.3g} to {claim.high:.3g}, effect {claim.effect:.3g}"
+        sure = f"confidence {claim.confidence:g}, power {claim.power:g}"
         lines.append(f"  {claim.statement} ({claim.source})")
-        lines.append(
-            f"    {claim.quantity}: {ends}, confidence {claim.confidence:g}, power {claim.power:g}"
-        )
+        lines.append(f"    {claim.quantity.name}: {ends}, {sure}")
     return "\n".join(lines)

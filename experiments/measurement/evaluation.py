@@ -71,7 +71,7 @@ class Evaluator:
                 jax.block_until_ready(found[-1])
                 progress(min(first + at_once, count) / count)
         values = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
-        return {name: sample_mean(np.asarray(value, np.float64)) for name, value in values.items()}
+        return {name: sample_mean(value) for name, value in values.items()}
 
     def _sharded(self, params, key, examples, index):
         own, shared = PartitionSpec(_AXIS), PartitionSpec()

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
-NUM_BLOCKS = 32
-"""Blocks of one measurement: enough for intervals, few enough to keep their sums."""
+from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 
 _AXIS = "samples"
 # A chunk of gradients should stay in a core's cache; an accelerator wants all that its memory
@@ -34,68 +33,6 @@ _EXPONENT = 24
 
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Blocks:
-    """Sums over blocks of gradient samples, about a centre; P coordinates, R blocks of b samples.
-
-    Attributes:
-        centre: `[P]`, what was subtracted from every sample: the truth, or a mean of samples.
-        sums: `[R, P]`, sums of (g - centre) over each block, in the gradients' own precision.
-        squares: `[P]`, sums of (g - centre) squared over all samples.
-        distances: `[R]`, sums of |g - centre|^2 over each block.
-        cosines: `[R]`, sums of the cosines between g and the truth; nan where none was given.
-        powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of the second and
-            the third power of all of them over the largest.
-        size: b.
-        seconds: `[rounds]`, time per gradient in each of several rounds, where it was timed.
-    """
-
-    centre: np.ndarray
-    sums: np.ndarray
-    squares: np.ndarray
-    distances: np.ndarray
-    cosines: np.ndarray
-    powers: np.ndarray
-    size: int
-    seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def count(self) -> int:
-        """Number of samples."""
-        return self.size * len(self.sums)
-
-    @property
-    def total(self) -> np.ndarray:
-        """Sum of (g - centre) over all samples, `[P]`."""
-        return self.sums.sum(0, dtype=np.float64)
-
-    @property
-    def offset(self) -> np.ndarray:
-        """Mean less the centre, `[P]`."""
-        return self.total / self.count
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean gradient, `[P]`."""
-        return self.centre + self.offset
-
-    @property
-    def means(self) -> np.ndarray:
-        """Mean gradient of each block, `[R, P]`."""
-        return self.centre + self.sums / self.size
-
-    @property
-    def deviations(self) -> np.ndarray:
-        """Mean gradient of each block less that of all, `[R, P]`."""
-        return (self.sums - self.size * self.offset) / self.size
-
-    @property
-    def variance(self) -> np.ndarray:
-        """Unbiased variance of each coordinate of one gradient, `[P]`."""
-        spread = self.squares - self.count * self.offset**2
-        return np.maximum(spread, 0) / (self.count - 1)
 
 
 class Sampler:

@@ -364,21 +364,16 @@ def metric_rows(
     estimates = {
         "squared_bias": bias,
         "variance": spread,
-        "mse": intervals.mean_squared_error(blocks, truth),
+        "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
-        "truth_norm": _truth_norm(truth),
+        "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
     shared = {"evaluations": evaluations, "samples": blocks.count}
     return [
-        {"metric": metric, **dataclasses.asdict(estimate), **shared}
+        {"metric": metric, **estimate.interval(), **shared}
         | {"note": "; ".join(filter(None, (note, estimate.note)))}
         for metric, estimate in estimates.items()
     ]
-
-
-def _truth_norm(truth: Truth) -> Estimate:
-    norm = float(np.linalg.norm(truth.mean))
-    return Estimate(norm, norm, norm)

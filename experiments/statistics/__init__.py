@@ -1,4 +1,4 @@
-"""What the sums of the blocks say of an estimator: bias, variance, error, cosine, with intervals.
+"""Bias, variance, error and cosine of an estimator with their intervals, from sums over blocks.
 
 Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t. The truth
 may itself be the mean of n' samples of covariance S'.
@@ -8,10 +8,10 @@ from experiments.statistics.bias import squared_bias as squared_bias
 from experiments.statistics.cosine import cosine_of_mean as cosine_of_mean
 from experiments.statistics.cosine import cosine_per_sample as cosine_per_sample
 from experiments.statistics.estimate import Estimate as Estimate
-from experiments.statistics.estimate import Truth as Truth
 from experiments.statistics.means import mean as mean
 from experiments.statistics.means import sample_mean as sample_mean
 from experiments.statistics.means import seconds as seconds
 from experiments.statistics.spread import equal_cost_error as equal_cost_error
 from experiments.statistics.spread import mean_squared_error as mean_squared_error
 from experiments.statistics.spread import variance as variance
+from experiments.statistics.truth import Truth as Truth

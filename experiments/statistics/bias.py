@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from scipy import optimize, stats
 
-from experiments.measurement.moments import Blocks
+from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import Distance, distance
-from experiments.statistics.estimate import LEVEL, Estimate, Truth, quantile
+from experiments.statistics.estimate import LEVEL, Estimate, quantile
 from experiments.statistics.limits import caution, exact, refusal, unseen
+from experiments.statistics.truth import Truth
 
 
 def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
@@ -17,16 +18,14 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
 
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
     it may be negative. The interval inverts the law of Q (`Distance`). Its low end is zero where
-    the bias cannot be told from zero. Its high end takes Q for no less than tr C: a mean that
-    happens to fall on the truth does not exclude what the samples cannot see.
+    the bias cannot be distinguished from zero. Its high end uses max(Q, tr C): a sample mean that
+    happens to equal the truth does not exclude a bias below the noise.
     """
     found = distance(blocks, truth)
-    if not math.isfinite(found.squared_bias):
-        return Estimate.refused(math.nan, refusal(blocks, truth))
-    if why := refusal(blocks, truth):
+    if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
         return Estimate.refused(found.squared_bias, why)
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
-        return Estimate(0.0, 0.0, 0.0)
+        return Estimate.student(0.0)
     level = 1 - 2 * float(stats.norm.sf(caution(blocks, truth) * quantile()))
     return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth), level))
 
@@ -36,16 +35,16 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
     Args:
         found: the squared length and its law.
-        unseen: the factor by which its noise may exceed what the samples show.
-        level: of the interval.
+        unseen: the factor by which its noise may exceed the sampled noise.
+        level: the confidence level.
     """
     if not found.is_noisy:
-        # As far as float32 can say.
+        # Only float32's rounding is left.
         length, error = math.sqrt(found.q), math.sqrt(found.rounding)
         return max(length - error, 0.0) ** 2, (length + error) ** 2
     above, wide = (1 - level) / 2, found.times(unseen)
     low = _root(wide.below, 1 - above, found.q)
-    # More noise explains more of Q in many coordinates, less of it in few.
+    # In many coordinates more noise explains more of Q, in few coordinates less.
     high = [
         _root(dataclasses.replace(law, q=max(law.q, law.trace)).below, above, found.q)
         for law in {found, wide}
@@ -54,7 +53,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
-    """Return the bias at which a falling probability passes a level; zero if it starts below."""
+    """Return the squared bias at which a falling probability reaches a level, at least zero."""
     if probability(0.0) <= level:
         return 0.0
     high = scale or 1.0

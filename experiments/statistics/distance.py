@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
-from experiments.measurement.moments import Blocks
-from experiments.statistics.estimate import LEVEL, Truth, quantile
+from experiments.statistics.blocks import Blocks
+from experiments.statistics.estimate import LEVEL, quantile
+from experiments.statistics.truth import Truth
 
 # A difference this small against the gradients is float32's rounding, not bias.
 ROUNDING = 64 * float(np.finfo(np.float32).eps)

@@ -1,47 +1,67 @@
-"""A value with its interval, the truth it is compared with, and the quantiles both need."""
+"""An estimate with its uncertainty, and the quantiles of its law."""
 
 import dataclasses
 import functools
 import math
 
-import numpy as np
 from scipy import stats
 
-from experiments.measurement.moments import Blocks
-
 LEVEL = 0.95
+"""Confidence level of every interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% interval; where there is none its ends are nan, and a note says why."""
+    """A value with its uncertainty.
+
+    Attributes:
+        value: the estimate.
+        low: the low end of its 95% interval; NaN without one.
+        high: the high end.
+        note: why there is no interval or no standard error; empty where there is one.
+        error: the standard error, where Student's law applies; infinite where it is unknown.
+        degrees: degrees of freedom of the standard error.
+    """
 
     value: float
     low: float
     high: float
     note: str = ""
+    error: float = math.inf
+    degrees: float = math.inf
 
     @classmethod
     def refused(cls, value: float, note: str) -> "Estimate":
-        """Return a value without an interval."""
-        return cls(value, math.nan, math.nan, note)
+        """Return a value without an interval; a value that is not finite becomes NaN."""
+        return cls(value if math.isfinite(value) else math.nan, math.nan, math.nan, note)
 
+    @classmethod
+    def student(cls, value: float, error: float = 0.0, degrees: float = math.inf) -> "Estimate":
+        """Return a value with Student's interval for its standard error; by default it is exact."""
+        half = quantile(degrees) * error
+        return cls(value, value - half, value + half, "", error, degrees)
 
-@dataclasses.dataclass(frozen=True)
-class Truth:
-    """The true gradient: exact, or a long run of an unbiased estimator on other keys."""
+    def unsure(self, note: str) -> "Estimate":
+        """Return the estimate without its interval and standard error, and the reason."""
+        return dataclasses.replace(self, low=math.nan, high=math.nan, error=math.inf, note=note)
 
-    mean: np.ndarray
-    blocks: Blocks | None = None
+    def __truediv__(self, divisor: float) -> "Estimate":
+        """Return the estimate of the quantity over a positive number."""
+        names = "value", "low", "high", "error"
+        return dataclasses.replace(self, **{name: getattr(self, name) / divisor for name in names})
 
-    @property
-    def error(self) -> float:
-        """Expected squared error of the truth: zero where it is exact."""
-        return 0.0 if self.blocks is None else self.blocks.variance.sum() / self.blocks.count
+    def interval(self) -> dict[str, float | str]:
+        """Return the columns of a table of intervals."""
+        return {"value": self.value, "low": self.low, "high": self.high, "note": self.note}
+
+    def test(self) -> dict[str, float | str]:
+        """Return the columns of a table of Student's tests."""
+        columns = {"value": self.value, "error": self.error, "degrees": self.degrees}
+        return columns | {"note": self.note}
 
 
 @functools.cache
 def quantile(degrees: float = math.inf) -> float:
-    """Return Student's quantile of a two-sided interval; the normal one without degrees."""
+    """Return Student's quantile of a two-sided interval; by default the normal one."""
     tail = (1 + LEVEL) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

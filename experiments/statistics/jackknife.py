@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from experiments.measurement.moments import Blocks
-from experiments.statistics.estimate import Truth
+from experiments.statistics.blocks import Blocks
+from experiments.statistics.truth import Truth
 
 
 def means(blocks: Blocks) -> np.ndarray:

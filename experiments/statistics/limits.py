@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from experiments.measurement.moments import Blocks
+from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import ROUNDING, rounding
-from experiments.statistics.estimate import Truth
 from experiments.statistics.tails import Tail, tail
+from experiments.statistics.truth import Truth
 
 OVERFLOW = "squares of the gradients exceed the range of their type"
 BELOW = "variance below float32's resolution"

@@ -3,9 +3,10 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from experiments.measurement.moments import Blocks
+from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import LEVEL, Estimate, quantile
 from experiments.statistics.tails import tail
 
@@ -13,7 +14,7 @@ from experiments.statistics.tails import tail
 def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean gradient and the ends of its coordinates' normal intervals, each `[P]`.
 
-    With too few events the ends are nan.
+    With too few events the ends are NaN.
     """
     found = tail(blocks)
     half = found.caution * quantile() * np.sqrt(found.unseen * blocks.variance / blocks.count)
@@ -22,19 +23,25 @@ def mean(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return blocks.mean, blocks.mean - half, blocks.mean + half
 
 
-def sample_mean(values: np.ndarray) -> Estimate:
-    """Return the mean of values with Student's interval; of one alone there is none."""
-    average, count = float(values.mean()), len(values)
-    if count < 2:
-        return Estimate(average, math.nan, math.nan)
-    half = quantile(count - 1) * float(values.std(ddof=1)) / math.sqrt(count)
-    return Estimate(average, average - half, average + half)
+def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
+    """Return the mean of independent values with Student's interval; one value has none.
+
+    Args:
+        values: `[n]`.
+        caution: the factor by which interval and standard error are lengthened.
+    """
+    values = np.asarray(values, float)
+    average, degrees = float(values.mean()), len(values) - 1
+    if not degrees:
+        return Estimate.refused(average, "")
+    deviation, root = float(values.std(ddof=1)), math.sqrt(len(values))
+    half = caution * quantile(degrees) * deviation / root
+    return Estimate(
+        average, average - half, average + half, "", caution * deviation / root, degrees
+    )
 
 
 def seconds(blocks: Blocks) -> Estimate:
-    """Return the median time per gradient; the interval is that of the median over rounds."""
-    ordered = np.sort(blocks.seconds)
-    # Order statistics that hold the median with at least 95%, or all there are.
-    rank = int(stats.binom.ppf((1 - LEVEL) / 2, len(ordered), 0.5))
-    low, high = ordered[max(rank - 1, 0)], ordered[min(len(ordered) - rank, len(ordered) - 1)]
-    return Estimate(float(np.median(ordered)), float(low), float(high))
+    """Return the median time per gradient over rounds; of fewer than six there is no interval."""
+    interval = stats.quantile_test(blocks.seconds, q=0, p=0.5).confidence_interval(LEVEL)
+    return Estimate(float(np.median(blocks.seconds)), float(interval.low), float(interval.high))

@@ -12,7 +12,7 @@ may be: log-normal, Student's and rare gradients gave the numbers (tests/experim
 import dataclasses
 import math
 
-from experiments.measurement.moments import Blocks
+from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import quantile
 
 # More samples of a light tail have more events in proportion, of a heavy one hardly more.

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from experiments.measurement.moments import NUM_BLOCKS, Blocks
+from experiments import statistics
 from experiments.statistics import Truth
+from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 
 
 def blocks_of(samples, centre=None):
@@ -88,3 +89,9 @@ class Law:
             return Truth(self.true_gradient)
         blocks = self.blocks(rng, self.true_gradient)
         return Truth(blocks.mean, blocks)
+
+
+def mean_squared_error(blocks, truth):
+    """Return the mean squared error of samples, from their squared bias and variance."""
+    parts = statistics.squared_bias(blocks, truth), statistics.variance(blocks, truth)
+    return statistics.mean_squared_error(blocks, truth, *parts)

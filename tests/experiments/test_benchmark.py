@@ -15,8 +15,9 @@ from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, Stra
 from experiments import benchmark
 from experiments.benchmark import cost, opponent, suite, workload
 from experiments.benchmark.summary import ratios, summarise
-from experiments.measurement.moments import NUM_BLOCKS, sample_key
+from experiments.measurement.moments import sample_key
 from experiments.problems import VAE, Quadratic
+from experiments.statistics.blocks import NUM_BLOCKS
 from experiments.system.errors import UsageError
 
 needs_torch = pytest.mark.skipif(not opponent.is_installed(), reason="PyTorch is not installed")

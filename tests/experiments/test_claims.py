@@ -9,15 +9,18 @@ import pytest
 from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.problems.toy import Coupled, Quadratic
-from experiments.statistics import jackknife
-from experiments.studies.claims import STUDIES, Claim, Effort
+from experiments.statistics import Estimate, jackknife
+from experiments.studies.claims import STUDIES, Claim, Quantity, Scale
+from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import angle, length_along, of_variances, share
-from experiments.studies.claims.work import Given, Measured, Training
+from experiments.studies.claims.toys import CustomToy
+from experiments.studies.claims.training_runs import TrainingRuns
 from experiments.training.optimisers import SGD
 from tests.experiments.drawn import blocks_of
 
 pytestmark = pytest.mark.xdist_group("claims")
 
+NOTHING = Quantity("x", lambda found: found)
 QUICK = ("relaxed-mean", "straight-through-identities", "constant-shift")
 
 
@@ -31,10 +34,10 @@ def test_there_are_claims_enough_and_each_is_one():
 
 def test_claims_that_cannot_be_decided_are_refused():
     with pytest.raises(ValueError, match="no end"):
-        Claim("nothing", "nowhere", "x")
+        Claim("nothing", "nowhere", NOTHING)
     with pytest.raises(ValueError, match="needs an effect"):
-        Claim("something", "somewhere", "x", low=0.0)
-    assert Claim("between", "somewhere", "x", low=-1.0, high=3.0).effect == 2.0
+        Claim("something", "somewhere", NOTHING, low=0.0)
+    assert Claim("between", "somewhere", NOTHING, low=-1.0, high=3.0).effect == 2.0
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_claims_that_cannot_be_decided_are_refused():
     ids=lambda study: study.name,
 )
 def test_a_study_finds_what_its_claims_need(study):
-    rows = study.rows(Effort(smoke=True))
+    rows = study.rows(Scale(smoke=True))
     assert [row["claim"] for row in rows] == [claim.statement for claim in study.claims]
     for row in rows:
         assert math.isfinite(row["value"]) and row["error"] >= 0 and row["degrees"] > 0
@@ -54,7 +57,7 @@ def test_a_study_finds_what_its_claims_need(study):
 
 @pytest.fixture(scope="module")
 def coupled():
-    return Measured(Effort(smoke=False), Coupled(), 1 << 15)
+    return Measurements(Scale(smoke=False), Coupled(), 1 << 15)
 
 
 def test_bias_is_seen_where_it_is(coupled):
@@ -63,14 +66,15 @@ def test_bias_is_seen_where_it_is(coupled):
     blocks, truth = coupled(StraightThrough()), coupled.truth
     whole = np.linalg.norm(blocks.mean - truth.mean) / np.linalg.norm(truth.mean)
     assert some.value > 10 * some.error and abs(some.value - whole) < 4 * some.error + 0.01 * whole
-    assert coupled.bias(Exact())(0.1) == (0.0, 0.0, math.inf, "")
+    assert coupled.bias(Exact())(0.1) == Estimate.student(0.0)
 
 
 def test_ratios_of_variances(coupled):
     ratio = coupled.ratio(DisARM(), ARM())
     plain = np.log(coupled(DisARM()).variance.sum() / coupled(ARM()).variance.sum())
     assert ratio.value == pytest.approx(plain, rel=1e-4) and ratio.value < -4 * ratio.error
-    assert coupled.ratio(ARM(), ARM())[:2] == (0.0, 0.0)  # common noise, to the bit
+    same = coupled.ratio(ARM(), ARM())
+    assert (same.value, same.error) == (0.0, 0.0)  # common noise, to the bit
 
 
 def test_direction_and_length(coupled):
@@ -105,10 +109,10 @@ def test_no_success_leaves_a_doubt():
 
 
 def test_runs_share_their_seeds_and_follow_the_gradient():
-    training = Training(Quadratic(0.45, 0.0), 203, 0.1, 3, SGD(momentum=0.0))
-    first, again = (training.exact(Effort(smoke=False), DisARM()) for _ in range(2))
+    training = TrainingRuns(Quadratic(0.45, 0.0), 203, 0.1, 3, SGD(momentum=0.0))
+    first, again = (training.exact_losses(Scale(smoke=False), DisARM()) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    assert training.run(Effort(smoke=False), DisARM())[1].shape == (3, 203)
+    assert training.run(Scale(smoke=False), DisARM())[1].shape == (3, 203)
     # d E f / d logit = 0.1 s (1 - s): plain descent, step by step.
     logit = 0.0
     for _ in range(203):
@@ -116,23 +120,26 @@ def test_runs_share_their_seeds_and_follow_the_gradient():
         logit -= 0.1 * 0.1 * s * (1 - s)
     s = 1 / (1 + math.exp(-logit))
     exact = s * 0.55**2 + (1 - s) * 0.45**2
-    assert training.exact(Effort(smoke=False), Exact()) == pytest.approx([exact] * 3, rel=1e-5)
+    assert training.exact_losses(Scale(smoke=False), Exact()) == pytest.approx(
+        [exact] * 3, rel=1e-5
+    )
 
 
-def test_what_a_study_doubts_is_said_once():
-    effort = Effort(smoke=True)
-    measured = Measured(effort, Coupled(), 64)
+def test_caveats_of_a_study_are_taken_once():
+    scale = Scale(smoke=True)
+    measured = Measurements(scale, Coupled(), 64)
     measured(ScoreFunction(NVIL()))
     assert (
-        effort.doubts() == "ScoreFunction[baseline=NVIL]: tuning had not converged after 20 steps"
+        scale.take_caveats()
+        == "ScoreFunction[baseline=NVIL]: tuning had not converged after 20 steps"
     )
     measured(ScoreFunction(NVIL()))
     measured(DisARM())
-    assert effort.doubts() == ""
+    assert scale.take_caveats() == ""
 
 
-def test_given_toys_are_what_they_say():
-    problem = Given(lambda z: z.sum(), np.zeros((2, 3)))
+def test_custom_toys_have_their_logits_and_f():
+    problem = CustomToy(lambda z: z.sum(), np.zeros((2, 3)))
     params = problem.initial(jax.random.key(0))
     assert problem.distribution(params, None).event_shape == (2, 3)
     assert float(problem.exact_loss(params, None)) == pytest.approx(2.0)

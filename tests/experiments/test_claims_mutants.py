@@ -35,7 +35,7 @@ from estimators import (
     UnorderedSet,
     attach_gradient,
 )
-from experiments.studies.claims import STUDIES, Effort
+from experiments.studies.claims import STUDIES, Scale
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("claims")]
 
@@ -362,17 +362,17 @@ def says_a_number(claim):
 
 def test_every_such_claim_has_a_mutant():
     wanted = {
-        (study.name, claim.quantity)
+        (study.name, claim.quantity.name)
         for study in STUDIES
         for claim in study.claims
-        if says_a_number(claim) and claim.quantity not in COMPARISONS
+        if says_a_number(claim) and claim.quantity.name not in COMPARISONS
     }
     assert wanted == {(mutant.study, name) for mutant in MUTANTS for name in mutant.breaks}
     # What is said in words is there too.
     for study in STUDIES:
         for claim in study.claims:
             if any(word in claim.statement for word in ("unbiased", "exact", "no variance")):
-                assert (study.name, claim.quantity) in wanted, claim.statement
+                assert (study.name, claim.quantity.name) in wanted, claim.statement
 
 
 @contextlib.contextmanager
@@ -387,7 +387,7 @@ def verdicts(study):
     """Return the verdict on every claim of a study, by its quantity, at the sizes that decide."""
     (study,) = (one for one in STUDIES if one.name == study)
     with fresh():
-        table = analysis.claims_table(pd.DataFrame(study.rows(Effort(smoke=False)))).frame
+        table = analysis.claims_table(pd.DataFrame(study.rows(Scale(smoke=False)))).frame
     # Among all the claims there are, the tests are about so much stricter.
     sure = table[["p_for", "p_against"]].min(axis=1) < 1e-3
     return dict(zip(table["metric"], table["verdict"].where(sure, "undecided"), strict=True))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.measurement.moments import Blocks
 from experiments.statistics import Truth, jackknife
-from experiments.studies.claims import STUDIES, Effort, quantities, speed, training, work
+from experiments.statistics.blocks import Blocks
+from experiments.studies.claims import STUDIES, Scale, measurements, quantities, speed, training
 from experiments.training.convergence import Tuned
 from tests.experiments.drawn import blocks_of
 from tests.experiments.test_tails import CASES, FEW, LEAST
@@ -169,6 +169,6 @@ class Heavy:
     "study", [study for study in STUDIES if study.name not in OTHERS], ids=lambda one: one.name
 )
 def test_a_study_of_heavy_tails_decides_nothing(study, monkeypatch):
-    monkeypatch.setattr(work, "prepare", lambda *_, **__: Heavy())
-    for row in study.rows(Effort(smoke=True)):
+    monkeypatch.setattr(measurements, "prepare", lambda *_, **__: Heavy())
+    for row in study.rows(Scale(smoke=True)):
         assert row["error"] == math.inf and "too few events" in row["note"], row["claim"]

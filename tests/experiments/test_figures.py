@@ -160,7 +160,7 @@ def test_traces_go_where_their_gradients_point(rows):
 
 @pytest.mark.parametrize("graph", [ScoreFunction(), GumbelSoftmax(0.5)], ids=str)
 def test_graphs_are_evaluated_on_every_image(graph):
-    """Where the pixels ignore the bits, the loss is that of their biases: the last part counts."""
+    """Where the pixels ignore the bits, the loss is that of their biases: the last batch counts."""
     problem = StructuredPrediction(size=2)
     params = problem.initial(jax.random.key(0))
     layer = params["decoder"]["layers"][0]
@@ -169,7 +169,8 @@ def test_graphs_are_evaluated_on_every_image(graph):
     chance = 1 / (1 + np.exp(-np.asarray(layer["bias"], np.float64)))
     lower = np.asarray(images, np.float64)[:, 392:]
     expected = -np.log(np.where(lower > 0.5, chance, 1 - chance)).sum(1).mean()
-    found = integrality.mean_loss(problem, params, graph, images)
+    keys = jax.random.split(jax.random.key(1), 2)
+    found = integrality.mean_loss(problem, params, graph, images, keys)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

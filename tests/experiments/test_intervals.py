@@ -15,11 +15,11 @@ from scipy import integrate, stats
 
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
 from experiments import statistics as intervals
-from experiments.measurement.moments import Blocks
 from experiments.measurement.point import metric_rows, prepare
 from experiments.problems import Quadratic
 from experiments.statistics import Estimate, Truth
-from tests.experiments.drawn import Law, blocks_of
+from experiments.statistics.blocks import Blocks
+from tests.experiments.drawn import Law, blocks_of, mean_squared_error
 
 # One bit, in closed form ------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ def test_variance_of_one_bit(estimator):
 @ESTIMATORS
 def test_mean_squared_error_of_one_bit(estimator):
     blocks, moment = measured(estimator), MOMENTS[estimator]
-    found = intervals.mean_squared_error(blocks, point().truth)
+    found = mean_squared_error(blocks, point().truth)
 
     variance = about_truth(moment, 4) - about_truth(moment, 2) ** 2
     # Straight-through is always as far from this truth: float32's rounding remains.
@@ -274,7 +274,7 @@ def test_intervals_of_real_estimators_cover(estimator):
     values = np.array([one.value for one in found])
     assert abs(values.mean() - bias**2) < 4 * values.std() / math.sqrt(len(values))
     if not isinstance(estimator, StraightThrough):  # always as far from the truth
-        found = [intervals.mean_squared_error(blocks, truth) for blocks in runs]
+        found = [mean_squared_error(blocks, truth) for blocks in runs]
         assert 0.93 <= share(found, about_truth(moment, 2)) <= 0.97
 
 
@@ -283,7 +283,7 @@ def test_intervals_of_real_estimators_cover(estimator):
 def test_mean_squared_error_covers(sampled):
     law = Law(FALLING, 4, sampled=sampled)
     truth = law.spectrum.sum() + law.squared_bias
-    found = replicate(law, 2000, intervals.mean_squared_error)
+    found = replicate(law, 2000, mean_squared_error)
     assert 0.93 <= share(found, truth) <= 0.97
     values = np.array([one.value for one in found])
     assert abs(values.mean() - truth) < 4 * values.std() / math.sqrt(len(values))
@@ -322,10 +322,10 @@ def test_cosine_per_sample_covers():
 def test_an_exact_estimator_has_no_error():
     (blocks,) = point().draw(Exact(), jax.random.key(2), 64)
     truth = point().truth
-    nothing = Estimate(0, 0, 0)
+    nothing = Estimate.student(0.0)
     assert intervals.variance(blocks, truth) == nothing
     assert intervals.squared_bias(blocks, truth) == nothing
-    assert intervals.mean_squared_error(blocks, truth) == nothing
+    assert mean_squared_error(blocks, truth) == nothing
     for cosine in (
         intervals.cosine_of_mean(blocks, truth),
         intervals.cosine_per_sample(blocks, truth),
@@ -345,7 +345,7 @@ def test_a_constant_is_known_to_float32(shift):
     )
     bias = intervals.squared_bias(blocks, truth)
     assert bias.value == pytest.approx(2 * (0.7 * shift) ** 2, rel=1e-2)
-    error = intervals.mean_squared_error(blocks, truth)
+    error = mean_squared_error(blocks, truth)
     assert error.value == pytest.approx(bias.value)
     variance = intervals.variance(blocks, truth)
     assert variance.value == 0
@@ -360,7 +360,7 @@ def test_rounding_is_no_bias():
     rounded = np.float64(np.float32(truth.mean) * np.float32(1 + 2**-22))
     assert not np.array_equal(rounded, truth.mean)
     blocks = blocks_of(np.tile(rounded, (64, 1)), truth.mean)
-    assert intervals.squared_bias(blocks, truth) == Estimate(0, 0, 0)
+    assert intervals.squared_bias(blocks, truth) == Estimate.student(0.0)
 
 
 def test_a_negative_estimate_has_an_interval_from_zero():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from estimators import GumbelSoftmax, LeaveOneOut, ScoreFunction, stack
-from experiments.measurement.moments import NUM_BLOCKS, Sampler, flat, sample_key
+from experiments.measurement.moments import Sampler, flat, sample_key
 from experiments.measurement.point import moments, prepare
 from experiments.problems import VAE
+from experiments.statistics.blocks import NUM_BLOCKS
 
 KEY = jax.random.key(3)
 PROBLEM = VAE(size=2, batch_size=3)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from experiments.statistics import Truth
 from experiments.statistics.distance import distance
-from experiments.studies.claims import Claim
+from experiments.studies.claims import Claim, Quantity
 from experiments.studies.claims.quantities import relative_bias, squared_bias_difference
 from tests.experiments.drawn import Law, blocks_of
 
@@ -33,12 +33,13 @@ def p_values(law, bound, count, seed=0):
     """
     rng = np.random.default_rng(seed)
     end = bound * math.sqrt(law.error) / float(np.linalg.norm(law.true_gradient))
-    claim = Claim("the bias is small", "nowhere", "relative bias", high=end, effect=end)
+    quantity = Quantity("relative bias", lambda pair: relative_bias(*pair))
+    claim = Claim("the bias is small", "nowhere", quantity, high=end, effect=end)
     found = []
     for _ in range(count):
-        quantity = claim.about(relative_bias(law.blocks(rng), law.truth(rng)))
-        score = (end - quantity.value) / quantity.error
-        found.append(stats.t.sf((score, -score), quantity.degrees))
+        estimate = claim.about(quantity.estimate((law.blocks(rng), law.truth(rng))))
+        score = (end - estimate.value) / estimate.error
+        found.append(stats.t.sf((score, -score), estimate.degrees))
     return np.array(found)
 
 
@@ -159,6 +160,7 @@ def test_the_difference_of_two_squared_biases():
 def test_such_a_quantity_needs_one_end():
     law = Law(SPECTRA["50"])
     rng = np.random.default_rng(2)
-    claim = Claim("the bias is so and so", "nowhere", "relative bias", 0.0, 1.0)
+    quantity = Quantity("relative bias", lambda pair: relative_bias(*pair))
+    claim = Claim("the bias is so and so", "nowhere", quantity, 0.0, 1.0)
     with pytest.raises(ValueError, match="one end"):
-        claim.about(relative_bias(law.blocks(rng), law.truth(rng)))
+        claim.about(quantity.estimate((law.blocks(rng), law.truth(rng))))

@@ -16,7 +16,7 @@ from experiments import statistics as intervals
 from experiments.statistics import Truth
 from experiments.statistics.cosine import cosines
 from experiments.statistics.tails import needed
-from tests.experiments.drawn import blocks_of
+from tests.experiments.drawn import blocks_of, mean_squared_error
 
 LEAST, REFUSED = 0.92, 0.01
 NOTES = "samples needed", "no larger", "are alike"
@@ -164,7 +164,7 @@ def found(case, n, bias, sampled, enough, most, seed=0):
         estimates = {
             "squared_bias": squared,
             "variance": spread,
-            "mse": intervals.mean_squared_error(blocks, truth),
+            "mse": mean_squared_error(blocks, truth),
             "equal_cost_error": intervals.equal_cost_error(squared, spread, 1, 50),
             "cosine_mean": intervals.cosine_of_mean(blocks, truth),
             "cosine_sample": intervals.cosine_per_sample(blocks, truth),
@@ -232,7 +232,7 @@ def test_an_error_is_above_zero_though_the_truth_is_noisier():
         rng = np.random.default_rng(seed)
         other = blocks_of(25 * rng.normal(size=(1024, 1)) + 1, np.ones(1))
         blocks = blocks_of(rng.normal(size=(1024, 1)) + 1)
-        error = intervals.mean_squared_error(blocks, Truth(other.mean, other))
+        error = mean_squared_error(blocks, Truth(other.mean, other))
         assert error.note or 0 < error.low <= error.value <= error.high
 
 
@@ -257,8 +257,8 @@ def test_of_samples_that_are_all_alike_no_number_helps():
         assert nothing.note == said and nothing.value == 1 and math.isnan(nothing.high)
     # Nor that a sampled truth is the same: it may have missed the same event.
     zeros = blocks_of(np.zeros((1024, 1)))
-    for metric in intervals.squared_bias, intervals.variance, intervals.mean_squared_error:
-        assert metric(zeros, Truth(zeros.mean)) == intervals.Estimate(0, 0, 0)
+    for metric in intervals.squared_bias, intervals.variance, mean_squared_error:
+        assert metric(zeros, Truth(zeros.mean)) == intervals.Estimate.student(0.0)
         assert "all 1,024 samples are alike" in metric(zeros, Truth(zeros.mean, zeros)).note
 
 

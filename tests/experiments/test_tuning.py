@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 from estimators import REBAR, RELAX, RODEO, DoubleCV
-from experiments.measurement.moments import NUM_BLOCKS, Sampler
+from experiments.measurement.moments import Sampler
 from experiments.measurement.point import prepare
 from experiments.problems import VAE, Quadratic
+from experiments.statistics.blocks import NUM_BLOCKS
 
 TOY = Quadratic(target=0.499, logit=0.0)
 """RELAX's toy, where it starts: f(0) and f(1) differ by 0.002."""

@@ -9,14 +9,14 @@ from experiments.studies.claims import (
     training,
 )
 from experiments.studies.claims.claim import Claim as Claim
-from experiments.studies.claims.claim import Deciding as Deciding
-from experiments.studies.claims.claim import Effort as Effort
+from experiments.studies.claims.claim import ClaimStudy as ClaimStudy
 from experiments.studies.claims.claim import Quantity as Quantity
+from experiments.studies.claims.claim import Scale as Scale
 
 BUDGETS = ("smoke", "laptop")
 """`smoke` only checks that everything runs; `laptop` decides the claims."""
 
-STUDIES: tuple[Deciding, ...] = (
+STUDIES: tuple[ClaimStudy, ...] = (
     *relaxations.STUDIES,
     *straight_through.STUDIES,
     *score_functions.STUDIES,

@@ -1,39 +1,34 @@
-"""Claims: quantities that papers or theorems place in a region, and their tests."""
+"""Claims: quantities that papers or theorems place in a region, and the studies that test them."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 from experiments.measurement.point import Row
 from experiments.running.progress import Progress
+from experiments.statistics import Estimate
 
 CONFIDENCE = 0.95
-"""At most 5 % of the verdicts of a table are expected to be false, however many there are."""
+"""At most 5% of the verdicts of a table are expected to be false, whatever their number."""
 
 POWER = 0.9
-"""The probability with which a study should detect an effect of the size its claim names."""
+"""The probability with which a study should detect an effect of the size that its claim names."""
+
+Found = Estimate | Callable[[float], Estimate]
+"""An estimate, or a function of an end of a region, where the error depends on the value tested."""
 
 
-class Quantity(NamedTuple):
-    """An estimate with its standard error, as a claim tests it.
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A quantity that decides a claim.
 
     Attributes:
-        value: the estimate.
-        error: its standard error; zero if there is no randomness.
-        degrees: degrees of freedom of the error, for Student's t-test.
-        note: why the error is unknown; it is then infinite.
+        name: its name in tables.
+        estimate: computes it from what the study prepared.
     """
 
-    value: float
-    error: float = 0.0
-    degrees: float = math.inf
-    note: str = ""
-
-
-Found = Quantity | Callable[[float], Quantity]
-"""A quantity, or a function that returns it for an end of a region, if its error depends on the
-value under test."""
+    name: str
+    estimate: Callable[..., Found]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +40,8 @@ class Claim:
 
     Attributes:
         statement: the claim, in one sentence.
-        source: the paper or theorem, and the place in it.
-        quantity: the name of the quantity that decides, among those of the study.
+        source: the paper, and the place in it.
+        quantity: the quantity that decides.
         low: the lower end of the region.
         high: the upper end of the region.
         effect: the distance inside the region at which the study should have the stated power; by
@@ -57,7 +52,7 @@ class Claim:
 
     statement: str
     source: str
-    quantity: str
+    quantity: Quantity
     low: float = -math.inf
     high: float = math.inf
     effect: float | None = None
@@ -72,19 +67,19 @@ class Claim:
         """
         ends = math.isfinite(self.low) + math.isfinite(self.high)
         if not ends or not self.low < self.high:
-            raise ValueError(f"{self.statement}: the region has no end, or nothing in it")
+            raise ValueError(f"{self.statement}: the region has no end or is empty")
         if self.effect is None:
             if ends < 2:
                 raise ValueError(f"{self.statement}: a region with one end needs an effect")
             object.__setattr__(self, "effect", (self.high - self.low) / 2)
 
-    def about(self, found: Found) -> Quantity:
-        """Return the quantity, with its error at the end of the region if it depends on that.
+    def about(self, found: Found) -> Estimate:
+        """Return the estimate, with its error at the end of the region if it depends on that.
 
         Raises:
             ValueError: if the error depends on the end and the region has two.
         """
-        if isinstance(found, Quantity):
+        if isinstance(found, Estimate):
             return found
         ends = [end for end in (self.low, self.high) if math.isfinite(end)]
         if len(ends) > 1:
@@ -96,7 +91,7 @@ class Claim:
         return {
             "claim": self.statement,
             "source": self.source,
-            "metric": self.quantity,
+            "metric": self.quantity.name,
             "region_low": self.low,
             "region_high": self.high,
             "effect": self.effect,
@@ -105,16 +100,16 @@ class Claim:
         }
 
 
-class Effort:
-    """The budget of a study, and its progress reports."""
+class Scale:
+    """The size of a run of claim studies, and its progress reports and caveats."""
 
     def __init__(self, *, smoke: bool, progress: Progress | None = None):
-        """Use the full budget, or with `smoke` just enough to run through."""
+        """Use the full size, or with `smoke` the least that runs through."""
         self.smoke = smoke
         self._progress = progress
-        self._doubts: list[str] = []
+        self._caveats: list[str] = []
 
-    def draws(self, most: int) -> int:
+    def samples(self, most: int) -> int:
         """Return the number of samples to draw."""
         return min(most, 256) if self.smoke else most
 
@@ -126,14 +121,14 @@ class Effort:
         """Return the number of training runs."""
         return min(most, 3) if self.smoke else most
 
-    def doubt(self, message: str) -> None:
+    def caveat(self, message: str) -> None:
         """Add a caveat on the running study, to be shown with the table."""
-        self._doubts.append(message)
+        self._caveats.append(message)
 
-    def doubts(self) -> str:
+    def take_caveats(self) -> str:
         """Return the caveats of the study that has just ended, and clear them."""
-        said, self._doubts = "; ".join(self._doubts), []
-        return said
+        taken, self._caveats = "; ".join(self._caveats), []
+        return taken
 
     def note(self, message: str) -> None:
         """Report progress; raises KeyboardInterrupt if the user wants to stop."""
@@ -142,27 +137,26 @@ class Effort:
 
 
 @dataclasses.dataclass(frozen=True)
-class Deciding:
+class ClaimStudy:
     """A study and the claims that it decides.
 
     Attributes:
         name: its name on the command line.
         title: what is measured or trained, with the settings.
-        run: returns the quantities by name.
+        prepare: measures or trains; the quantities of the claims are computed from its result.
         claims: the claims.
     """
 
     name: str
     title: str
-    run: Callable[[Effort], Mapping[str, Found]]
+    prepare: Callable[[Scale], object]
     claims: tuple[Claim, ...]
 
-    def rows(self, effort: Effort) -> list[Row]:
+    def rows(self, scale: Scale) -> list[Row]:
         """Run the study and return a row for each claim."""
-        found, doubts = self.run(effort), effort.doubts()
+        prepared = self.prepare(scale)
+        found = [claim.about(claim.quantity.estimate(prepared)) for claim in self.claims]
+        shared = {"deciding": self.name, "title": self.title, "doubts": scale.take_caveats()}
         return [
-            {"deciding": self.name, "title": self.title, "doubts": doubts}
-            | claim.row()
-            | claim.about(found[claim.quantity])._asdict()
-            for claim in self.claims
+            shared | claim.row() | one.test() for claim, one in zip(self.claims, found, strict=True)
         ]

@@ -6,12 +6,12 @@ from typing import Any
 
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.studies.claims.claim import Claim, Deciding, Effort
+from experiments.studies.claims.claim import Claim, ClaimStudy, Scale
 
 STUDY = "claims"
 
 
-def configuration(studies: Sequence[Deciding], budget: str) -> dict[str, Any]:
+def configuration(studies: Sequence[ClaimStudy], budget: str) -> dict[str, Any]:
     """Return what identifies a run: the claims, their tests and the budget."""
     claims = {one.name: [one.title, *(_plain(claim) for claim in one.claims)] for one in studies}
     about = {"study": STUDY, "title": "Claims of papers and theorems"}
@@ -19,8 +19,8 @@ def configuration(studies: Sequence[Deciding], budget: str) -> dict[str, Any]:
 
 
 def decide(
-    studies: Sequence[Deciding],
-    chosen: Sequence[Deciding],
+    studies: Sequence[ClaimStudy],
+    chosen: Sequence[ClaimStudy],
     budget: str,
     results: Results,
     progress: Progress,
@@ -36,14 +36,14 @@ def decide(
         results: receives the rows.
         progress: reports progress.
     """
-    effort = Effort(smoke=budget == "smoke", progress=progress)
+    scale = Scale(smoke=budget == "smoke", progress=progress)
     for one in chosen:
         if one.name in _done(results):
             progress.skip(one.name)
             continue
         with progress.task(one.name):
             begun = time.perf_counter()
-            rows = one.rows(effort)
+            rows = one.rows(scale)
             spent = {"study": STUDY, "budget": budget, "seconds": time.perf_counter() - begun}
             results.add([spent | row for row in rows])
     if _done(results) >= {one.name for one in studies}:

@@ -1,19 +1,20 @@
-"""Quantities with standard errors, from gradient samples and from training runs."""
+"""Estimates that claims test, from gradient samples and from training runs."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
-from experiments.measurement.moments import Blocks
-from experiments.statistics import Truth, jackknife
+from experiments.statistics import Estimate, Truth, jackknife, sample_mean
+from experiments.statistics.blocks import Blocks
 from experiments.statistics.cosine import cosines
 from experiments.statistics.distance import distance
 from experiments.statistics.estimate import quantile
 from experiments.statistics.limits import caution, exact, refusal, unseen
 from experiments.statistics.tails import tail
-from experiments.studies.claims.claim import Found, Quantity
+from experiments.studies.claims.claim import Found
 
 # No p-value is smaller than that of so many standard errors: further out no law of samples is
 # known so well.
@@ -23,20 +24,13 @@ _NO_DIRECTION = "the mean gradient cannot be told from zero"
 _unwarned = np.errstate(divide="ignore", invalid="ignore")
 
 
-def mean(values: np.ndarray) -> Quantity:
-    """Return the mean of independent values."""
-    values = np.asarray(values, float)
-    error = float(stats.sem(values))
-    return Quantity(float(values.mean()), error, len(values) - 1)
-
-
-def share(values: np.ndarray) -> Quantity:
-    """Return the share of independent trials that succeeded; its error is never zero."""
+def share(values: np.ndarray) -> Estimate:
+    """Return the fraction of independent trials that succeeded; its error is never zero."""
     values = np.asarray(values, bool)
     count, part = len(values), float(values.mean())
-    # Agresti and Coull: as if two more had succeeded and two had failed.
+    # Agresti and Coull (1998): two more successes and two more failures.
     padded = (values.sum() + 2) / (count + 4)
-    return Quantity(part, math.sqrt(padded * (1 - padded) / (count + 4)))
+    return Estimate.student(part, math.sqrt(padded * (1 - padded) / (count + 4)))
 
 
 def relative_bias(blocks: Blocks, truth: Truth) -> Found:
@@ -52,32 +46,32 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
     found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
     if not square > 0:
         why = "the true gradient cannot be told from zero"
-        return lambda end: Quantity(math.nan, math.inf, note=why)
+        return lambda end: Estimate.refused(math.nan, why)
     norm = math.sqrt(square)
     value = math.copysign(math.sqrt(abs(found.squared_bias)), found.squared_bias) / norm
     if why := refusal(blocks, truth):
-        return lambda end: Quantity(value, math.inf, note=why)
+        return lambda end: Estimate.refused(value, why)
     if not found.is_noisy:
-        return lambda end: Quantity(value if found.q > found.rounding else 0.0)
+        return lambda end: Estimate.student(value if found.q > found.rounding else 0.0)
     degrees = len(blocks.sums) - 1
     found = found.times(unseen(blocks, truth) * caution(blocks, truth) ** 2)
     spread = found.deviation(found.squared_bias) / norm**2
     plain = spread / max(2 * abs(value), math.sqrt(spread))
     surest = float(stats.t.isf(stats.norm.sf(_SUREST), degrees))
 
-    def against(end: float) -> Quantity:
+    def against(end: float) -> Estimate:
         apart = abs(value - end)
         chance = (found.above if value > end else found.below)(max(end * norm, 0.0) ** 2)
         score = float(stats.t.isf(max(chance, 1e-300), degrees))
         if apart < plain / 2 or score < 0.25:  # undecided: the law's median is not its mean
-            return Quantity(value, plain, degrees)
+            return Estimate.student(value, plain, degrees)
         error = apart / score if score < surest else min(plain, apart / surest)
-        return Quantity(value, error, degrees)
+        return Estimate.student(value, error, degrees)
 
     return against
 
 
-def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
+def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
     """Return how much larger the first's squared bias is, over the squared norm of the truth.
 
     The samples share their noise, block by block. The truth is exact.
@@ -94,47 +88,49 @@ def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Quan
     return _of_means(_widened(found, math.sqrt(2 * squares) / norm), truth, first, second)
 
 
-def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Quantity:
+def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
     """Return how far two means lie apart along the true gradient, over its norm.
 
     The samples share their noise, block by block. The truth is exact.
     """
     apart = (first.means - second.means) @ truth.mean
-    return _of_means(mean(apart / _exact_norm(truth) ** 2), truth, first, second)
+    return _of_means(sample_mean(apart / _exact_norm(truth) ** 2), truth, first, second)
 
 
-def length_along(blocks: Blocks, truth: Truth) -> Quantity:
+def length_along(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the length of the mean along the true gradient, over its norm: 1 where unbiased.
 
     The truth is exact.
     """
-    return _of_means(mean(blocks.means @ truth.mean / _exact_norm(truth) ** 2), truth, blocks)
+    return _of_means(
+        sample_mean(blocks.means @ truth.mean / _exact_norm(truth) ** 2), truth, blocks
+    )
 
 
-def angle(blocks: Blocks, truth: Truth) -> Quantity:
+def angle(blocks: Blocks, truth: Truth) -> Estimate:
     """Return 1 less the cosine between the mean and the true gradient, corrected for its noise.
 
     The truth is exact.
     """
     _exact_norm(truth)
     if not blocks.mean.any():
-        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
+        return Estimate.refused(math.nan, _NO_DIRECTION)
     # Noise turns any mean away: to first order the jackknife says how far.
     turned = 1 - cosines(jackknife.means(blocks), truth.mean)
-    found = _jackknifed(turned)._replace(value=jackknife.corrected(turned))
+    found = dataclasses.replace(_jackknifed(turned), value=jackknife.corrected(turned))
     # Near no angle it is half of a square, whose second order the jackknife may miss.
     square = math.sqrt(distance(blocks, truth).trace_square / 2) / float(blocks.mean @ blocks.mean)
     return _of_means(_widened(found, square), truth, blocks)
 
 
 @_unwarned
-def log_variance_ratio(first: Blocks, second: Blocks) -> Quantity:
+def log_variance_ratio(first: Blocks, second: Blocks) -> Estimate:
     """Return the natural log of the ratio of variances, under common noise block by block."""
     return of_variances(np.log(jackknife.traces(first) / jackknife.traces(second)), first, second)
 
 
 @_unwarned
-def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
+def log_signal_ratio(first: Blocks, second: Blocks) -> Estimate:
     """Return the natural log of the ratio of signal to noise, squared mean over variance.
 
     The samples share their noise, block by block.
@@ -147,11 +143,11 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Quantity:
 
     ratio = np.log(signal(first)) - np.log(signal(second))
     if math.isnan(ratio[0]):
-        return Quantity(math.nan, math.inf, note=_NO_DIRECTION)
+        return Estimate.refused(math.nan, _NO_DIRECTION)
     return of_variances(ratio, first, second)
 
 
-def relative_variance(blocks: Blocks, truth: Truth) -> Quantity:
+def relative_variance(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the variance over the squared norm of the truth, which is exact."""
     ratio = jackknife.traces(blocks) / _exact_norm(truth) ** 2
     if exact(blocks, truth):
@@ -159,7 +155,7 @@ def relative_variance(blocks: Blocks, truth: Truth) -> Quantity:
     return of_variances(ratio, blocks, slope=float(ratio[0]))
 
 
-def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quantity:
+def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Estimate:
     """Return a statistic of the variances of samples with its error.
 
     Where the samples have too few events the error is infinite, and the note says why.
@@ -178,30 +174,31 @@ def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Quant
     return _with_tails(found, factor, [one.refusal for one in tails])
 
 
-def _of_means(quantity: Quantity, truth: Truth, *runs: Blocks) -> Quantity:
+def _of_means(found: Estimate, truth: Truth, *runs: Blocks) -> Estimate:
     """Return a quantity made of means, its error as `of_variances` has it."""
     factor = max(math.sqrt(unseen(run, truth)) * caution(run, truth) for run in runs)
-    return _with_tails(quantity, factor, [refusal(run, truth) for run in runs])
+    return _with_tails(found, factor, [refusal(run, truth) for run in runs])
 
 
-def _with_tails(quantity: Quantity, factor: float, refusals: Sequence[str]) -> Quantity:
+def _with_tails(found: Estimate, factor: float, refusals: Sequence[str]) -> Estimate:
+    """Return an estimate whose error is longer by a factor; where it is refused, without one."""
     why = next(filter(None, refusals), "")
-    if not why and math.isfinite(quantity.value) and not math.isfinite(quantity.error):
-        why = "no number without some of the samples: more are needed"
+    if not why and math.isfinite(found.value) and not math.isfinite(found.error):
+        why = "undefined without some of the samples: more are needed"
     if why:
-        return quantity._replace(error=math.inf, note=why)
-    return quantity._replace(error=quantity.error * factor)
+        return found.unsure(why)
+    return Estimate.student(found.value, found.error * factor, found.degrees)
 
 
-def _widened(quantity: Quantity, error: float) -> Quantity:
-    """Return a quantity with one more error, independent of its own."""
-    return quantity._replace(error=math.hypot(quantity.error, error))
+def _widened(found: Estimate, error: float) -> Estimate:
+    """Return an estimate with one more error, independent of its own."""
+    return Estimate.student(found.value, math.hypot(found.error, error), found.degrees)
 
 
 @_unwarned
-def _jackknifed(values: np.ndarray) -> Quantity:
+def _jackknifed(values: np.ndarray) -> Estimate:
     """Return a statistic with the jackknife's error, from its values `[1 + R]`."""
-    return Quantity(float(values[0]), jackknife.error(values), len(values) - 2)
+    return Estimate.student(float(values[0]), jackknife.error(values), len(values) - 2)
 
 
 def _exact_norm(truth: Truth) -> float:
@@ -215,6 +212,6 @@ def _exact_norm(truth: Truth) -> float:
     return float(np.linalg.norm(truth.mean))
 
 
-def paired(first: np.ndarray, second: np.ndarray) -> Quantity:
+def paired(first: np.ndarray, second: np.ndarray) -> Estimate:
     """Return the mean difference of runs that share their seeds; NaN if a run diverged."""
-    return mean(np.asarray(first, float) - np.asarray(second, float))
+    return sample_mean(np.asarray(first, float) - np.asarray(second, float))

@@ -1,6 +1,7 @@
 """Claims about the Concrete distribution, Gumbel-softmax and Gumbel-Rao."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,73 +16,55 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     stack,
 )
-from experiments.measurement.moments import Blocks
+from experiments.measurement.point import Row
 from experiments.problems import VAE
-from experiments.problems.toy import Coupled, SimplexQuadratic
-from experiments.statistics import Truth, jackknife
-from experiments.studies.claims.claim import Claim, Deciding, Effort, Found, Quantity
+from experiments.problems.toy import Coupled
+from experiments.statistics import Estimate, Truth, jackknife, sample_mean
+from experiments.statistics.blocks import Blocks
+from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import (
-    mean,
     mean_difference,
     of_variances,
     share,
     squared_bias_difference,
 )
-from experiments.studies.claims.work import Given, Measured
-from experiments.studies.figures.lattice import lattice
+from experiments.studies.claims.toys import CustomToy
+from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
+from experiments.studies.figures.simplex import variance_ratios
 
-_WEIGHTS = (1.0, 2.0, 5.0, 8.0, 4.0, 2.0, 1.0)
+_LIKELIEST = int(np.argmax(WEIGHTS))
+_CHANCE = max(WEIGHTS) / sum(WEIGHTS)
 _BATCHES = 32
 _AVERAGED = 100  # gradients per mean compared; the error of a single one is all variance
 
 
-def _relaxed_mean(effort: Effort) -> Mapping[str, Quantity]:
-    distribution = Categorical(jnp.log(jnp.asarray(_WEIGHTS)))
-    likeliest = int(np.argmax(_WEIGHTS))
-    chance = max(_WEIGHTS) / sum(_WEIGHTS)
-
-    def values(temperature: float) -> np.ndarray:
-        relaxed = distribution.relax(temperature)
-        keys = jax.random.split(jax.random.key(0), effort.draws(1 << 17))
-        draw = jax.jit(jax.vmap(lambda key: relaxed.squash(relaxed.sample(key))[likeliest]))
-        return np.asarray(draw(keys), np.float64)
-
-    return {
-        "mean at temperature 0.05, less the probability": mean(values(0.05) - chance),
-        "mean at temperature 50, less 1/7": mean(values(50.0) - 1 / len(_WEIGHTS)),
-        "probability, less the mean at temperature 1": mean(chance - values(1.0)),
-    }
+def _relaxed(scale: Scale) -> Callable[[float], np.ndarray]:
+    """Return a function of the temperature: relaxed values of the likeliest class."""
+    keys = jax.random.split(jax.random.key(0), scale.samples(1 << 17))
+    return lambda temperature: relaxed_samples(temperature, keys)[:, _LIKELIEST]
 
 
-def _rounding(effort: Effort) -> Mapping[str, Quantity]:
-    logits = jnp.log(jnp.asarray(_WEIGHTS)) + 3.0  # not normalised
-    distribution = Categorical(logits)
-    relaxed = distribution.relax(0.7)
+def _rounded(scale: Scale) -> np.ndarray:
+    """Return the largest coordinates of relaxed samples."""
+    logits = jnp.log(jnp.asarray(WEIGHTS, jnp.float32)) + 3.0  # not normalised
+    relaxed = Categorical(logits).relax(0.7)
+    keys = jax.random.split(jax.random.key(1), scale.samples(1 << 18))
+    return np.asarray(jax.jit(jax.vmap(lambda key: jnp.argmax(relaxed.sample(key))))(keys))
 
-    def largest(key):
-        return jnp.argmax(relaxed.sample(key))
 
-    keys = jax.random.split(jax.random.key(1), effort.draws(1 << 18))
-    found = np.asarray(jax.jit(jax.vmap(largest))(keys))
+def _excess_distance(classes: np.ndarray) -> Estimate:
     # The weights are almost symmetric, so the mean class itself is not informative.
-    distance = np.abs(np.arange(len(_WEIGHTS)) - len(_WEIGHTS) // 2)
-    frequent = found == int(np.argmax(_WEIGHTS))
-    return {
-        "frequency of the likeliest class, less its probability": mean(
-            frequent - max(_WEIGHTS) / sum(_WEIGHTS)
-        ),
-        "mean distance from the middle class, less its expectation": mean(
-            distance[found] - np.average(distance, weights=_WEIGHTS)
-        ),
-    }
+    distance = np.abs(np.arange(len(WEIGHTS)) - len(WEIGHTS) // 2)
+    return sample_mean(distance[classes] - np.average(distance, weights=WEIGHTS))
 
 
-def _convexity(effort: Effort) -> Mapping[str, Quantity]:
-    count = effort.draws(1 << 16)
+def _convexity(scale: Scale) -> Callable[[float], Estimate]:
+    """Return a function of the temperature: the share of chords below the log-density."""
+    count = scale.samples(1 << 16)
     distribution = Categorical(jnp.array([0.5, 0.0, -0.5]))
 
-    def breaks(temperature: float) -> Quantity:
-        """Return the share of chords of the log-density that lie below it at their midpoint."""
+    def concave(temperature: float) -> Estimate:
         relaxed = distribution.relax(temperature)
         points = jax.random.dirichlet(jax.random.key(2), jnp.ones(3), (2, count))
         points = points * (1 - 3e-3) + 1e-3
@@ -90,13 +73,18 @@ def _convexity(effort: Effort) -> Mapping[str, Quantity]:
         above = np.asarray(density(points.mean(0)) - chord)
         return share(above > 1e-3)
 
-    return {
-        "share of concave chords at temperature 1/2": breaks(0.5),
-        "share of concave chords at temperature 2": breaks(2.0),
-    }
+    return concave
 
 
-def _posterior(effort: Effort) -> Mapping[str, Quantity]:
+class _Posterior(NamedTuple):
+    """Conditional relaxed variables `[n]`: at a logit of 1, with their bits, and at 50 and -50."""
+
+    moderate: np.ndarray
+    bits: np.ndarray
+    extreme: np.ndarray
+
+
+def _posterior(scale: Scale) -> _Posterior:
     def conditional(logit: float) -> np.ndarray:
         distribution = Bernoulli(jnp.full(1, logit))
 
@@ -105,155 +93,121 @@ def _posterior(effort: Effort) -> Mapping[str, Quantity]:
             sample = distribution.sample(first)
             return jnp.append(distribution.posterior(second, sample), sample)
 
-        keys = jax.random.split(jax.random.key(3), effort.draws(1 << 17))
+        keys = jax.random.split(jax.random.key(3), scale.samples(1 << 17))
         return np.asarray(jax.jit(jax.vmap(draw))(keys), np.float64).T
 
-    moderate, bits = conditional(1.0)
     extreme = np.concatenate([conditional(50.0)[0], conditional(-50.0)[0]])
-    return {
-        "mean of the conditional variable, less the logit": mean(moderate - 1.0),
-        "its variance over that of a logistic, less 1": mean(
-            (moderate - 1.0) ** 2 / (np.pi**2 / 3) - 1
-        ),
-        "share on the side of the other bit": share((moderate > 0) != (bits > 0)),
-        "share that is not finite at logits of 50": share(~np.isfinite(extreme)),
-    }
+    return _Posterior(*conditional(1.0), extreme)
 
 
-def _temperature(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, Coupled(), 1 << 18)
-    low, high = GumbelSoftmax(0.1), GumbelSoftmax(1.0)
-    return {
-        "squared bias at temperature 1, less that at 0.1": squared_bias_difference(
-            measured(high), measured(low), measured.truth
-        ),
-        "log variance ratio, temperature 0.1 over 1": measured.ratio(low, high),
-    }
-
-
-def _linear(effort: Effort) -> Mapping[str, Found]:
+def _linear(scale: Scale) -> Measurements:
     weights = np.array([1.0, -2.0, 0.5])
-    problem = Given(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
-    found = Measured(effort, problem, 1 << 18).bias(GumbelSoftmax(1.0))
-    return {"relative bias": found}
+    problem = CustomToy(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
+    return Measurements(scale, problem, 1 << 18)
 
 
-def _rao_blackwell(effort: Effort) -> Mapping[str, Quantity]:
+def _cubic(scale: Scale) -> Measurements:
     def f(z: jax.Array) -> jax.Array:
         # Its slope depends on the class drawn, else noise given the class would not matter.
         weights = jnp.outer(jnp.arange(1.0, 4.0), jnp.array([1.0, -1.0, 0.5]))
         return jnp.sum(z * weights) ** 3 / 4
 
     logits = np.array([[0.5, 0.0, -0.5], [1.0, -0.5, 0.2], [-1.0, 0.3, 0.6]])
-    measured = Measured(effort, Given(f, logits), 1 << 17)
-    straight = StraightThroughGumbelSoftmax(0.5)
-    one, some, many = (GumbelRao(0.5, count) for count in (1, 10, 100))
-
-    def law(first, last, between):
-        # a and b of V(K) = a + b / K from both ends, compared with V at K = 10.
-        b = (first - last) / (1 - 1 / 100)
-        return np.log(between / (first - b + b / 10))
-
-    runs = [measured(estimator) for estimator in (one, many, some)]
-    variances = [jackknife.traces(blocks) for blocks in runs]
-    return {
-        "difference of means along the truth": mean_difference(
-            measured(some), measured(straight), measured.truth
-        ),
-        "log variance ratio, K = 1 over straight-through": measured.ratio(one, straight),
-        "log of the variance at K = 10 over the law's": of_variances(law(*variances), *runs),
-    }
+    return Measurements(scale, CustomToy(f, logits), 1 << 17)
 
 
-def _averaged(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, VAE("Categorical", 3, 4), 4096)
-    pair = GumbelRao(0.5, 10), StraightThroughGumbelSoftmax(0.5)
-    return {"log variance ratio, K = 10 over straight-through": measured.ratio(*pair)}
+def _law_of_total_variance(measured: Measurements) -> Estimate:
+    runs = [measured(GumbelRao(0.5, count)) for count in (1, 100, 10)]
+    first, last, between = (jackknife.traces(blocks) for blocks in runs)
+    # a and b of V(K) = a + b / K from both ends, compared with V at K = 10.
+    b = (first - last) / (1 - 1 / 100)
+    return of_variances(np.log(between / (first - b + b / 10)), *runs)
 
 
-def _simplex(effort: Effort) -> Mapping[str, Quantity]:
-    problem = SimplexQuadratic()
+class _Simplex(NamedTuple):
+    """log10 ratios of variances `[batches, places]` at two temperatures, and where they are."""
+
+    cold: np.ndarray
+    warm: np.ndarray
+    largest: np.ndarray
+    """The largest probability of every place."""
+
+    @property
+    def least(self) -> Estimate:
+        """The least ratio of all places and temperatures."""
+        both = np.concatenate([self.cold, self.warm], 1)
+        return sample_mean(both[:, np.argmin(both.mean(0))])
+
+    @property
+    def corner_gain(self) -> Estimate:
+        """The mean near corners, less that near the centre."""
+        corner, centre = self.largest > 0.7, self.largest < 0.5
+        return sample_mean(self.cold[:, corner].mean(1) - self.cold[:, centre].mean(1))
+
+
+def _simplex(scale: Scale) -> _Simplex:
     # f is zero at the centre, which is on the lattice if 3 divides points - 1.
-    places = jnp.asarray(lattice(5 if effort.smoke else 11, 0.05), jnp.float32)
-    draws = 1 << (12 if effort.smoke else 14)  # with fewer, some have zero variance near corners
+    points = 5 if scale.smoke else 11
+    draws = 1 << (12 if scale.smoke else 14)  # with fewer, some have zero variance near corners
+    keys = jax.random.split(jax.random.key(4), (_BATCHES, draws // _BATCHES))
 
-    def ratios(temperature: float) -> np.ndarray:
-        """Return log10 ratios of variances, `[batches, places]`."""
-        effort.note(f"simplex at temperature {temperature:g}")
-        pair = StraightThroughGumbelSoftmax(temperature), GumbelRao(temperature, 100)
+    def at(temperature: float) -> list[Row]:
+        def note(done: float) -> None:
+            scale.note(f"simplex at temperature {temperature:g}, {done:.0%}")
 
-        def log_variance(estimator, p, keys):
-            fixed = jax.lax.stop_gradient(jnp.log(p))
+        return variance_ratios(temperature, points, keys, 100, note)
 
-            def loss(logits, key):
-                distribution = problem.distribution({"logits": logits}, None)
-                return estimator(key, distribution, lambda z: problem.f(fixed, z))
-
-            gradients = jax.vmap(jax.grad(loss), (None, 0))(jnp.log(p), keys)
-            return jnp.log10(jnp.var(gradients, axis=0, ddof=1).sum())
-
-        def one(p, keys):
-            straight, averaged = (log_variance(estimator, p, keys) for estimator in pair)
-            return straight - averaged
-
-        keys = jax.random.split(jax.random.key(4), (_BATCHES, draws // _BATCHES))
-        at = jax.jit(lambda p: jax.lax.map(lambda some: one(p, some), keys))
-        return np.stack([np.asarray(at(p), np.float64) for p in places], -1)
-
-    cold, warm = ratios(0.1), ratios(1.0)
-    both = np.concatenate([cold, warm], 1)
-    corner = np.asarray(places).max(-1) > 0.7
-    centre = np.asarray(places).max(-1) < 0.5
-    return {
-        "least log10 variance ratio of all points": mean(both[:, np.argmin(both.mean(0))]),
-        "mean log10 ratio at temperature 0.1, less that at 1": mean(cold.mean(1) - warm.mean(1)),
-        "mean log10 ratio near corners, less that near the centre": mean(
-            cold[:, corner].mean(1) - cold[:, centre].mean(1)
-        ),
-    }
+    cold, warm = at(0.1), at(1.0)
+    largest = [max(row["x"], row["y"], 1 - row["x"] - row["y"]) for row in cold[::_BATCHES]]
+    ratios = [np.reshape([row["value"] for row in rows], (-1, _BATCHES)).T for rows in (cold, warm)]
+    return _Simplex(*ratios, np.array(largest))
 
 
-def _best_temperature(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, VAE("Categorical", 4, 4), 2048)
+class _ByTemperature(NamedTuple):
+    """An estimator at several temperatures: its samples, and their errors `[T, 1 + R]`."""
+
+    temperatures: np.ndarray
+    runs: list[Blocks]
+    errors: np.ndarray
+
+    @property
+    def lowest(self) -> int:
+        """The index of the least error, or of its neighbour where that is at an end."""
+        return int(np.clip(np.argmin(self.errors[:, 0]), 1, len(self.errors) - 2))
+
+    @property
+    def around(self) -> list[Blocks]:
+        """The samples that decide where the error is least.
+
+        Heavy tails elsewhere decide nothing: few events make an error look small, not large.
+        """
+        return self.runs[self.lowest - 1 : self.lowest + 2]
+
+    @property
+    def log_best(self) -> np.ndarray:
+        """The log of the temperature of least error, by a parabola through three points."""
+        best, logs = self.lowest, np.log(self.temperatures)
+        left, middle, right = np.log(self.errors[best - 1 : best + 2])
+        step = logs[1] - logs[0]
+        return logs[best] + step * (left - right) / (2 * (left - 2 * middle + right))
+
+
+def _temperatures(scale: Scale) -> tuple[_ByTemperature, _ByTemperature]:
+    """Return straight-through Gumbel-softmax and Gumbel-Rao by temperature."""
+    measured = Measurements(scale, VAE("Categorical", 4, 4), 2048)
     temperatures = np.geomspace(0.08, 5.0, 10)
-    log_temperatures = np.log(temperatures)
 
-    def by_temperature(make) -> tuple[list[Blocks], np.ndarray]:
-        """Return the samples at every temperature, and their errors `[temperatures, 1 + R]`."""
+    def by_temperature(make) -> _ByTemperature:
         members = [make(float(t)) for t in temperatures]
-        effort.note(f"measuring {members[0]} and on")
-        point = measured.point
-        runs = point.draw(stack(members), jax.random.key(5), measured.draws, stacked=True)
-        return runs, np.stack([_mean_error(blocks, measured.truth) for blocks in runs])
+        scale.note(f"measuring {members[0]} and on")
+        runs = measured.point.draw(
+            stack(members), jax.random.key(5), measured.num_samples, stacked=True
+        )
+        errors = np.stack([_mean_error(blocks, measured.truth) for blocks in runs])
+        return _ByTemperature(temperatures, runs, errors)
 
-    def lowest(errors: np.ndarray) -> int:
-        """Return the index of the least error, or of its neighbour where that is at an end."""
-        return int(np.clip(np.argmin(errors[:, 0]), 1, len(errors) - 2))
-
-    def log_best(errors: np.ndarray) -> np.ndarray:
-        """Return the log of the temperature of least error, by a parabola through three points."""
-        best = lowest(errors)
-        left, middle, right = np.log(errors[best - 1 : best + 2])
-        step = log_temperatures[1] - log_temperatures[0]
-        return log_temperatures[best] + step * (left - right) / (2 * (left - 2 * middle + right))
-
-    straight, straight_errors = by_temperature(StraightThroughGumbelSoftmax)
-    averaged, averaged_errors = by_temperature(lambda t: GumbelRao(t, 100))
-    best = int(np.argmin(averaged_errors[:, 0]))
-    # Heavy tails elsewhere decide nothing: few events make an error look small, not large.
-    used = [
-        blocks
-        for runs, errors in ((straight, straight_errors), (averaged, averaged_errors))
-        for blocks in runs[lowest(errors) - 1 : lowest(errors) + 2]
-    ]
-    return {
-        "log of the best temperature, Gumbel-Rao over straight-through": of_variances(
-            log_best(averaged_errors) - log_best(straight_errors), *used
-        ),
-        "log error ratio at Gumbel-Rao's best temperature": of_variances(
-            np.log(averaged_errors[best] / straight_errors[best]), averaged[best], straight[best]
-        ),
-    }
+    straight = by_temperature(StraightThroughGumbelSoftmax)
+    return straight, by_temperature(lambda t: GumbelRao(t, 100))
 
 
 def _mean_error(blocks: Blocks, truth: Truth) -> np.ndarray:
@@ -262,23 +216,33 @@ def _mean_error(blocks: Blocks, truth: Truth) -> np.ndarray:
     return jackknife.squared_errors(blocks, truth) - spread + spread / _AVERAGED
 
 
-def _gapped(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, VAE("Categorical", 3, 4), 8192)
-    pair = GappedStraightThrough(0.5), StraightThroughGumbelSoftmax(0.5)
-    return {"log variance ratio": measured.ratio(*pair)}
+def _shift(pair: tuple[_ByTemperature, _ByTemperature]) -> Estimate:
+    straight, averaged = pair
+    runs = straight.around + averaged.around
+    return of_variances(averaged.log_best - straight.log_best, *runs)
+
+
+def _error_ratio(pair: tuple[_ByTemperature, _ByTemperature]) -> Estimate:
+    straight, averaged = pair
+    best = int(np.argmin(averaged.errors[:, 0]))
+    ratio = np.log(averaged.errors[best] / straight.errors[best])
+    return of_variances(ratio, averaged.runs[best], straight.runs[best])
 
 
 STUDIES = (
-    Deciding(
+    ClaimStudy(
         "relaxed-mean",
         "mean of the likeliest of seven classes of a Gumbel-softmax variable, 2^17 draws",
-        _relaxed_mean,
+        _relaxed,
         (
             Claim(
                 "The mean of a Gumbel-softmax variable goes to the categorical's as the "
                 "temperature goes to 0",
                 "Jang et al. 2017, figure 1",
-                "mean at temperature 0.05, less the probability",
+                Quantity(
+                    "mean at temperature 0.05, less the probability",
+                    lambda values: sample_mean(values(0.05) - _CHANCE),
+                ),
                 -0.01,
                 0.01,
             ),
@@ -286,42 +250,53 @@ STUDIES = (
                 "The mean of a Gumbel-softmax variable goes to the uniform one as the temperature "
                 "goes to infinity",
                 "Jang et al. 2017, figure 1",
-                "mean at temperature 50, less 1/7",
+                Quantity(
+                    "mean at temperature 50, less 1/7",
+                    lambda values: sample_mean(values(50.0) - 1 / len(WEIGHTS)),
+                ),
                 -0.01,
                 0.01,
             ),
             Claim(
                 "At moderate temperatures the mean of a Gumbel-softmax variable is neither",
                 "Jang et al. 2017, figure 1",
-                "probability, less the mean at temperature 1",
+                Quantity(
+                    "probability, less the mean at temperature 1",
+                    lambda values: sample_mean(_CHANCE - values(1.0)),
+                ),
                 low=0.0,
                 effect=0.01,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "concrete-rounding",
         "largest coordinate of a Concrete variable with unnormalised logits, 2^18 draws",
-        _rounding,
+        _rounded,
         (
             Claim(
                 "The largest coordinate of a Concrete variable is categorical, whatever the "
                 "temperature",
                 "Maddison et al. 2017, proposition 1b",
-                "frequency of the likeliest class, less its probability",
+                Quantity(
+                    "frequency of the likeliest class, less its probability",
+                    lambda classes: sample_mean((classes == _LIKELIEST) - _CHANCE),
+                ),
                 -0.01,
                 0.01,
             ),
             Claim(
                 "Gumbel-max needs no normalised logits",
-                "Gumbel-max trick (Maddison et al. 2017, section 2)",
-                "mean distance from the middle class, less its expectation",
+                "Maddison et al. 2017, section 2",
+                Quantity(
+                    "mean distance from the middle class, less its expectation", _excess_distance
+                ),
                 -0.05,
                 0.05,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "concrete-convexity",
         "chords of the log-density of three classes, 2^16 pairs of points",
         _convexity,
@@ -329,20 +304,22 @@ STUDIES = (
             Claim(
                 "The Concrete density of n classes is log-convex at temperatures up to 1/(n - 1)",
                 "Maddison et al. 2017, proposition 1d",
-                "share of concave chords at temperature 1/2",
+                Quantity(
+                    "share of concave chords at temperature 1/2", lambda concave: concave(0.5)
+                ),
                 high=0.001,
                 effect=0.001,
             ),
             Claim(
                 "Above temperature 1/(n - 1) the Concrete density need not be log-convex",
                 "Maddison et al. 2017, proposition 1d",
-                "share of concave chords at temperature 2",
+                Quantity("share of concave chords at temperature 2", lambda concave: concave(2.0)),
                 low=0.01,
                 effect=0.01,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "posterior-noise",
         "perturbed logit of one bit given the hard sample, 2^17 draws",
         _posterior,
@@ -351,7 +328,10 @@ STUDIES = (
                 "Averaged over the bit, the conditional relaxed variable has the law of the "
                 "unconditional one: its mean",
                 "Tucker et al. 2017, section 3",
-                "mean of the conditional variable, less the logit",
+                Quantity(
+                    "mean of the conditional variable, less the logit",
+                    lambda found: sample_mean(found.moderate - 1.0),
+                ),
                 -0.05,
                 0.05,
             ),
@@ -359,70 +339,94 @@ STUDIES = (
                 "Averaged over the bit, the conditional relaxed variable has the variance of the "
                 "unconditional one",
                 "Tucker et al. 2017, section 3",
-                "its variance over that of a logistic, less 1",
+                Quantity(
+                    "its variance over that of a logistic, less 1",
+                    lambda found: sample_mean((found.moderate - 1.0) ** 2 / (np.pi**2 / 3) - 1),
+                ),
                 -0.05,
                 0.05,
             ),
             Claim(
                 "The conditional relaxed variable lies on the side of its bit",
                 "Tucker et al. 2017, section 3",
-                "share on the side of the other bit",
+                Quantity(
+                    "share on the side of the other bit",
+                    lambda found: share((found.moderate > 0) != (found.bits > 0)),
+                ),
                 high=0.001,
                 effect=0.001,
             ),
             Claim(
                 "The stable form of the conditional relaxed variable is finite to logits of 50",
-                "Tucker et al. 2017, section 3; computed in float32",
-                "share that is not finite at logits of 50",
+                "Tucker et al. 2017, section 3",
+                Quantity(
+                    "share that is not finite at logits of 50",
+                    lambda found: share(~np.isfinite(found.extreme)),
+                ),
                 high=0.001,
                 effect=0.001,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "temperature-trade-off",
         "Gumbel-softmax on four coupled bits at two temperatures, 2^18 gradients",
-        _temperature,
+        lambda scale: Measurements(scale, Coupled(), 1 << 18),
         (
             Claim(
                 "A lower temperature of Gumbel-softmax lowers its bias",
                 "Jang et al. 2017, section 2.2; Maddison et al. 2017, section 3",
-                "squared bias at temperature 1, less that at 0.1",
+                Quantity(
+                    "squared bias at temperature 1, less that at 0.1",
+                    lambda measured: squared_bias_difference(
+                        measured(GumbelSoftmax(1.0)), measured(GumbelSoftmax(0.1)), measured.truth
+                    ),
+                ),
                 low=0.0,
                 effect=0.05,  # a bias of 22 % of the gradient
             ),
             Claim(
                 "A lower temperature of Gumbel-softmax raises its variance",
                 "Jang et al. 2017, section 2.2",
-                "log variance ratio, temperature 0.1 over 1",
+                Quantity(
+                    "log variance ratio, temperature 0.1 over 1",
+                    lambda measured: measured.ratio(GumbelSoftmax(0.1), GumbelSoftmax(1.0)),
+                ),
                 low=0.0,
                 effect=0.1,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "relaxation-of-linear-f",
         "Gumbel-softmax on a linear f of three bits, 2^18 gradients",
         _linear,
         (
             Claim(
                 "Gumbel-softmax is biased even for a linear f",
-                "Jang et al. 2017, figure 1: the relaxed mean is not the probability",
-                "relative bias",
+                "Jang et al. 2017, figure 1",
+                Quantity("relative bias", lambda measured: measured.bias(GumbelSoftmax(1.0))),
                 low=0.0,
                 effect=0.02,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "gumbel-rao-law",
         "Gumbel-Rao on a cubic f of three three-way variables, 2^17 gradients",
-        _rao_blackwell,
+        _cubic,
         (
             Claim(
                 "Gumbel-Rao has the mean of straight-through Gumbel-softmax",
                 "Paulus et al. 2021, section 3",
-                "difference of means along the truth",
+                Quantity(
+                    "difference of means along the truth",
+                    lambda measured: mean_difference(
+                        measured(GumbelRao(0.5, 10)),
+                        measured(StraightThroughGumbelSoftmax(0.5)),
+                        measured.truth,
+                    ),
+                ),
                 -0.03,
                 0.03,
             ),
@@ -430,34 +434,44 @@ STUDIES = (
                 "With one inner sample Gumbel-Rao is straight-through Gumbel-softmax in law: its "
                 "variance",
                 "Paulus et al. 2021, section 3",
-                "log variance ratio, K = 1 over straight-through",
+                Quantity(
+                    "log variance ratio, K = 1 over straight-through",
+                    lambda measured: measured.ratio(
+                        GumbelRao(0.5, 1), StraightThroughGumbelSoftmax(0.5)
+                    ),
+                ),
                 -0.15,
                 0.15,
             ),
             Claim(
                 "Gumbel-Rao's variance follows the law of total variance, a + b / K",
-                "Paulus et al. 2021, section 3; law of total variance",
-                "log of the variance at K = 10 over the law's",
+                "Paulus et al. 2021, section 3",
+                Quantity("log of the variance at K = 10 over the law's", _law_of_total_variance),
                 -0.15,
                 0.15,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "gumbel-rao-variance",
         "Gumbel-Rao on a VAE of three four-way variables, 4,096 gradients",
-        _averaged,
+        lambda scale: Measurements(scale, VAE("Categorical", 3, 4), 4096),
         (
             Claim(
                 "Gumbel-Rao's variance is below that of straight-through Gumbel-softmax",
                 "Paulus et al. 2021, proposition 1",
-                "log variance ratio, K = 10 over straight-through",
+                Quantity(
+                    "log variance ratio, K = 10 over straight-through",
+                    lambda measured: measured.ratio(
+                        GumbelRao(0.5, 10), StraightThroughGumbelSoftmax(0.5)
+                    ),
+                ),
                 high=0.0,
                 effect=0.1,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "gumbel-rao-simplex",
         "variance ratios over the simplex, 66 points, 2^14 gradients, 100 inner samples",
         _simplex,
@@ -465,37 +479,43 @@ STUDIES = (
             Claim(
                 "Over the simplex Gumbel-Rao has less variance everywhere",
                 "Paulus et al. 2021, figure 1",
-                "least log10 variance ratio of all points",
+                Quantity("least log10 variance ratio of all points", lambda simplex: simplex.least),
                 low=0.0,
                 effect=0.05,
             ),
             Claim(
                 "Gumbel-Rao's gain is larger at low temperature",
                 "Paulus et al. 2021, figure 1",
-                "mean log10 ratio at temperature 0.1, less that at 1",
+                Quantity(
+                    "mean log10 ratio at temperature 0.1, less that at 1",
+                    lambda simplex: sample_mean(simplex.cold.mean(1) - simplex.warm.mean(1)),
+                ),
                 low=0.0,
                 effect=0.05,
             ),
             Claim(
                 "Gumbel-Rao's gain is larger near the corners of the simplex",
                 "Paulus et al. 2021, figure 1",
-                "mean log10 ratio near corners, less that near the centre",
+                Quantity(
+                    "mean log10 ratio near corners, less that near the centre",
+                    lambda simplex: simplex.corner_gain,
+                ),
                 low=0.0,
                 effect=0.05,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "gumbel-rao-temperature",
         "error of the mean of 100 gradients by temperature, on a VAE of four four-way variables, "
         "2,048 gradients, 100 inner samples",
-        _best_temperature,
+        _temperatures,
         (
             Claim(
                 "Gumbel-Rao's error is least at a lower temperature than straight-through "
                 "Gumbel-softmax's",
                 "Paulus et al. 2021, figure 2b",
-                "log of the best temperature, Gumbel-Rao over straight-through",
+                Quantity("log of the best temperature, Gumbel-Rao over straight-through", _shift),
                 high=0.0,
                 effect=0.3,
             ),
@@ -503,22 +523,27 @@ STUDIES = (
                 "At its best temperature Gumbel-Rao's error is below that of straight-through "
                 "Gumbel-softmax",
                 "Paulus et al. 2021, figure 2b",
-                "log error ratio at Gumbel-Rao's best temperature",
+                Quantity("log error ratio at Gumbel-Rao's best temperature", _error_ratio),
                 high=0.0,
                 effect=0.1,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "gapped-variance",
         "gapped straight-through on a VAE of three four-way variables, 8,192 gradients",
-        _gapped,
+        lambda scale: Measurements(scale, VAE("Categorical", 3, 4), 8192),
         (
             Claim(
                 "Gapped straight-through, without noise given the sample, has less variance than "
                 "straight-through Gumbel-softmax",
                 "Fan et al. 2022, abstract",
-                "log variance ratio",
+                Quantity(
+                    "log variance ratio",
+                    lambda measured: measured.ratio(
+                        GappedStraightThrough(0.5), StraightThroughGumbelSoftmax(0.5)
+                    ),
+                ),
                 high=0.0,
                 effect=0.1,
             ),

@@ -1,6 +1,6 @@
 """Claims about straight-through estimators and their second-order variants."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,17 @@ import numpy as np
 from estimators import (
     DARN,
     Bernoulli,
+    Estimator,
     ReinMax,
     SlopeAnnealedStraightThrough,
     StraightThrough,
 )
 from experiments.problems import VAE
-from experiments.studies.claims.claim import Claim, Deciding, Effort, Found, Quantity
+from experiments.statistics import Estimate
+from experiments.studies.claims.claim import Claim, ClaimStudy, Found, Quantity, Scale
+from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import squared_bias_difference
-from experiments.studies.claims.work import Given, Measured
+from experiments.studies.claims.toys import CustomToy
 
 _LOGITS = np.array([1.0, -1.0, 2.0, 0.5])
 # Arbitrary couplings and weights of the toys' f.
@@ -51,40 +54,24 @@ def _classes_cubic(z: jax.Array) -> jax.Array:
 _CLASS_LOGITS = np.array([[0.5, 0.0, -0.5], [1.0, -0.5, 0.2], [-1.0, 0.3, 0.6]])
 
 
-def _bias(problem: Given, effort: Effort, estimator, draws: int = 1 << 18) -> Found:
-    return Measured(effort, problem, draws).bias(estimator)
+Bias = Callable[[Callable[[jax.Array], jax.Array], Estimator], Found]
+"""A function of f and an estimator."""
 
 
-def _straight(effort: Effort) -> Mapping[str, Found]:
-    return {
-        "relative bias, linear f": _bias(Given(_linear, _LOGITS), effort, StraightThrough()),
-        "relative bias, quadratic f": _bias(Given(_separable, _LOGITS), effort, StraightThrough()),
-    }
+def _biases(logits: np.ndarray, num_samples: int) -> Callable[[Scale], Bias]:
+    """Return a study that measures relative biases of estimators of any f at given logits."""
+
+    def prepare(scale: Scale) -> Bias:
+        return lambda f, estimator: Measurements(scale, CustomToy(f, logits), num_samples).bias(
+            estimator
+        )
+
+    return prepare
 
 
-def _darn(effort: Effort) -> Mapping[str, Found]:
-    coupled, separable = Given(_quadratic, _LOGITS), Given(_separable, _LOGITS)
-    return {
-        "relative bias at the sample, coupled": _bias(coupled, effort, DARN("sample")),
-        "relative bias at 1/2, separable": _bias(separable, effort, DARN("half")),
-        "relative bias at 1/2, coupled": _bias(coupled, effort, DARN("half")),
-    }
-
-
-def _reinmax(effort: Effort) -> Mapping[str, Found]:
-    quadratic = Given(_classes_quadratic, _CLASS_LOGITS)
-    cubic = Given(_classes_cubic, _CLASS_LOGITS)
-    return {
-        "relative bias, quadratic f": _bias(quadratic, effort, ReinMax(), 1 << 21),
-        "relative bias of straight-through, quadratic f": _bias(
-            quadratic, effort, StraightThrough(), 1 << 21
-        ),
-        "relative bias, cubic f": _bias(cubic, effort, ReinMax(), 1 << 21),
-    }
-
-
-def _identities(effort: Effort) -> Mapping[str, Quantity]:
-    keys = jax.random.split(jax.random.key(0), effort.draws(4096))
+def _gradients(scale: Scale) -> Callable[..., jax.Array]:
+    """Return a function of an estimator, logits and f: gradients under common noise."""
+    keys = jax.random.split(jax.random.key(0), scale.samples(4096))
 
     def gradients(estimator, logits, f):
         def loss(logits, key):
@@ -92,120 +79,125 @@ def _identities(effort: Effort) -> Mapping[str, Quantity]:
 
         return jax.vmap(jax.grad(loss), (None, 0))(jnp.asarray(logits, jnp.float32), keys)
 
-    def apart(first, second) -> Quantity:
-        return Quantity(float(jnp.max(jnp.abs(first - second)) / jnp.max(jnp.abs(second))))
-
-    def cubic(z):
-        return (jnp.sum(z) - 0.4) ** 3
-
-    slope, straight = SlopeAnnealedStraightThrough(1.0), StraightThrough()
-    one = np.array([0.7])
-    return {
-        "largest difference, slope 1 and straight-through": apart(
-            gradients(slope, _LOGITS, _quadratic), gradients(straight, _LOGITS, _quadratic)
-        ),
-        "largest difference, ReinMax and DARN on one bit": apart(
-            gradients(ReinMax(), one, cubic), gradients(DARN("sample"), one, cubic)
-        ),
-    }
+    return gradients
 
 
-def _vae(effort: Effort) -> Mapping[str, Quantity]:
-    measured = Measured(effort, VAE("Categorical", 4, 8), 2048)
-    return {
-        "squared bias of straight-through, less that of ReinMax": squared_bias_difference(
-            measured(StraightThrough()), measured(ReinMax()), measured.truth
-        )
-    }
+def _apart(first: jax.Array, second: jax.Array) -> Estimate:
+    return Estimate.student(float(jnp.max(jnp.abs(first - second)) / jnp.max(jnp.abs(second))))
+
+
+def _one_bit(gradients: Callable[..., jax.Array], estimator: Estimator) -> jax.Array:
+    return gradients(estimator, np.array([0.7]), lambda z: (jnp.sum(z) - 0.4) ** 3)
 
 
 STUDIES = (
-    Deciding(
+    ClaimStudy(
         "straight-through-bias",
         "straight-through on a linear and a quadratic f of four bits, 2^18 gradients",
-        _straight,
+        _biases(_LOGITS, 1 << 18),
         (
             Claim(
                 "Straight-through is exact for a linear f",
-                "Liu et al. 2023, abstract: straight-through is of first order",
-                "relative bias, linear f",
+                "Liu et al. 2023, abstract",
+                Quantity("relative bias, linear f", lambda bias: bias(_linear, StraightThrough())),
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for a quadratic f",
-                "Liu et al. 2023, abstract: straight-through is of first order",
-                "relative bias, quadratic f",
+                "Liu et al. 2023, abstract",
+                Quantity(
+                    "relative bias, quadratic f", lambda bias: bias(_separable, StraightThrough())
+                ),
                 low=0.0,
                 effect=0.05,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "darn-readings",
         "the two readings of the 1/2 estimator on quadratic f of four bits, 2^18 gradients",
-        _darn,
+        _biases(_LOGITS, 1 << 18),
         (
             Claim(
                 "DARN with f' at the sample is exact in mean for coupled quadratics",
                 "Gu et al. 2016, section 4.2",
-                "relative bias at the sample, coupled",
+                Quantity(
+                    "relative bias at the sample, coupled",
+                    lambda bias: bias(_quadratic, DARN("sample")),
+                ),
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is exact in mean for separable quadratics",
                 "Jang et al. 2017, section 3.2",
-                "relative bias at 1/2, separable",
+                Quantity(
+                    "relative bias at 1/2, separable",
+                    lambda bias: bias(_separable, DARN("half")),
+                ),
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "DARN with f' at 1/2 is biased for coupled quadratics",
                 "Jang et al. 2017, section 3.2, against Gu et al. 2016, section 4.2",
-                "relative bias at 1/2, coupled",
+                Quantity(
+                    "relative bias at 1/2, coupled", lambda bias: bias(_quadratic, DARN("half"))
+                ),
                 low=0.0,
                 effect=0.05,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "reinmax-order",
         "ReinMax on a coupled quadratic and a cubic f of three three-way variables, 2^21 gradients",
-        _reinmax,
+        _biases(_CLASS_LOGITS, 1 << 21),
         (
             Claim(
                 "ReinMax is exact in mean for quadratic f of any number of classes",
                 "Liu et al. 2023, abstract",
-                "relative bias, quadratic f",
+                Quantity(
+                    "relative bias, quadratic f", lambda bias: bias(_classes_quadratic, ReinMax())
+                ),
                 high=0.02,
                 effect=0.02,
             ),
             Claim(
                 "Straight-through is biased for the same quadratic",
                 "Liu et al. 2023, abstract",
-                "relative bias of straight-through, quadratic f",
+                Quantity(
+                    "relative bias of straight-through, quadratic f",
+                    lambda bias: bias(_classes_quadratic, StraightThrough()),
+                ),
                 low=0.0,
                 effect=0.05,
             ),
             Claim(
                 "ReinMax is biased for a cubic f",
-                "Liu et al. 2023, abstract: ReinMax is of second order",
-                "relative bias, cubic f",
+                "Liu et al. 2023, abstract",
+                Quantity("relative bias, cubic f", lambda bias: bias(_classes_cubic, ReinMax())),
                 low=0.0,
                 effect=0.05,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "straight-through-identities",
-        "estimators that are one another's special case, 4,096 gradients under common noise",
-        _identities,
+        "estimators that are special cases of each other, 4,096 gradients under common noise",
+        _gradients,
         (
             Claim(
                 "Slope annealing at slope 1 is straight-through, sample by sample",
-                "Chung et al. 2017, slope annealing",
-                "largest difference, slope 1 and straight-through",
+                "Chung et al. 2017",
+                Quantity(
+                    "largest difference, slope 1 and straight-through",
+                    lambda gradients: _apart(
+                        gradients(SlopeAnnealedStraightThrough(1.0), _LOGITS, _quadratic),
+                        gradients(StraightThrough(), _LOGITS, _quadratic),
+                    ),
+                ),
                 high=1e-4,
                 effect=1e-4,
             ),
@@ -213,21 +205,31 @@ STUDIES = (
                 "ReinMax at temperature 1 is DARN with f' at the sample on one bit, sample by "
                 "sample",
                 "Gu et al. 2016, section 4.2; Liu et al. 2023",
-                "largest difference, ReinMax and DARN on one bit",
+                Quantity(
+                    "largest difference, ReinMax and DARN on one bit",
+                    lambda gradients: _apart(
+                        _one_bit(gradients, ReinMax()), _one_bit(gradients, DARN("sample"))
+                    ),
+                ),
                 high=1e-4,
                 effect=1e-4,
             ),
         ),
     ),
-    Deciding(
+    ClaimStudy(
         "reinmax-vae",
         "the authors' 8 x 4 setting: a VAE of four eight-way variables, 2,048 gradients",
-        _vae,
+        lambda scale: Measurements(scale, VAE("Categorical", 4, 8), 2048),
         (
             Claim(
                 "On the VAE of 4,096 configurations ReinMax is less biased than straight-through",
-                "Liu et al. 2023, study of the bias on 8 x 4",
-                "squared bias of straight-through, less that of ReinMax",
+                "Liu et al. 2023",
+                Quantity(
+                    "squared bias of straight-through, less that of ReinMax",
+                    lambda measured: squared_bias_difference(
+                        measured(StraightThrough()), measured(ReinMax()), measured.truth
+                    ),
+                ),
                 low=0.0,
                 effect=0.25,  # a bias of half the gradient; straight-through's is above its length
             ),

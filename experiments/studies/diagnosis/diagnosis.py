@@ -160,7 +160,7 @@ def _measured(
             plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
             count = problem.evaluations(estimator, point.distribution)
             found = metric_rows(blocks, point.truth, count, budget, ready.note)
-            seconds = dataclasses.asdict(intervals.seconds(plain))
+            seconds = intervals.seconds(plain).interval()
             found.append(found[0] | {"metric": "plain_seconds", **seconds})
             yield [columns | row for row in found]
 

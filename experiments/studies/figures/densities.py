@@ -5,17 +5,18 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 from estimators import Bernoulli, Categorical
 from experiments.measurement.point import Row
 from experiments.studies.figures.lattice import lattice
+from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
 from experiments.studies.figures.study import Study
 
-_WEIGHTS = (2.0, 0.5, 1.0)
+_TRIANGLE = (2.0, 0.5, 1.0)
 _SIMPLEX = (0.5, 1.0, 2.0)
 _ODDS = (1.0, 3.0)
 _BINARY = (0.2, 0.5, 1.0, 2.0)
-_SEVEN = (1, 2, 5, 8, 4, 2, 1)
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -35,9 +36,9 @@ def study(budget: str) -> Study:
         "Densities of Concrete variables by temperature",
         "densities",
         {
-            "weights": list(_WEIGHTS),
+            "weights": list(_TRIANGLE),
             "odds": list(_ODDS),
-            "seven": list(_SEVEN),
+            "seven": list(WEIGHTS),
             "points": points,
             "draws": draws,
         },
@@ -49,7 +50,7 @@ def _simplex(temperature: float, points: int, advance) -> list[Row]:
     """Return the density over a grid strictly inside the triangle; weights 2, 0.5 and 1."""
     del advance
     places = lattice(points, 0.01)
-    relaxed = Categorical(jnp.log(jnp.asarray(_WEIGHTS))).relax(temperature)
+    relaxed = Categorical(jnp.log(jnp.asarray(_TRIANGLE))).relax(temperature)
     density = jax.vmap(relaxed.log_density)(jnp.asarray(places, jnp.float32))
     return [
         {
@@ -67,7 +68,7 @@ def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
     """Return the density of the binary Concrete variable on (0, 1), evenly spaced in its logit."""
     del advance
     logits = np.linspace(-7, 7, points)
-    places = 1 / (1 + np.exp(-logits))
+    places = special.expit(logits)
     relaxed = Bernoulli(jnp.log(jnp.asarray([odds]))).relax(temperature)
     log_density = jax.vmap(relaxed.log_prob)(jnp.asarray(logits[:, None], jnp.float32))
     density = np.exp(np.asarray(log_density, np.float64)) / (places * (1 - places))
@@ -85,11 +86,9 @@ def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
 def _seven(temperature: float, draws: int, advance) -> list[Row]:
     """Return quantiles of each coordinate of a Concrete variable of seven classes."""
     del advance
-    weights = np.array(_SEVEN, float)
-    relaxed = Categorical(jnp.log(jnp.asarray(weights, jnp.float32))).relax(temperature)
-    keys = jax.random.split(jax.random.key(0), draws)
-    samples = jax.jit(jax.vmap(lambda key: relaxed.squash(relaxed.sample(key))))(keys)
-    found = np.quantile(np.asarray(samples, np.float64), _QUANTILES, axis=0)
+    weights = np.array(WEIGHTS, float)
+    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(0), draws))
+    found = np.quantile(samples, _QUANTILES, axis=0)
     return [
         {
             "panel": "seven classes",
@@ -99,6 +98,6 @@ def _seven(temperature: float, draws: int, advance) -> list[Row]:
             "value": float(found[i, place]),
             "probability": float(weights[place] / weights.sum()),
         }
-        for place in range(len(_SEVEN))
+        for place in range(len(WEIGHTS))
         for i, quantile in enumerate(_QUANTILES)
     ]

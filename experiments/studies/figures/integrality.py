@@ -1,13 +1,15 @@
 """The relaxed graph beside its discrete one, by temperature (Maddison et al. 2017, figure 4)."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from estimators import Estimator, GumbelSoftmax, ScoreFunction
 from experiments.measurement.point import Row, estimator_columns
-from experiments.problems import StructuredPrediction
+from experiments.problems import Params, StructuredPrediction
 from experiments.studies.figures.study import Study
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
@@ -16,6 +18,9 @@ _TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE = 1e-3
 _AT_ONCE = 200
 """Images that are evaluated together."""
+
+RELAXED, DISCRETE = "continuous", "discrete"
+"""The graphs' names in the rows."""
 
 
 def study(budget: str) -> Study:
@@ -49,27 +54,57 @@ def study(budget: str) -> Study:
 def _rows(
     problem: StructuredPrediction, temperature: float, steps: int, seeds: int, images: int, advance
 ) -> list[Row]:
-    """Train several seeds at a temperature; return what both graphs reach on test images."""
+    """Train several seeds at a temperature; return the losses of both graphs on test images."""
+    examples = problem.examples(jax.random.key(0), problem.data("test")[:images])
+    keys = jax.random.split(jax.random.key(1), -(-len(examples) // _AT_ONCE))
+    shared = {"problem": str(problem), "data": problem.about_data, "steps": steps}
+    found = graph_losses(problem, temperature, steps, seeds, examples, keys, advance)
+    return [shared | row for row in found]
+
+
+def graph_losses(
+    problem: StructuredPrediction,
+    temperature: float,
+    steps: int,
+    seeds: int,
+    examples: Any,
+    keys: jax.Array,
+    advance: Callable[[float], None],
+) -> list[Row]:
+    """Train networks by Gumbel-softmax; return the losses of the relaxed and the discrete graph.
+
+    Args:
+        problem: the network.
+        temperature: of the relaxation.
+        steps: of each run.
+        seeds: the number of runs.
+        examples: the images on which the graphs are evaluated.
+        keys: a typed random key for each batch of the images.
+        advance: reports progress.
+    """
     relaxed = GumbelSoftmax(temperature)
     runs = [Run(seed, _RATE) for seed in range(seeds)]
     models, _ = train_several(Recipe(problem), runs, relaxed, steps, advance)
-    examples = problem.examples(jax.random.key(0), problem.data("test")[:images])
-    # The same objective: of the discrete graph any estimator's value is f at hard samples.
-    graphs: dict[str, Estimator] = {"continuous": relaxed, "discrete": ScoreFunction()}
-    shared = {"problem": str(problem), "data": problem.about_data, "steps": steps}
-    shared |= {"temperature": temperature, "metric": "negative_log_likelihood"}
+    # The value of any unbiased estimator is f at hard samples: the discrete graph.
+    graphs: dict[str, Estimator] = {RELAXED: relaxed, DISCRETE: ScoreFunction()}
+    shared = {"temperature": temperature, "metric": "negative_log_likelihood"}
     shared |= estimator_columns(relaxed)
     return [
-        shared | {"graph": name, "seed": seed, "value": mean_loss(problem, model, graph, examples)}
+        shared
+        | {"graph": name, "seed": seed, "value": mean_loss(problem, model, graph, examples, keys)}
         for name, graph in graphs.items()
         for seed, model in enumerate(models)
     ]
 
 
-def mean_loss(problem: StructuredPrediction, params, graph: Estimator, examples) -> float:
-    """Return -log p(lower half | z), one path z an image, in nats: the mean over the images."""
-    parts = np.split(np.asarray(examples), range(_AT_ONCE, len(examples), _AT_ONCE))
-    keys = jax.random.split(jax.random.key(1), len(parts))
+def mean_loss(
+    problem: StructuredPrediction, params: Params, graph: Estimator, examples: Any, keys: jax.Array
+) -> float:
+    """Return -log p(lower half | z) in nats, the mean over images of one path z each.
+
+    The images are split into as many batches as there are keys.
+    """
+    parts = np.array_split(np.asarray(examples), len(keys))
     losses = [
         float(_loss(problem, params, graph, key, part)) * len(part)
         for key, part in zip(keys, parts, strict=True)

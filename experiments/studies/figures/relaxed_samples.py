@@ -1,6 +1,5 @@
 """Samples and means of a Gumbel-softmax variable by temperature (Jang et al. 2017, figure 1)."""
 
-import dataclasses
 import functools
 
 import jax
@@ -12,7 +11,9 @@ from experiments.measurement.point import Row
 from experiments.statistics import sample_mean
 from experiments.studies.figures.study import Study
 
-_WEIGHTS = (1, 2, 5, 8, 4, 2, 1)
+WEIGHTS = (1, 2, 5, 8, 4, 2, 1)
+"""Of the seven classes."""
+
 _TEMPERATURES = (0.1, 0.5, 1.0, 10.0)
 _SHOWN = 2
 
@@ -25,7 +26,7 @@ def study(budget: str) -> Study:
         "relaxed-samples",
         "Means and samples of a Gumbel-softmax variable by temperature",
         "relaxed_samples",
-        {"weights": list(_WEIGHTS), "temperatures": list(temperatures), "draws": draws},
+        {"weights": list(WEIGHTS), "temperatures": list(temperatures), "draws": draws},
         {f"temperature {t:g}": functools.partial(_rows, t, draws) for t in temperatures},
     )
 
@@ -33,7 +34,30 @@ def study(budget: str) -> Study:
 def _rows(temperature: float, draws: int, advance) -> list[Row]:
     """Return the mean and some samples at a temperature; 0 is the categorical variable itself."""
     del advance
-    distribution = Categorical(jnp.log(jnp.asarray(_WEIGHTS, jnp.float32)))
+    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(3), draws))
+    rows: list[Row] = []
+    for place in range(len(WEIGHTS)):
+        shared = {"temperature": temperature, "class": place, "number": 0}
+        mean = sample_mean(samples[:, place])
+        rows.append(shared | {"kind": "mean"} | mean.interval())
+        rows += [
+            shared | {"kind": "sample", "number": i, "value": float(samples[i, place])}
+            for i in range(_SHOWN)
+        ]
+    return rows
+
+
+def relaxed_samples(temperature: float, keys: jax.Array) -> np.ndarray:
+    """Return samples of the seven classes, relaxed at a temperature; 0 is the variable itself.
+
+    Args:
+        temperature: of the relaxation.
+        keys: `[n]`.
+
+    Returns:
+        `[n, 7]`.
+    """
+    distribution = Categorical(jnp.log(jnp.asarray(WEIGHTS, jnp.float32)))
     relaxed = distribution.relax(temperature) if temperature else None
 
     def sample(key):
@@ -41,15 +65,4 @@ def _rows(temperature: float, draws: int, advance) -> list[Row]:
             return distribution.sample(key)
         return relaxed.squash(relaxed.sample(key))
 
-    keys = jax.random.split(jax.random.key(3), draws)
-    samples = np.asarray(jax.jit(jax.vmap(sample))(keys), np.float64)
-    rows: list[Row] = []
-    for place in range(len(_WEIGHTS)):
-        shared = {"temperature": temperature, "class": place, "number": 0}
-        mean = sample_mean(samples[:, place])
-        rows.append(shared | {"kind": "mean"} | dataclasses.asdict(mean))
-        rows += [
-            shared | {"kind": "sample", "number": i, "value": float(samples[i, place])}
-            for i in range(_SHOWN)
-        ]
-    return rows
+    return np.asarray(jax.jit(jax.vmap(sample))(keys), np.float64)

@@ -1,6 +1,7 @@
 """Variance of straight-through Gumbel-softmax over Gumbel-Rao's (Paulus et al. 2021, figure 1)."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -33,15 +34,36 @@ def study(budget: str) -> Study:
     )
 
 
-def _rows(temperature: float, points: int, draws: int, inner: int, advance) -> list[Row]:
+def _rows(
+    temperature: float, points: int, draws: int, inner: int, advance: Callable[[float], None]
+) -> list[Row]:
+    keys = jax.random.split(jax.random.key(0), (1, draws))
+    return variance_ratios(temperature, points, keys, inner, advance)
+
+
+def variance_ratios(
+    temperature: float,
+    points: int,
+    keys: jax.Array,
+    inner: int,
+    advance: Callable[[float], None],
+) -> list[Row]:
+    """Return the log10 ratio of variances at every point of the simplex, for batches of keys.
+
+    Args:
+        temperature: of both estimators.
+        points: of the lattice, on an edge of the simplex.
+        keys: `[batches, gradients]`.
+        inner: samples of Gumbel-Rao.
+        advance: reports progress.
+    """
     problem = SimplexQuadratic()
-    places = lattice(points, _LEAST)
     pair = StraightThroughGumbelSoftmax(temperature), GumbelRao(temperature, inner)
 
     @jax.jit
     def variances(p):
-        def one(estimator, key):
-            # Of f as it is at p: its own dependence on p is no noise.
+        def gradient(estimator, key):
+            # f as it is at p: its own dependence on p is not noise.
             fixed = jax.lax.stop_gradient(jnp.log(p))
 
             def loss(logits):
@@ -50,24 +72,27 @@ def _rows(temperature: float, points: int, draws: int, inner: int, advance) -> l
 
             return jax.grad(loss)(jnp.log(p))
 
-        keys = jax.random.split(jax.random.key(0), draws)
-        found = [jax.vmap(functools.partial(one, estimator))(keys) for estimator in pair]
-        return jnp.stack([jnp.var(gradients, axis=0, ddof=1).sum() for gradients in found])
+        def batch(keys):
+            found = [jax.vmap(functools.partial(gradient, one))(keys) for one in pair]
+            return jnp.stack([jnp.var(gradients, axis=0, ddof=1).sum() for gradients in found])
+
+        return jax.lax.map(batch, keys)
 
     rows: list[Row] = []
+    places = lattice(points, _LEAST)
     for number, place in enumerate(places):
-        straight, averaged = np.asarray(variances(jnp.asarray(place, jnp.float32)), np.float64)
-        ratio = np.log10(straight / averaged)
-        rows.append(
+        found = np.asarray(variances(jnp.asarray(place, jnp.float32)), np.float64)
+        rows += [
             {
                 "temperature": temperature,
                 "x": float(place[0]),
                 "y": float(place[1]),
                 "metric": "log10_variance_ratio",
-                "value": float(ratio),
-                "samples": draws,
+                "value": float(np.log10(straight / averaged)),
+                "samples": keys.shape[-1],
                 "inner": inner,
             }
-        )
+            for straight, averaged in found
+        ]
         advance((number + 1) / len(places))
     return rows

@@ -1,7 +1,7 @@
 """Loss and variance along the training of a single bit (REBAR's and RELAX's figures 1 and 2)."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,55 +10,85 @@ import numpy as np
 from estimators import REBAR, RELAX, Bernoulli, Estimator, GumbelSoftmax, MuProp, ScoreFunction
 from experiments.measurement.point import Row, estimator_columns
 from experiments.problems.toy import Quadratic
-from experiments.studies.figures.study import Study
+from experiments.studies.figures.study import Study, Task
 from experiments.training import run as training
 from experiments.training.run import Recipe, Run
 
 _TARGETS = (0.45, 0.499)
-_RATE = 0.01
+RATE = 0.01
+"""Learning rate of Adam."""
+
+LOSS = "loss"
+"""The metric of the exact loss."""
+
 _POINTS = 40
 _VARIANCE_DRAWS = 1000
 _SURROGATE = 200
+
+ESTIMATORS: dict[str, Callable[[], Estimator]] = {
+    "REINFORCE": ScoreFunction,
+    "MuProp": MuProp,
+    "REBAR": lambda: REBAR(0.5),
+    "RELAX": lambda: RELAX(temperature=0.5),
+    "Gumbel-softmax": lambda: GumbelSoftmax(0.5),
+}
+"""The estimators by name."""
 
 
 def study(budget: str) -> Study:
     """Return the study: two targets, five estimators that learn as they go."""
     smoke = budget == "smoke"
     steps, seeds = (80, 2) if smoke else (10_000, 10)
-    tasks: dict[str, Any] = {
+    tasks: dict[str, Task] = {
         f"t = {target:g}, {name}": functools.partial(_rows, target, name, steps, seeds)
         for target in _TARGETS
-        for name in _estimators()
+        for name in ESTIMATORS
     }
     return Study(
         "toy-curves",
         "Loss and variance on one bit (Tucker et al. 2017; Grathwohl et al. 2018)",
         "toy_curves",
-        {"steps": steps, "seeds": seeds, "rate": _RATE, "targets": list(_TARGETS)},
+        {"steps": steps, "seeds": seeds, "rate": RATE, "targets": list(_TARGETS)},
         tasks,
     )
 
 
-def _estimators() -> dict[str, Estimator]:
-    return {
-        "REINFORCE": ScoreFunction(),
-        "MuProp": MuProp(),
-        "REBAR": REBAR(0.5),
-        "RELAX": RELAX(temperature=0.5),
-        "Gumbel-softmax": GumbelSoftmax(0.5),
-    }
-
-
 def _rows(target: float, name: str, steps: int, seeds: int, advance) -> list[Row]:
-    problem, estimator = Quadratic(target, 0.0), _estimators()[name]
-    recipe = Recipe(problem, tuning_rate=_RATE)
-    each = max(1, steps // _POINTS)
+    estimator = ESTIMATORS[name]()
+    shared = {"target": target, "name": name} | estimator_columns(estimator)
+    every = max(1, steps // _POINTS)
+    found = curves(target, estimator, steps, every, seeds, advance, tuning_rate=RATE)
+    return [shared | row for row in found]
+
+
+def curves(
+    target: float,
+    estimator: Estimator,
+    steps: int,
+    every: int,
+    seeds: int,
+    advance: Callable[[float], None],
+    tuning_rate: float | None = None,
+) -> list[Row]:
+    """Train one bit from probability 1/2; return exact losses and variances along the training.
+
+    Args:
+        target: of the quadratic.
+        estimator: estimates the gradient.
+        steps: of Adam.
+        every: the number of steps between two rows.
+        seeds: the number of runs.
+        advance: reports progress.
+        tuning_rate: of the estimator's own leaves; None for the published one.
+    """
+    problem = Quadratic(target, 0.0)
+    recipe = Recipe(problem, tuning_rate=tuning_rate)
 
     def begin(seed):
-        return training.start(recipe, Run(seed, _RATE), estimator, None)
+        return training.start(recipe, Run(seed, RATE), estimator, None)
 
     def go_on(seed, state):
-        state, _ = training.advance(recipe, Run(seed, _RATE), state, None, each)
+        state, _ = training.advance(recipe, Run(seed, RATE), state, None, every)
         return state, look(seed, state)
 
     def look(seed, state):
@@ -77,20 +107,18 @@ def _rows(target: float, name: str, steps: int, seeds: int, advance) -> list[Row
     numbers = jnp.arange(seeds, dtype=jnp.uint32)
     states = jax.jit(jax.vmap(begin))(numbers)
     on = jax.jit(jax.vmap(go_on))
-    shared = {"target": target, "name": name} | estimator_columns(estimator)
     rows: list[Row] = []
-    for number in range(steps // each):
+    for step in range(every, steps + 1, every):
         states, (losses, variances) = on(numbers, states)
-        for metric, values in (("loss", losses), ("log_variance", np.log(np.asarray(variances)))):
+        for metric, values in ((LOSS, losses), ("log_variance", np.log(np.asarray(variances)))):
             rows += [
-                shared
-                | {"metric": metric, "step": (number + 1) * each, "seed": i, "value": float(value)}
+                {"metric": metric, "step": step, "seed": i, "value": float(value)}
                 for i, value in enumerate(np.asarray(values, np.float64))
             ]
-        advance((number + 1) * each / steps)
+        advance(step / steps)
     first = jax.tree.map(lambda leaf: leaf[0], states)
     if isinstance(first.estimator, RELAX):
-        rows += [shared | row for row in _surrogate(first.estimator, first.params["logits"])]
+        rows += _surrogate(first.estimator, first.params["logits"])
     return rows
 
 

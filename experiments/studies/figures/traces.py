@@ -5,10 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
 from experiments.measurement.point import Row
-from experiments.problems.toy import Quadratic
+from experiments.problems.toy import Quadratic, Toy
 from experiments.studies.figures.study import Study
 
 _TARGETS = (0.49, 0.499, 0.501, 0.51)
@@ -43,9 +44,10 @@ def _rows(target: float, steps: int, advance) -> list[Row]:
     rows: list[Row] = []
     made = _estimators()
     for number, (name, estimator) in enumerate(made.items()):
-        logits, gradients = _ascend(problem, estimator, steps)
+        keys = jax.random.split(jax.random.key(0), (1, steps))
+        (logits,), (gradients,) = ascend(problem, estimator, keys)
         kept = range(0, steps, max(1, steps // _KEPT))
-        chance = 1 / (1 + np.exp(-logits))
+        chance = special.expit(logits)
         value = chance * (1 - target) ** 2 + (1 - chance) * target**2
         for metric, series in (
             ("gradient", gradients),
@@ -59,11 +61,19 @@ def _rows(target: float, steps: int, advance) -> list[Row]:
     return rows
 
 
-def _ascend(problem: Quadratic, estimator: Estimator, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits before each step, and the gradients by which it goes up."""
+def ascend(problem: Toy, estimator: Estimator, keys: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Maximise E f of one bit from probability 1/2, by plain ascent at rate 1.
 
-    @jax.jit
-    def run():
+    Args:
+        problem: the toy.
+        estimator: estimates the gradient.
+        keys: `[runs, steps]`, a typed random key for each step.
+
+    Returns:
+        The logits before each step and the gradients there, both `[runs, steps]`.
+    """
+
+    def run(keys):
         def step(logits, key):
             def loss(logits):
                 return problem.loss({"logits": logits}, estimator, key, None)
@@ -71,8 +81,7 @@ def _ascend(problem: Quadratic, estimator: Estimator, steps: int) -> tuple[np.nd
             gradient = jax.grad(loss)(logits)
             return logits + _RATE * gradient, (logits[0], gradient[0])
 
-        keys = jax.random.split(jax.random.key(0), steps)
         return jax.lax.scan(step, jnp.zeros(1), keys)[1]
 
-    logits, gradients = run()
+    logits, gradients = jax.jit(jax.vmap(run))(keys)
     return np.asarray(logits, np.float64), np.asarray(gradients, np.float64)

@@ -69,6 +69,5 @@ class Measured(Experiment):
             "samples": len(values),
         }
         return [
-            shared | {"metric": metric} | dataclasses.asdict(estimate)
-            for metric, estimate in found.items()
+            shared | {"metric": metric} | estimate.interval() for metric, estimate in found.items()
         ]

@@ -52,8 +52,6 @@ class Speed(Experiment):
             "steps_per_second_other": (str(self.other), lower),
         }
         return [
-            shared
-            | {"metric": metric, "estimator": name}
-            | dataclasses.asdict(sample_mean(np.asarray(values, np.float64)))
+            shared | {"metric": metric, "estimator": name} | sample_mean(values).interval()
             for metric, (name, values) in found.items()
         ]

@@ -75,7 +75,7 @@ class History:
         """Add a row of a run; a plain number has no interval."""
         if not isinstance(value, Estimate):
             value = Estimate(float(value), math.nan, math.nan)
-        shared = {"step": step, "metric": metric, **dataclasses.asdict(value)}
+        shared = {"step": step, "metric": metric, **value.interval()}
         own = {"split": "", "bound_samples": 0, "measured": "", "note": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})
 

@@ -1,0 +1,25 @@
+"""The true gradient that samples are compared with."""
+
+import dataclasses
+
+import numpy as np
+
+from experiments.statistics.blocks import Blocks
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """The true gradient: exact, or a long run of an unbiased estimator on other keys.
+
+    Attributes:
+        mean: `[P]`.
+        blocks: the samples of the long run; None where the gradient is exact.
+    """
+
+    mean: np.ndarray
+    blocks: Blocks | None = None
+
+    @property
+    def error(self) -> float:
+        """Expected squared error: zero where the gradient is exact."""
+        return 0.0 if self.blocks is None else self.blocks.variance.sum() / self.blocks.count
