@@ -11,19 +11,19 @@ def run(
     quick: bool = False,
     report: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
-    """Time estimators on this machine; `experiments.benchmark.suite.run` says what comes back.
+    """Time estimators on this machine; see `experiments.benchmark.suite.run` for the result.
 
     Args:
-        estimators: the estimators; by default those that PyTorch has a counterpart of, and every
-            one where its cost is measured.
+        estimators: the estimators; by default those with a counterpart in PyTorch, and all where
+            costs are measured.
         named: the names of those that must fit the problems (default: all of them).
-        quick: whether to draw a few samples only: a smoke test, not a measurement.
-        report: is told what is being timed.
+        quick: whether to draw few samples only, as a smoke test.
+        report: called with progress messages.
 
     Raises:
         UsageError: for an estimator that does not fit the problems.
     """
-    # Imported late: PyTorch's process passes through this file too, and must not load JAX.
+    # Imported late: PyTorch's process imports this file too, and must not load JAX.
     from experiments.benchmark import suite
 
     return suite.run(estimators, named, quick, report)

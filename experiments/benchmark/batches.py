@@ -1,4 +1,4 @@
-"""Batches of runs beside a run alone, and how long a study takes to compile."""
+"""The speed of batches of runs beside that of one run, and the time to compile a study."""
 
 import contextlib
 import time
@@ -17,7 +17,7 @@ SEEDS = 8
 """Runs of a batch."""
 
 STUDY = [Run(seed, rate) for rate in (1e-4, 3e-4, 1e-3) for seed in range(5)]
-"""Five seeds and three learning rates: what compiles in one program."""
+"""Five seeds and three learning rates, which compile in one program."""
 
 
 def measure(
@@ -34,12 +34,12 @@ def measure(
         estimators: the estimators.
         num_steps: steps of every run in a round.
         num_rounds: rounds, over all estimators in turn.
-        report: is told what is going on.
+        report: called with progress messages.
 
     Returns:
         Plain values: `problem`, `seeds`, `runs` of a study, and `rows` by estimator: the summaries
         of `alone` and of `together`, in steps of all runs per second; of the `ratio` of the second
-        to the first; and `compile_seconds`, what a study takes to compile.
+        to the first; and `compile_seconds`, the time to compile a study.
     """
     pairs, compiled = {}, {}
     for estimator in estimators:
@@ -72,7 +72,7 @@ def _batch(work: Workload, estimator: Estimator, runs: Sequence[Run]) -> Batch:
 def _rounds(
     work: Workload, estimator: Estimator, count: int, num_steps: int
 ) -> Callable[[], float]:
-    """Return what trains on and returns the steps of all runs per second."""
+    """Return a function that trains on and returns the steps of all runs per second."""
     batch = _batch(work, estimator, [Run(seed, 1e-3) for seed in range(count)])
     state = batch.start()
     state, _ = batch.advance(state, num_steps)
@@ -87,7 +87,7 @@ def _rounds(
 
 
 def _compile_seconds(work: Workload, estimator: Estimator, num_steps: int) -> float:
-    """Return the seconds from nothing to a study's compiled program, without the cache."""
+    """Return the seconds that a study takes to compile without the cache."""
     with _without_cache():
         batch = _batch(work, estimator, STUDY)
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What one gradient of each estimator costs, beside its evaluations of f."""
+"""The cost of one gradient of each estimator, beside its evaluations of f."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from experiments.benchmark.workload import Workload
 from experiments.measurement.timing import Timer
 
 UNIT = StraightThrough("identity")
-"""One evaluation of f, forward and backward, at one sample: what straight-through is, no more."""
+"""Straight-through costs one evaluation of f, forward and backward, at one sample."""
 
 
 def measure(
@@ -24,15 +24,15 @@ def measure(
 ) -> dict[str, Any]:
     """Time one gradient of each estimator that fits the problem, on one device.
 
-    Gradients are drawn one after another. Nothing is shared between them, not even what does not
-    depend on the noise (which would be all of `Exact`).
+    Gradients are drawn one after another. Nothing is shared between them, not even terms that do
+    not depend on the noise (in `Exact`, all of them).
 
     Args:
         work: the problem; every parameter is differentiated.
         estimators: the estimators.
         num_samples: gradients of one round.
         num_rounds: rounds, over all estimators in turn.
-        report: is told what is going on.
+        report: called with progress messages.
 
     Returns:
         Plain values: the `problem`; `unit`, the summary of one evaluation of f in seconds; and
@@ -65,6 +65,6 @@ def measure(
 
 
 def _rounds(work: Workload, estimator: Estimator, num_samples: int) -> Callable[[jax.Array], float]:
-    """Return what takes a key and returns the seconds that one gradient took."""
+    """Return a function of a key that returns the seconds of one gradient."""
     estimator, timer = work.ready(estimator), Timer(work.gradient)
     return lambda key: timer(estimator, (work.params, work.batch), work.params, key, num_samples)

@@ -1,4 +1,4 @@
-"""The bound of many samples: images per second, beside the products of matrices that it needs."""
+"""The speed of the bound of many samples, beside that of its matrix products alone."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def measure(
         num_samples: samples of the bound.
         num_images: images evaluated in a round.
         num_rounds: rounds, of both in turn.
-        report: is told what is going on.
+        report: called with progress messages.
 
     Returns:
         Plain values: `problem`, `samples`, the summaries of `images` per second, of the `floor`

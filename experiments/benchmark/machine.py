@@ -1,4 +1,4 @@
-"""What a reader needs to judge a benchmark: the processor, its load, the versions."""
+"""The machine of a benchmark: its processor and load, and the versions of libraries."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float | None:
-    """Return the processes that wanted a core in the last minute, or None where nothing says."""
+    """Return the load average of the last minute, or None where it is unknown."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):

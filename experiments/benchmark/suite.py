@@ -1,4 +1,4 @@
-"""The whole benchmark: work beside PyTorch, batches of runs, evaluation, every estimator's cost."""
+"""The whole benchmark: work beside PyTorch, batches of runs, evaluation, cost of estimators."""
 
 import contextlib
 import dataclasses
@@ -19,10 +19,10 @@ from estimators import (
     ScoreFunction,
     StraightThrough,
 )
-from experiments.benchmark import batches, cost, evaluating, opponent, workload
-from experiments.benchmark.contest import Contest
+from experiments.benchmark import batches, cost, evaluating, torch_process, workload
 from experiments.benchmark.machine import load, machine
-from experiments.benchmark.opponent import Lost, Opponent
+from experiments.benchmark.side_by_side import SideBySide
+from experiments.benchmark.torch_process import TorchEnded, TorchProcess
 from experiments.benchmark.workload import Round, Workload
 from experiments.problems import VAE, Quadratic
 from experiments.system.device import num_cores
@@ -46,8 +46,8 @@ Report = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Effort:
-    """How much is drawn in a round, and how many rounds there are.
+class Scale:
+    """The size of a benchmark.
 
     Attributes:
         rounds: rounds of every kind of work.
@@ -72,7 +72,7 @@ class Effort:
     images: int = 256
 
 
-_QUICK = Effort(
+QUICK = Scale(
     rounds=2,
     gradients=32,
     steps=5,
@@ -83,6 +83,7 @@ _QUICK = Effort(
     bound_samples=10,
     images=32,
 )
+"""A smoke test."""
 
 
 def run(
@@ -97,43 +98,43 @@ def run(
         estimators: the estimators; None for those that PyTorch has a counterpart of, and (unless
             `quick`) the cost of every one.
         named: the names of those that must fit; others that do not are left out. None for all.
-        quick: whether to draw a few samples only, and not to wait for PyTorch's compiler.
-        report: is told what is being timed.
+        quick: whether to draw few samples, and not to wait for PyTorch's compiler.
+        report: called with progress messages.
 
     Returns:
         Plain values: `machine`, `quick`, `torch` (`version`, `threads`, `device`, `failed`; or
-        `missing`, with the reason), `gradients`, `steps` and `toy` (see `Contest.hold`),
-        `batches`, `evaluation` and `cost` (see the `measure` of each), and `seconds`, what all of
-        it took.
+        `missing`, with the reason), `gradients`, `steps` and `toy` (see `SideBySide.run`),
+        `batches`, `evaluation` and `cost` (see the `measure` of each), and `seconds`, the total
+        time.
 
     Raises:
         UsageError: for an estimator that does not fit the problems, or where PyTorch's process
             ends before its work is done.
     """
     start, load_before = time.perf_counter(), load()
-    effort = _QUICK if quick else Effort()
+    scale = QUICK if quick else Scale()
     chosen = DEFAULT if estimators is None else tuple(estimators)
     vae, toy = workload.prepare(LARGE), workload.prepare(TOY)
-    for work, times in ((vae, effort.gradients), (toy, effort.bits)):
+    for work, times in ((vae, scale.gradients), (toy, scale.bits)):
         chosen = tuple(one for one in chosen if _fits(work, one, times, named))
     if not chosen:
         raise UsageError(f"no estimator fits {vae.problem} and {toy.problem}")
     figures: dict[str, Any] = {"quick": quick}
-    with _opponent(vae, chosen, quick) as other:
-        contests = _contests(vae, toy, chosen, effort)
-        for contest in contests:
-            contest.compile(report)
+    with _torch(vae, chosen, quick) as other:
+        kinds = _kinds(vae, toy, chosen, scale)
+        for kind in kinds:
+            kind.compile(report)
         figures["torch"], other = _await(other, report)
-        for contest in contests:
-            figures[contest.kind] = contest.hold(other, effort.rounds, report)
-    figures["batches"] = batches.measure(vae, chosen, effort.batch_steps, effort.rounds, report)
+        for kind in kinds:
+            figures[kind.kind] = kind.run(other, scale.rounds, report)
+    figures["batches"] = batches.measure(vae, chosen, scale.batch_steps, scale.rounds, report)
     figures["evaluation"] = evaluating.measure(
-        vae, effort.bound_samples, effort.images, effort.rounds, report
+        vae, scale.bound_samples, scale.images, scale.rounds, report
     )
     everything = [example for cls in library.ALL for example in cls.examples()]
     priced = everything if estimators is None and not quick else chosen
     figures["cost"] = cost.measure(
-        workload.prepare(SMALL), priced, effort.cost_gradients, effort.cost_rounds, report
+        workload.prepare(SMALL), priced, scale.cost_gradients, scale.cost_rounds, report
     )
     figures["machine"] = machine() | {"load": [load_before, load()]}
     figures["seconds"] = time.perf_counter() - start
@@ -147,32 +148,32 @@ def _fits(work: Workload, estimator: Estimator, times: int, named: Collection[st
     return not reason
 
 
-def _contests(
-    vae: Workload, toy: Workload, estimators: Sequence[Estimator], effort: Effort
-) -> list[Contest]:
+def _kinds(
+    vae: Workload, toy: Workload, estimators: Sequence[Estimator], scale: Scale
+) -> list[SideBySide]:
     def rounds(make: Callable[..., Round], work: Workload, amount: int) -> dict[str, Round]:
         return {str(estimator): make(work, estimator, amount) for estimator in estimators}
 
     about = {"problem": str(vae.problem), "batch": LARGE.batch_size}
     about["parameters"] = vae.num_parameters
-    drawn = rounds(workload.gradients, vae, effort.gradients)
-    trained = rounds(workload.steps, vae, effort.steps)
-    tossed = rounds(workload.throughput, toy, effort.bits)
+    drawn = rounds(workload.gradients, vae, scale.gradients)
+    trained = rounds(workload.steps, vae, scale.steps)
+    tossed = rounds(workload.throughput, toy, scale.bits)
     return [
-        Contest("gradients", "seconds per 1,000 gradients", False, drawn, about),
-        Contest("steps", "training steps per second", True, trained, about),
-        Contest("toy", "toy gradients per second", True, tossed, {"problem": str(toy.problem)}),
+        SideBySide("gradients", "seconds per 1,000 gradients", False, drawn, about),
+        SideBySide("steps", "training steps per second", True, trained, about),
+        SideBySide("toy", "toy gradients per second", True, tossed, {"problem": str(toy.problem)}),
     ]
 
 
-def _opponent(
+def _torch(
     vae: Workload, estimators: Sequence[Estimator], quick: bool
-) -> contextlib.AbstractContextManager[Opponent | None]:
-    if not opponent.is_installed():
+) -> contextlib.AbstractContextManager[TorchProcess | None]:
+    if not torch_process.is_installed():
         return contextlib.nullcontext()
     encoder, decoder = (vae.params[part][0]["layers"][0] for part in ("encoder", "decoder"))
     weights = [layer[name] for layer in (encoder, decoder) for name in ("kernel", "bias")]
-    return opponent.start(
+    return torch_process.start(
         [str(estimator) for estimator in estimators],
         [np.asarray(array) for array in (*weights, vae.params["prior"], vae.batch)],
         toy={"target": TOY.target, "logit": TOY.logit},
@@ -182,11 +183,13 @@ def _opponent(
     )
 
 
-def _await(other: Opponent | None, report: Report) -> tuple[dict[str, Any], Opponent | None]:
-    """Return what PyTorch is, or why there is none; and the opponent, if it is there."""
+def _await(
+    other: TorchProcess | None, report: Report
+) -> tuple[dict[str, Any], TorchProcess | None]:
+    """Return what is known of PyTorch, and its process unless it is missing."""
     if other is None:
-        return {"missing": opponent.MISSING}, None
+        return {"missing": torch_process.MISSING}, None
     try:
         return other.wait(report), other
-    except Lost as error:
+    except TorchEnded as error:
         return {"missing": str(error)}, None

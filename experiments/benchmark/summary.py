@@ -1,4 +1,4 @@
-"""The rounds of one figure in brief."""
+"""Summaries of rounds."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ def summarise(rounds: Sequence[float]) -> Summary:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float], more_is_better: bool) -> list[float]:
-    """Return how many times as fast as theirs each round of ours was, round by round.
+    """Return the speed of ours over theirs, round by round.
 
-    Both sides of a round are run one after the other, so what else the machine does slows both.
+    The two sides of a round run one after the other, so other load slows both.
     """
     pairs = zip(ours, theirs, strict=True)
     return [one / other if more_is_better else other / one for one, other in pairs]

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
-"""What PyTorch does in one round: gradient samples, training steps, the toy's gradients."""
+"""Rounds of work in PyTorch: gradient samples, training steps, the toy's gradients."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ from experiments.benchmark.torch_vae import Estimator, Tensors
 from experiments.data import pixels
 
 Round = Callable[[], dict[str, float]]
-"""Returns the figure of one round, and moments that show that the work is the same."""
+"""Returns the figure of one round, and moments by which the work can be compared."""
 
 
 class Tasks:
-    """What PyTorch can be timed at, on one device, at given parameters."""
+    """The tasks at which PyTorch is timed, on one device, at given parameters."""
 
     def __init__(self, request: dict[str, Any]):
         """Load the data and the parameters that a request names."""
@@ -42,7 +42,7 @@ class Tasks:
                 pass
 
     def __iter__(self) -> Iterator[tuple[str, str, str, Callable[[], Round]]]:
-        """Yield every task: its kind, its estimator, its variant, and what makes it."""
+        """Yield every task: its kind, estimator and variant, and a function that prepares it."""
         for estimator in self.estimators:
             for variant, make in self._gradients(estimator).items():
                 yield "gradients", estimator.identity, variant, make

@@ -17,8 +17,8 @@ class Estimator:
     """An estimator that PyTorch has a counterpart of.
 
     Attributes:
-        identity: what the project calls it.
-        samples: how often a gradient draws noise.
+        identity: its name in this project.
+        samples: the number of noise draws of a gradient.
         loss: `loss(w, x, u)`, whose gradient is the estimate: w parameters, x images, u uniform
             noise.
         folded: `folded(w, x)(u)`, `[C, ...]` gradients of C samples written out by hand, or None.
@@ -57,9 +57,9 @@ class Estimator:
             raise KeyError(identity)
 
     def noise(self, *shape: int, device: torch.device) -> torch.Tensor:
-        """Draw uniform noise that no logarithm makes infinite.
+        """Draw uniform noise whose logarithms are finite.
 
-        A pair of samples is an axis before the last two.
+        The samples of a pair are an axis before the last two.
         """
         if self.samples > 1:
             shape = *shape[:-2], self.samples, *shape[-2:]

@@ -1,4 +1,4 @@
-"""A problem at fixed parameters, and the three kinds of work on it that are timed."""
+"""A problem at fixed parameters, and three kinds of work on it."""
 
 import dataclasses
 import time
@@ -16,10 +16,10 @@ from experiments.system.device import PRECISION
 from experiments.training import train
 
 Figure = dict[str, float]
-"""The `value` of one round, and moments of the gradients that were drawn."""
+"""The `value` of one round, and moments of its gradients."""
 
 Round = Callable[[jax.Array], Figure]
-"""Does one round of work with a key of its own, which it consumes."""
+"""Runs one round of work with a key of its own, which it consumes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Workload:
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:
-        """Return why so many gradients of an estimator cannot be had, or None where they can."""
+        """Return why so many gradients of an estimator cannot be drawn, or None where they can."""
         context = self.params, self.batch
         distribution = self.problem.distribution(*context)
         return limits.refusal(self.problem, estimator, context, distribution, times)

@@ -1,1 +1,1 @@
-"""Gradients drawn at a point of a problem, their moments, their time; the model's evaluation."""
+"""Gradients at a point of a problem, their moments and time; evaluation of a model."""

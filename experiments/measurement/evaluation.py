@@ -1,4 +1,4 @@
-"""Evaluating a model as it is meant, with discrete samples: its bounds on held-out examples."""
+"""Evaluation of a discrete model: its bounds on held-out examples."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from experiments.problems.problem import EvaluatedProblem, Params
 from experiments.statistics import Estimate, sample_mean
 
 _AXIS = "examples"
-# Samples and examples in one product of matrices: enough to fill it, few enough for a cache.
+# Samples and examples of one matrix product: enough to fill it, few enough for a cache.
 _SAMPLES, _EXAMPLES = 50, 16
 
 
@@ -63,7 +63,7 @@ class Evaluator:
         at_once = _EXAMPLES * self.mesh.size * 8
         found: list[Any] = []
         for first in range(0, count, at_once):
-            # The last part is padded with copies of the last example, which are dropped.
+            # The last part is padded with copies of the last example, dropped below.
             index = np.minimum(np.arange(first, first + at_once), count - 1)
             part = jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), examples)
             found.append(self._compiled(params, key, part, np.asarray(index, np.uint32)))

@@ -1,34 +1,36 @@
 """Streaming moments of gradient samples: the measurement engine.
 
-Gradients are drawn one chunk per scan step and never stored: a block of samples leaves its sum, its
-sum of squares, its sums of statistics and the powers that say how heavy its tail is. Blocks are
-sharded over the devices. Everything that follows (bias, variance, intervals) is computed on the
-host in float64 from the sums of the blocks.
+Gradients are drawn one chunk per scan step and never stored. Of a block of samples only sums remain
+(`Blocks`): first and second moments, cosines, and the powers that describe its tail. Blocks are
+sharded over the devices. Bias, variance and their intervals are computed from these sums on the
+host, in float64.
 """
 
 import dataclasses
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, PartitionSpec
 
 from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 
 _AXIS = "samples"
-# A chunk of gradients should stay in a core's cache; an accelerator wants all that its memory
-# takes.
+# A chunk of gradients should fit in the cache of a CPU, and fill the memory of an accelerator.
 _CACHE_BYTES = 2**18
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
-# A centre further from the mean than this share of the variance, squared, is moved there.
+# The centre moves to the mean where their squared distance exceeds this share of the variance.
 _OFF_CENTRE = 0.05
-# Squares of deviations whose exponent is larger, either way, are taken of scaled ones.
+# Deviations whose binary exponent is larger in magnitude are scaled before they are squared.
 _EXPONENT = 24
 
 Gradient = Callable[[Any, Any, jax.Array], Any]
@@ -102,27 +104,27 @@ class Sampler:
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
         running = launch(rounds[0])
         if truth is not None:
-            for _ in range(2):  # what is scaled may then be seen to be off centre, or the reverse
+            for _ in range(2):  # a new scale may show that the centre is off, and the reverse
                 probe = _Gathered.empty(shape, members)
                 probe.place(rounds[0], *running, scale=scale)
                 offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
                 better = better.reshape(scale.shape)
                 if offset is None and (better == scale).all():
                     break
-                # About a centre that is far off, a small variance drowns, and its tail too.
+                # About a centre that is far off, rounding hides a small variance and its tail.
                 if offset is not None:
                     centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
                 scale = better
                 running = launch(rounds[0])
         for rows, following in itertools.zip_longest(rounds, rounds[1:]):
-            # The devices draw the following round while this one is gathered.
+            # The devices draw the next round while this one is gathered.
             sums, running = running, following and launch(following)
             jax.block_until_ready(sums)
             gathered.place(rows, *sums, scale=scale)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
         if truth is None:
-            centres = np.zeros((members, _num_coordinates(shape)))
+            centres = np.zeros((members, optax.tree.size(shape)))
         else:
             leaves = jax.tree.leaves(centre)
             rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
@@ -172,8 +174,8 @@ class Sampler:
             mesh=self.mesh,
             in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
             out_specs=out,
-            # Else JAX sums gradients with respect to what all devices share over the devices, and
-            # wants every scan inside a user's f to say what varies.
+            # Else JAX sums gradients of replicated values over the devices, and a scan inside a
+            # user's f has to declare what varies.
             check_vma=False,
         )
         return sharded(operands, numbers)
@@ -181,7 +183,7 @@ class Sampler:
     def _blocks(self, estimator, about, context, truth, key, numbers, *, size, chunk):
         """Return the sums of the blocks of these numbers, `size` samples each.
 
-        They are about a centre, their squares and what follows of deviations times a scale.
+        Sums are of deviations from a centre; their squares and powers are scaled.
         """
         centre, scale = about
 
@@ -217,8 +219,8 @@ class Sampler:
 def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
     """Return the key of one sample: a counter added to the hash of the measurement's key.
 
-    Threefry's keys need only differ (Salmon et al. 2011), so nothing is hashed for each sample,
-    which would be half of the time that a toy takes.
+    Threefry's keys need only differ (Salmon et al. 2011). Hashing once per sample would take half
+    of the time of a toy.
     """
     hashed = jax.random.fold_in(key, 0)
     words = jax.random.key_data(hashed).at[-1].add(index.astype("uint32"))
@@ -226,15 +228,15 @@ def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def _terms(gradient, centre, truth, scale):
-    """Return what one gradient adds: itself, its square, its cosine, its squared distance."""
+    """Return the terms of one gradient: deviation, squares, cosine and squared distance."""
     if truth is None:
         return gradient, jax.tree.map(jnp.square, gradient), None, None
     scaled = _times(gradient, scale)
     lengths = _norm(scaled) * _norm(truth)
-    cosine = _dot(scaled, truth) / jnp.where(lengths > 0, lengths, 1)
+    cosine = optax.tree.vdot(scaled, truth) / jnp.where(lengths > 0, lengths, 1)
     deviation = jax.tree.map(jnp.subtract, gradient, centre)
     squares = jax.tree.map(jnp.square, _times(deviation, scale))
-    return deviation, squares, cosine, sum(jnp.sum(leaf) for leaf in jax.tree.leaves(squares))
+    return deviation, squares, cosine, optax.tree.sum(squares)
 
 
 def _powers(distances):
@@ -262,7 +264,7 @@ def _merged(first, second):
 
 @dataclasses.dataclass(frozen=True)
 class _Gathered:
-    """What `Blocks` holds, of every member: `[members, R, P]`, `[members, P]`, `[members, R]`."""
+    """The arrays of `Blocks`, each with a leading axis of the members of a stack."""
 
     sums: np.ndarray
     squares: np.ndarray
@@ -272,15 +274,15 @@ class _Gathered:
 
     @classmethod
     def empty(cls, shape: Any, members: int) -> "_Gathered":
-        size = members, NUM_BLOCKS, _num_coordinates(shape)
-        # Most of the memory that a measurement takes: no wider than what the devices send.
+        size = members, NUM_BLOCKS, optax.tree.size(shape)
+        # Most of the memory of a measurement: no wider than the type on the devices.
         sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
         rows = size[:2]
         nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
         return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
 
     def place(self, rows: slice, terms, powers, *, scale: Any = 1.0) -> None:
-        """Take in blocks whose squares are of deviations times a scale, one or `[members]`."""
+        """Store blocks whose squares are of deviations times a scale, one or `[members]`."""
         sums, squares, cosines = terms
         area = np.reshape(scale, (-1, 1)) ** 2.0
         start, part = 0, self.distances[:, rows]
@@ -297,7 +299,7 @@ class _Gathered:
             self.powers[:, rows, 0] /= area
 
     def off_centre(self, rows: slice, size: int) -> np.ndarray | None:
-        """Return the means of these blocks if one is far from its member's centre, else None."""
+        """Return the offsets of these blocks if one is far from its member's centre, else None."""
         count = size * self.sums[:, rows].shape[1]
         offset = self.sums[:, rows].sum(1, dtype=np.float64) / count
         apart = np.sum(offset**2, -1)
@@ -319,19 +321,14 @@ class _Gathered:
 
 def flat(tree: Any) -> np.ndarray:
     """Return a pytree of arrays as one float64 vector."""
-    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(tree)])
+    return np.asarray(ravel_pytree(tree)[0], np.float64)
 
 
 def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
     """Return vectors `[members, P]` as a pytree of arrays like another, a stack or one alone."""
-    leaves, structure = jax.tree.flatten(like)
-    sizes = [leaf.size // len(vectors) for leaf in leaves]
-    parts = np.split(vectors, np.cumsum(sizes)[:-1], axis=1)
-    shaped = [
-        np.asarray(part if stacked else part[0], leaf.dtype).reshape(leaf.shape)
-        for part, leaf in zip(parts, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, shaped)
+    vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
+    vectors = vectors.astype(vector.dtype)
+    return jax.vmap(unravel)(vectors) if stacked else unravel(vectors[0])
 
 
 def _near_one(tree: Any) -> Any:
@@ -352,20 +349,12 @@ def _times(tree: Any, scale: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf * jnp.asarray(scale, leaf.dtype), tree)
 
 
-def _dot(a, b):
-    return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
-
-
 def _norm(tree):
-    return jnp.sqrt(_dot(tree, tree))
+    return jnp.sqrt(optax.tree.vdot(tree, tree))
 
 
 def _num_bytes(tree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _num_coordinates(tree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def _num_members(stack) -> int:

@@ -1,4 +1,4 @@
-"""A problem made ready to be measured, and the rows that measuring an estimator leaves."""
+"""A problem at frozen parameters, ready to be measured, and the rows of a measurement."""
 
 import dataclasses
 import operator
@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from estimators import (
     BIBLIOGRAPHY,
@@ -21,10 +22,11 @@ from estimators import (
     ScoreFunction,
 )
 from experiments import statistics as intervals
-from experiments.measurement.moments import Blocks, Sampler, flat
+from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.timing import Timer
 from experiments.problems import Measurable, Params, Problem
 from experiments.statistics import Estimate, Truth
+from experiments.statistics.blocks import Blocks
 from experiments.system import hosts
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
@@ -37,7 +39,7 @@ Row = dict[str, Any]
 _REFERENCE_OPERATIONS = 5e11
 _LEAST_REFERENCE = 64
 _TRAINING_RATE = 3e-3
-# Between two looks for a signal.
+# Between two checks for signals.
 _TRAINING_STEPS = 100
 
 
@@ -85,9 +87,9 @@ class Instrument:
         Args:
             params: the parameters, without the groups that exist only while measuring.
             batch: the fixed minibatch.
-            key: a typed random key, consumed: of the long run.
+            key: a typed random key for the long run, consumed.
             reference_samples: gradients of the long run; fewer where one is expensive.
-            progress: called with the fraction of it that is done.
+            progress: called with the fraction done.
         """
         distribution = self.problem.distribution(params, batch)
         params = self.problem.measured_params(params, batch)
@@ -100,7 +102,7 @@ class Point:
     """A problem at frozen parameters and a fixed minibatch, with the true gradient there.
 
     Attributes:
-        instrument: measures, here as elsewhere.
+        instrument: measures here and at other points.
         params: the frozen parameters.
         batch: the minibatch.
         distribution: the latent variable of one example.
@@ -140,8 +142,8 @@ class Point:
 
         Args:
             estimator: the estimator.
-            key: a typed random key, consumed; not one that measures.
-            limit: the most tuning steps, for estimators that learn.
+            key: a typed random key, consumed; not the key of a measurement.
+            limit: the maximum number of tuning steps, for estimators that learn.
         """
         start, run = jax.random.split(key)
         estimator = estimator.initialise(start, self.distribution)
@@ -165,16 +167,15 @@ class Point:
         Args:
             estimator: the estimator, or a stack.
             key: a typed random key, consumed.
-            num_samples: at least so many gradients are drawn.
+            num_samples: the minimum number of gradients.
             stacked: whether it is a stack.
-            timed: whether gradients (of each member of a stack, alone) are timed as well, when all
-                are drawn.
+            timed: whether gradients (of each member of a stack, alone) are timed afterwards.
             progress: called with the fraction done.
         """
         context, timer = (self.params, self.batch), self.instrument.timer
         members = _members(estimator) if stacked else [estimator]
         with ThreadPoolExecutor(1) as compiler, jax.default_matmul_precision(PRECISION):
-            # What times is compiled beside what draws, and runs when nothing else does.
+            # The timer compiles while gradients are drawn; it runs when nothing else does.
             compiled = (
                 compiler.submit(timer, members[0], context, self.centre, key, 1) if timed else None
             )
@@ -220,8 +221,8 @@ def prepare(
     Args:
         problem: the objective.
         key: a typed random key, consumed.
-        group: the group of parameters to measure, "all" for every one, None for the problem's own.
-        train_steps: Adam steps, for problems that train.
+        group: the group of parameters to measure, or "all"; by default the problem's own.
+        train_steps: Adam steps, for trainable problems.
         reference_samples: gradients of a long run, where the truth is not exact; fewer where one
             is expensive.
         devices: devices to measure on; all of them unless given.
@@ -273,7 +274,7 @@ def check_group(problem: Measurable, params: Params, group: str | None) -> str:
     """
     group = group or problem.group
     if group not in (*params, "all"):
-        raise UsageError(f"{problem} has no group {group!r}, but {', '.join(params)}, all")
+        raise UsageError(f"{problem} has no group {group!r}; choose from {', '.join(params)}, all")
     return group
 
 
@@ -291,7 +292,7 @@ def reference_estimator(problem: Measurable, distribution: Distribution) -> Esti
 
 
 def _trainer(problem: Measurable, params: Params, batch: Any) -> Estimator:
-    """Return what a problem is trained with: the exact gradient, where that has no noise at all."""
+    """Return the estimator that trains a problem: `Exact` only where no noise is left."""
     reference = reference_estimator(problem, problem.distribution(params, batch))
     noisy = isinstance(reference, Exact) and not _is_exact(problem, params, batch)
     return ScoreFunction(LeaveOneOut(2)) if noisy else reference
@@ -302,7 +303,7 @@ def _is_exact(problem: Measurable, params: Params, batch: Any) -> bool:
 
 
 def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> int:
-    """Return how many of so many gradients are drawn, by the operations that one takes."""
+    """Return the number of gradients to draw, fewer than asked where one is expensive."""
     gradient = jax.jit(point.sampler.gradient)
     analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
     most = int(_REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
@@ -323,25 +324,17 @@ def _with_truth(
     (blocks,) = dataclasses.replace(point, centre=zero).draw(
         reference, key, num_samples, progress=progress
     )
-    mean = [jnp.asarray(part) for part in np.split(blocks.mean, _ends(zero))]
-    leaves, structure = jax.tree.flatten(zero)
-    shaped = [
-        part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(mean, leaves, strict=True)
-    ]
-    # The truth is what the samples are centred on, to the bit.
-    centre = jax.tree.unflatten(structure, shaped)
+    vector, unravel = ravel_pytree(zero)
+    # The samples are centred on the truth, to the bit.
+    centre = unravel(blocks.mean.astype(vector.dtype))
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))
 
 
-def _ends(tree: Any) -> list[int]:
-    return list(np.cumsum([leaf.size for leaf in jax.tree.leaves(tree)])[:-1])
-
-
 def estimator_columns(estimator: Estimator) -> Row:
-    """Return the columns that say which estimator a row is about, as the user wrote it."""
+    """Return the columns that identify the estimator of a row, as the user wrote it."""
     parameters = {}
     for name, value in estimator.hyperparameters().items():
-        # As in the identity, the shortest decimal of the number's own type.
+        # As in the identity: the shortest decimal of the number's own type.
         number = isinstance(value, jax.Array)
         parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
     return {
@@ -356,9 +349,9 @@ def estimator_columns(estimator: Estimator) -> Row:
 def metric_rows(
     blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
 ) -> list[Row]:
-    """Return one row for each metric: its name, value and 95% interval, and a note of them all.
+    """Return one row for each metric, with its 95% interval; `note` is added to all of them.
 
-    Of gradients that were not timed there is no row of seconds.
+    Gradients that were not timed have no row of seconds.
     """
     bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
     estimates = {

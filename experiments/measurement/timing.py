@@ -1,4 +1,4 @@
-"""What one gradient takes: gradients one after another on one device, nothing shared by them."""
+"""Time per gradient: one after another, on one device, with nothing shared between them."""
 
 import math
 import time
@@ -35,9 +35,9 @@ class Timer:
     def __call__(
         self, estimator: Estimator, context: Any, like: Any, key: jax.Array, count: int
     ) -> float:
-        """Return the seconds that each of several gradients took; the first call compiles.
+        """Return the seconds per gradient of several; the first call compiles.
 
-        Of the call that draws them, what a call that draws none takes is subtracted: its dispatch.
+        The time of a call that draws none, its dispatch, is subtracted.
 
         Args:
             estimator: the first argument of `gradient`.
@@ -48,7 +48,7 @@ class Timer:
         """
         arguments = jax.device_put((estimator, context), self._device), like, key
         whole, idle = self._call(*arguments, count), self._call(*arguments, 0)
-        # A call that is interrupted can take longer than the other.
+        # An interrupted idle call can take longer than the other.
         return (whole - idle if whole > idle else whole) / count
 
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
@@ -57,7 +57,7 @@ class Timer:
         self(*arguments, 1)
         count = 1
         while (taken := count * self(*arguments, count)) < _SECONDS / 2 and count < _MOST:
-            # A short call says little of how many fill a round.
+            # A short call is a poor estimate of how many fill a round.
             more = _SECONDS / taken if taken > _SECONDS / 10 else 10
             count = min(math.ceil(count * more), _MOST)
         times = np.empty(_ROUNDS)
@@ -80,8 +80,8 @@ class Timer:
         def one(number, state):
             (estimator, context), total = state
             slope = self._gradient(estimator, context, sample_key(key, number))
-            # To the compiler the next gradient is at an estimator and parameters that depend on
-            # this one, else it takes what does not depend on the noise out of the loop.
+            # The barrier makes the next gradient depend on this one; else the compiler moves all
+            # that does not depend on the noise out of the loop.
             total = jax.tree.map(jnp.add, total, slope)
             return jax.lax.optimization_barrier(((estimator, context), total))
 

@@ -15,7 +15,7 @@ from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import LEVEL, quantile
 from experiments.statistics.truth import Truth
 
-# A difference this small against the gradients is float32's rounding, not bias.
+# A relative difference below this is float32's rounding, not bias.
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
 
 
@@ -48,11 +48,11 @@ class Distance:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the samples vary by more than float32 rounds."""
+        """Whether the samples vary by more than float32's rounding."""
         return self.trace > self.rounding
 
     def times(self, factor: float) -> "Distance":
-        """Return the same distance with so many times the noise."""
+        """Return the same distance with the noise multiplied by a factor."""
         noise = self.trace * factor, self.trace_square * factor**2, self.along * factor
         return Distance(self.q, *noise, self.rounding)
 
@@ -61,8 +61,8 @@ class Distance:
         return math.sqrt(2 * self.trace_square + 4 * max(squared_bias, 0.0) * self.along)
 
     def below(self, squared_bias: float) -> float:
-        """Return P(Q <= q) at a squared bias: it falls as the bias grows."""
-        # An interval asks a hundred times; the laws of scipy.stats take a hundred times as long.
+        """Return P(Q <= q) at a squared bias, a decreasing function of it."""
+        # An interval evaluates it a hundred times, and scipy.stats is a hundred times slower.
         chi_square = lambda x, degrees: special.chdtr(degrees, x)  # noqa: E731
         return self._chance(squared_bias, special.ndtr, chi_square, special.chndtr)
 
@@ -73,7 +73,7 @@ class Distance:
     def _chance(self, squared_bias, normal, central, noncentral) -> float:
         scale = self.deviation(squared_bias) ** 2 / (2 * self.trace + 4 * squared_bias)
         x, degrees, shift = self.q / scale, self.trace / scale, squared_bias / scale
-        if degrees + shift > 1e5:  # far out, the normal limit
+        if degrees + shift > 1e5:  # the normal limit
             return float(normal((x - degrees - shift) / math.sqrt(2 * (degrees + 2 * shift))))
         return float(noncentral(x, degrees, shift) if shift else central(x, degrees))
 
@@ -97,15 +97,15 @@ def noisy(
 
     Args:
         vector: `[P]`.
-        deviations: of the means of each noise's blocks from their mean, `[R, P]`.
-        traces: of the covariance that each noise has in the vector.
+        deviations: of the block means of each noise from their mean, `[R, P]`.
+        traces: of the covariance of each noise in the vector.
         rounding: the squared error that float32 leaves.
     """
     square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))
     if len(deviations) == 2:
         square += 2 * _trace_product(*deviations)
     trace = sum(traces)
-    # Between a spectrum that is flat and one that is a single direction.
+    # The bounds hold for a flat spectrum and for a single direction.
     square = float(np.clip(square, trace**2 / len(vector), trace**2))
     along = _along(vector, trace, square, deviations)
     return Distance(float(vector @ vector), trace, square, along, rounding)
@@ -126,13 +126,13 @@ def _along(
     root is above every eigenvalue of C.
     """
     square = float(direction @ direction)
-    # Where one direction dominates, the root is a variance, seen in few blocks: its 95 % limit.
+    # Where one direction dominates, the root is a variance seen in few blocks: its 95% limit.
     degrees = min(map(len, deviations)) - 1
     limit = degrees / float(stats.chi2.ppf(1 - LEVEL, degrees))
     widest = min(math.sqrt(trace_square) * limit, trace)
     if not square:
         return widest
-    # Blocks have R times the variance of the whole mean; so few of them ask for Student's quantile.
+    # A block has R times the variance of the whole mean; few blocks require Student's quantile.
     seen = sum(
         float(np.var(rows @ direction, ddof=1)) / len(rows) * _student_factor(len(rows) - 1)
         for rows in deviations

@@ -1,4 +1,4 @@
-"""Statistics of all samples and without one block, and the jackknife's error from them.
+"""Statistics of all samples and of those without one block, and the jackknife's error.
 
 Arrays `[1 + R]` hold a statistic of all samples, then of those without each of R blocks.
 """

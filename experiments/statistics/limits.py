@@ -1,4 +1,4 @@
-"""When samples allow no interval: too few events, or noise that float32 does not resolve."""
+"""When samples give no interval: too few events, or noise below float32's resolution."""
 
 import numpy as np
 
@@ -13,19 +13,19 @@ _EPS = float(np.finfo(np.float32).eps)
 
 
 def resolution(blocks: Blocks) -> float:
-    """Return the variance of one gradient that float32's rounding of it leaves."""
+    """Return the variance of one gradient that is due to float32's rounding."""
     return float(ROUNDING**2 * (blocks.mean @ blocks.mean))
 
 
 def alike(blocks: Blocks) -> bool:
-    """Whether no sample differs from another."""
+    """Return whether all samples are equal."""
     return float(blocks.variance.sum()) <= 1e-3 * _EPS**2 * float(blocks.mean @ blocks.mean)
 
 
 def exact(blocks: Blocks, truth: Truth) -> bool:
-    """Whether every sample is the truth, as far as float32 can say.
+    """Return whether every sample equals the truth within float32's rounding.
 
-    A truth that is sampled may miss the same rare events.
+    A sampled truth never does: it may miss the same rare events.
     """
     apart = blocks.mean - truth.mean
     at_truth = float(apart @ apart) <= rounding(blocks, truth)
@@ -33,7 +33,7 @@ def exact(blocks: Blocks, truth: Truth) -> bool:
 
 
 def refusal(blocks: Blocks, truth: Truth) -> str:
-    """Return why what is said of samples and truth has no interval; empty where it has one."""
+    """Return why a statistic of samples and truth has no interval; empty where it has one."""
     if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
         return ""
     if alike(blocks):
@@ -57,22 +57,22 @@ def without_direction(blocks: Blocks, truth: Truth) -> str:
 
 
 def _alike(blocks: Blocks, what: str) -> str:
-    rare = 3 / blocks.count  # seen with 95 % chance
+    rare = 3 / blocks.count  # an event of this rate is seen with 95% probability
     return f"all {blocks.count:,} {what} are alike: an event rarer than {rare:.1g} is not excluded"
 
 
 def unseen(blocks: Blocks, truth: Truth) -> float:
-    """Return the factor by which the noise may exceed what samples and truth show."""
+    """Return the factor by which the noise may exceed that of samples and truth."""
     return max((found.unseen for found in _tails(blocks, truth)), default=1.0)
 
 
 def caution(blocks: Blocks, truth: Truth) -> float:
-    """Return the factor that lengthens an interval made of samples and truth."""
+    """Return the factor that lengthens an interval from samples and truth."""
     return max((found.caution for found in _tails(blocks, truth)), default=1.0)
 
 
 def _tails(blocks: Blocks, truth: Truth) -> list[Tail]:
-    """Return the tails that bear on an interval; rounding has none."""
+    """Return the tails that affect an interval; noise of rounding has none."""
     noisy = float(blocks.variance.sum()) > resolution(blocks)
     runs = [blocks] * noisy + [truth.blocks] * (truth.blocks is not None)
     return [tail(run) for run in runs if run]

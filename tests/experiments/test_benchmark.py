@@ -13,14 +13,16 @@ import pytest
 import analysis
 from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, StraightThrough
 from experiments import benchmark
-from experiments.benchmark import cost, opponent, suite, workload
+from experiments.benchmark import cost, suite, torch_process, workload
 from experiments.benchmark.summary import ratios, summarise
 from experiments.measurement.moments import sample_key
 from experiments.problems import VAE, Quadratic
 from experiments.statistics.blocks import NUM_BLOCKS
 from experiments.system.errors import UsageError
 
-needs_torch = pytest.mark.skipif(not opponent.is_installed(), reason="PyTorch is not installed")
+needs_torch = pytest.mark.skipif(
+    not torch_process.is_installed(), reason="PyTorch is not installed"
+)
 
 SUMMARY = {"median", "min", "max", "rounds"}
 
@@ -90,7 +92,7 @@ def test_cost_is_beside_evaluations():
 def alone():
     """A quick run where there is no PyTorch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opponent, "is_installed", lambda: False)
+        patch.setattr(torch_process, "is_installed", lambda: False)
         said = []
         return benchmark.run([ScoreFunction()], quick=True, report=said.append), said
 
@@ -101,7 +103,7 @@ def test_quick_run():
     assert json.loads(json.dumps(figures)) == figures
     assert figures["quick"] and figures["seconds"] > 0
     assert figures["machine"]["cores"] >= 1 and len(figures["machine"]["load"]) == 2
-    assert figures["torch"] == {"missing": opponent.MISSING}
+    assert figures["torch"] == {"missing": torch_process.MISSING}
     # Encoder and decoder with biases, and the prior's logits.
     expected = 784 * 200 + 200 + 200 * 784 + 784 + 200
     assert figures["gradients"]["parameters"] == expected
@@ -120,7 +122,7 @@ def test_quick_run():
 @pytest.mark.slow
 def test_render_without_torch():
     text = analysis.benchmark_text(alone()[0])
-    assert opponent.MISSING in text and "314,784 parameters" in text
+    assert torch_process.MISSING in text and "314,784 parameters" in text
     assert "smoke test" in text and max(map(len, text.splitlines())) <= 100
 
 
@@ -199,16 +201,16 @@ def test_an_estimator_that_does_not_fit():
         benchmark.run([Pathwise()], quick=True)
 
 
-def test_the_opponent_s_process_does_not_load_jax():
+def test_pytorch_s_process_does_not_load_jax():
     code = "import sys, experiments.benchmark, experiments.data; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_opponent_that_ends_says_why():
+def test_a_process_of_pytorch_that_ends_says_why():
     arrays = [np.zeros(1, np.float32)]
     with (
-        opponent.start([], arrays, threads="two") as process,
-        pytest.raises(opponent.Lost) as error,
+        torch_process.start([], arrays, threads="two") as process,
+        pytest.raises(torch_process.TorchEnded) as error,
     ):
         process.wait(lambda message: None)
     assert "Error" in str(error.value) and "\n" not in str(error.value)
@@ -217,7 +219,7 @@ def test_an_opponent_that_ends_says_why():
 @pytest.mark.slow
 @needs_torch
 def test_pytorch_does_the_same_work(monkeypatch):
-    monkeypatch.setattr(suite, "_QUICK", suite.Effort(3, 256, 5, 2**18, 2, 32))
+    monkeypatch.setattr(suite, "QUICK", suite.Scale(3, 256, 5, 2**18, 2, 32))
     estimators = [ScoreFunction(), ScoreFunction(LeaveOneOut(2)), StraightThrough()]
     estimators += [GumbelSoftmax(0.5), GumbelSoftmax(1.0)]
     figures = benchmark.run(estimators, quick=True)

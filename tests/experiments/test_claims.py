@@ -1,11 +1,14 @@
 """Claims and the studies that decide them."""
 
+import dataclasses
 import math
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
+import analysis
 from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.problems.toy import Coupled, Quadratic
@@ -17,6 +20,7 @@ from experiments.studies.claims.toys import CustomToy
 from experiments.studies.claims.training_runs import TrainingRuns
 from experiments.training.optimisers import SGD
 from tests.experiments.drawn import blocks_of
+from tests.experiments.test_claims_mutants import COMPARISONS, MUTANTS
 
 pytestmark = pytest.mark.xdist_group("claims")
 
@@ -30,6 +34,31 @@ def test_there_are_claims_enough_and_each_is_one():
     assert len({study.name for study in STUDIES}) == len(STUDIES)
     assert len({claim.statement for claim in claims}) == len(claims)
     assert all(claim.source and claim.effect and claim.effect > 0 for claim in claims)
+
+
+def test_the_table_of_claims_finds_every_name():
+    """Without computation: the columns of the table, and the quantities that tests refer to."""
+    measured = Estimate.student(0.5, 0.1, 31)
+
+    def uncomputed(study):
+        claims = [
+            dataclasses.replace(one, quantity=Quantity(one.quantity.name, lambda _: measured))
+            for one in study.claims
+        ]
+        return dataclasses.replace(study, prepare=lambda scale: None, claims=tuple(claims))
+
+    rows = [row for study in STUDIES for row in uncomputed(study).rows(Scale(smoke=True))]
+    table = analysis.claims_table(pd.DataFrame(rows)).frame
+    assert len(table) == len(rows) and table["verdict"].notna().all()
+    named = {(study.name, one.quantity.name) for study in STUDIES for one in study.claims}
+    assert {(mutant.study, name) for mutant in MUTANTS for name in mutant.breaks} <= named
+    assert COMPARISONS <= {name for _, name in named}
+
+
+def test_one_name_is_one_quantity():
+    for study in STUDIES:
+        quantities = {one.quantity for one in study.claims}
+        assert len({one.name for one in quantities}) == len(quantities), study.name
 
 
 def test_claims_that_cannot_be_decided_are_refused():

@@ -60,6 +60,16 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
     assert budgets[0] != budgets[1]
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_by_a_module(name):
+    from analysis import figures
+
+    for budget in ("smoke", "laptop"):
+        study = build(name, budget)
+        assert study.name == name and study.tasks
+        assert callable(getattr(figures, study.drawn_by).draw)
+
+
 @pytest.mark.draws
 def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys):
     command = ["figure", "relaxed-samples", "--budget", "smoke", "--output", str(tmp_path)]

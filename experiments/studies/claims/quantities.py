@@ -16,11 +16,11 @@ from experiments.statistics.limits import caution, exact, refusal, unseen
 from experiments.statistics.tails import tail
 from experiments.studies.claims.claim import Found
 
-# No p-value is smaller than that of so many standard errors: further out no law of samples is
-# known so well.
+# No p-value is smaller than that of this many standard errors: further out the law of samples is
+# not known well enough.
 _SUREST = 7.0
 _NO_DIRECTION = "the mean gradient cannot be told from zero"
-# Where all samples are alike, or a mean is lost in noise, a log is not finite: a note says so.
+# A log is not finite where all samples are alike or a mean is below its noise; a note says so.
 _unwarned = np.errstate(divide="ignore", invalid="ignore")
 
 
@@ -34,15 +34,14 @@ def share(values: np.ndarray) -> Estimate:
 
 
 def relative_bias(blocks: Blocks, truth: Truth) -> Found:
-    """Return the norm of the bias over that of the true gradient, and its test.
+    """Return the norm of the bias over that of the true gradient, as a function of the end tested.
 
-    Its square is an unbiased estimate, so it may be negative; then so is the value. The law is far
-    from normal where the bias is small: against an end of a region, the error is such that
-    Student's test of it gives the p-value of the noncentral law (`Distance`) of samples whose bias
-    is that end. The error of a sampled norm is left out: next to that of the bias it is as small as
-    the end is next to 1.
+    Its square is estimated without bias, so it may be negative; then so is the value. Where the
+    bias is small, the law is far from normal: the error is such that Student's test against an end
+    gives the p-value of the noncentral law (`Distance`) of samples whose bias is that end. The
+    error of a sampled norm is neglected: relative to that of the bias it is of the size of the end.
     """
-    # A sampled truth is too long by its own error.
+    # The squared norm of a sampled truth is too large by its squared error.
     found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
     if not square > 0:
         why = "the true gradient cannot be told from zero"
@@ -63,7 +62,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
         apart = abs(value - end)
         chance = (found.above if value > end else found.below)(max(end * norm, 0.0) ** 2)
         score = float(stats.t.isf(max(chance, 1e-300), degrees))
-        if apart < plain / 2 or score < 0.25:  # undecided: the law's median is not its mean
+        if apart < plain / 2 or score < 0.25:  # undecided, as the law's median is not its mean
             return Estimate.student(value, plain, degrees)
         error = apart / score if score < surest else min(plain, apart / surest)
         return Estimate.student(value, error, degrees)
@@ -72,7 +71,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
 
 
 def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
-    """Return how much larger the first's squared bias is, over the squared norm of the truth.
+    """Return the difference of two squared biases, over the squared norm of the truth.
 
     The samples share their noise, block by block. The truth is exact.
     """
@@ -82,14 +81,14 @@ def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Esti
         apart = np.sum((jackknife.means(blocks) - truth.mean) ** 2, -1)
         return apart - jackknife.traces(blocks) / jackknife.counts(blocks)
 
-    # Near no bias a square varies to second order, which the jackknife may miss.
+    # Near zero bias a square varies to second order, which the jackknife may miss.
     squares = sum(distance(blocks, truth).trace_square for blocks in (first, second))
     found = _jackknifed((biases(first) - biases(second)) / norm)
     return _of_means(_widened(found, math.sqrt(2 * squares) / norm), truth, first, second)
 
 
 def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
-    """Return how far two means lie apart along the true gradient, over its norm.
+    """Return the difference of two means along the true gradient, over its norm.
 
     The samples share their noise, block by block. The truth is exact.
     """
@@ -108,17 +107,17 @@ def length_along(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def angle(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return 1 less the cosine between the mean and the true gradient, corrected for its noise.
+    """Return 1 less the cosine between the mean and the true gradient, corrected for noise.
 
     The truth is exact.
     """
     _exact_norm(truth)
     if not blocks.mean.any():
         return Estimate.refused(math.nan, _NO_DIRECTION)
-    # Noise turns any mean away: to first order the jackknife says how far.
+    # Noise turns the mean away from the truth: the jackknife corrects this to first order.
     turned = 1 - cosines(jackknife.means(blocks), truth.mean)
     found = dataclasses.replace(_jackknifed(turned), value=jackknife.corrected(turned))
-    # Near no angle it is half of a square, whose second order the jackknife may miss.
+    # Near zero it is half of a square, whose second order the jackknife may miss.
     square = math.sqrt(distance(blocks, truth).trace_square / 2) / float(blocks.mean @ blocks.mean)
     return _of_means(_widened(found, square), truth, blocks)
 
@@ -138,7 +137,7 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Estimate:
 
     def signal(blocks: Blocks) -> np.ndarray:
         spread, lengths = jackknife.traces(blocks), np.sum(jackknife.means(blocks) ** 2, -1)
-        # The squared length of a sampled mean is too large by its own variance.
+        # The squared length of a sampled mean is too large by its variance.
         return (lengths - spread / jackknife.counts(blocks)) / spread
 
     ratio = np.log(signal(first)) - np.log(signal(second))
@@ -156,26 +155,24 @@ def relative_variance(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Estimate:
-    """Return a statistic of the variances of samples with its error.
-
-    Where the samples have too few events the error is infinite, and the note says why.
+    """Return a statistic of the variances of samples, without an error if events are too few.
 
     Args:
-        values: the statistic of all samples, then without one of R blocks, `[1 + R]`.
-        *runs: the samples, all that it is made of.
-        slope: what the statistic gains where the log of one of the variances gains 1.
+        values: the statistic of all samples, then without each of R blocks, `[1 + R]`.
+        *runs: the samples.
+        slope: the derivative of the statistic by the log of one of the variances.
     """
     tails = [tail(run) for run in runs]
-    # A variance at its largest, a fair coin's, varies to second order: the jackknife misses that.
+    # A variance at its maximum, a fair coin's, varies to second order, which the jackknife misses.
     flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
     found = _widened(_jackknifed(values), slope * math.hypot(*flat))
-    # What samples do not show of a tail moves the log of a variance, upwards.
+    # The part of a tail that samples miss increases the log of a variance.
     factor = max(one.upwards * one.caution for one in tails) / quantile()
     return _with_tails(found, factor, [one.refusal for one in tails])
 
 
 def _of_means(found: Estimate, truth: Truth, *runs: Blocks) -> Estimate:
-    """Return a quantity made of means, its error as `of_variances` has it."""
+    """Return an estimate from means, without an error if events are too few."""
     factor = max(math.sqrt(unseen(run, truth)) * caution(run, truth) for run in runs)
     return _with_tails(found, factor, [refusal(run, truth) for run in runs])
 
@@ -205,7 +202,7 @@ def _exact_norm(truth: Truth) -> float:
     """Return the norm of an exact true gradient.
 
     Raises:
-        ValueError: where it is sampled: its error would be left out.
+        ValueError: where it is sampled, as its error would be neglected.
     """
     if truth.blocks is not None:
         raise ValueError("the true gradient must be exact")
@@ -213,5 +210,5 @@ def _exact_norm(truth: Truth) -> float:
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Estimate:
-    """Return the mean difference of runs that share their seeds; NaN if a run diverged."""
+    """Return the mean difference of runs that share their seeds; NaN if one diverged."""
     return sample_mean(np.asarray(first, float) - np.asarray(second, float))

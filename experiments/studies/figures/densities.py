@@ -21,7 +21,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def study(budget: str) -> Study:
-    """Return the study: a triangle, an interval, and seven classes."""
+    """Return the study of a triangle, an interval, and seven classes."""
     points = 20 if budget == "smoke" else 120
     draws = 1 << (10 if budget == "smoke" else 17)
     tasks = {f"simplex, {t:g}": functools.partial(_simplex, t, points) for t in _SIMPLEX}

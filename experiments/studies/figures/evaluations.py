@@ -20,7 +20,7 @@ _LOGITS = (0.0, -4.0)
 
 
 def study(budget: str) -> Study:
-    """Return the study: 1 to 8 evaluations at high and at low entropy."""
+    """Return the study of 1 to 8 evaluations at high and at low entropy."""
     draws = 1024 if budget == "smoke" else 1 << 16
     most = 3 if budget == "smoke" else 8
     tasks = {
@@ -38,7 +38,7 @@ def study(budget: str) -> Study:
 
 
 def _estimators(count: int) -> dict[str, Estimator]:
-    """Return the estimators of so many evaluations, by what they are called in the figure."""
+    """Return the estimators of so many evaluations, by their names in the figure."""
     found: dict[str, Estimator] = {
         "with replacement": Average(ScoreFunction(), count) if count > 1 else ScoreFunction(),
         "without replacement: unordered set": UnorderedSet(count),

@@ -1,4 +1,4 @@
-"""The relaxed graph beside its discrete one, by temperature (Maddison et al. 2017, figure 4)."""
+"""The losses of relaxed and discrete graph by temperature (Maddison et al. 2017, figure 4)."""
 
 import functools
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from experiments.training.several import train_several
 _TEMPERATURES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _RATE = 1e-3
 _AT_ONCE = 200
-"""Images that are evaluated together."""
+"""Images in a batch of the evaluation."""
 
 RELAXED, DISCRETE = "continuous", "discrete"
 """The graphs' names in the rows."""
 
 
 def study(budget: str) -> Study:
-    """Return the study: a network of bits trained at each temperature, without annealing.
+    """Return the study of a network of bits trained at each temperature, without annealing.
 
-    The paper's 392-240-240-240-392, minibatches of 64 and objective of one sample; for 2,000 steps
-    instead of ten million, and so at a higher learning rate, without weight decay.
+    The network 392-240-240-240-392, the minibatches of 64 and the objective of one sample are the
+    paper's. 2,000 steps instead of ten million need a higher learning rate; no weight decay.
     """
     smoke = budget == "smoke"
     size, steps, seeds, images = (8, 20, 2, 40) if smoke else (240, 2000, 4, 10_000)

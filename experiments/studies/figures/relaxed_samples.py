@@ -19,7 +19,7 @@ _SHOWN = 2
 
 
 def study(budget: str) -> Study:
-    """Return the study: a categorical variable, and its relaxation at four temperatures."""
+    """Return the study of a categorical variable and its relaxation at four temperatures."""
     draws = 1 << (10 if budget == "smoke" else 18)
     temperatures = (0.0, *_TEMPERATURES)
     return Study(

@@ -14,13 +14,13 @@ from experiments.studies.figures.lattice import lattice
 from experiments.studies.figures.study import Study
 
 _TEMPERATURES = (0.1, 0.5, 1.0)
-_LEAST = 0.05  # a class that is hardly ever drawn has a variance that is hardly ever seen
+_LEAST = 0.05  # the variance of a class that is hardly ever drawn is hardly ever seen
 
 
 def study(budget: str) -> Study:
-    """Return the study: three temperatures over a grid of the simplex."""
+    """Return the study of three temperatures over a lattice of the simplex."""
     smoke = budget == "smoke"
-    # No lattice with a point at the centre, where f is zero: 3 would divide points - 1.
+    # 3 does not divide points - 1, so that the centre, where f is zero, is not on the lattice.
     points, draws, inner = (5, 512, 4) if smoke else (24, 2048, 100)
     return Study(
         "gumbel-rao-simplex",

@@ -36,7 +36,7 @@ ESTIMATORS: dict[str, Callable[[], Estimator]] = {
 
 
 def study(budget: str) -> Study:
-    """Return the study: two targets, five estimators that learn as they go."""
+    """Return the study of two targets and five estimators, tuned during the training."""
     smoke = budget == "smoke"
     steps, seeds = (80, 2) if smoke else (10_000, 10)
     tasks: dict[str, Task] = {
@@ -92,7 +92,7 @@ def curves(
         return state, look(seed, state)
 
     def look(seed, state):
-        """Return the exact loss, and the variance of the gradient with what is learned so far."""
+        """Return the exact loss and the variance of the gradient of the estimator so far."""
 
         def gradient(key):
             def loss(params):
@@ -123,7 +123,7 @@ def curves(
 
 
 def _surrogate(estimator: RELAX, logits: jax.Array) -> list[Row]:
-    """Return what the control variate has learned, along the relaxed variable z."""
+    """Return the learned control variate along the relaxed variable z."""
     z = np.linspace(0.001, 0.999, _SURROGATE)
     distribution = Bernoulli(logits)
     values = jax.vmap(lambda z: estimator.control_variate(jnp.atleast_1d(z)))(

@@ -18,7 +18,7 @@ _KEPT = 200
 
 
 def study(budget: str) -> Study:
-    """Return the study: four targets, five estimators, one seed; E (z - p0)^2 is maximised."""
+    """Return the study of four targets and five estimators; E (z - p0)^2 is maximised."""
     steps = 200 if budget == "smoke" else 2000
     return Study(
         "gradient-traces",

@@ -19,7 +19,7 @@ _ROWS = {"samples": 2, "reconstructions": 2, "traversals": 4}
 
 
 def study(budget: str) -> Study:
-    """Return the study: a VAE of bits, and one of categorical variables."""
+    """Return the study of a VAE of bits and one of categorical variables."""
     steps, hidden = (10, "") if budget == "smoke" else (10_000, "200-200")
     models: list[tuple[VAE, Estimator]] = [
         (VAE("Bernoulli", 50, hidden=hidden), DisARM()),
@@ -35,7 +35,7 @@ def study(budget: str) -> Study:
 
 
 def _rows(vae: VAE, estimator: Estimator, steps: int, advance) -> list[Row]:
-    """Train a VAE, and return its pictures, a row for every pixel."""
+    """Train a VAE and return its pictures, a row for every pixel."""
     (params,), _ = train_several(Recipe(vae), [Run(0, _RATE)], estimator, steps, advance)
     examples = vae.examples(jax.random.key(0), vae.data("test")[:_COLUMNS])
     grids = jax.jit(vae.pictures)(params, jax.random.key(1), examples)

@@ -1,4 +1,4 @@
-"""PyTorch's process, seen from this side: start it, wait until it has compiled, ask for rounds."""
+"""The client of PyTorch's process: starts it, waits until it has compiled, asks for rounds."""
 
 import contextlib
 import importlib.util
@@ -17,8 +17,8 @@ from experiments.system.errors import UsageError
 MISSING = "PyTorch is not installed (the [torch] extra installs it): nothing to compare with"
 
 
-class Lost(UsageError):
-    """PyTorch's process ended; the message is its last line."""
+class TorchEnded(UsageError):
+    """PyTorch's process ended early; the message is its last line."""
 
 
 def is_installed() -> bool:
@@ -26,23 +26,23 @@ def is_installed() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-class Opponent:
-    """PyTorch's process."""
+class TorchProcess:
+    """The process in which PyTorch does the same work."""
 
     def __init__(self, process: subprocess.Popen, errors: Any):
-        """Speak to a process; `start` makes one."""
+        """Wrap a running process; `start` makes one."""
         self._process = process
         self._errors = errors
         self._tasks: dict[tuple[str, str, str], int] = {}
 
     def wait(self, report: Callable[[str], None]) -> dict[str, Any]:
-        """Return what it is, once it has compiled: version, threads, device, what failed.
+        """Wait until it has compiled; return its version, threads, device and failures.
 
         Args:
-            report: is told what it prepares.
+            report: called with progress messages.
 
         Raises:
-            Lost: where it ended instead.
+            TorchEnded: if the process ends instead.
         """
         while "tasks" not in (answer := self._read()):
             report(f"preparing PyTorch: {answer['preparing']}")
@@ -50,20 +50,20 @@ class Opponent:
         return answer
 
     def variants(self, kind: str, estimator: str) -> list[str]:
-        """Return the ways in which it does a kind of work with an estimator; none without one."""
+        """Return the variants of a kind of work with an estimator; empty if it has none."""
         return [v for k, name, v in self._tasks if (k, name) == (kind, estimator)]
 
     def round(self, kind: str, estimator: str, variant: str) -> dict[str, float]:
         """Return the `value` of one round, with the moments it measured.
 
         Raises:
-            Lost: where it ended instead.
+            TorchEnded: if the process ends instead.
         """
         self._write(str(self._tasks[kind, estimator, variant]))
         return self._read()
 
     def _write(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # reading says why
+        with contextlib.suppress(BrokenPipeError):  # `_read` raises with the reason
             print(line, file=self._process.stdin, flush=True)
 
     def _read(self) -> dict[str, Any]:
@@ -75,38 +75,38 @@ class Opponent:
         last = (
             self._errors.read().strip() or f"exit status {self._process.returncode}"
         ).splitlines()
-        raise Lost(f"PyTorch's process ended: {last[-1][:200]}")
+        raise TorchEnded(f"PyTorch's process ended: {last[-1][:200]}")
 
 
 @contextlib.contextmanager
 def start(
     estimators: Sequence[str], arrays: Sequence[np.ndarray], **options: Any
-) -> Iterator[Opponent]:
-    """Start PyTorch's process; it prepares while this one goes on.
+) -> Iterator[TorchProcess]:
+    """Start PyTorch's process, which compiles while this one goes on.
 
     Args:
         estimators: identities.
         arrays: the VAE's parameters (encoder weight and bias, decoder weight and bias, prior) and
             a minibatch.
-        **options: `toy`, `threads`, `device` and `quick`, as `torch_opponent` wants them.
+        **options: `toy`, `threads`, `device` and `quick`, of the request to `torch_server`.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
         path = os.path.join(folder, "parameters.npz")
         np.savez(path, *arrays)
         request = {"estimators": list(estimators), "parameters": path, **options}
         process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmark.torch_opponent"],
+            [sys.executable, "-m", "experiments.benchmark.torch_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            # It finds the project wherever this process found it.
+            # The child imports the project from where this process did.
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        opponent = Opponent(process, errors)
+        torch = TorchProcess(process, errors)
         try:
-            opponent._write(json.dumps(request))
-            yield opponent
+            torch._write(json.dumps(request))
+            yield torch
         finally:
             process.kill()
             process.communicate()

@@ -1,4 +1,4 @@
-"""One kind of work, ours and PyTorch's in turn."""
+"""One kind of work, timed in turn here and in PyTorch."""
 
 import dataclasses
 import statistics
@@ -7,21 +7,21 @@ from typing import Any
 
 import jax
 
-from experiments.benchmark.opponent import Opponent
 from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.torch_process import TorchProcess
 from experiments.benchmark.workload import Figure, Round
 
 
 @dataclasses.dataclass(frozen=True)
-class Contest:
-    """One kind of work.
+class SideBySide:
+    """One kind of work, timed in turn here and in PyTorch.
 
     Attributes:
         kind: its name, here and in PyTorch's process.
-        figure: what is counted, with its unit.
+        figure: the quantity that is timed, with its unit.
         more_is_better: whether the figure is a speed and not a time.
         ours: our rounds by the estimator's identity.
-        about: what else a reader should know of the work, as plain values.
+        about: further facts about the work, as plain values.
     """
 
     kind: str
@@ -31,21 +31,21 @@ class Contest:
     about: Mapping[str, Any]
 
     def compile(self, report: Callable[[str], None]) -> None:
-        """Do one round of ours that is not timed."""
+        """Run one of our rounds, untimed, so that it compiles."""
         for name, one_round in self.ours.items():
             report(f"compiling {self.kind} of {name}")
             one_round(jax.random.key(0))
 
-    def hold(
-        self, other: Opponent | None, num_rounds: int, report: Callable[[str], None]
+    def run(
+        self, other: TorchProcess | None, num_rounds: int, report: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Time the rounds: of every estimator in turn ours, then PyTorch's.
+        """Time the rounds: for each estimator ours, then PyTorch's.
 
         Returns:
             Plain values: `figure`, `more_is_better`, all of `about`, and `rows` by estimator. A
-            row holds the summary of `estimax`; of `torch` by variant; the `best` of these by its
-            median; and the summary of the `ratio`, how many times as fast as that one we are (the
-            last two None without PyTorch).
+            row holds the summary of `estimax`; of `torch` by variant; the `best` variant by its
+            median; and the summary of the `ratio` of its time to ours (the last two None without
+            PyTorch).
         """
         ours: dict[str, list[Figure]] = {name: [] for name in self.ours}
         theirs: dict[str, dict[str, list[Figure]]] = {

@@ -1,12 +1,12 @@
 # pyright: reportMissingImports=false
-"""The same work in PyTorch at its best, in a process of its own: thread pools would collide.
+"""The same work in PyTorch at its best, in a process of its own, as thread pools would collide.
 
 The first line on stdin is a JSON request: `estimators` (identities), `parameters` (an npz file of
 the VAE's arrays and a minibatch), `toy` (its target and logit), `threads`, `device` and `quick`.
-Lines on stdout are JSON. First those that say what is being prepared, then one with the tasks that
-can be run. Each task's number on stdin is answered by one round of it, until stdin ends.
+Lines on stdout are JSON: progress messages, then one line with the available tasks. Each task
+number on stdin is answered by one round of that task, until stdin ends.
 
-    python -m experiments.benchmark.torch_opponent
+    python -m experiments.benchmark.torch_server
 """
 
 import json
@@ -28,7 +28,7 @@ def main() -> None:
         try:
             one_round = make()
             one_round()  # compiles
-        except Exception as error:  # without a C++ compiler, say; the others still count
+        except Exception as error:  # e.g. without a C++ compiler; the others still count
             reason = str(error).strip().splitlines() or [""]
             failed.append([kind, identity, variant, f"{type(error).__name__}: {reason[0][:100]}"])
             continue
