@@ -67,7 +67,7 @@ def test_every_figure_is_drawn_by_a_module(name):
     for budget in ("smoke", "laptop"):
         study = build(name, budget)
         assert study.name == name and study.tasks
-        assert callable(getattr(figures, study.drawn_by).draw)
+        assert callable(figures.named(study.drawn_by).draw)
 
 
 @pytest.mark.draws
