@@ -67,8 +67,9 @@ def _chosen(texts: list[str] | None) -> tuple[ClaimStudy, ...]:
 def _described(study: ClaimStudy) -> str:
     lines = [f"{study.name}: {study.title}"]
     for claim in study.claims:
-        ends = f"from {claim.low:.3g} to {claim.high:.3g}, effect {claim.effect:.3g}"
+        low, high, effect = claim.region
+        ends = f"from {low:.3g} to {high:.3g}, effect {effect:.3g}"
         sure = f"confidence {claim.confidence:g}, power {claim.power:g}"
         lines.append(f"  {claim.statement} ({claim.source})")
-        lines.append(f"    {claim.quantity.name}: {ends}, {sure}")
+        lines.append(f"    {claim.quantity}: {ends}, {sure}")
     return "\n".join(lines)

@@ -13,7 +13,8 @@ from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.statistics import Estimate, jackknife
-from experiments.studies.claims import STUDIES, Claim, Quantity, Scale
+from experiments.studies.claims import STUDIES, Scale
+from experiments.studies.claims.claim import above, between
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import angle, length_along, of_variances, share
 from experiments.studies.claims.toys import CustomToy
@@ -24,7 +25,6 @@ from tests.experiments.test_claims_mutants import COMPARISONS, MUTANTS
 
 pytestmark = pytest.mark.xdist_group("claims")
 
-NOTHING = Quantity("x", lambda found: found)
 QUICK = ("relaxed-mean", "straight-through-identities", "constant-shift")
 
 
@@ -33,7 +33,7 @@ def test_there_are_claims_enough_and_each_is_one():
     assert len(STUDIES) >= 30 and len(claims) >= 40
     assert len({study.name for study in STUDIES}) == len(STUDIES)
     assert len({claim.statement for claim in claims}) == len(claims)
-    assert all(claim.source and claim.effect and claim.effect > 0 for claim in claims)
+    assert all(claim.source and claim.region.effect > 0 for claim in claims)
 
 
 def test_the_table_of_claims_finds_every_name():
@@ -41,32 +41,29 @@ def test_the_table_of_claims_finds_every_name():
     measured = Estimate.student(0.5, 0.1, 31)
 
     def uncomputed(study):
-        claims = [
-            dataclasses.replace(one, quantity=Quantity(one.quantity.name, lambda _: measured))
-            for one in study.claims
-        ]
+        claims = (dataclasses.replace(one, estimate=lambda _: measured) for one in study.claims)
         return dataclasses.replace(study, prepare=lambda scale: None, claims=tuple(claims))
 
     rows = [row for study in STUDIES for row in uncomputed(study).rows(Scale(smoke=True))]
     table = analysis.claims_table(pd.DataFrame(rows)).frame
     assert len(table) == len(rows) and table["verdict"].notna().all()
-    named = {(study.name, one.quantity.name) for study in STUDIES for one in study.claims}
+    named = {(study.name, one.quantity) for study in STUDIES for one in study.claims}
     assert {(mutant.study, name) for mutant in MUTANTS for name in mutant.breaks} <= named
     assert COMPARISONS <= {name for _, name in named}
 
 
 def test_one_name_is_one_quantity():
     for study in STUDIES:
-        quantities = {one.quantity for one in study.claims}
-        assert len({one.name for one in quantities}) == len(quantities), study.name
+        quantities = {(one.quantity, one.estimate) for one in study.claims}
+        assert len(dict(quantities)) == len(quantities), study.name
 
 
-def test_claims_that_cannot_be_decided_are_refused():
-    with pytest.raises(ValueError, match="no end"):
-        Claim("nothing", "nowhere", NOTHING)
-    with pytest.raises(ValueError, match="needs an effect"):
-        Claim("something", "somewhere", NOTHING, low=0.0)
-    assert Claim("between", "somewhere", NOTHING, low=-1.0, high=3.0).effect == 2.0
+def test_regions_of_which_no_claim_can_be_decided_are_refused():
+    with pytest.raises(ValueError, match="is empty"):
+        between(1.0, 1.0)
+    with pytest.raises(TypeError, match="effect"):
+        above(0.0)
+    assert between(-1.0, 3.0) == (-1.0, 3.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -357,22 +357,25 @@ COMPARISONS = {
 
 def says_a_number(claim):
     """Return whether the claim is that a quantity is a number: its region is the room for error."""
-    return math.isfinite(claim.low + claim.high) or claim.effect == claim.high
+    return (
+        math.isfinite(claim.region.low + claim.region.high)
+        or claim.region.effect == claim.region.high
+    )
 
 
 def test_every_such_claim_has_a_mutant():
     wanted = {
-        (study.name, claim.quantity.name)
+        (study.name, claim.quantity)
         for study in STUDIES
         for claim in study.claims
-        if says_a_number(claim) and claim.quantity.name not in COMPARISONS
+        if says_a_number(claim) and claim.quantity not in COMPARISONS
     }
     assert wanted == {(mutant.study, name) for mutant in MUTANTS for name in mutant.breaks}
     # What is said in words is there too.
     for study in STUDIES:
         for claim in study.claims:
             if any(word in claim.statement for word in ("unbiased", "exact", "no variance")):
-                assert (study.name, claim.quantity.name) in wanted, claim.statement
+                assert (study.name, claim.quantity) in wanted, claim.statement
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ from scipy import stats
 
 from experiments.statistics import Truth
 from experiments.statistics.distance import distance
-from experiments.studies.claims import Claim, Quantity
+from experiments.studies.claims import Claim
+from experiments.studies.claims.claim import below, between
 from experiments.studies.claims.quantities import relative_bias, squared_bias_difference
 from tests.experiments.drawn import Law, blocks_of
 
@@ -33,11 +34,11 @@ def p_values(law, bound, count, seed=0):
     """
     rng = np.random.default_rng(seed)
     end = bound * math.sqrt(law.error) / float(np.linalg.norm(law.true_gradient))
-    quantity = Quantity("relative bias", lambda pair: relative_bias(*pair))
-    claim = Claim("the bias is small", "nowhere", quantity, high=end, effect=end)
+    region = below(end, effect=end)
+    claim = Claim("the bias is small", "nowhere", "relative bias", relative_bias, region)
     found = []
     for _ in range(count):
-        estimate = claim.about(quantity.estimate((law.blocks(rng), law.truth(rng))))
+        estimate = claim.about(relative_bias(law.blocks(rng), law.truth(rng)))
         score = (end - estimate.value) / estimate.error
         found.append(stats.t.sf((score, -score), estimate.degrees))
     return np.array(found)
@@ -160,7 +161,7 @@ def test_the_difference_of_two_squared_biases():
 def test_such_a_quantity_needs_one_end():
     law = Law(SPECTRA["50"])
     rng = np.random.default_rng(2)
-    quantity = Quantity("relative bias", lambda pair: relative_bias(*pair))
-    claim = Claim("the bias is so and so", "nowhere", quantity, 0.0, 1.0)
+    region = between(0.0, 1.0)
+    claim = Claim("the bias is so and so", "nowhere", "relative bias", relative_bias, region)
     with pytest.raises(ValueError, match="one end"):
-        claim.about(quantity.estimate((law.blocks(rng), law.truth(rng))))
+        claim.about(relative_bias(law.blocks(rng), law.truth(rng)))

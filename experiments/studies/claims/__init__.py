@@ -10,7 +10,6 @@ from experiments.studies.claims import (
 )
 from experiments.studies.claims.claim import Claim as Claim
 from experiments.studies.claims.claim import ClaimStudy as ClaimStudy
-from experiments.studies.claims.claim import Quantity as Quantity
 from experiments.studies.claims.claim import Scale as Scale
 
 BUDGETS = ("smoke", "laptop")

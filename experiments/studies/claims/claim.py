@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from experiments.measurement.point import Row
 from experiments.running.progress import Progress
@@ -12,23 +13,45 @@ CONFIDENCE = 0.95
 """At most 5% of the verdicts of a table are expected to be false, whatever their number."""
 
 POWER = 0.9
-"""The probability with which a study should detect an effect of the size that its claim names."""
+"""The probability with which a study should detect an effect of the size of its claim."""
 
 Found = Estimate | Callable[[float], Estimate]
 """An estimate, or a function of an end of a region, where the error depends on the value tested."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Quantity:
-    """A quantity that decides a claim.
+class Region(NamedTuple):
+    """The region in which a claim places its quantity: see `below`, `above` and `between`.
 
     Attributes:
-        name: its name in tables.
-        estimate: computes it from what the study prepared.
+        low: the lower end, or minus infinity.
+        high: the upper end, or infinity.
+        effect: the distance inside the region at which a study should have the stated power.
     """
 
-    name: str
-    estimate: Callable[..., Found]
+    low: float
+    high: float
+    effect: float
+
+
+def below(high: float, effect: float) -> Region:
+    """Return the region below an end."""
+    return Region(-math.inf, high, effect)
+
+
+def above(low: float, effect: float) -> Region:
+    """Return the region above an end."""
+    return Region(low, math.inf, effect)
+
+
+def between(low: float, high: float) -> Region:
+    """Return the region between two ends; the effect is half of its width.
+
+    Raises:
+        ValueError: if nothing is between them.
+    """
+    if not low < high:
+        raise ValueError(f"the region from {low} to {high} is empty")
+    return Region(low, high, (high - low) / 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,37 +64,20 @@ class Claim:
     Attributes:
         statement: the claim, in one sentence.
         source: the paper, and the place in it.
-        quantity: the quantity that decides.
-        low: the lower end of the region.
-        high: the upper end of the region.
-        effect: the distance inside the region at which the study should have the stated power; by
-            default half the width of a region with two ends.
+        quantity: the name of the quantity that decides.
+        estimate: computes the quantity from what the study prepared.
+        region: the region in which the claim places it.
         confidence: of the verdicts of the whole table.
-        power: the probability of a verdict for an effect of that size.
+        power: the probability of a verdict for an effect of the region's size.
     """
 
     statement: str
     source: str
-    quantity: Quantity
-    low: float = -math.inf
-    high: float = math.inf
-    effect: float | None = None
+    quantity: str
+    estimate: Callable[..., Found]
+    region: Region
     confidence: float = CONFIDENCE
     power: float = POWER
-
-    def __post_init__(self):
-        """Check that the claim can be decided.
-
-        Raises:
-            ValueError: if the region has no end or is empty, or has one end and no effect is given.
-        """
-        ends = math.isfinite(self.low) + math.isfinite(self.high)
-        if not ends or not self.low < self.high:
-            raise ValueError(f"{self.statement}: the region has no end or is empty")
-        if self.effect is None:
-            if ends < 2:
-                raise ValueError(f"{self.statement}: a region with one end needs an effect")
-            object.__setattr__(self, "effect", (self.high - self.low) / 2)
 
     def about(self, found: Found) -> Estimate:
         """Return the estimate, with its error at the end of the region if it depends on that.
@@ -81,7 +87,7 @@ class Claim:
         """
         if isinstance(found, Estimate):
             return found
-        ends = [end for end in (self.low, self.high) if math.isfinite(end)]
+        ends = [end for end in self.region[:2] if math.isfinite(end)]
         if len(ends) > 1:
             raise ValueError(f"{self.statement}: the quantity needs a region with one end")
         return found(ends[0])
@@ -91,10 +97,10 @@ class Claim:
         return {
             "claim": self.statement,
             "source": self.source,
-            "metric": self.quantity.name,
-            "region_low": self.low,
-            "region_high": self.high,
-            "effect": self.effect,
+            "metric": self.quantity,
+            "region_low": self.region.low,
+            "region_high": self.region.high,
+            "effect": self.region.effect,
             "confidence": self.confidence,
             "power": self.power,
         }
@@ -155,7 +161,7 @@ class ClaimStudy:
     def rows(self, scale: Scale) -> list[Row]:
         """Run the study and return a row for each claim."""
         prepared = self.prepare(scale)
-        found = [claim.about(claim.quantity.estimate(prepared)) for claim in self.claims]
+        found = [claim.about(claim.estimate(prepared)) for claim in self.claims]
         shared = {"deciding": self.name, "title": self.title, "doubts": scale.take_caveats()}
         return [
             shared | claim.row() | one.test() for claim, one in zip(self.claims, found, strict=True)

@@ -19,13 +19,13 @@ from estimators import (
 )
 from experiments.problems import VAE
 from experiments.problems.toy import Coupled
-from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, below, between
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import relative_variance
 from experiments.studies.claims.toys import CustomToy
 
 _LN10 = float(np.log(10))
-_BELOW = {"high": 0.0, "effect": 0.1}
+_BELOW = below(0.0, effect=0.1)
 
 
 def _linear(scale: Scale) -> Measurements:
@@ -74,21 +74,16 @@ def _rebar(name: str, about: str, settings: dict) -> ClaimStudy:
             Claim(
                 f"REBAR's variance is an order of magnitude below NVIL's ({about})",
                 "Tucker et al. 2017, figure 2",
-                Quantity(
-                    "log10 variance ratio, REBAR over NVIL",
-                    lambda measured: measured.ratio(REBAR(0.5), ScoreFunction(NVIL())) / _LN10,
-                ),
-                high=-1.0,
-                effect=0.3,
+                "log10 variance ratio, REBAR over NVIL",
+                lambda measured: measured.ratio(REBAR(0.5), ScoreFunction(NVIL())) / _LN10,
+                below(-1.0, effect=0.3),
             ),
             Claim(
                 f"REBAR's variance is below MuProp's ({about})",
                 "Tucker et al. 2017, figure 2",
-                Quantity(
-                    "log10 variance ratio, REBAR over MuProp",
-                    lambda measured: measured.ratio(REBAR(0.5), MuProp()) / _LN10,
-                ),
-                **_BELOW,
+                "log10 variance ratio, REBAR over MuProp",
+                lambda measured: measured.ratio(REBAR(0.5), MuProp()) / _LN10,
+                _BELOW,
             ),
         ),
     )
@@ -103,24 +98,18 @@ STUDIES = (
             Claim(
                 "MuProp has no variance for a linear f",
                 "Gu et al. 2016, section 3",
-                Quantity(
-                    "MuProp's variance over the squared gradient",
-                    lambda measured: relative_variance(measured(MuProp()), measured.truth),
-                ),
-                high=1e-6,
-                effect=1e-6,
+                "MuProp's variance over the squared gradient",
+                lambda measured: relative_variance(measured(MuProp()), measured.truth),
+                below(1e-6, effect=1e-6),
             ),
             Claim(
                 "Double control variates with alpha -1 have no variance for a linear f",
                 "Titsias and Shi 2022",
-                Quantity(
-                    "the variance of DoubleCV with alpha -1",
-                    lambda measured: relative_variance(
-                        measured(DoubleCV(2, alpha=-1.0)), measured.truth
-                    ),
+                "the variance of DoubleCV with alpha -1",
+                lambda measured: relative_variance(
+                    measured(DoubleCV(2, alpha=-1.0)), measured.truth
                 ),
-                high=1e-6,
-                effect=1e-6,
+                below(1e-6, effect=1e-6),
             ),
         ),
     ),
@@ -132,44 +121,30 @@ STUDIES = (
             Claim(
                 "REBAR is unbiased at eta 3 and temperature 0.1",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "relative bias of REBAR, eta 3, temperature 0.1",
-                    lambda coupled: coupled.longer.bias(REBAR(0.1, eta=3.0)),
-                ),
-                high=0.05,
-                effect=0.05,
+                "relative bias of REBAR, eta 3, temperature 0.1",
+                lambda coupled: coupled.longer.bias(REBAR(0.1, eta=3.0)),
+                below(0.05, effect=0.05),
             ),
             Claim(
                 "REBAR is unbiased at eta -1 and temperature 5",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "relative bias of REBAR, eta -1, temperature 5",
-                    lambda coupled: coupled.measured.bias(REBAR(5.0, eta=-1.0)),
-                ),
-                high=0.03,
-                effect=0.03,
+                "relative bias of REBAR, eta -1, temperature 5",
+                lambda coupled: coupled.measured.bias(REBAR(5.0, eta=-1.0)),
+                below(0.03, effect=0.03),
             ),
             Claim(
                 "RELAX is unbiased whatever its network",
                 "Grathwohl et al. 2018, section 3",
-                Quantity(
-                    "relative bias of RELAX",
-                    lambda coupled: coupled.measured.bias(
-                        RELAX(jax.tree_util.Partial(_network), 2.0)
-                    ),
-                ),
-                high=0.05,
-                effect=0.05,
+                "relative bias of RELAX",
+                lambda coupled: coupled.measured.bias(RELAX(jax.tree_util.Partial(_network), 2.0)),
+                below(0.05, effect=0.05),
             ),
             Claim(
                 "REBAR with eta 0 is the score function: its variance",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "log variance ratio, eta 0 over the score function",
-                    lambda coupled: coupled.measured.ratio(REBAR(0.5, eta=0.0), ScoreFunction()),
-                ),
-                -0.01,
-                0.01,
+                "log variance ratio, eta 0 over the score function",
+                lambda coupled: coupled.measured.ratio(REBAR(0.5, eta=0.0), ScoreFunction()),
+                between(-0.01, 0.01),
             ),
         ),
     ),
@@ -183,20 +158,16 @@ STUDIES = (
             Claim(
                 "Double control variates have less variance than leave-one-out on their toy",
                 "Titsias and Shi 2022",
-                Quantity(
-                    "log variance ratio over leave-one-out",
-                    lambda measured: measured.ratio(DoubleCV(2), ScoreFunction(LeaveOneOut(2))),
-                ),
-                **_BELOW,
+                "log variance ratio over leave-one-out",
+                lambda measured: measured.ratio(DoubleCV(2), ScoreFunction(LeaveOneOut(2))),
+                _BELOW,
             ),
             Claim(
                 "Double control variates have less variance than DisARM on their toy",
                 "Titsias and Shi 2022",
-                Quantity(
-                    "log variance ratio over DisARM",
-                    lambda measured: measured.ratio(DoubleCV(2), DisARM()),
-                ),
-                **_BELOW,
+                "log variance ratio over DisARM",
+                lambda measured: measured.ratio(DoubleCV(2), DisARM()),
+                _BELOW,
             ),
         ),
     ),
@@ -208,29 +179,23 @@ STUDIES = (
             Claim(
                 "RODEO has less variance than double control variates",
                 "Shi et al. 2022",
-                Quantity(
-                    "log variance ratio, RODEO over DoubleCV",
-                    lambda measured: measured.ratio(RODEO(2), DoubleCV(2)),
-                ),
-                **_BELOW,
+                "log variance ratio, RODEO over DoubleCV",
+                lambda measured: measured.ratio(RODEO(2), DoubleCV(2)),
+                _BELOW,
             ),
             Claim(
                 "Double control variates have less variance than leave-one-out on the VAE",
                 "Shi et al. 2022",
-                Quantity(
-                    "log variance ratio, DoubleCV over leave-one-out",
-                    lambda measured: measured.ratio(DoubleCV(2), ScoreFunction(LeaveOneOut(2))),
-                ),
-                **_BELOW,
+                "log variance ratio, DoubleCV over leave-one-out",
+                lambda measured: measured.ratio(DoubleCV(2), ScoreFunction(LeaveOneOut(2))),
+                _BELOW,
             ),
             Claim(
                 "Double control variates have less variance than DisARM on the VAE",
                 "Shi et al. 2022",
-                Quantity(
-                    "log variance ratio, DoubleCV over DisARM",
-                    lambda measured: measured.ratio(DoubleCV(2), DisARM()),
-                ),
-                **_BELOW,
+                "log variance ratio, DoubleCV over DisARM",
+                lambda measured: measured.ratio(DoubleCV(2), DisARM()),
+                _BELOW,
             ),
         ),
     ),

@@ -21,7 +21,7 @@ from experiments.problems import VAE
 from experiments.problems.toy import Coupled
 from experiments.statistics import Estimate, Truth, jackknife, sample_mean
 from experiments.statistics.blocks import Blocks
-from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, above, below, between
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import (
     mean_difference,
@@ -239,33 +239,24 @@ STUDIES = (
                 "The mean of a Gumbel-softmax variable goes to the categorical's as the "
                 "temperature goes to 0",
                 "Jang et al. 2017, figure 1",
-                Quantity(
-                    "mean at temperature 0.05, less the probability",
-                    lambda values: sample_mean(values(0.05) - _CHANCE),
-                ),
-                -0.01,
-                0.01,
+                "mean at temperature 0.05, less the probability",
+                lambda values: sample_mean(values(0.05) - _CHANCE),
+                between(-0.01, 0.01),
             ),
             Claim(
                 "The mean of a Gumbel-softmax variable goes to the uniform one as the temperature "
                 "goes to infinity",
                 "Jang et al. 2017, figure 1",
-                Quantity(
-                    "mean at temperature 50, less 1/7",
-                    lambda values: sample_mean(values(50.0) - 1 / len(WEIGHTS)),
-                ),
-                -0.01,
-                0.01,
+                "mean at temperature 50, less 1/7",
+                lambda values: sample_mean(values(50.0) - 1 / len(WEIGHTS)),
+                between(-0.01, 0.01),
             ),
             Claim(
                 "At moderate temperatures the mean of a Gumbel-softmax variable is neither",
                 "Jang et al. 2017, figure 1",
-                Quantity(
-                    "probability, less the mean at temperature 1",
-                    lambda values: sample_mean(_CHANCE - values(1.0)),
-                ),
-                low=0.0,
-                effect=0.01,
+                "probability, less the mean at temperature 1",
+                lambda values: sample_mean(_CHANCE - values(1.0)),
+                above(0.0, effect=0.01),
             ),
         ),
     ),
@@ -278,21 +269,16 @@ STUDIES = (
                 "The largest coordinate of a Concrete variable is categorical, whatever the "
                 "temperature",
                 "Maddison et al. 2017, proposition 1b",
-                Quantity(
-                    "frequency of the likeliest class, less its probability",
-                    lambda classes: sample_mean((classes == _LIKELIEST) - _CHANCE),
-                ),
-                -0.01,
-                0.01,
+                "frequency of the likeliest class, less its probability",
+                lambda classes: sample_mean((classes == _LIKELIEST) - _CHANCE),
+                between(-0.01, 0.01),
             ),
             Claim(
                 "Gumbel-max needs no normalised logits",
                 "Maddison et al. 2017, section 2",
-                Quantity(
-                    "mean distance from the middle class, less its expectation", _excess_distance
-                ),
-                -0.05,
-                0.05,
+                "mean distance from the middle class, less its expectation",
+                _excess_distance,
+                between(-0.05, 0.05),
             ),
         ),
     ),
@@ -304,18 +290,16 @@ STUDIES = (
             Claim(
                 "The Concrete density of n classes is log-convex at temperatures up to 1/(n - 1)",
                 "Maddison et al. 2017, proposition 1d",
-                Quantity(
-                    "share of concave chords at temperature 1/2", lambda concave: concave(0.5)
-                ),
-                high=0.001,
-                effect=0.001,
+                "share of concave chords at temperature 1/2",
+                lambda concave: concave(0.5),
+                below(0.001, effect=0.001),
             ),
             Claim(
                 "Above temperature 1/(n - 1) the Concrete density need not be log-convex",
                 "Maddison et al. 2017, proposition 1d",
-                Quantity("share of concave chords at temperature 2", lambda concave: concave(2.0)),
-                low=0.01,
-                effect=0.01,
+                "share of concave chords at temperature 2",
+                lambda concave: concave(2.0),
+                above(0.01, effect=0.01),
             ),
         ),
     ),
@@ -328,43 +312,31 @@ STUDIES = (
                 "Averaged over the bit, the conditional relaxed variable has the law of the "
                 "unconditional one: its mean",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "mean of the conditional variable, less the logit",
-                    lambda found: sample_mean(found.moderate - 1.0),
-                ),
-                -0.05,
-                0.05,
+                "mean of the conditional variable, less the logit",
+                lambda found: sample_mean(found.moderate - 1.0),
+                between(-0.05, 0.05),
             ),
             Claim(
                 "Averaged over the bit, the conditional relaxed variable has the variance of the "
                 "unconditional one",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "its variance over that of a logistic, less 1",
-                    lambda found: sample_mean((found.moderate - 1.0) ** 2 / (np.pi**2 / 3) - 1),
-                ),
-                -0.05,
-                0.05,
+                "its variance over that of a logistic, less 1",
+                lambda found: sample_mean((found.moderate - 1.0) ** 2 / (np.pi**2 / 3) - 1),
+                between(-0.05, 0.05),
             ),
             Claim(
                 "The conditional relaxed variable lies on the side of its bit",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "share on the side of the other bit",
-                    lambda found: share((found.moderate > 0) != (found.bits > 0)),
-                ),
-                high=0.001,
-                effect=0.001,
+                "share on the side of the other bit",
+                lambda found: share((found.moderate > 0) != (found.bits > 0)),
+                below(0.001, effect=0.001),
             ),
             Claim(
                 "The stable form of the conditional relaxed variable is finite to logits of 50",
                 "Tucker et al. 2017, section 3",
-                Quantity(
-                    "share that is not finite at logits of 50",
-                    lambda found: share(~np.isfinite(found.extreme)),
-                ),
-                high=0.001,
-                effect=0.001,
+                "share that is not finite at logits of 50",
+                lambda found: share(~np.isfinite(found.extreme)),
+                below(0.001, effect=0.001),
             ),
         ),
     ),
@@ -376,24 +348,18 @@ STUDIES = (
             Claim(
                 "A lower temperature of Gumbel-softmax lowers its bias",
                 "Jang et al. 2017, section 2.2; Maddison et al. 2017, section 3",
-                Quantity(
-                    "squared bias at temperature 1, less that at 0.1",
-                    lambda measured: squared_bias_difference(
-                        measured(GumbelSoftmax(1.0)), measured(GumbelSoftmax(0.1)), measured.truth
-                    ),
+                "squared bias at temperature 1, less that at 0.1",
+                lambda measured: squared_bias_difference(
+                    measured(GumbelSoftmax(1.0)), measured(GumbelSoftmax(0.1)), measured.truth
                 ),
-                low=0.0,
-                effect=0.05,  # a bias of 22 % of the gradient
+                above(0.0, effect=0.05),  # a bias of 22 % of the gradient
             ),
             Claim(
                 "A lower temperature of Gumbel-softmax raises its variance",
                 "Jang et al. 2017, section 2.2",
-                Quantity(
-                    "log variance ratio, temperature 0.1 over 1",
-                    lambda measured: measured.ratio(GumbelSoftmax(0.1), GumbelSoftmax(1.0)),
-                ),
-                low=0.0,
-                effect=0.1,
+                "log variance ratio, temperature 0.1 over 1",
+                lambda measured: measured.ratio(GumbelSoftmax(0.1), GumbelSoftmax(1.0)),
+                above(0.0, effect=0.1),
             ),
         ),
     ),
@@ -405,9 +371,9 @@ STUDIES = (
             Claim(
                 "Gumbel-softmax is biased even for a linear f",
                 "Jang et al. 2017, figure 1",
-                Quantity("relative bias", lambda measured: measured.bias(GumbelSoftmax(1.0))),
-                low=0.0,
-                effect=0.02,
+                "relative bias",
+                lambda measured: measured.bias(GumbelSoftmax(1.0)),
+                above(0.0, effect=0.02),
             ),
         ),
     ),
@@ -419,36 +385,30 @@ STUDIES = (
             Claim(
                 "Gumbel-Rao has the mean of straight-through Gumbel-softmax",
                 "Paulus et al. 2021, section 3",
-                Quantity(
-                    "difference of means along the truth",
-                    lambda measured: mean_difference(
-                        measured(GumbelRao(0.5, 10)),
-                        measured(StraightThroughGumbelSoftmax(0.5)),
-                        measured.truth,
-                    ),
+                "difference of means along the truth",
+                lambda measured: mean_difference(
+                    measured(GumbelRao(0.5, 10)),
+                    measured(StraightThroughGumbelSoftmax(0.5)),
+                    measured.truth,
                 ),
-                -0.03,
-                0.03,
+                between(-0.03, 0.03),
             ),
             Claim(
                 "With one inner sample Gumbel-Rao is straight-through Gumbel-softmax in law: its "
                 "variance",
                 "Paulus et al. 2021, section 3",
-                Quantity(
-                    "log variance ratio, K = 1 over straight-through",
-                    lambda measured: measured.ratio(
-                        GumbelRao(0.5, 1), StraightThroughGumbelSoftmax(0.5)
-                    ),
+                "log variance ratio, K = 1 over straight-through",
+                lambda measured: measured.ratio(
+                    GumbelRao(0.5, 1), StraightThroughGumbelSoftmax(0.5)
                 ),
-                -0.15,
-                0.15,
+                between(-0.15, 0.15),
             ),
             Claim(
                 "Gumbel-Rao's variance follows the law of total variance, a + b / K",
                 "Paulus et al. 2021, section 3",
-                Quantity("log of the variance at K = 10 over the law's", _law_of_total_variance),
-                -0.15,
-                0.15,
+                "log of the variance at K = 10 over the law's",
+                _law_of_total_variance,
+                between(-0.15, 0.15),
             ),
         ),
     ),
@@ -460,14 +420,11 @@ STUDIES = (
             Claim(
                 "Gumbel-Rao's variance is below that of straight-through Gumbel-softmax",
                 "Paulus et al. 2021, proposition 1",
-                Quantity(
-                    "log variance ratio, K = 10 over straight-through",
-                    lambda measured: measured.ratio(
-                        GumbelRao(0.5, 10), StraightThroughGumbelSoftmax(0.5)
-                    ),
+                "log variance ratio, K = 10 over straight-through",
+                lambda measured: measured.ratio(
+                    GumbelRao(0.5, 10), StraightThroughGumbelSoftmax(0.5)
                 ),
-                high=0.0,
-                effect=0.1,
+                below(0.0, effect=0.1),
             ),
         ),
     ),
@@ -479,29 +436,23 @@ STUDIES = (
             Claim(
                 "Over the simplex Gumbel-Rao has less variance everywhere",
                 "Paulus et al. 2021, figure 1",
-                Quantity("least log10 variance ratio of all points", lambda simplex: simplex.least),
-                low=0.0,
-                effect=0.05,
+                "least log10 variance ratio of all points",
+                lambda simplex: simplex.least,
+                above(0.0, effect=0.05),
             ),
             Claim(
                 "Gumbel-Rao's gain is larger at low temperature",
                 "Paulus et al. 2021, figure 1",
-                Quantity(
-                    "mean log10 ratio at temperature 0.1, less that at 1",
-                    lambda simplex: sample_mean(simplex.cold.mean(1) - simplex.warm.mean(1)),
-                ),
-                low=0.0,
-                effect=0.05,
+                "mean log10 ratio at temperature 0.1, less that at 1",
+                lambda simplex: sample_mean(simplex.cold.mean(1) - simplex.warm.mean(1)),
+                above(0.0, effect=0.05),
             ),
             Claim(
                 "Gumbel-Rao's gain is larger near the corners of the simplex",
                 "Paulus et al. 2021, figure 1",
-                Quantity(
-                    "mean log10 ratio near corners, less that near the centre",
-                    lambda simplex: simplex.corner_gain,
-                ),
-                low=0.0,
-                effect=0.05,
+                "mean log10 ratio near corners, less that near the centre",
+                lambda simplex: simplex.corner_gain,
+                above(0.0, effect=0.05),
             ),
         ),
     ),
@@ -515,17 +466,17 @@ STUDIES = (
                 "Gumbel-Rao's error is least at a lower temperature than straight-through "
                 "Gumbel-softmax's",
                 "Paulus et al. 2021, figure 2b",
-                Quantity("log of the best temperature, Gumbel-Rao over straight-through", _shift),
-                high=0.0,
-                effect=0.3,
+                "log of the best temperature, Gumbel-Rao over straight-through",
+                _shift,
+                below(0.0, effect=0.3),
             ),
             Claim(
                 "At its best temperature Gumbel-Rao's error is below that of straight-through "
                 "Gumbel-softmax",
                 "Paulus et al. 2021, figure 2b",
-                Quantity("log error ratio at Gumbel-Rao's best temperature", _error_ratio),
-                high=0.0,
-                effect=0.1,
+                "log error ratio at Gumbel-Rao's best temperature",
+                _error_ratio,
+                below(0.0, effect=0.1),
             ),
         ),
     ),
@@ -538,14 +489,11 @@ STUDIES = (
                 "Gapped straight-through, without noise given the sample, has less variance than "
                 "straight-through Gumbel-softmax",
                 "Fan et al. 2022, abstract",
-                Quantity(
-                    "log variance ratio",
-                    lambda measured: measured.ratio(
-                        GappedStraightThrough(0.5), StraightThroughGumbelSoftmax(0.5)
-                    ),
+                "log variance ratio",
+                lambda measured: measured.ratio(
+                    GappedStraightThrough(0.5), StraightThroughGumbelSoftmax(0.5)
                 ),
-                high=0.0,
-                effect=0.1,
+                below(0.0, effect=0.1),
             ),
         ),
     ),

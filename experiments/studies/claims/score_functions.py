@@ -26,7 +26,7 @@ from estimators import (
 from experiments.problems import VAE
 from experiments.problems.toy import Coupled, SharedLogit
 from experiments.statistics import Estimate
-from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, above, below, between
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import (
     angle,
@@ -84,33 +84,24 @@ def _without_replacement(name: str, logit: float) -> ClaimStudy:
                 f"At {entropy} entropy the unordered set has less variance than samples with "
                 "replacement",
                 "Kool et al. 2020",
-                Quantity(
-                    "log variance ratio over leave-one-out",
-                    lambda measured: measured.ratio(UnorderedSet(4), ScoreFunction(LeaveOneOut(4))),
-                ),
-                high=0.0,
-                effect=0.1,
+                "log variance ratio over leave-one-out",
+                lambda measured: measured.ratio(UnorderedSet(4), ScoreFunction(LeaveOneOut(4))),
+                below(0.0, effect=0.1),
             ),
             Claim(
                 f"At {entropy} entropy the unordered set's variance is at most that of sum and "
                 "sample",
                 "Kool et al. 2020",
-                Quantity(
-                    "log variance ratio over sum and sample",
-                    lambda measured: measured.ratio(UnorderedSet(4), SumAndSample(4)),
-                ),
-                high=0.05,
-                effect=0.05,
+                "log variance ratio over sum and sample",
+                lambda measured: measured.ratio(UnorderedSet(4), SumAndSample(4)),
+                below(0.05, effect=0.05),
             ),
             Claim(
                 f"At {entropy} entropy the unordered set of all states has no variance",
                 "Kool et al. 2020",
-                Quantity(
-                    "variance of all eight over the squared gradient",
-                    lambda measured: relative_variance(measured(UnorderedSet(8)), measured.truth),
-                ),
-                high=1e-6,
-                effect=1e-6,
+                "variance of all eight over the squared gradient",
+                lambda measured: relative_variance(measured(UnorderedSet(8)), measured.truth),
+                below(1e-6, effect=1e-6),
             ),
         ),
     )
@@ -125,22 +116,16 @@ STUDIES = (
             Claim(
                 "Dividing the signal by its running deviation leaves the direction of the gradient",
                 "Mnih and Gregor 2014, section 2.3.2",
-                Quantity(
-                    "1 less the cosine of the mean",
-                    lambda measured: angle(measured(_normalised()), measured.truth),
-                ),
-                high=0.01,
-                effect=0.01,
+                "1 less the cosine of the mean",
+                lambda measured: angle(measured(_normalised()), measured.truth),
+                below(0.01, effect=0.01),
             ),
             Claim(
                 "Dividing the signal by its running deviation changes the scale of the gradient",
                 "Mnih and Gregor 2014, section 2.3.2",
-                Quantity(
-                    "length of the mean over the truth's",
-                    lambda measured: length_along(measured(_normalised()), measured.truth),
-                ),
-                high=0.9,
-                effect=0.1,
+                "length of the mean over the truth's",
+                lambda measured: length_along(measured(_normalised()), measured.truth),
+                below(0.9, effect=0.1),
             ),
         ),
     ),
@@ -152,28 +137,23 @@ STUDIES = (
             Claim(
                 "A constant added to f leaves leave-one-out as it is",
                 "Kool et al. 2019",
-                Quantity(
-                    "largest change of leave-one-out",
-                    lambda moved: moved(ScoreFunction(LeaveOneOut(4))),
-                ),
-                high=1e-4,
-                effect=1e-4,
+                "largest change of leave-one-out",
+                lambda moved: moved(ScoreFunction(LeaveOneOut(4))),
+                below(1e-4, effect=1e-4),
             ),
             Claim(
                 "A constant added to f leaves DisARM as it is",
                 "Dong et al. 2020",
-                Quantity("largest change of DisARM", lambda moved: moved(DisARM())),
-                high=1e-4,
-                effect=1e-4,
+                "largest change of DisARM",
+                lambda moved: moved(DisARM()),
+                below(1e-4, effect=1e-4),
             ),
             Claim(
                 "A constant added to f changes the score function",
                 "Williams 1992",
-                Quantity(
-                    "largest change of the score function", lambda moved: moved(ScoreFunction())
-                ),
-                low=1.0,
-                effect=1.0,
+                "largest change of the score function",
+                lambda moved: moved(ScoreFunction()),
+                above(1.0, effect=1.0),
             ),
         ),
     ),
@@ -185,32 +165,23 @@ STUDIES = (
             Claim(
                 "DisARM has less variance than ARM",
                 "Dong et al. 2020, abstract",
-                Quantity(
-                    "log variance ratio over ARM",
-                    lambda measured: measured.ratio(DisARM(), ARM()),
-                ),
-                high=0.0,
-                effect=0.1,
+                "log variance ratio over ARM",
+                lambda measured: measured.ratio(DisARM(), ARM()),
+                below(0.0, effect=0.1),
             ),
             Claim(
                 "DisARM has less variance than leave-one-out with two samples",
                 "Dong et al. 2020, abstract",
-                Quantity(
-                    "log variance ratio over leave-one-out",
-                    lambda measured: measured.ratio(DisARM(), ScoreFunction(LeaveOneOut(2))),
-                ),
-                high=0.0,
-                effect=0.05,
+                "log variance ratio over leave-one-out",
+                lambda measured: measured.ratio(DisARM(), ScoreFunction(LeaveOneOut(2))),
+                below(0.0, effect=0.05),
             ),
             Claim(
                 "ARM has less variance than the score function of as many evaluations",
                 "Yin and Zhou 2019",
-                Quantity(
-                    "log variance ratio of ARM over the score function",
-                    lambda measured: measured.ratio(ARM(), Average(ScoreFunction(), 2)),
-                ),
-                high=0.0,
-                effect=0.1,
+                "log variance ratio of ARM over the score function",
+                lambda measured: measured.ratio(ARM(), Average(ScoreFunction(), 2)),
+                below(0.0, effect=0.1),
             ),
         ),
     ),
@@ -222,22 +193,16 @@ STUDIES = (
             Claim(
                 "ARMS of four samples has less variance than leave-one-out",
                 "Dimitriev and Zhou 2021 (ARMS)",
-                Quantity(
-                    "log variance ratio over leave-one-out",
-                    lambda measured: measured.ratio(ARMS(4), ScoreFunction(LeaveOneOut(4))),
-                ),
-                high=0.0,
-                effect=0.05,
+                "log variance ratio over leave-one-out",
+                lambda measured: measured.ratio(ARMS(4), ScoreFunction(LeaveOneOut(4))),
+                below(0.0, effect=0.05),
             ),
             Claim(
                 "ARMS of two samples is DisARM: its variance",
                 "Dimitriev and Zhou 2021 (ARMS), abstract",
-                Quantity(
-                    "log variance ratio of two samples over DisARM",
-                    lambda measured: measured.ratio(ARMS(2), DisARM()),
-                ),
-                -0.15,
-                0.15,
+                "log variance ratio of two samples over DisARM",
+                lambda measured: measured.ratio(ARMS(2), DisARM()),
+                between(-0.15, 0.15),
             ),
         ),
     ),
@@ -249,12 +214,9 @@ STUDIES = (
             Claim(
                 "CARMS has less variance than leave-one-out on its toy",
                 "Dimitriev and Zhou 2021 (CARMS)",
-                Quantity(
-                    "log variance ratio",
-                    lambda measured: measured.ratio(CARMS(3), ScoreFunction(LeaveOneOut(3))),
-                ),
-                high=0.0,
-                effect=0.05,
+                "log variance ratio",
+                lambda measured: measured.ratio(CARMS(3), ScoreFunction(LeaveOneOut(3))),
+                below(0.0, effect=0.05),
             ),
         ),
     ),
@@ -269,12 +231,9 @@ STUDIES = (
                 "Local expectation gradients, an average given all other variables, have less "
                 "variance than the score function",
                 "Titsias and Lázaro-Gredilla 2015",
-                Quantity(
-                    "log variance ratio",
-                    lambda measured: measured.ratio(LocalExpectation(), ScoreFunction()),
-                ),
-                high=0.0,
-                effect=0.1,
+                "log variance ratio",
+                lambda measured: measured.ratio(LocalExpectation(), ScoreFunction()),
+                below(0.0, effect=0.1),
             ),
         ),
     ),
@@ -288,19 +247,16 @@ STUDIES = (
             Claim(
                 "VIMCO is unbiased",
                 "Mnih and Rezende 2016, abstract",
-                Quantity("relative bias", lambda measured: measured.bias(VIMCO())),
-                high=0.03,
-                effect=0.03,
+                "relative bias",
+                lambda measured: measured.bias(VIMCO()),
+                below(0.03, effect=0.03),
             ),
             Claim(
                 "VIMCO has less variance than the score function of the bound",
                 "Mnih and Rezende 2016",
-                Quantity(
-                    "log variance ratio over the score function",
-                    lambda measured: measured.ratio(VIMCO(), ScoreFunction()),
-                ),
-                high=0.0,
-                effect=0.1,
+                "log variance ratio over the score function",
+                lambda measured: measured.ratio(VIMCO(), ScoreFunction()),
+                below(0.0, effect=0.1),
             ),
         ),
     ),
@@ -314,12 +270,9 @@ STUDIES = (
             Claim(
                 "With many samples of the bound the signal of OVIS is clearer than VIMCO's",
                 "Liévin et al. 2020",
-                Quantity(
-                    "log ratio of signal to noise",
-                    lambda measured: log_signal_ratio(measured(OVIS(gamma=1.0)), measured(VIMCO())),
-                ),
-                low=0.0,
-                effect=0.1,
+                "log ratio of signal to noise",
+                lambda measured: log_signal_ratio(measured(OVIS(gamma=1.0)), measured(VIMCO())),
+                above(0.0, effect=0.1),
             ),
         ),
     ),

@@ -5,7 +5,7 @@ import numpy as np
 from estimators import Exact, GumbelSoftmax
 from experiments.problems import SemiSupervised
 from experiments.statistics import sample_mean
-from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, above
 from experiments.training.timing import rounds
 
 _ROUNDS = 7
@@ -35,21 +35,16 @@ STUDIES = (
             Claim(
                 "Sampling the class is at least twice as fast as marginalising ten classes",
                 "Jang et al. 2017, figure 5a",
-                Quantity(
-                    "log ratio of speeds at 10 classes", lambda found: sample_mean(found[_FEW])
-                ),
-                low=float(np.log(2)),
-                effect=0.3,
+                "log ratio of speeds at 10 classes",
+                lambda found: sample_mean(found[_FEW]),
+                above(float(np.log(2)), effect=0.3),
             ),
             Claim(
                 "The gain of sampling over marginalising grows with the number of classes",
                 "Jang et al. 2017, figure 5a",
-                Quantity(
-                    "log ratio at 50 classes, less that at 10",
-                    lambda found: sample_mean(found[_MANY] - found[_FEW]),
-                ),
-                low=0.0,
-                effect=0.3,
+                "log ratio at 50 classes, less that at 10",
+                lambda found: sample_mean(found[_MANY] - found[_FEW]),
+                above(0.0, effect=0.3),
             ),
         ),
     ),

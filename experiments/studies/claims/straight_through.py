@@ -16,7 +16,7 @@ from estimators import (
 )
 from experiments.problems import VAE
 from experiments.statistics import Estimate
-from experiments.studies.claims.claim import Claim, ClaimStudy, Found, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Found, Scale, above, below
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import squared_bias_difference
 from experiments.studies.claims.toys import CustomToy
@@ -99,18 +99,16 @@ STUDIES = (
             Claim(
                 "Straight-through is exact for a linear f",
                 "Liu et al. 2023, abstract",
-                Quantity("relative bias, linear f", lambda bias: bias(_linear, StraightThrough())),
-                high=0.02,
-                effect=0.02,
+                "relative bias, linear f",
+                lambda bias: bias(_linear, StraightThrough()),
+                below(0.02, effect=0.02),
             ),
             Claim(
                 "Straight-through is biased for a quadratic f",
                 "Liu et al. 2023, abstract",
-                Quantity(
-                    "relative bias, quadratic f", lambda bias: bias(_separable, StraightThrough())
-                ),
-                low=0.0,
-                effect=0.05,
+                "relative bias, quadratic f",
+                lambda bias: bias(_separable, StraightThrough()),
+                above(0.0, effect=0.05),
             ),
         ),
     ),
@@ -122,31 +120,23 @@ STUDIES = (
             Claim(
                 "DARN with f' at the sample is exact in mean for coupled quadratics",
                 "Gu et al. 2016, section 4.2",
-                Quantity(
-                    "relative bias at the sample, coupled",
-                    lambda bias: bias(_quadratic, DARN("sample")),
-                ),
-                high=0.02,
-                effect=0.02,
+                "relative bias at the sample, coupled",
+                lambda bias: bias(_quadratic, DARN("sample")),
+                below(0.02, effect=0.02),
             ),
             Claim(
                 "DARN with f' at 1/2 is exact in mean for separable quadratics",
                 "Jang et al. 2017, section 3.2",
-                Quantity(
-                    "relative bias at 1/2, separable",
-                    lambda bias: bias(_separable, DARN("half")),
-                ),
-                high=0.02,
-                effect=0.02,
+                "relative bias at 1/2, separable",
+                lambda bias: bias(_separable, DARN("half")),
+                below(0.02, effect=0.02),
             ),
             Claim(
                 "DARN with f' at 1/2 is biased for coupled quadratics",
                 "Jang et al. 2017, section 3.2, against Gu et al. 2016, section 4.2",
-                Quantity(
-                    "relative bias at 1/2, coupled", lambda bias: bias(_quadratic, DARN("half"))
-                ),
-                low=0.0,
-                effect=0.05,
+                "relative bias at 1/2, coupled",
+                lambda bias: bias(_quadratic, DARN("half")),
+                above(0.0, effect=0.05),
             ),
         ),
     ),
@@ -158,28 +148,23 @@ STUDIES = (
             Claim(
                 "ReinMax is exact in mean for quadratic f of any number of classes",
                 "Liu et al. 2023, abstract",
-                Quantity(
-                    "relative bias, quadratic f", lambda bias: bias(_classes_quadratic, ReinMax())
-                ),
-                high=0.02,
-                effect=0.02,
+                "relative bias, quadratic f",
+                lambda bias: bias(_classes_quadratic, ReinMax()),
+                below(0.02, effect=0.02),
             ),
             Claim(
                 "Straight-through is biased for the same quadratic",
                 "Liu et al. 2023, abstract",
-                Quantity(
-                    "relative bias of straight-through, quadratic f",
-                    lambda bias: bias(_classes_quadratic, StraightThrough()),
-                ),
-                low=0.0,
-                effect=0.05,
+                "relative bias of straight-through, quadratic f",
+                lambda bias: bias(_classes_quadratic, StraightThrough()),
+                above(0.0, effect=0.05),
             ),
             Claim(
                 "ReinMax is biased for a cubic f",
                 "Liu et al. 2023, abstract",
-                Quantity("relative bias, cubic f", lambda bias: bias(_classes_cubic, ReinMax())),
-                low=0.0,
-                effect=0.05,
+                "relative bias, cubic f",
+                lambda bias: bias(_classes_cubic, ReinMax()),
+                above(0.0, effect=0.05),
             ),
         ),
     ),
@@ -191,28 +176,22 @@ STUDIES = (
             Claim(
                 "Slope annealing at slope 1 is straight-through, sample by sample",
                 "Chung et al. 2017",
-                Quantity(
-                    "largest difference, slope 1 and straight-through",
-                    lambda gradients: _apart(
-                        gradients(SlopeAnnealedStraightThrough(1.0), _LOGITS, _quadratic),
-                        gradients(StraightThrough(), _LOGITS, _quadratic),
-                    ),
+                "largest difference, slope 1 and straight-through",
+                lambda gradients: _apart(
+                    gradients(SlopeAnnealedStraightThrough(1.0), _LOGITS, _quadratic),
+                    gradients(StraightThrough(), _LOGITS, _quadratic),
                 ),
-                high=1e-4,
-                effect=1e-4,
+                below(1e-4, effect=1e-4),
             ),
             Claim(
                 "ReinMax at temperature 1 is DARN with f' at the sample on one bit, sample by "
                 "sample",
                 "Gu et al. 2016, section 4.2; Liu et al. 2023",
-                Quantity(
-                    "largest difference, ReinMax and DARN on one bit",
-                    lambda gradients: _apart(
-                        _one_bit(gradients, ReinMax()), _one_bit(gradients, DARN("sample"))
-                    ),
+                "largest difference, ReinMax and DARN on one bit",
+                lambda gradients: _apart(
+                    _one_bit(gradients, ReinMax()), _one_bit(gradients, DARN("sample"))
                 ),
-                high=1e-4,
-                effect=1e-4,
+                below(1e-4, effect=1e-4),
             ),
         ),
     ),
@@ -224,14 +203,13 @@ STUDIES = (
             Claim(
                 "On the VAE of 4,096 configurations ReinMax is less biased than straight-through",
                 "Liu et al. 2023",
-                Quantity(
-                    "squared bias of straight-through, less that of ReinMax",
-                    lambda measured: squared_bias_difference(
-                        measured(StraightThrough()), measured(ReinMax()), measured.truth
-                    ),
+                "squared bias of straight-through, less that of ReinMax",
+                lambda measured: squared_bias_difference(
+                    measured(StraightThrough()), measured(ReinMax()), measured.truth
                 ),
-                low=0.0,
-                effect=0.25,  # a bias of half the gradient; straight-through's is above its length
+                above(
+                    0.0, effect=0.25
+                ),  # a bias of half the gradient; straight-through's is above its length
             ),
         ),
     ),

@@ -1,11 +1,11 @@
 """Claims about training with estimators."""
 
+import operator
 from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from estimators import (
     ARM,
@@ -29,7 +29,7 @@ from estimators import (
 from experiments.problems import VAE, Problem, StructuredPrediction
 from experiments.problems.toy import Polynomial, Quadratic
 from experiments.statistics import Estimate, sample_mean
-from experiments.studies.claims.claim import Claim, ClaimStudy, Quantity, Scale
+from experiments.studies.claims.claim import Claim, ClaimStudy, Region, Scale, above, below, between
 from experiments.studies.claims.quantities import paired, share
 from experiments.studies.claims.training_runs import TrainingRuns
 from experiments.studies.figures import toy_curves
@@ -43,8 +43,7 @@ Makers = Mapping[str, Callable[[], Estimator]]
 Train = Callable[[Scale, Estimator], np.ndarray]
 """Trains by an estimator; returns the loss at the end by run, the seeds shared by all."""
 
-_BETTER = {"high": 0.0, "effect": 0.5}
-_NO_WORSE = {"high": 0.5, "effect": 0.5}
+_BETTER, _NO_WORSE = below(0.0, effect=0.5), below(0.5, effect=0.5)
 
 
 def _comparison(
@@ -53,7 +52,7 @@ def _comparison(
     source: str,
     makers: Makers,
     train: Train,
-    *claims: tuple[str, str, str, Mapping[str, float]],
+    *claims: tuple[str, str, str, Region],
 ) -> ClaimStudy:
     """Return a study of claims that training by one estimator ends below training by another.
 
@@ -68,17 +67,15 @@ def _comparison(
     """
     used = {one: makers[one] for _, *pair, _ in claims for one in pair}
 
-    def difference(first: str, second: str) -> Quantity:
-        return Quantity(
-            f"{first} less {second}", lambda losses: paired(losses[first], losses[second])
-        )
+    def difference(first: str, second: str) -> Callable[..., Estimate]:
+        return lambda losses: paired(losses[first], losses[second])
 
     return ClaimStudy(
         name,
         title,
         lambda scale: {one: train(scale, make()) for one, make in used.items()},
         tuple(
-            Claim(statement, source, difference(*pair), **region)
+            Claim(statement, source, " less ".join(pair), difference(*pair), region)
             for statement, *pair, region in claims
         ),
     )
@@ -128,7 +125,7 @@ def _smoothed(losses: np.ndarray) -> np.ndarray:
     return np.stack([np.convolve(run, window, "valid") for run in losses])
 
 
-_SPEEDUP = Quantity("log of NVIL's steps over MuProp's", sample_mean)
+_SPEEDUP = "log of NVIL's steps over MuProp's", sample_mean
 
 
 def _concrete(**settings) -> Train:
@@ -203,14 +200,8 @@ def _chances(scale: Scale) -> dict[str, np.ndarray]:
     for name, estimator in {"true": Exact(), "ARM": ARM(), "REINFORCE": ScoreFunction()}.items():
         scale.note(f"training with {estimator}")
         logits, _ = ascend(Quadratic(0.501, 0.0), estimator, noise)
-        found[name] = special.expit(logits[:, -1])
+        found[name] = np.asarray(jax.nn.sigmoid(logits[:, -1]), float)
     return found
-
-
-def _wrong_end(name: str) -> Quantity:
-    return Quantity(
-        f"share of {name}'s runs at the wrong end", lambda chances: share(chances[name] > 0.5)
-    )
 
 
 _POWERS = 1.5, 2.0, 3.0
@@ -225,10 +216,6 @@ def _polynomial(scale: Scale) -> dict[float, Estimate]:
         return paired(*(training.exact_losses(scale, Average(one, 64)) for one in pair))
 
     return {power: difference(power) for power in _POWERS}
-
-
-def _lower(power: float) -> Quantity:
-    return Quantity(f"ReinMax less STGS, p = {power:g}", lambda found: found[power])
 
 
 STUDIES = (
@@ -282,13 +269,13 @@ STUDIES = (
             "Bernoulli SBN",
             "ST-GS",
             "ST",
-            {"low": -1.0, "high": 1.0},
+            between(-1.0, 1.0),
         ),
         (
             "The score function is far worse than straight-through on the Bernoulli SBN",
             "ST",
             "SF",
-            {"high": -5.0, "effect": 1.0},
+            below(-5.0, effect=1.0),
         ),
     ),
     _comparison(
@@ -332,16 +319,14 @@ STUDIES = (
             Claim(
                 "On categorical variables MuProp converges faster than NVIL",
                 "Gu et al. 2016, figure 3",
-                _SPEEDUP,
-                low=0.0,
-                effect=0.2,
+                *_SPEEDUP,
+                above(0.0, effect=0.2),
             ),
             Claim(
                 "On categorical variables MuProp converges at least three times as fast as NVIL",
                 "Gu et al. 2016, figure 3",
-                _SPEEDUP,
-                low=float(np.log(3)),
-                effect=0.2,
+                *_SPEEDUP,
+                above(float(np.log(3)), effect=0.2),
             ),
         ),
     ),
@@ -355,7 +340,7 @@ STUDIES = (
             "On a linear network VIMCO is below Concrete",
             "Concrete",
             "VIMCO",
-            {"low": 0.0, "effect": 0.5},
+            above(0.0, effect=0.5),
         ),
     ),
     _comparison(
@@ -375,19 +360,16 @@ STUDIES = (
             Claim(
                 "At a high temperature the discrete network is worse than the relaxed one",
                 "Maddison et al. 2017, figure 4",
-                Quantity("gap at temperature 8, in nats", lambda gaps: sample_mean(gaps[_WARM])),
-                low=0.0,
-                effect=1.0,
+                "gap at temperature 8, in nats",
+                lambda gaps: sample_mean(gaps[_WARM]),
+                above(0.0, effect=1.0),
             ),
             Claim(
                 "The gap between discrete and relaxed network grows with the temperature",
                 "Maddison et al. 2017, figure 4",
-                Quantity(
-                    "gap at temperature 8, less that at 0.3",
-                    lambda gaps: paired(gaps[_WARM], gaps[_COLD]),
-                ),
-                low=0.0,
-                effect=1.0,
+                "gap at temperature 8, less that at 0.3",
+                lambda gaps: paired(gaps[_WARM], gaps[_COLD]),
+                above(0.0, effect=1.0),
             ),
         ),
     ),
@@ -428,13 +410,13 @@ STUDIES = (
             "On the toy with t = 0.499 RELAX ends below REBAR",
             "RELAX",
             "REBAR",
-            {"high": 0.0, "effect": 2e-4},
+            below(0.0, effect=2e-4),
         ),
         (
             "On the toy with t = 0.499 RELAX ends below REINFORCE",
             "RELAX",
             "REINFORCE",
-            {"high": 0.0, "effect": 2e-4},
+            below(0.0, effect=2e-4),
         ),
     ),
     _comparison(
@@ -447,13 +429,13 @@ STUDIES = (
             "On the toy with t = 0.45 REBAR ends below REINFORCE",
             "REBAR",
             "REINFORCE",
-            {"high": 0.0, "effect": 0.005},
+            below(0.0, effect=0.005),
         ),
         (
             "On the toy with t = 0.45 REBAR ends no higher than MuProp",
             "REBAR",
             "MuProp",
-            {"high": 0.002, "effect": 0.002},
+            below(0.002, effect=0.002),
         ),
     ),
     ClaimStudy(
@@ -464,26 +446,23 @@ STUDIES = (
             Claim(
                 "REINFORCE may go to the wrong end",
                 "Yin and Zhou 2019, figure 1",
-                _wrong_end("REINFORCE"),
-                low=0.05,
-                effect=0.15,
+                "share of REINFORCE's runs at the wrong end",
+                lambda chances: share(chances["REINFORCE"] > 0.5),
+                above(0.05, effect=0.15),
             ),
             Claim(
                 "ARM does not go to the wrong end",
                 "Yin and Zhou 2019, figure 1",
-                _wrong_end("ARM"),
-                high=0.1,
-                effect=0.1,
+                "share of ARM's runs at the wrong end",
+                lambda chances: share(chances["ARM"] > 0.5),
+                below(0.1, effect=0.1),
             ),
             Claim(
                 "ARM cannot be told from the true gradient",
                 "Yin and Zhou 2019, figure 1",
-                Quantity(
-                    "distance of ARM's probability from the true gradient's",
-                    lambda chances: sample_mean(np.abs(chances["ARM"] - chances["true"])),
-                ),
-                high=0.05,
-                effect=0.05,
+                "distance of ARM's probability from the true gradient's",
+                lambda chances: sample_mean(np.abs(chances["ARM"] - chances["true"])),
+                below(0.05, effect=0.05),
             ),
         ),
     ),
@@ -496,9 +475,9 @@ STUDIES = (
                 "ReinMax ends below straight-through Gumbel-softmax on the polynomial programme, "
                 f"p = {power:g}",
                 "Liu et al. 2023",
-                _lower(power),
-                high=0.0,
-                effect=0.002,
+                f"ReinMax less STGS, p = {power:g}",
+                operator.itemgetter(power),
+                below(0.0, effect=0.002),
             )
             for power in _POWERS
         ),
