@@ -8,10 +8,11 @@ from typing import Any
 import jax
 
 from estimators import Estimator
-from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.rounds import in_turn, ratios, summarise
 from experiments.benchmark.workload import Workload
 from experiments.training.batch import Batch
 from experiments.training.run import Recipe, Run
+from experiments.training.timing import rounds
 
 SEEDS = 8
 """Runs of a batch."""
@@ -41,55 +42,38 @@ def measure(
         of `alone` and of `together`, in steps of all runs per second; of the `ratio` of the second
         to the first; and `compile_seconds`, the time to compile a study.
     """
-    pairs, compiled = {}, {}
+    tasks, compiled = {}, {}
     for estimator in estimators:
         name = str(estimator)
         report(f"compiling batches of {name}")
-        pairs[name] = [_rounds(work, estimator, count, num_steps) for count in (1, SEEDS)]
+        for count in (1, SEEDS):
+            tasks[name, count] = _speed(work, estimator, count, num_steps)
         compiled[name] = _compile_seconds(work, estimator, num_steps)
-    speeds: dict[str, list[list[float]]] = {name: [[], []] for name in pairs}
-    for number in range(num_rounds):
-        report(f"timing batches of runs, round {number + 1} of {num_rounds}")
-        for name, pair in pairs.items():
-            for one_round, found in zip(pair, speeds[name], strict=True):
-                found.append(one_round())
-    rows = {
-        name: {
+    speeds = in_turn(tasks, num_rounds, "batches of runs", report)
+    rows = {}
+    for name in compiled:
+        alone, together = speeds[name, 1], speeds[name, SEEDS]
+        rows[name] = {
             "alone": summarise(alone),
             "together": summarise(together),
             "ratio": summarise(ratios(together, alone, more_is_better=True)),
             "compile_seconds": compiled[name],
         }
-        for name, (alone, together) in speeds.items()
-    }
     return {"problem": str(work.problem), "seeds": SEEDS, "runs": len(STUDY), "rows": rows}
 
 
-def _batch(work: Workload, estimator: Estimator, runs: Sequence[Run]) -> Batch:
-    return Batch(Recipe(work.problem), runs, [estimator] * len(runs), work.data)
-
-
-def _rounds(
+def _speed(
     work: Workload, estimator: Estimator, count: int, num_steps: int
-) -> Callable[[], float]:
+) -> Callable[[jax.Array], float]:
     """Return a function that trains on and returns the steps of all runs per second."""
-    batch = _batch(work, estimator, [Run(seed, 1e-3) for seed in range(count)])
-    state = batch.start()
-    state, _ = batch.advance(state, num_steps)
-
-    def one_round() -> float:
-        nonlocal state
-        start = time.perf_counter()
-        state, _ = batch.advance(state, num_steps)
-        return count * num_steps / (time.perf_counter() - start)
-
-    return one_round
+    one_round = rounds(work.problem, estimator, range(count), num_steps)
+    return lambda _: count * num_steps / one_round()
 
 
 def _compile_seconds(work: Workload, estimator: Estimator, num_steps: int) -> float:
     """Return the seconds that a study takes to compile without the cache."""
     with _without_cache():
-        batch = _batch(work, estimator, STUDY)
+        batch = Batch(Recipe(work.problem), STUDY, [estimator] * len(STUDY), work.data)
         start = time.perf_counter()
         batch.compile(num_steps)
         return time.perf_counter() - start

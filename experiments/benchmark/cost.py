@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator, StraightThrough
-from experiments.benchmark.summary import summarise
+from experiments.benchmark.rounds import in_turn, summarise
 from experiments.benchmark.workload import Workload
 from experiments.measurement.timing import Timer
 
@@ -45,11 +45,7 @@ def measure(
     for name, one_round in rounds.items():
         report(f"compiling {name or UNIT} on {work.problem}")
         one_round(jax.random.key(0))
-    seconds: dict[str, list[float]] = {name: [] for name in rounds}
-    for number in range(num_rounds):
-        report(f"timing one gradient of every estimator, round {number + 1} of {num_rounds}")
-        for name, one_round in rounds.items():
-            seconds[name].append(one_round(jax.random.key(number)))
+    seconds = in_turn(rounds, num_rounds, "one gradient of every estimator", report)
     unit = seconds.pop("")
     distribution = work.problem.distribution(work.params, work.batch)
     rows = {}

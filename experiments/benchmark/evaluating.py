@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.rounds import in_turn, ratios, summarise
 from experiments.benchmark.workload import Workload
 from experiments.measurement.evaluation import Evaluator
 from experiments.problems import EvaluatedProblem
@@ -47,24 +47,21 @@ def measure(
     multiply = jax.jit(lambda samples, kernel: samples @ kernel)
     samples = jnp.ones((_ROWS, len(kernel)))
 
-    def evaluate() -> float:
+    def evaluate(_: jax.Array) -> float:
         start = time.perf_counter()
         evaluator(work.params, jax.random.key(1), examples)
         return num_images / (time.perf_counter() - start)
 
-    def floor() -> float:
+    def floor(_: jax.Array) -> float:
         calls = max(num_images * num_samples // _ROWS // 8, 1)
         start = time.perf_counter()
         jax.block_until_ready([multiply(samples, kernel) for _ in range(calls)][-1])
         return calls * _ROWS / num_samples / (time.perf_counter() - start)
 
     for compiling in (evaluate, floor):
-        compiling()
-    images, floors = [], []
-    for number in range(num_rounds):
-        report(f"timing the bound, round {number + 1} of {num_rounds}")
-        images.append(evaluate())
-        floors.append(floor())
+        compiling(jax.random.key(0))
+    tasks = {"images": evaluate, "floor": floor}
+    images, floors = in_turn(tasks, num_rounds, "the bound", report).values()
     return {
         "problem": str(problem),
         "samples": num_samples,

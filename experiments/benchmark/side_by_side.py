@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.rounds import in_turn, ratios, summarise
 from experiments.benchmark.torch_process import TorchProcess
 from experiments.benchmark.workload import Figure, Round
 
@@ -47,19 +47,17 @@ class SideBySide:
             median; and the summary of the `ratio` of its time to ours (the last two None without
             PyTorch).
         """
-        ours: dict[str, list[Figure]] = {name: [] for name in self.ours}
-        theirs: dict[str, dict[str, list[Figure]]] = {
-            name: {variant: [] for variant in other.variants(self.kind, name)} if other else {}
-            for name in self.ours
-        }
-        for number in range(num_rounds):
-            report(f"timing {self.figure}, round {number + 1} of {num_rounds}")
-            for name, one_round in self.ours.items():
-                ours[name].append(one_round(jax.random.key(number)))
-                for variant, figures in theirs[name].items():
-                    assert other is not None
-                    figures.append(other.round(self.kind, name, variant))
-        rows = {name: self._row(ours[name], theirs[name]) for name in self.ours}
+        tasks: dict[tuple[str, str], Round] = {}
+        for name, one_round in self.ours.items():
+            tasks[name, ""] = one_round
+            for variant in other.variants(self.kind, name) if other else ():
+                task = self.kind, name, variant
+                tasks[name, variant] = lambda _, task=task: other.round(*task)
+        rows = {}
+        found = in_turn(tasks, num_rounds, self.figure, report)
+        for name in self.ours:
+            torch = {variant: found[one, variant] for one, variant in found if one == name}
+            rows[name] = self._row(torch.pop(""), torch)
         counted = {"figure": self.figure, "more_is_better": self.more_is_better}
         return counted | dict(self.about) | {"rows": rows}
 

@@ -1,9 +1,7 @@
 """The time that training takes."""
 
 import time
-from collections.abc import Callable
-
-import jax
+from collections.abc import Callable, Sequence
 
 from estimators import Estimator
 from experiments.problems.problem import Problem
@@ -12,12 +10,14 @@ from experiments.training.run import Recipe, Run
 
 
 def rounds(
-    problem: Problem, estimator: Estimator, seed: int, num_steps: int
+    problem: Problem, estimator: Estimator, seeds: Sequence[int], num_steps: int
 ) -> Callable[[], float]:
-    """Return what trains on for some steps, on one device, and returns the seconds they took."""
-    batch = Batch(
-        Recipe(problem), [Run(seed, 1e-3)], [estimator], problem.data(), jax.devices()[:1]
-    )
+    """Return a function that trains runs of some seeds on for some steps and returns the seconds.
+
+    The runs are spread over the devices; one alone is on one device.
+    """
+    runs = [Run(seed, 1e-3) for seed in seeds]
+    batch = Batch(Recipe(problem), runs, [estimator] * len(runs), problem.data())
     state, _ = batch.advance(batch.start(), num_steps)
 
     def one_round() -> float:

@@ -14,7 +14,7 @@ import analysis
 from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, StraightThrough
 from experiments import benchmark
 from experiments.benchmark import cost, suite, torch_process, workload
-from experiments.benchmark.summary import ratios, summarise
+from experiments.benchmark.rounds import ratios, summarise
 from experiments.measurement.moments import sample_key
 from experiments.problems import VAE, Quadratic
 from experiments.statistics.blocks import NUM_BLOCKS

@@ -38,7 +38,7 @@ class Speed(Experiment):
         made = []
         for estimator in (self.estimator, self.other):
             order.progress.note(f"compiling {estimator}")
-            made.append(rounds(self.problem, estimator, order.seed, order.budget.steps))
+            made.append(rounds(self.problem, estimator, [order.seed], order.budget.steps))
         seconds = []
         for number in range(_ROUNDS):
             seconds.append([one_round() for one_round in made])

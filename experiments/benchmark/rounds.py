@@ -1,0 +1,53 @@
+"""Rounds of work taken in turn, and their summary."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import jax
+
+Task, Found = TypeVar("Task"), TypeVar("Found")
+
+Summary = dict[str, float]
+"""`median`, `min` and `max` over rounds, and how many `rounds` there were."""
+
+
+def in_turn(
+    tasks: Mapping[Task, Callable[[jax.Array], Found]],
+    num_rounds: int,
+    about: str,
+    report: Callable[[str], None],
+) -> dict[Task, list[Found]]:
+    """Run tasks in turn, so that a slow phase of the machine affects all of them.
+
+    Args:
+        tasks: each is given the key of the round, the same for all of them.
+        num_rounds: rounds of every task.
+        about: what is timed, for messages.
+        report: called with progress messages.
+    """
+    found: dict[Task, list[Found]] = {task: [] for task in tasks}
+    for number in range(num_rounds):
+        report(f"timing {about}, round {number + 1} of {num_rounds}")
+        for task, one_round in tasks.items():
+            found[task].append(one_round(jax.random.key(number)))
+    return found
+
+
+def summarise(rounds: Sequence[float]) -> Summary:
+    """Return the median and the extremes of a figure over rounds."""
+    return {
+        "median": statistics.median(rounds),
+        "min": min(rounds),
+        "max": max(rounds),
+        "rounds": len(rounds),
+    }
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float], more_is_better: bool) -> list[float]:
+    """Return the speed of ours over theirs, round by round.
+
+    The two sides of a round run one after the other, so other load slows both.
+    """
+    pairs = zip(ours, theirs, strict=True)
+    return [one / other if more_is_better else other / one for one, other in pairs]
