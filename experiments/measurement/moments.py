@@ -24,8 +24,10 @@ from jax.sharding import AxisType, PartitionSpec
 from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 
 _AXIS = "samples"
-# A chunk of gradients should fit in the cache of a CPU, and fill the memory of an accelerator.
-_CACHE_BYTES = 2**18
+CACHE_BYTES = 2**18
+"""On a CPU, a chunk of gradients takes at most this much."""
+
+# On an accelerator it takes this share of the memory.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
 # The centre moves to the mean where their squared distance exceeds this share of the variance.
@@ -141,7 +143,7 @@ class Sampler:
         """Gradients per step: a divisor of the block's size, from the memory that one takes."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
-            room = _CACHE_BYTES
+            room = CACHE_BYTES
             one = _num_bytes(shape) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}

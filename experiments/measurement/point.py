@@ -36,11 +36,14 @@ from experiments.training.run import Recipe, Run, advance, resume
 
 Row = dict[str, Any]
 
-_REFERENCE_OPERATIONS = 5e11
+REFERENCE_OPERATIONS = 5e11
+"""A long run takes at most this many floating-point operations."""
+
+TRAINING_STEPS = 100
+"""Training steps between two checks for signals."""
+
 _LEAST_REFERENCE = 64
 _TRAINING_RATE = 3e-3
-# Between two checks for signals.
-_TRAINING_STEPS = 100
 
 
 class Instrument:
@@ -245,14 +248,14 @@ def prepare(
 
         @jax.jit
         def trained(state, data, number):
-            return advance(recipe, run, state, data, number, _TRAINING_STEPS)[0]
+            return advance(recipe, run, state, data, number, TRAINING_STEPS)[0]
 
         state = resume(recipe, run, params, reference)
-        for first in range(0, train_steps, _TRAINING_STEPS):
+        for first in range(0, train_steps, TRAINING_STEPS):
             hosts.check_signals()
             if first:
                 note(f"training, {first / train_steps:.0%}")
-            state = trained(state, data, np.int32(min(_TRAINING_STEPS, train_steps - first)))
+            state = trained(state, data, np.int32(min(TRAINING_STEPS, train_steps - first)))
             jax.block_until_ready(state)
         params = state.params
     report("finding the true gradient")
@@ -306,7 +309,7 @@ def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples:
     """Return the number of gradients to draw, fewer than asked where one is expensive."""
     gradient = jax.jit(point.sampler.gradient)
     analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
-    most = int(_REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
+    most = int(REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
     return min(num_samples, max(most, _LEAST_REFERENCE))
 
 

@@ -229,7 +229,7 @@ def test_a_signal_ends_tuning_before_the_next_chunk(monkeypatch, asked):
 
 
 def test_a_signal_ends_the_training_before_measuring(monkeypatch, asked):
-    monkeypatch.setattr(measurement, "_TRAINING_STEPS", 2)
+    monkeypatch.setattr(measurement, "TRAINING_STEPS", 2)
     told = []
 
     def note(message):

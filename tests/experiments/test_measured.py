@@ -70,7 +70,7 @@ def test_an_expensive_reference_is_drawn_less(monkeypatch):
     problem = parse_problem("VAE[size=30,batch_size=2]")
     told = []
     for operations in (1e12, 1.0):
-        monkeypatch.setattr(measurement, "_REFERENCE_OPERATIONS", operations)
+        monkeypatch.setattr(measurement, "REFERENCE_OPERATIONS", operations)
         told.append(prepare(problem, KEY, reference_samples=96).truth.blocks.count)
     assert told == [96, 64]
 

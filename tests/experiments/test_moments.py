@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from estimators import GumbelSoftmax, LeaveOneOut, ScoreFunction, stack
+from experiments.measurement import moments
 from experiments.measurement.moments import Sampler, flat, sample_key
-from experiments.measurement.point import moments, prepare
+from experiments.measurement.point import prepare
 from experiments.problems import VAE
 from experiments.statistics.blocks import NUM_BLOCKS
 
@@ -113,7 +114,7 @@ def test_devices_change_nothing(devices):
 def test_chunks_change_nothing(room, monkeypatch):
     (expected,) = draw_toy(NUM_BLOCKS * 48)
     sizes = []
-    monkeypatch.setattr(moments, "_CACHE_BYTES", room)
+    monkeypatch.setattr(moments, "CACHE_BYTES", room)
     monkeypatch.setattr(
         Sampler,
         "_chunk",

@@ -20,7 +20,8 @@ from estimators import (
     ScoreFunction,
     stack,
 )
-from experiments.measurement.point import prepare, timing
+from experiments.measurement import timing
+from experiments.measurement.point import prepare
 from experiments.measurement.timing import Timer
 from experiments.problems import Quadratic
 
@@ -141,7 +142,7 @@ class Clock:
             self.counts.append(int(count))
             self.now += dispatch + noise() + count * each
 
-        monkeypatch.setattr(self.timer, "_run", run)
+        monkeypatch.setattr(self.timer, "run", run)
 
 
 @pytest.mark.parametrize("each", [3e-8, 3e-7, 1e-5, 1e-3, 0.5])
