@@ -16,6 +16,7 @@ import pandas as pd
 
 TREE = Path(__file__).resolve().parent.parent
 TIMED = {"metric": ["seconds", "steps_per_second"], "column": ["seconds"]}
+WORDS = ["title", "source"]  # of claims, which may be put and cited otherwise
 
 _MAIN = "from experiments.command_line import main; raise SystemExit(main())"
 _VAE = "VAE[size=2,batch_size=4]"
@@ -84,7 +85,7 @@ RUNS = {
     ],
     "diagnose": ["diagnose", "model.py:bits", "--samples", "64"],
     "diagnose-classes": ["diagnose", "model.py:classes", "--samples", "64"],
-    "claims": ["claims", "--budget", "smoke", "--only", "gapped", "REBAR", "unordered", "bias"],
+    "claims": ["claims", "--budget", "smoke", "--only", "gapped", "without", "bias", "arm"],
     **{
         f"figure-{name}": ["figure", name, "--budget", "smoke"]
         for name in (
@@ -126,7 +127,7 @@ def numbers(file: Path) -> pd.DataFrame:
     kept = table[[not one for one in timed]].reset_index(drop=True)
     if "estimator" in kept:  # classes may be listed in another order
         kept = kept.sort_values("estimator", kind="stable", ignore_index=True)
-    return kept.drop(columns=TIMED["column"], errors="ignore")
+    return kept.drop(columns=TIMED["column"] + WORDS, errors="ignore")
 
 
 def differences(before: Path, after: Path, names: list[str]) -> list[str]:
