@@ -3,10 +3,10 @@
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jinja2
 import pandas as pd
@@ -17,7 +17,8 @@ from analysis.images import read_png
 from analysis.readable import ReadableTable
 from analysis.reading import FILE as RESULTS
 from analysis.reading import OWN, read
-from analysis.studies import STUDIES, parts, readable
+from analysis.rows import contexts
+from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 
 # Limits for untrusted folders, so that the search is quick and a browser can open the page.
@@ -37,6 +38,28 @@ class Cell(NamedTuple):
     numeric: bool
     key: float | None
     link: str | None
+
+
+class Table(NamedTuple):
+    """A table of a page; `columns` are titles, and whether the column is numeric."""
+
+    anchor: str
+    heading: str
+    columns: list[tuple[str, bool]]
+    lines: list[list[Cell]]
+    notes: list[str]
+    sections: Mapping[str, Sequence[str]]
+
+
+class Section(NamedTuple):
+    """What a page shows of a results folder; `pictures` are names and PNG files in base 64."""
+
+    anchor: str
+    title: str
+    heading: str
+    tables: list[Table]
+    provenance: dict[str, str]
+    pictures: list[tuple[str, str]]
 
 
 class Page(NamedTuple):
@@ -101,15 +124,14 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
             except (OSError, ValueError) as error:
                 left_out.append(_reason(error))
             else:
-                picture = {"name": printable(path.stem), "data": _encoded(content)}
-                section["pictures"].append(picture)
+                section.pictures.append((printable(path.stem), _encoded(content)))
         sections.append(section)
     if not sections:
         raise ValueError(left_out[0] if left_out else "there are no results to show")
     return Page(_rendered(title, sections), left_out)
 
 
-def _rendered(title: str, sections: list[dict[str, Any]]) -> str:
+def _rendered(title: str, sections: list[Section]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -157,7 +179,7 @@ def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
     return found[:_MOST_FILES]
 
 
-def _section(number: int, folder: Path) -> dict[str, Any]:
+def _section(number: int, folder: Path) -> Section:
     rows = read(folder / RESULTS)
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
@@ -166,43 +188,44 @@ def _section(number: int, folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{folder / RESULTS}: {error}") from error
     named = configuration.get("title") or f"{study} {configuration.get('problem', '')}".strip()
-    return {
-        "anchor": f"results-{number}",
-        "title": printable(named or folder.name),
-        "heading": found[0]["heading"] if found else printable(folder.name),
-        "tables": found,
-        "pictures": [],
-        "provenance": _provenance(rows.attrs["provenance"]),
-    }
+    return Section(
+        anchor=f"results-{number}",
+        title=printable(named or folder.name),
+        heading=found[0].heading if found else printable(folder.name),
+        tables=found,
+        provenance=_provenance(rows.attrs["provenance"]),
+        pictures=[],
+    )
 
 
 def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
     study = STUDIES.get(rows.attrs["configuration"]["study"])
     if study is None or study.table is None:
         return []
-    found = list(parts(rows))
-    if study.context:
-        lines = sum(part["estimator"].nunique() for part in found)
-        if len(found) > _MOST_TABLES or lines > _MOST_LINES:
-            raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
+    if not study.is_split:
+        return [readable(rows)]
+    found = [part for _, part in contexts(rows)]
+    lines = sum(part["estimator"].nunique() for part in found)
+    if len(found) > _MOST_TABLES or lines > _MOST_LINES:
+        raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
     return [readable(part) for part in found]
 
 
-def _table(anchor: str, table: ReadableTable) -> dict[str, Any]:
+def _table(anchor: str, table: ReadableTable) -> Table:
     texts = table.cells(formats.bracketed)
     lines = [
         [_cell(*each, line) for each in zip(cells, table.columns, strict=True)]
         for cells, (_, line) in zip(texts, table.frame.iterrows(), strict=True)
     ]
     skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in table.reasons.items()]
-    return {
-        "anchor": anchor,
-        "heading": table.heading,
-        "columns": [{"title": one.title, "numeric": _is_number(one)} for one in table.columns],
-        "lines": lines,
-        "notes": [*table.footnotes, *skips],
-        "sections": table.sections,
-    }
+    return Table(
+        anchor,
+        table.heading,
+        columns=[(column.title, _is_number(column)) for column in table.columns],
+        lines=lines,
+        notes=[*table.footnotes, *skips],
+        sections=table.sections,
+    )
 
 
 def _cell(text: str, column: Column, line: pd.Series) -> Cell:
@@ -217,7 +240,7 @@ def _is_number(column: Column) -> bool:
     return column.kind.style in ("number", "interval")
 
 
-def _provenance(about: dict[str, Any]) -> dict[str, str]:
+def _provenance(about: Mapping[str, object]) -> dict[str, str]:
     """Return the command, versions and device as text."""
     found = {}
     for name, value in about.items():

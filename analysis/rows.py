@@ -83,6 +83,7 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     names = TRAINING_CONTEXT if training else CONTEXT
     check(rows, names if training else COLUMNS)
     for values, part in rows.groupby(list(names), sort=False, dropna=False):
+        part.attrs = rows.attrs
         yield dict(zip(names, values, strict=True)), part
 
 
@@ -143,7 +144,7 @@ def is_complete(rows: pd.DataFrame) -> bool:
 
 
 def heading(
-    context: Mapping[str, Any],
+    context: Mapping[str, object],
     *,
     complete: bool,
     optimiser: str | None = None,

@@ -1,6 +1,6 @@
 """The studies whose results are read: the columns, table and figures of each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
@@ -19,14 +19,14 @@ class Study(NamedTuple):
     Attributes:
         columns: that its rows must have.
         table: returns the readable table of its rows; None if it has figures only.
-        context: the columns whose values a table shares; none if a table takes all rows.
+        is_split: whether each context has a table of its own (else one table takes all rows).
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in its configuration; None if it has none.
     """
 
     columns: tuple[str, ...]
     table: Callable[[pd.DataFrame], ReadableTable] | None
-    context: tuple[str, ...] = ()
+    is_split: bool = False
     figures: tuple[str, ...] = ()
     budget: type | None = None
 
@@ -34,7 +34,7 @@ class Study(NamedTuple):
 _MEASURED = Study(
     rows.COLUMNS,
     comparison_table,
-    rows.CONTEXT,
+    is_split=True,
     figures=("bias_variance", "error_cost"),
     budget=float,
 )
@@ -43,7 +43,7 @@ STUDIES = {
     "diagnose": _MEASURED,
     "temperature": _MEASURED._replace(table=temperature_table, figures=("temperature",)),
     "train": Study(
-        runs.COLUMNS, training_table, rows.TRAINING_CONTEXT, figures=("training", "along_training")
+        runs.COLUMNS, training_table, is_split=True, figures=("training", "along_training")
     ),
     "reproduce": Study(
         reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
@@ -79,14 +79,3 @@ def readable(results: pd.DataFrame) -> ReadableTable:
     if table is None:
         raise ValueError("the results are those of a figure, which has no table")
     return table(results)
-
-
-def parts(results: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the results of every context that `readable` makes a table of."""
-    context = study_of(results).context
-    if not context:
-        yield results
-        return
-    for _, part in results.groupby(list(context), sort=False, dropna=False):
-        part.attrs = results.attrs
-        yield part

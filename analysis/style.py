@@ -138,6 +138,11 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
     return result
 
 
+def looks_of(lines: pd.DataFrame, names: str) -> dict[str, Look]:
+    """Return the styles of the names in a column of lines, which have a `method` each."""
+    return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)))
+
+
 def _tint(colour: str, strength: float) -> str:
     red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
     return to_hex((red, green, blue))

@@ -13,7 +13,7 @@ from analysis.figures.legend import entry, framed, mark, not_drawn
 from analysis.names import wrap
 from analysis.rows import TRAINING_CONTEXT, heading, is_complete, only_context, without_skipped
 from analysis.runs import RUN, read
-from analysis.style import looks, paper
+from analysis.style import looks_of, paper
 
 _PANELS = {"variance": "variance (trace)", "squared_bias": "squared bias"}
 _SUFFIXES = {"value": "", "low": "_low", "high": "_high"}
@@ -90,7 +90,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     title = _heading(rows)
     if len(runs) == 1:
         title += f", during training with {next(iter(runs))}"
-    look = looks(dict(zip(points["measured"], points["method"], strict=True)))
+    look = looks_of(points, "measured")
     with paper():
         names = [entry(look[name], name, line=True) for name in look]
         marks = traces.marks(points, _PANELS)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from analysis.figures.legend import entry, framed, hollow_mark, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
 from analysis.rows import reasons
-from analysis.style import Look, looks, paper
+from analysis.style import Look, looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
 _GREY = "0.75"
@@ -27,21 +27,15 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
             both a finite squared bias and a finite variance.
     """
-    return _points(rows)[0]
-
-
-def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the points, the heading, and the estimators left out."""
-    table = measurements(rows)
+    lines = measurements(rows).frame
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
-    points = table.frame[["estimator", "method", "unbiased", *columns]]
+    points = lines[["estimator", "method", "unbiased", *columns]]
     finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
     # A negative squared bias without an interval has no upper limit to draw.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
     if not finite.any():
         why = reasons(rows, ("squared_bias", "variance"))
         raise ValueError(f"no estimator has both a finite squared_bias and a finite variance{why}")
-    left_out = list(points.loc[~finite, "estimator"])
     points = points[finite]
 
     limit = indistinguishable(points)
@@ -51,7 +45,7 @@ def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
     variance_shown = np.where(points["variance"] <= zero, "zero", "estimate")
     points = points.assign(bias_shown=bias_shown, variance_shown=variance_shown)
     points["has_interval"] = points[["squared_bias_high", "variance_high"]].notna().all(axis=1)
-    return points.reset_index(drop=True), table.heading, left_out
+    return points.reset_index(drop=True)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -67,14 +61,16 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points, heading, left_out = _points(rows)
-    look = looks(dict(zip(points["estimator"], points["method"], strict=True)))
+    table, points = measurements(rows), data(rows)
+    look = looks_of(points, "estimator")
     with paper():
         zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
         # They overlap in the corner.
         labels = dict.fromkeys(zeros["estimator"], "{}: zero bias and variance")
         names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
-        figure = framed(heading, 3.1, names, _marks(points) + not_drawn(left_out))
+        left_out = table.frame.loc[~table.frame["estimator"].isin(points["estimator"]), "estimator"]
+        marks = _marks(points) + not_drawn(left_out)
+        figure = framed(table.heading, 3.1, names, marks)
         ax = figure.subplots()
         ax.set(xscale="log", yscale="log", xlabel="variance (trace)", ylabel="squared bias")
         _limits(ax, points)

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, not_drawn
-from analysis.figures.marks import ROUNDING, decades
+from analysis.figures.marks import ROUNDING, band, decades
 from analysis.rows import reasons
-from analysis.style import looks, paper
+from analysis.style import looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
 Cost = Literal["evaluations", "seconds"]
@@ -42,10 +42,7 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.comparison_table`, `cost` is neither, or
             no estimator has finite values.
     """
-    return _curves(_lines(rows, cost)[0], cost)
-
-
-def _curves(lines: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    lines = _lines(rows, cost)
     budgets = _budgets(lines, cost)
     zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
     curves = []
@@ -75,9 +72,8 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    lines, heading, left_out = _lines(rows, cost)
-    curves, budgets = _curves(lines, cost), _budgets(lines, cost)
-    look = looks(dict(zip(lines["estimator"], lines["method"], strict=True)))
+    table, lines, curves = measurements(rows), _lines(rows, cost), data(rows, cost)
+    look = looks_of(lines, "estimator")
     costs = dict(zip(lines["estimator"], lines[cost], strict=True))
     greatest = curves.groupby("estimator")["error"].max()
     free = set(greatest.index[greatest <= ROUNDING * greatest.max()])
@@ -89,11 +85,14 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
             label = f"{name}: zero error from {amount} on" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look[name], label, line=name not in dear))
+        left_out = table.frame.loc[~table.frame["estimator"].isin(lines["estimator"]), "estimator"]
         marks = [band_mark(), *not_drawn(left_out)]
-        figure = framed(heading, 3.4, names, marks)
+        figure = framed(table.heading, 3.4, names, marks)
         ax = figure.subplots()
-        ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost], xlim=budgets[[0, -1]])
-        ax.set_ylabel("squared bias + variance × cost / budget")
+        ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost])
+        ax.set(
+            xlim=_budgets(lines, cost)[[0, -1]], ylabel="squared bias + variance × cost / budget"
+        )
         errors = curves.loc[~curves["estimator"].isin(free), "error"]
         if len(errors):
             ax.set_ylim(decades(errors.min() / 2, errors.max() * 2))
@@ -103,10 +102,7 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
             if name in free:
                 ax.axvline(costs[name], color=look[name].colour, **style)
             elif name not in dear:
-                ax.fill_between(
-                    curve["budget"], curve["low"], curve["high"],
-                    color=look[name].colour, alpha=0.15, linewidth=0,
-                )  # fmt: skip
+                band(ax, curve["budget"], curve["low"], curve["high"], look[name].colour)
                 # Staggered, so that markers do not overlap.
                 every = (place * 7 % _POINTS_PER_DECADE, _POINTS_PER_DECADE)
                 style = look[name].marks(markevery=every, **style)
@@ -114,17 +110,16 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
     return figure
 
 
-def _lines(rows: pd.DataFrame, cost: Cost) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the estimators with finite values, the heading, and the estimators left out."""
+def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    """Return the estimators with finite values."""
     if cost not in _LABELS:
         raise ValueError(f"cost is {' or '.join(_LABELS)}, not {cost!r}")
-    table = measurements(rows)
-    lines, needed = table.frame, ["squared_bias", "variance", cost]
+    lines, needed = measurements(rows).frame, ["squared_bias", "variance", cost]
     finite = lines[needed].map(math.isfinite).all(axis="columns")
     if not finite.any():
         why = reasons(rows, needed)
         raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
-    return lines[finite], table.heading, list(lines.loc[~finite, "estimator"])
+    return lines[finite]
 
 
 def _budgets(lines: pd.DataFrame, cost: Cost) -> np.ndarray:

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import band_mark, entry, framed, mark
+from analysis.figures.marks import band
 from analysis.rows import check
-from analysis.style import looks, paper
+from analysis.style import looks_of, paper
 
 _COLUMNS = ("name", "method", "logit", "evaluations", "metric", "value", "low", "high")
 _ZERO = 1e-12  # smaller variances are rounding
@@ -40,8 +41,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     points = data(rows)
     # With one evaluation an estimator may reduce to a simpler one.
     most = points.sort_values("evaluations").drop_duplicates("name", keep="last")
-    methods = dict(zip(most["name"].map(str), most["method"], strict=True))
-    look = {name: looks(methods)[name] for name in points["name"].unique()}
+    found = looks_of(most, "name")
+    look = {name: found[name] for name in points["name"].unique()}
     with paper():
         entries = [entry(look[name], name, line=True) for name in look]
         figure = framed(
@@ -58,7 +59,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 part = own[own["name"] == name].sort_values("evaluations")
                 seen, colour = part[~part["is_zero"]], look[name].colour
                 x, low, high = seen["evaluations"], seen["low"], seen["high"]
-                ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+                band(ax, x, low, high, colour)
                 ax.vlines(x, low, high, colour, linewidth=0.7)
                 ax.plot(x, seen["variance"], linestyle=look[name].line, **look[name].marks())
                 aside = _ASIDE * (number - (len(look) - 1) / 2)

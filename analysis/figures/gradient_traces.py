@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.legend import entry, framed
 from analysis.rows import chosen
-from analysis.style import looks, paper
+from analysis.style import looks_of, paper
 
 _COLUMNS = ("p0", "name", "estimator", "method", "metric", "step", "value")
 _METRICS = ("gradient", "probability", "objective")
@@ -32,11 +32,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     """
     points = data(rows)
     targets = list(points["p0"].unique())
-    first = points.drop_duplicates("name")
-    methods = dict(zip(first["name"].map(str), first["method"], strict=True))
-    look = looks(methods)
+    look, names = looks_of(points, "name"), points["name"].unique()
     with paper():
-        entries = [entry(look[name], name, line=True) for name in methods]
+        entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
             r"Plain ascent on E $(z - p_0)^2$: the optimum is probability 1 if $p_0$ < 0.5, else 0",
             1.25 * len(targets) + 0.3,
@@ -46,11 +44,11 @@ def draw(rows: pd.DataFrame) -> Figure:
         for row, target in zip(panels, targets, strict=True):
             for ax, metric in zip(row, _METRICS, strict=True):
                 part = points[(points["p0"] == target) & (points["metric"] == metric)]
-                for number, name in enumerate(methods):
+                for number, name in enumerate(names):
                     line = part[part["name"] == name].sort_values("step")
                     # Staggered markers show lines that coincide.
                     every = max(1, len(line) // _MARKS)
-                    marks = {"markevery": (number * every // len(methods), every), "markersize": 3}
+                    marks = {"markevery": (number * every // len(names), every), "markersize": 3}
                     style = look[name].marks(linestyle=look[name].line, linewidth=0.8, **marks)
                     ax.plot(line["step"], line["value"], **style)
                 if metric == "probability":

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures.legend import band_mark, entry, framed
+from analysis.figures.marks import band, label_decades
 from analysis.rows import check
 from analysis.statistics.seeds import over_seeds
 from analysis.style import Look, looks, paper
@@ -66,8 +66,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         _curve(both, points[points["curve"] == "discrete"], discrete)
         _curve(gap, points[points["curve"] == GAP], Look("#444444", "D"))
         both.set(yscale="log", title="test images", ylabel="-log p, one path (nats)")
-        both.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
-        both.yaxis.set_minor_formatter(NullFormatter())
+        label_decades(both.yaxis, (1, 2, 5))
         # Linear around zero, where the gap is smaller than its error.
         gap.set_yscale("symlog", linthresh=1)
         gap.axhline(0, color="0.6", linewidth=0.6, zorder=0)
@@ -75,13 +74,12 @@ def draw(rows: pd.DataFrame) -> Figure:
         gap.set(title="integrality gap: discrete - continuous", ylabel="nats")
         for ax in (both, gap):
             ax.set(xscale="log", xlabel="temperature")
-            ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            label_decades(ax.xaxis, (1, 3))
     return figure
 
 
 def _curve(ax: Axes, part: pd.DataFrame, look: Look) -> None:
     x = part["temperature"]
-    ax.fill_between(x, part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
+    band(ax, x, part["low"], part["high"], look.colour)
     ax.vlines(x, part["low"], part["high"], look.colour, linewidth=0.7)
     ax.plot(x, part["value"], linestyle=look.line, **look.marks(markersize=3))

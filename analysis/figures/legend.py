@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -54,10 +54,10 @@ def hollow_mark() -> Line2D:
     return mark("hollow: no interval (too few events)", marker="o", markerfacecolor="white")
 
 
-def not_drawn(names: Sequence[str]) -> list[Line2D]:
+def not_drawn(names: Iterable[str]) -> list[Line2D]:
     """Return a legend entry that lists the estimators left out, if any."""
     text = f"not drawn (no finite values): {', '.join(names)}"
-    return [mark(textwrap.fill(text, _LONGEST_ENTRY))] if names else []
+    return [mark(textwrap.fill(text, _LONGEST_ENTRY))] if list(names) else []
 
 
 def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> Figure:

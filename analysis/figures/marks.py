@@ -1,8 +1,12 @@
-"""Axis limits and arrows shared by several figures."""
+"""Bands, arrows and logarithmic axes that several figures share."""
 
 import math
+from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.style import Look
 
@@ -20,6 +24,24 @@ def down_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
         "shrinkB": 0,
     }
     ax.annotate("", at, (0, -11), "data", "offset points", arrow, zorder=2)
+
+
+def band(
+    ax: Axes,
+    x: pd.Series,
+    low: pd.Series,
+    high: pd.Series,
+    colour: str,
+    where: pd.Series | None = None,
+) -> None:
+    """Draw a band between two curves, or the parts of it `where` a condition holds."""
+    ax.fill_between(x, low, high, where, color=colour, alpha=0.15, linewidth=0)
+
+
+def label_decades(axis: Axis, at: Sequence[float]) -> None:
+    """Label the multiples `at` of every power of ten on a logarithmic axis as plain numbers."""
+    axis.set(major_locator=LogLocator(subs=at), major_formatter="{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def decades(low: float, high: float, least: float = 2.0) -> tuple[float, float]:

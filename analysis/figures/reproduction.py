@@ -21,17 +21,11 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `analysis.reproduction_table`, and if no cell has been run.
     """
-    return _drawn(rows)[0]
-
-
-def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the points, and the heading."""
-    readable = reproduction_table(rows)
-    table = readable.frame
+    table = reproduction_table(rows).frame
     drawn = table[table["ours"].notna()]
     if drawn.empty:
         raise ValueError("no cell of the table has been run")
-    return drawn, readable.heading
+    return drawn
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -45,7 +39,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points, heading = _drawn(rows)
+    points = data(rows)
     blocks = list(points["block"].unique())
     columns = min(_COLUMNS, len(blocks))
     bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
@@ -56,7 +50,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
     ]
     with paper():
-        figure = framed(heading, sum(heights), marks)
+        figure = framed(reproduction_table(rows).heading, sum(heights), marks)
         panels = figure.subplots(
             len(bands), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
         )

@@ -7,12 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.figures import traces
 from analysis.figures.legend import entry, framed, hollow_mark, mark, not_drawn
-from analysis.figures.marks import decades, down_arrow
-from analysis.style import Look, looks, paper
+from analysis.figures.marks import decades, down_arrow, label_decades
+from analysis.style import Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
 SMALL_SAMPLE = "sample too small for its temperature"
@@ -37,13 +36,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
             temperature.
     """
-    return _points(rows)[0]
-
-
-def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return the points, the heading, and the estimators left out."""
-    readable = temperature_table(rows)
-    table = readable.frame
+    table = temperature_table(rows).frame
     if table["temperature"].isna().all():
         raise ValueError("no estimator has a p_temperature")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
@@ -52,11 +45,9 @@ def _points(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
         upper_limit=traces.upper_limits(table),
         small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
     )
-    measured = [metric for metric in _PANELS if points[metric].notna().any()]
-    ends = [f"{metric}_high" for metric in measured]
+    ends = [f"{metric}_high" for metric in _measured(points)]
     points["has_interval"] = points[ends].notna().all(axis="columns")
-    left_out = points.loc[points[measured].isna().any(axis="columns"), "estimator"]
-    return points, readable.heading, list(left_out)
+    return points
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -74,19 +65,18 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    points, heading, left_out = _points(rows)
-    look = looks(dict(zip(points["family"], points["method"], strict=True)))
+    points = data(rows)
+    look = looks_of(points, "family")
     with paper():
         names = [entry(look[name], name, line=True) for name in look]
         markers = _between(points, look)
-        figure = framed(heading, 2.3, names, _marks(points) + not_drawn(left_out))
+        figure = framed(temperature_table(rows).heading, 2.3, names, _marks(points))
         panels = figure.subplots(1, len(_PANELS), sharex=True)
         temperatures = points["temperature"].dropna()
         span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
         for ax, (metric, title) in zip(panels, _PANELS.items(), strict=True):
             ax.set(xscale="log", yscale="log", xlabel="temperature", title=title, xlim=span)
-            ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), major_formatter="{x:g}")
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            label_decades(ax.xaxis, (1, 3))
             traces.set_heights(ax, points, metric)
             for name in look:
                 line = points[points["family"] == name]
@@ -100,13 +90,18 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
+def _measured(points: pd.DataFrame) -> list[str]:
+    return [metric for metric in _PANELS if points[metric].notna().any()]
+
+
 def _marks(points: pd.DataFrame) -> list[Line2D]:
     marks = traces.marks(points, _PANELS)
     if points["small_sample"].any():
         marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
     if not points["has_interval"].all():
         marks.append(hollow_mark())
-    return marks
+    left_out = points[_measured(points)].isna().any(axis="columns")
+    return marks + not_drawn(points.loc[left_out, "estimator"])
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import band_mark, entry, framed
+from analysis.figures.marks import band
 from analysis.rows import check
 from analysis.statistics.seeds import over_seeds
-from analysis.style import looks, paper
+from analysis.style import looks_of, paper
 
 _COLUMNS = ("target", "name", "method", "metric", "step", "seed", "value")
 _MARKS = 6  # to a curve
@@ -49,12 +50,10 @@ def draw(rows: pd.DataFrame) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    first = points.drop_duplicates("name")
-    methods = dict(zip(first["name"].map(str), first["method"], strict=True))
-    look = looks(methods)
+    look, names = looks_of(points, "name"), points["name"].unique()
     targets = list(points["target"].unique())
     with paper():
-        entries = [entry(look[name], name, line=True) for name in methods]
+        entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
             "One bit, f = $(b - t)^2$: the minimum is at b = 0",
             1.8 * len(targets),
@@ -65,7 +64,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         for row, target in zip(panels, targets, strict=True):
             for ax, (metric, title) in zip(row, _PANELS.items(), strict=True):
                 own = points[(points["target"] == target) & (points["metric"] == metric)]
-                for name in methods:
+                for name in names:
                     _line(ax, own[own["name"] == name], look[name])
                 ax.set_title(f"t = {target:g}: {title}")
             row[0].set_ylabel("E $(b - t)^2$")
@@ -79,6 +78,6 @@ def draw(rows: pd.DataFrame) -> Figure:
 def _line(ax: Axes, part: pd.DataFrame, look) -> None:
     part = part.sort_values("x")
     if part["low"].notna().any():
-        ax.fill_between(part["x"], part["low"], part["high"], color=look.colour, alpha=0.15, lw=0)
+        band(ax, part["x"], part["low"], part["high"], look.colour)
     style = look.marks(markevery=max(1, len(part) // _MARKS), markersize=3.5)
     ax.plot(part["x"], part["value"], linestyle=look.line, linewidth=1, **style)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.legend import band_mark, limit_mark, mark
-from analysis.figures.marks import ROUNDING, decades, down_arrow
+from analysis.figures.marks import ROUNDING, band, decades, down_arrow
 from analysis.style import Look
 from analysis.tables.comparison import indistinguishable
 
@@ -80,8 +80,7 @@ def trace(
     bottom = ax.get_ylim()[0]
     x, y = points[across], heights(points, metric).clip(lower=bottom)
     low, high = points[f"{metric}_low"].clip(lower=bottom), points[f"{metric}_high"]
-    band = {"where": ~limit, "color": look.colour, "alpha": 0.15, "linewidth": 0}
-    ax.fill_between(x, low, high, **band)
+    band(ax, x, low, high, look.colour, where=~limit)
     # Bars too: a point between two upper limits has no band.
     ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
     on_axis = bool((y <= bottom).all())

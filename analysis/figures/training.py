@@ -8,10 +8,10 @@ from matplotlib.lines import Line2D
 
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
-from analysis.readable import ReadableTable
+from analysis.figures.marks import band
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
-from analysis.style import Look, looks, paper
+from analysis.style import Look, looks_of, paper
 from analysis.tables.training import training_table
 
 _LOSS = "training loss"
@@ -46,13 +46,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
-    return _drawn(rows)[0]
-
-
-def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, ReadableTable]:
-    """Return the curves, and the table of the runs."""
-    table = training_table(rows)
-    chosen = _chosen(table.frame)
+    lines = training_table(rows).frame
+    chosen = _chosen(lines)
     runs = trained(read(rows)).merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, title in _EVALUATED.items():
@@ -64,10 +59,10 @@ def _drawn(rows: pd.DataFrame) -> tuple[pd.DataFrame, ReadableTable]:
     curves = curves.replace([np.inf, -np.inf], np.nan)
     if curves["value"].isna().all():
         raise ValueError("no run has a finite loss")
-    methods = dict(zip(table.frame["estimator"], table.frame["method"], strict=True))
+    methods = dict(zip(lines["estimator"], lines["method"], strict=True))
     curves.insert(1, "method", curves["estimator"].map(methods))
     curves.insert(0, "panel", curves.pop("panel"))
-    return curves.reset_index(drop=True), table
+    return curves.reset_index(drop=True)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -83,9 +78,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    curves, table = _drawn(rows)
+    table, curves = training_table(rows), data(rows)
     in_nats = rows["metric"].isin(["negative_elbo", "negative_bound"]).any()
-    look = looks(dict(zip(curves["estimator"], curves["method"], strict=True)))
+    look = looks_of(curves, "estimator")
     notes = _notes(curves)
     with paper():
         names = [entry(look[name], name, line=True, note=notes[name]) for name in look]
@@ -175,8 +170,7 @@ def _heights(part: pd.DataFrame) -> tuple[float, float]:
 
 def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> None:
     line = line.sort_values("step")
-    band = {"color": look.colour, "alpha": 0.15, "linewidth": 0}
-    ax.fill_between(line["step"], line["low"], line["high"], **band)
+    band(ax, line["step"], line["low"], line["high"], look.colour)
     every = max(1, len(line) // _MARKS)
     # Staggered, so that markers do not overlap.
     style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)

@@ -6,6 +6,9 @@ from typing import Any
 
 from analysis.render.text import aligned, column_widths
 
+Figures = dict[str, Any]
+"""Parts of what `estimax benchmark --json` keeps."""
+
 _TITLES = {
     "gradients": (
         "Seconds for 1,000 gradient samples of all {parameters:,} parameters of\n"
@@ -17,7 +20,7 @@ _TITLES = {
 }
 
 
-def benchmark_text(figures: dict[str, Any]) -> str:
+def benchmark_text(figures: Figures) -> str:
     """Return the tables of a benchmark as text.
 
     Every entry is a median over rounds with the smallest and the largest. At a ratio above one
@@ -35,7 +38,7 @@ def benchmark_text(figures: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _machine(figures: dict[str, Any]) -> str:
+def _machine(figures: Figures) -> str:
     machine, torch = figures["machine"], figures["torch"]
     before, after = machine["load"]
     lines = [
@@ -51,14 +54,14 @@ def _machine(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _contest(kind: str, contest: dict[str, Any]) -> str:
+def _contest(kind: str, contest: Figures) -> str:
     parts = [_TITLES[kind].format(**contest), _figures(kind, contest)]
     if moments := _moments(contest):
         parts.append(moments)
     return "\n\n".join(parts)
 
 
-def _figures(kind: str, contest: dict[str, Any]) -> str:
+def _figures(kind: str, contest: Figures) -> str:
     scale = 1e-6 if kind == "toy" else 1.0
     table = [["estimator", "estimax", "PyTorch at its best", "", "ratio"]]
     for name, row in contest["rows"].items():
@@ -69,7 +72,7 @@ def _figures(kind: str, contest: dict[str, Any]) -> str:
     return _aligned(table)
 
 
-def _moments(contest: dict[str, Any]) -> str:
+def _moments(contest: Figures) -> str:
     """Return the sampled moments, ours and PyTorch's, which show that the work is the same."""
     rows = contest["rows"]
     names = [
@@ -83,7 +86,7 @@ def _moments(contest: dict[str, Any]) -> str:
     return _aligned(table) if names else ""
 
 
-def _batches(batches: dict[str, Any]) -> str:
+def _batches(batches: Figures) -> str:
     seeds = batches["seeds"]
     title = (
         f"Training steps per second of all runs together, one run and {seeds} seeds mapped over;\n"
@@ -96,7 +99,7 @@ def _batches(batches: dict[str, Any]) -> str:
     return title + "\n\n" + _aligned(table)
 
 
-def _evaluation(evaluation: dict[str, Any]) -> str:
+def _evaluation(evaluation: Figures) -> str:
     title = (
         f"Images per second of the {evaluation['samples']:,}-sample bound of "
         f"{evaluation['problem']}, beside the\nfloor: those of its matrix products alone"
@@ -105,7 +108,7 @@ def _evaluation(evaluation: dict[str, Any]) -> str:
     return title + "\n\n" + _aligned([["images per second", "floor", "ratio"], cells])
 
 
-def _cost(cost: dict[str, Any]) -> str:
+def _cost(cost: Figures) -> str:
     unit = cost["unit"]["median"] * 1e6
     title = (
         f"Time per gradient of every parameter of {cost['problem']}, beside evaluations of f;\n"
@@ -123,7 +126,7 @@ def _short(name: str) -> str:
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
-def _range(summary: dict[str, Any], scale: float = 1.0) -> str:
+def _range(summary: Figures, scale: float = 1.0) -> str:
     median, low, high = (_number(summary[name] * scale) for name in ("median", "min", "max"))
     return f"{median} ({low}-{high})"
 

@@ -5,7 +5,7 @@ import pytest
 
 import analysis
 from analysis import figures
-from analysis.studies import STUDIES, parts, readable
+from analysis.studies import STUDIES, readable
 from tests.analysis import synthetic_rows as synthetic
 from tests.analysis.test_hostile_folders import studies
 
@@ -21,8 +21,7 @@ def test_a_table_is_found_by_the_study(name):
     made = studies()
     rows = of(name, made.get(name, made["compare"]))  # diagnose measures as compare does
     assert not rows.empty and set(STUDIES[name].columns) <= set(rows)
-    (part,) = parts(rows)
-    table = readable(part)
+    table = readable(rows)
     assert isinstance(table, analysis.ReadableTable)
     assert analysis.to_text(table) == analysis.to_text(STUDIES[name].table(rows))
     assert {column.field for column in table.columns} <= set(table.frame)
@@ -44,7 +43,8 @@ def test_measurements_during_training_are_drawn_if_there_are_any():
 def test_each_context_has_a_table():
     rows = synthetic.comparison()
     both = of("compare", pd.concat([rows, rows.assign(step=7)]))
-    assert ["step 7" in readable(part).heading for part in parts(both)] == [False, True]
+    tables = [readable(part) for _, part in analysis.contexts(both)]
+    assert ["step 7" in table.heading for table in tables] == [False, True]
 
 
 def test_a_study_without_a_table_is_refused():
