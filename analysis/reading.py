@@ -97,9 +97,7 @@ def _parsed(content: bytes) -> pd.DataFrame:
         # Columns without any value are objects, which do not compare with numbers.
         nothing = [field.name for field in file.schema_arrow if pa.types.is_null(field.type)]
         table[nothing] = table[nothing].astype(float)
-    except (
-        Exception
-    ) as error:  # damaged bytes make pyarrow, pandas and json raise errors of any type
+    except Exception as error:  # pyarrow, pandas and json raise any type on damaged bytes
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     return table.reset_index(drop=True)
 

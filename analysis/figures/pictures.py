@@ -35,9 +35,7 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
             raise ValueError("its contents are too large")
         with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (
-        Exception
-    ) as error:  # damaged bytes make zipfile, zlib and numpy raise errors of any type
+    except Exception as error:  # zipfile, zlib and numpy raise any type on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{os.fspath(path)} cannot be read: {reason}") from error
     if not arrays:
@@ -115,7 +113,7 @@ def _check(name: str, pictures: np.ndarray) -> None:
         raise ValueError(f"{name} holds {pictures.dtype}, not numbers")
     # Written so that NaN fails too.
     if not (pictures.min() >= -_ROUNDING and pictures.max() <= 1 + _ROUNDING):
-        raise ValueError(f"{name} has values that are not in [0, 1] or not finite")
+        raise ValueError(f"{name} has values outside [0, 1] or not finite")
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:

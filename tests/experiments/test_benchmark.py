@@ -14,7 +14,7 @@ import analysis
 from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, StraightThrough
 from experiments import benchmark
 from experiments.benchmark import cost, suite, torch_process, workload
-from experiments.benchmark.rounds import ratios, summarise
+from experiments.benchmark.rounds import ratios
 from experiments.measurement.moments import sample_key
 from experiments.problems import VAE, Quadratic
 from experiments.statistics.blocks import NUM_BLOCKS
@@ -124,71 +124,6 @@ def test_render_without_torch():
     text = analysis.benchmark_text(alone()[0])
     assert torch_process.MISSING in text and "314,784 parameters" in text
     assert "smoke test" in text and max(map(len, text.splitlines())) <= 100
-
-
-def test_render_shows_ratios():
-    rows = {
-        name: {
-            "estimax": summarise([0.5, 0.6, 0.7]) | {"variance": 93.0},
-            "torch": {
-                "eager": summarise([2.0, 2.0, 2.0]) | {"variance": 93.1},
-                "compiled 20": summarise([0.9, 1.2, 0.7]) | {"variance": 93.2},
-            },
-            "best": "compiled 20",
-            "ratio": summarise([1.8, 2.0, 1.0]),
-        }
-        for name in (str(ScoreFunction(LeaveOneOut(2))), "GumbelSoftmax[temperature=0.5]")
-    }
-    contest = {"rows": rows, "problem": "VAE[size=200]", "batch": 100, "parameters": 314784}
-    versions = {"estimax": "0.1.0", "jax": "0.10.2"}
-    figures = {
-        "machine": {
-            "processor": "a processor",
-            "cores": 2,
-            "load": [0.1, None],
-            "device": "2 x cpu",
-            "versions": versions,
-        },
-        "torch": {"version": "2.13", "device": "cpu", "threads": 2, "failed": []},
-        "quick": False,
-        "gradients": contest,
-        "steps": contest,
-        "toy": {"rows": {}, "problem": "Quadratic"},
-        "batches": {
-            "seeds": 8,
-            "runs": 15,
-            "rows": {
-                "MuProp": {
-                    "alone": summarise([100.0]),
-                    "together": summarise([150.0]),
-                    "ratio": summarise([1.5]),
-                    "compile_seconds": 4.25,
-                }
-            },
-        },
-        "evaluation": {
-            "problem": "VAE[size=200]",
-            "samples": 5000,
-            "images": summarise([35.0]),
-            "floor": summarise([50.0]),
-            "ratio": summarise([0.7]),
-        },
-        "cost": {
-            "problem": "VAE",
-            "unit": summarise([1e-4]),
-            "rows": {"MuProp": {"seconds": summarise([3e-4]), "evaluations": 2, "ratio": 1.5}},
-        },
-    }
-    text = analysis.benchmark_text(figures)
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    row = "0.60 (0.50-0.70) 0.90 (0.70-1.20) compiled 20 1.80 (1.00-2.00)"
-    assert f"GumbelSoftmax[0.5] {row}" in lines
-    assert "GumbelSoftmax[0.5] 93 93.2" in lines
-    assert "MuProp 300 (300-300) 2 1.50" in lines
-    assert "MuProp 100 (100-100) 150 (150-150) 1.50 (1.50-1.50) 4.2 s" in lines
-    assert "35.0 (35.0-35.0) 50.0 (50.0-50.0) 0.70 (0.70-0.70)" in lines
-    assert "PyTorch 2.13 on cpu, 2 threads" in lines and "smoke" not in text
-    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_a_ratio_above_one_is_faster():
