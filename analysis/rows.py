@@ -119,7 +119,7 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     )
 
 
-def reasons(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
+def bracketed_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     """Return the notes on these metrics by estimator, in brackets; "" if there are none.
 
     They explain why a figure has nothing to show.

@@ -58,7 +58,7 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def trained(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the runs, without measurements made along the training.
+    """Return the rows of the runs, without measurements made during training.
 
     The new column `diverged_at` is the step at which the run diverged, NaN if it did not.
 

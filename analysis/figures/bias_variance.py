@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.legend import entry, framed, hollow_mark, limit_mark, mark, not_drawn
 from analysis.figures.marks import ROUNDING, decades, down_arrow
-from analysis.rows import reasons
+from analysis.rows import bracketed_notes
 from analysis.style import Look, looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
@@ -34,7 +34,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     # A negative squared bias without an interval has no upper limit to draw.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
     if not finite.any():
-        why = reasons(rows, ("squared_bias", "variance"))
+        why = bracketed_notes(rows, ("squared_bias", "variance"))
         raise ValueError(f"no estimator has both a finite squared_bias and a finite variance{why}")
     points = points[finite]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis import formats
 from analysis.figures.legend import band_mark, entry, framed, not_drawn
 from analysis.figures.marks import ROUNDING, band, decades
-from analysis.rows import reasons
+from analysis.rows import bracketed_notes
 from analysis.style import looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
@@ -117,7 +117,7 @@ def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     lines, needed = measurements(rows).frame, ["squared_bias", "variance", cost]
     finite = lines[needed].map(math.isfinite).all(axis="columns")
     if not finite.any():
-        why = reasons(rows, needed)
+        why = bracketed_notes(rows, needed)
         raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
     return lines[finite]
 
