@@ -34,8 +34,8 @@ class ReadableTable:
     notes: Sequence[str] = ()
     sections: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    context: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    context: Mapping[str, str | float | None] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, str | float | None] = dataclasses.field(default_factory=dict)
     is_grouped: bool = False
 
     def __post_init__(self) -> None:

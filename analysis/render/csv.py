@@ -5,7 +5,7 @@ import pandas as pd
 from analysis.readable import ReadableTable
 from analysis.text import printable
 
-_COUNTS = (
+_COUNTS = [
     "evaluations",
     "samples",
     "tried",
@@ -13,7 +13,7 @@ _COUNTS = (
     "diverged",
     "diverged_first",
     "diverged_last",
-)
+]
 
 
 def to_csv(table: ReadableTable) -> str:

@@ -30,14 +30,14 @@ _METRICS = (
 )
 
 
-def indistinguishable(lines: pd.DataFrame | pd.Series) -> pd.Series:
+def indistinguishable(lines: pd.DataFrame) -> pd.Series:
     """Return whether each squared bias is not distinguishable from zero."""
     return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)
 
 
 def _squared_bias(line: pd.Series, field: str, interval: Interval) -> str:
-    high = line[f"{field}_high"]
-    if indistinguishable(line) and pd.notna(high):
+    low, high = line[f"{field}_low"], line[f"{field}_high"]
+    if (low <= 0 or line[field] <= 0) and pd.notna(high):
         return formats.upper_limit(high)
     return INTERVAL.write(line, field, interval)
 
