@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import jax
 
-Task, Found = TypeVar("Task"), TypeVar("Found")
+Task = TypeVar("Task")
+Found = TypeVar("Found")
 
 Summary = dict[str, float]
 """`median`, `min` and `max` over rounds, and how many `rounds` there were."""

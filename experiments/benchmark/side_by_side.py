@@ -50,9 +50,10 @@ class SideBySide:
         tasks: dict[tuple[str, str], Round] = {}
         for name, one_round in self.ours.items():
             tasks[name, ""] = one_round
-            for variant in other.variants(self.kind, name) if other else ():
-                task = self.kind, name, variant
-                tasks[name, variant] = lambda _, task=task: other.round(*task)
+            if other:
+                for variant in other.variants(self.kind, name):
+                    task = self.kind, name, variant
+                    tasks[name, variant] = lambda _, torch=other, task=task: torch.round(*task)
         rows = {}
         found = in_turn(tasks, num_rounds, self.figure, report)
         for name in self.ours:

@@ -126,7 +126,7 @@ class Sampler:
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
         if truth is None:
-            centres = np.zeros((members, optax.tree.size(shape)))
+            centres = np.zeros((members, _num_coordinates(shape)))
         else:
             leaves = jax.tree.leaves(centre)
             rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
@@ -276,7 +276,7 @@ class _Gathered:
 
     @classmethod
     def empty(cls, shape: Any, members: int) -> "_Gathered":
-        size = members, NUM_BLOCKS, optax.tree.size(shape)
+        size = members, NUM_BLOCKS, _num_coordinates(shape)
         # Most of the memory of a measurement: no wider than the type on the devices.
         sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
         rows = size[:2]
@@ -329,8 +329,8 @@ def flat(tree: Any) -> np.ndarray:
 def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
     """Return vectors `[members, P]` as a pytree of arrays like another, a stack or one alone."""
     vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
-    vectors = vectors.astype(vector.dtype)
-    return jax.vmap(unravel)(vectors) if stacked else unravel(vectors[0])
+    rows = jnp.asarray(vectors, vector.dtype)
+    return jax.vmap(unravel)(rows) if stacked else unravel(rows[0])
 
 
 def _near_one(tree: Any) -> Any:
@@ -357,6 +357,10 @@ def _norm(tree):
 
 def _num_bytes(tree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _num_coordinates(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))  # optax's wants arrays, not shapes
 
 
 def _num_members(stack) -> int:

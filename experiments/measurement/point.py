@@ -329,7 +329,7 @@ def _with_truth(
     )
     vector, unravel = ravel_pytree(zero)
     # The samples are centred on the truth, to the bit.
-    centre = unravel(blocks.mean.astype(vector.dtype))
+    centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))
 
 

@@ -141,6 +141,10 @@ class Scale:
         if self._progress:
             self._progress.note(message)
 
+    def advance(self, about: str) -> Callable[[float], None]:
+        """Return a function that reports the fraction done."""
+        return lambda done: self.note(f"{about}, {done:.0%}")
+
 
 @dataclasses.dataclass(frozen=True)
 class ClaimStudy:

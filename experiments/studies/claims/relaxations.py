@@ -16,7 +16,6 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     stack,
 )
-from experiments.measurement.point import Row
 from experiments.problems import VAE
 from experiments.problems.toy import Coupled
 from experiments.statistics import Estimate, Truth, jackknife, sample_mean
@@ -96,8 +95,9 @@ def _posterior(scale: Scale) -> _Posterior:
         keys = jax.random.split(jax.random.key(3), scale.samples(1 << 17))
         return np.asarray(jax.jit(jax.vmap(draw))(keys), np.float64).T
 
+    moderate, bits = conditional(1.0)
     extreme = np.concatenate([conditional(50.0)[0], conditional(-50.0)[0]])
-    return _Posterior(*conditional(1.0), extreme)
+    return _Posterior(moderate, bits, extreme)
 
 
 def _linear(scale: Scale) -> Measurements:
@@ -151,16 +151,15 @@ def _simplex(scale: Scale) -> _Simplex:
     draws = 1 << (12 if scale.smoke else 14)  # with fewer, some have zero variance near corners
     keys = jax.random.split(jax.random.key(4), (_BATCHES, draws // _BATCHES))
 
-    def at(temperature: float) -> list[Row]:
-        def note(done: float) -> None:
-            scale.note(f"simplex at temperature {temperature:g}, {done:.0%}")
+    def ratios(temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        advance = scale.advance(f"simplex at temperature {temperature:g}")
+        rows = variance_ratios(temperature, points, keys, 100, advance)
+        largest = [max(row["x"], row["y"], 1 - row["x"] - row["y"]) for row in rows[::_BATCHES]]
+        return np.reshape([row["value"] for row in rows], (-1, _BATCHES)).T, np.array(largest)
 
-        return variance_ratios(temperature, points, keys, 100, note)
-
-    cold, warm = at(0.1), at(1.0)
-    largest = [max(row["x"], row["y"], 1 - row["x"] - row["y"]) for row in cold[::_BATCHES]]
-    ratios = [np.reshape([row["value"] for row in rows], (-1, _BATCHES)).T for rows in (cold, warm)]
-    return _Simplex(*ratios, np.array(largest))
+    cold, _ = ratios(0.1)
+    warm, largest = ratios(1.0)
+    return _Simplex(cold, warm, largest)
 
 
 class _ByTemperature(NamedTuple):

@@ -159,11 +159,8 @@ def _gaps(scale: Scale) -> dict[float, np.ndarray]:
     length = scale.steps(2000), scale.seeds(4)
 
     def gap(temperature: float) -> np.ndarray:
-        def note(done: float) -> None:
-            scale.note(f"training at temperature {temperature:g}, {done:.0%}")
-
-        key = jax.random.key(2)[None]
-        rows = graph_losses(problem, temperature, *length, images, key, note)
+        key, advance = jax.random.key(2)[None], scale.advance(f"training at {temperature:g}")
+        rows = graph_losses(problem, temperature, *length, images, key, advance)
         discrete, relaxed = (
             np.array([row["value"] for row in rows if row["graph"] == graph])
             for graph in (DISCRETE, RELAXED)
@@ -177,11 +174,8 @@ def _toy(target: float, steps: int) -> Train:
     """Return what trains one bit from probability 1/2, and returns the exact losses at the end."""
 
     def train(scale: Scale, estimator: Estimator) -> np.ndarray:
-        def note(done: float) -> None:
-            scale.note(f"training with {estimator}, {done:.0%}")
-
-        last = scale.steps(steps)
-        rows = toy_curves.curves(target, estimator, last, last, scale.seeds(32), note)
+        last, advance = scale.steps(steps), scale.advance(f"training with {estimator}")
+        rows = toy_curves.curves(target, estimator, last, last, scale.seeds(32), advance)
         return np.array([row["value"] for row in rows if row["metric"] == toy_curves.LOSS])
 
     return train
@@ -191,7 +185,7 @@ def _chances(scale: Scale) -> dict[str, np.ndarray]:
     """Return the probabilities at which ascent of E (z - 0.501)^2 ends, by run."""
     steps, seeds = scale.steps(4000), scale.seeds(64)
 
-    def keys(seed):
+    def keys(seed):  # those of training runs of these seeds
         run = jax.vmap(lambda step: jax.random.fold_in(jax.random.key(seed), step))
         return jax.vmap(lambda key: jax.random.split(key)[1])(run(1 + jnp.arange(steps + 1)))
 

@@ -44,7 +44,7 @@ class TrainingRuns:
             [Run(seed, self.rate) for seed in range(scale.seeds(self.seeds))],
             estimator,
             scale.steps(self.steps),
-            lambda done: scale.note(f"training with {estimator}, {done:.0%}"),
+            scale.advance(f"training with {estimator}"),
         )
 
     def bounds(self, scale: Scale, estimator: Estimator) -> np.ndarray:
