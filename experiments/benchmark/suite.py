@@ -36,7 +36,7 @@ DEFAULT = (
     DisARM(),
     REBAR(0.5),
 )
-"""The estimators that PyTorch has a counterpart of."""
+"""The estimators with a counterpart in PyTorch."""
 
 LARGE = VAE(size=200, kl="sampled-no-score")
 SMALL = VAE()
@@ -95,8 +95,8 @@ def run(
     """Time estimators, and PyTorch beside them where it is installed.
 
     Args:
-        estimators: the estimators; None for those that PyTorch has a counterpart of, and (unless
-            `quick`) the cost of every one.
+        estimators: the estimators; None for those with a counterpart in PyTorch and, unless
+            `quick`, the costs of all.
         named: the names of those that must fit; others that do not are left out. None for all.
         quick: whether to draw few samples, and not to wait for PyTorch's compiler.
         report: called with progress messages.

@@ -14,7 +14,7 @@ _TINY = 1e-7
 
 
 class Estimator:
-    """An estimator that PyTorch has a counterpart of.
+    """The counterpart of an estimator in PyTorch.
 
     Attributes:
         identity: its name in this project.

@@ -48,7 +48,7 @@ class Workload:
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:
-        """Return why so many gradients of an estimator cannot be drawn, or None where they can."""
+        """Return why `times` gradients of an estimator cannot be drawn, or None where they can."""
         context = self.params, self.batch
         distribution = self.problem.distribution(*context)
         return limits.refusal(self.problem, estimator, context, distribution, times)

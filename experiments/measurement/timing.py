@@ -67,7 +67,7 @@ class Timer:
         return times
 
     def _call(self, operands, like, key, count: int) -> float:
-        """Return the seconds of one call that draws so many gradients."""
+        """Return the seconds of one call that draws `count` gradients."""
         number = np.int32(count)
         start = time.perf_counter()
         with jax.default_matmul_precision(PRECISION):

@@ -1,4 +1,4 @@
-r"""Whether samples have enough events for an interval, and how much of the tail they may miss.
+r"""The tail of samples: are there enough events for an interval, and how much may be missed?
 
 Notation: d_i = |g_i - c|^2 of each of n samples, with mean v, variance s^2 and central third moment
 k. The number of effective events is $n v^2 / (v^2 + s^2)$: that of rare events that are all alike.
@@ -80,7 +80,7 @@ class Tail:
 
 
 def needed(count: int) -> float:
-    """Return the minimum number of effective events, among so many samples, for an interval."""
+    """Return the minimum number of effective events for an interval, given the sample count."""
     return max(_EVENTS, _GROWTH * count ** (1 / 3))
 
 

@@ -1,4 +1,4 @@
-"""Claims: quantities that papers or theorems place in a region, and the studies that test them."""
+"""Claims of papers and theorems that a quantity lies in a region, and the studies of them."""
 
 import dataclasses
 import math
@@ -110,7 +110,7 @@ class Scale:
     """The size of a run of claim studies, and its progress reports and caveats."""
 
     def __init__(self, *, smoke: bool, progress: Progress | None = None):
-        """Use the full size, or with `smoke` the least that runs through."""
+        """Use the full size, or with `smoke` the smallest that runs."""
         self.smoke = smoke
         self._progress = progress
         self._caveats: list[str] = []

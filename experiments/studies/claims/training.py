@@ -41,7 +41,7 @@ Makers = Mapping[str, Callable[[], Estimator]]
 """Estimators by name, made when a study runs."""
 
 Train = Callable[[Scale, Estimator], np.ndarray]
-"""Trains by an estimator; returns the loss at the end by run, the seeds shared by all."""
+"""Trains by an estimator; returns the final loss by run. Runs share their seeds."""
 
 _BETTER, _NO_WORSE = below(0.0, effect=0.5), below(0.5, effect=0.5)
 
@@ -82,7 +82,7 @@ def _comparison(
 
 
 def _bounds(make: Callable[[], Problem], *settings, **more) -> Train:
-    """Return what trains a problem, and returns its bounds on test images."""
+    """Return a function that trains a problem and returns its bounds on test images."""
     return lambda scale, one: TrainingRuns(make(), *settings, **more).bounds(scale, one)
 
 
@@ -105,7 +105,7 @@ _JANG: Makers = {
 
 
 def _log_speedups(scale: Scale) -> np.ndarray:
-    """Return the log of NVIL's steps over those after which MuProp has its final loss, by run."""
+    """Return the log of NVIL's steps over MuProp's to the final loss of NVIL, by run."""
     problem = VAE("Categorical", 200, 10, kl="sampled")
     training = TrainingRuns(problem, 600, 1e-3, 6, SGD(momentum=0.9))
     _, reference = training.run(scale, ScoreFunction(NVIL(normalise=True)))
@@ -129,7 +129,7 @@ _SPEEDUP = "log of NVIL's steps over MuProp's", sample_mean
 
 
 def _concrete(**settings) -> Train:
-    """Return what trains by Concrete or VIMCO with five samples, as Maddison et al. did."""
+    """Return a function that trains by Concrete or VIMCO with five samples (Maddison et al.)."""
 
     def train(scale: Scale, estimator: Estimator) -> np.ndarray:
         problem = VAE(
@@ -171,7 +171,7 @@ def _gaps(scale: Scale) -> dict[float, np.ndarray]:
 
 
 def _toy(target: float, steps: int) -> Train:
-    """Return what trains one bit from probability 1/2, and returns the exact losses at the end."""
+    """Return a function that trains one bit from probability 1/2 and returns the exact losses."""
 
     def train(scale: Scale, estimator: Estimator) -> np.ndarray:
         last, advance = scale.steps(steps), scale.advance(f"training with {estimator}")
@@ -202,7 +202,7 @@ _POWERS = 1.5, 2.0, 3.0
 
 
 def _polynomial(scale: Scale) -> dict[float, Estimate]:
-    """Return how far ReinMax ends below straight-through Gumbel-softmax, by power."""
+    """Return the final loss of ReinMax less that of straight-through Gumbel-softmax, by power."""
 
     def difference(power: float) -> Estimate:
         training = TrainingRuns(Polynomial(power, 128, "Categorical", 0.01), 3000, 1e-3, 6)

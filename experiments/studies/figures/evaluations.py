@@ -38,7 +38,7 @@ def study(budget: str) -> Study:
 
 
 def _estimators(count: int) -> dict[str, Estimator]:
-    """Return the estimators of so many evaluations, by their names in the figure."""
+    """Return the estimators of `count` evaluations, by their names in the figure."""
     found: dict[str, Estimator] = {
         "with replacement": Average(ScoreFunction(), count) if count > 1 else ScoreFunction(),
         "without replacement: unordered set": UnorderedSet(count),
