@@ -125,9 +125,10 @@ def numbers(file: Path) -> pd.DataFrame:
     table.attrs = {}
     timed = table["metric"].isin(TIMED["metric"]) if "metric" in table else [False] * len(table)
     kept = table[[not one for one in timed]].reset_index(drop=True)
-    if "estimator" in kept:  # classes may be listed in another order
+    if "estimator" in kept:  # classes, and so columns, may be listed in another order
         kept = kept.sort_values("estimator", kind="stable", ignore_index=True)
-    return kept.drop(columns=TIMED["column"] + WORDS, errors="ignore")
+    kept = kept.drop(columns=TIMED["column"] + WORDS, errors="ignore")
+    return kept[sorted(kept)]
 
 
 def differences(before: Path, after: Path, names: list[str]) -> list[str]:
