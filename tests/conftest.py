@@ -1,6 +1,7 @@
 import collections
 import gc
 import os
+from pathlib import Path
 
 # Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
 # reads this as it starts.
@@ -21,7 +22,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def pytest_configure(config):
     # Compiling is most of the time: a second run, and the other worker, find the programs here.
     if config.pluginmanager.hasplugin("cacheprovider"):
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        compiled = config.cache.mkdir("estimax") / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(compiled))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
@@ -40,9 +42,9 @@ def strict_dtypes():
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
-    """The command line run inside a test leaves the user's compilation cache alone."""
-    cache = jax.config.jax_compilation_cache_dir or tmp_path / "compiled"
-    monkeypatch.setattr("experiments.system.device._cache", lambda: cache)
+    """The command line run inside a test leaves the user's cache alone."""
+    cache = Path(jax.config.jax_compilation_cache_dir or tmp_path / "compiled").parent
+    monkeypatch.setattr("experiments.system.paths.cache", lambda: cache)
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out

@@ -1,4 +1,4 @@
-"""The command `estimax`: reads the arguments, runs a study, prints and draws its results."""
+"""The command `estimax`: it reads the arguments, runs a study, prints and draws its results."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,18 @@ from experiments.system.errors import UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status, which `door` explains."""
-    if arguments is None:  # the process is the command's: imports take seconds
-        signals.end_at_once()
+    """Run the command and return its exit status; `door` lists them."""
 
     def run() -> None:
         try:
-            from experiments.command_line import parser  # what fails in importing is told too
+            from experiments.command_line import parser  # here, so that errors are reported
         except ValueError as error:
-            if "environment" in str(error):  # JAX reads its variables as it is imported
+            if "environment" in str(error):  # JAX reads its variables when imported
                 raise UsageError(f"JAX does not start: {error}") from error
             raise
         parser.run(arguments)
 
-    return door.guarded(run)
+    if arguments is not None:
+        return door.guarded(run)
+    with signals.handled(signals.end_at_once):  # importing takes seconds
+        return door.guarded(run)

@@ -1,4 +1,4 @@
-"""The command `benchmark`: speed, beside PyTorch where it is installed."""
+"""The command `benchmark`: speed, compared with PyTorch if it is installed."""
 
 import argparse
 import json
@@ -19,9 +19,9 @@ def add(commands) -> None:
         "--json",
         type=options.path,
         metavar="FILE",
-        help="keep the figures in FILE (default: print)",
+        help="write the timings to FILE (default: print them only)",
     )
-    command.add_argument("--force", action="store_true", help="replace a FILE that is there")
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
 
 
@@ -44,5 +44,5 @@ def _run(given: argparse.Namespace) -> None:
         try:
             target.write(text)
         except UsageError:
-            print(text)  # what took so long is not lost
+            print(text)  # so that the timings are not lost
             raise

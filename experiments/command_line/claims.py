@@ -1,19 +1,17 @@
-"""The command `claims`: what papers and theorems say, tested."""
+"""The command `claims`: tests of claims of papers and theorems."""
 
 import argparse
 
-import analysis
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, conclude, opened, say
-from experiments.running.progress import Progress
-from experiments.studies.claims import BUDGETS, STUDIES, ClaimStudy
-from experiments.studies.claims import decide as claims
+from experiments.command_line.output import completed, conclude
+from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
+from experiments.studies.claims.study import Claims
 from experiments.system.errors import UsageError
 
 _EPILOG = """
 studies:     {studies}
-budgets:     smoke (runs through, decides nothing), laptop (over an hour on two cores)
-A killed run continues with the study where it stopped. For example:
+budgets:     smoke (a quick check that decides nothing), laptop (over an hour on two cores)
+An interrupted run continues with the study that it was in. For example:
 
   estimax claims --list
   estimax claims --only gumbel-rao
@@ -23,11 +21,13 @@ A killed run continues with the study where it stopped. For example:
 def add(commands) -> None:
     """Add the command to the parser."""
     command = commands(
-        "claims", _run, "Test what papers and theorems claim: reproduced, not, or undecided."
+        "claims",
+        _run,
+        "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
     )
     command.epilog = _EPILOG.format(studies=", ".join(one.name for one in STUDIES))
     option = command.add_argument
-    options.add_budget(command, BUDGETS)
+    options.add_scale(command, SCALES)
     option(
         "--only",
         nargs="+",
@@ -35,8 +35,10 @@ def add(commands) -> None:
         metavar="TEXT",
         help="run only studies whose names contain one of these texts (default: all)",
     )
-    option("--list", action="store_true", help="list studies, claims and tests, and run nothing")
-    options.add_output(command, "run again what is there, replace other results")
+    option(
+        "--list", action="store_true", help="list studies, claims and tests without running them"
+    )
+    options.add_output(command)
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -46,18 +48,12 @@ def _run(given: argparse.Namespace) -> None:
         unused.without_effect(given, "with --list", "budget")
         print("\n".join(map(_described, chosen)))
         return
-    configuration = claims.configuration(STUDIES, given.budget)
-    with opened(given, f"claims-{given.budget}", configuration, TABLE_FILES) as results:
-        if results.complete:
-            say(f"{results.folder} holds this run already (--force runs it again)")
-        else:
-            with Progress(len(chosen)) as progress:
-                claims.decide(STUDIES, chosen, given.budget, results, progress)
-        conclude(results, analysis.claims_table, {})
+    with completed(given, Claims(STUDIES, chosen, given.budget)) as results:
+        conclude(results)
 
 
 def _chosen(texts: list[str] | None) -> tuple[ClaimStudy, ...]:
-    """Return the studies whose names have one of the texts in them, all where none is given."""
+    """Return the studies whose names contain one of the texts, all if none is given."""
     for text in texts or []:
         if not any(text in one.name for one in STUDIES):
             raise UsageError(f"no study has {text!r} in its name (--list names them)")

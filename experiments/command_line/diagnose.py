@@ -4,14 +4,12 @@ import argparse
 
 import jax
 
-import analysis
-from analysis.figures import bias_variance, error_cost
 from experiments.command_line import options, unused
-from experiments.command_line.output import TABLE_FILES, conclude, figure_files, opened, shown
-from experiments.running.progress import Progress
-from experiments.running.user_code import parse_estimators, parse_model, source_of_model
-from experiments.studies.diagnosis.diagnosis import STUDY, diagnose, fingerprint
-from experiments.training.convergence import TUNING_STEPS
+from experiments.command_line.output import completed, conclude
+from experiments.running.user_code import module_of_model, parse_estimators, parse_model
+from experiments.studies.diagnosis.diagnose import diagnosis
+from experiments.studies.diagnosis.model import Model
+from experiments.studies.diagnosis.study import DiagnoseSettings, DiagnosisStudy
 
 _EPILOG = """\
 MODEL names a function without arguments that returns (loss, model, batch):
@@ -32,8 +30,8 @@ MODEL names a function without arguments that returns (loss, model, batch):
 
     estimax diagnose my_model.py:mine
 
-model is a flax nnx module, an equinox module or any pytree, as it is now: the answer is for these
-parameters, so ask early in training and late. docs/which_estimator.md walks through an example.
+model is a flax nnx module, an equinox module or any pytree. The answer holds at its parameters, so
+ask both early and late in training. docs/which_estimator.md walks through an example.
 """
 
 
@@ -41,23 +39,19 @@ def add(commands) -> None:
     """Add the command to the parser."""
     command = commands("diagnose", _run, "Measure all estimators on your model; recommend one.")
     command.epilog = _EPILOG
-    option = command.add_argument
-    option("model", metavar="MODEL", help="FILE.py:NAME")
+    command.add_argument("model", metavar="MODEL", help="FILE.py:NAME")
     options.add_estimators(command)
-    for name, kind, default, text in (
-        ("samples", options.positive, 1024, "gradients drawn of each estimator"),
-        ("seed", options.seed, 0, "seed of everything random"),
-        (
-            "tuning-steps",
-            options.count,
-            TUNING_STEPS,
-            "the most tuning steps of estimators that learn",
-        ),
-        ("budget", options.positive_number, 100.0, "evaluations of f to compare errors at"),
-    ):
-        help_text = f"{text} (default: {default:g})"
-        option(f"--{name}", type=kind, default=default, metavar="N", help=help_text)
-    options.add_output(command, "measure again what is there, replace other results")
+    options.add_numbers(
+        command,
+        DiagnoseSettings(),
+        ("samples", options.positive, "N", "gradients drawn of each estimator"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
+        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+    )
+    command.add_argument(
+        "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
+    )
+    options.add_output(command)
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -65,35 +59,14 @@ def _run(given: argparse.Namespace) -> None:
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model that brings its data", "data")
-    asked = {
-        "samples": given.samples,
-        "tuning_steps": given.tuning_steps,
-        "budget": given.budget,
-    }
-    configuration = {
-        "study": STUDY,
-        "problem": given.model,
-        "user_code": source_of_model(given.model),
-        "numbers": fingerprint(model, batch),
-        "estimators": [str(one) for one in chosen.estimators],
-        "seed": given.seed,
-        **asked,
-    }
-    files = [*TABLE_FILES, *figure_files("bias_variance", "error_cost")]
-    with opened(given, STUDY, configuration, files) as results:
-        if results.reopened:  # before the recommendation reads the rows
-            shown(results, analysis.comparison_table)
-        with Progress(len(chosen.estimators)) as progress:
-            found = diagnose(
-                loss,
-                model,
-                jax.random.key(given.seed),
-                batch,
-                candidates=chosen.estimators,
-                progress=progress,
-                results=results,
-                **asked,
-            )
-        figures = {"bias_variance": bias_variance, "error_cost": error_cost}
-        conclude(results, analysis.comparison_table, figures)
-        print(f"\n{found}", flush=True)
+    study = DiagnosisStudy(
+        Model.of(loss, model, batch),
+        chosen.estimators,
+        jax.random.key(given.seed),
+        DiagnoseSettings(given.samples, given.tuning_steps, given.budget),
+        source=given.model,
+        module=module_of_model(given.model),
+    )
+    with completed(given, study) as results:
+        conclude(results)
+        print(f"\n{diagnosis(study, results.rows)}", flush=True)

@@ -1,12 +1,12 @@
-"""How a command ends: its exit status, and the one line on what was wrong.
+"""How a command ends: its exit status, and one line on an error.
 
-| status | what happened |
+| status | meaning |
 | --- | --- |
-| 0 | all went well |
-| 2 | the input, or the machine, does not allow what was asked for: one line says why |
-| 70 | a defect of estimax: one line names the file that holds the traceback |
+| 0 | success |
+| 2 | bad input, or something that the machine does not allow; one line says what |
+| 70 | a bug in estimax; one line names the file that holds the traceback |
 | 130 | interrupted |
-| 143 | terminated, as by a cluster: as interrupted |
+| 143 | terminated, as by a cluster; handled as an interrupt |
 """
 
 import os
@@ -38,7 +38,7 @@ def guarded(run: Callable[[], None]) -> int:
         except Interrupted as error:
             return _ended(error.status, str(error))
         except KeyboardInterrupt:
-            return _ended(130, "interrupted; what had finished is kept")
+            return _ended(130, "interrupted; finished parts are kept")
         except BaseException as error:
             status, line = _judged(error)
             return _ended(status, line)
@@ -51,7 +51,7 @@ def _ended(status: int, line: str) -> int:
 
 
 def _judged(error: BaseException) -> tuple[int, str]:
-    """Return the status and the line of an error."""
+    """Return the status and the line for an error."""
     if isinstance(error, UsageError):
         return 2, str(error)
     if line := _blamed(error):
@@ -59,7 +59,7 @@ def _judged(error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in described(error):
-        return 2, f"there is not enough memory ({described(error)})"
+        return 2, f"not enough memory ({described(error)})"
     if isinstance(error, OSError) and error.errno is not None:
         place = error.filename if error.filename is not None else "the system"
         return 2, f"{os.fsdecode(place)}: {error.strerror}"
@@ -69,21 +69,21 @@ def _judged(error: BaseException) -> tuple[int, str]:
 def _blamed(error: BaseException) -> str | None:
     try:
         from experiments.running.user_code import blame
-    except BaseException:  # what does not import is no user's fault
+    except BaseException:  # a failed import is not the user's fault
         return None
     return blame(error)
 
 
 def _reported(error: BaseException) -> str:
-    """Keep the traceback in a file; return the line that names it."""
+    """Write the traceback to a file; return the line that names it."""
     found = traceback.extract_tb(error.__traceback__)
     at = f" ({found[-1].filename}, line {found[-1].lineno})" if found else ""
-    line = f"a defect of estimax, {described(error)}{at}"
+    line = f"a bug in estimax, {described(error)}{at}"
     text = f"{sys.argv}\n\n{''.join(traceback.format_exception(error))}"
     try:
         handle, path = tempfile.mkstemp(prefix="estimax-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as failed:
-        return f"{line}; its traceback could not be kept: {described(failed)}"
-    return f"{line}; its traceback is in {path}"
+        return f"{line}; the traceback could not be saved: {described(failed)}"
+    return f"{line}; the traceback is in {path}"

@@ -1,8 +1,9 @@
-"""Options that several commands share, and readers of what options may be given as."""
+"""Options that several commands share, and readers of their values."""
 
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from estimators.naming import nearest
 from experiments.system import paths
 from experiments.system.errors import UsageError
 
+Number = tuple[str, Callable[[str], float], str, str]
+"""An option of one number: its name, reader, metavar and help."""
+
 _SEEDS = 2**32
 _COUNTER = 2**31
-"""Steps and samples are counted in 32 bits."""
+"""Steps and samples are counted with 32 bits."""
 
 
 def add_estimators(command: argparse.ArgumentParser) -> None:
@@ -30,31 +34,45 @@ def add_group(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--group",
         metavar="NAME",
-        help="parameters of the gradient: logits, encoder, decoder, prior, all "
-        "(default: the problem's own, of a VAE the encoder)",
+        help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
+        "(default: the problem's default; of a VAE, the encoder)",
     )
 
 
-def add_budget(command: argparse.ArgumentParser, budgets: Sequence[str]) -> None:
-    """Add `--budget`, one of the named ones."""
+def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
+    """Add `--budget`, the name of a scale."""
     command.add_argument(
         "--budget",
-        type=choice(*budgets),
+        type=choice(*scales),
         default="laptop",
-        metavar=f"{{{','.join(budgets)}}}",
-        help="what to spend (default: laptop)",
+        metavar=f"{{{','.join(scales)}}}",
+        help="size of the run (default: laptop)",
     )
 
 
-def add_output(command: argparse.ArgumentParser, force: str) -> None:
-    """Add `--output`, and `--force` with what it does."""
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Add `--output` and `--force`."""
     option = command.add_argument
-    option("--output", type=path, metavar="DIR", help="results folder (default: one of its own)")
-    option("--force", action="store_true", help=force)
+    option("--output", type=path, metavar="DIR", help="results folder (default: a new one)")
+    option("--force", action="store_true", help="run again, and replace results in the folder")
+
+
+def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
+    """Add options of one number; `defaults` has their defaults as attributes."""
+    for name, read, metavar, text in options:
+        default = getattr(defaults, name.replace("-", "_"))
+        shown = f"{text} (default: {default:g})"
+        command.add_argument(f"--{name}", type=read, default=default, metavar=metavar, help=shown)
+
+
+def add_problem(command: argparse.ArgumentParser) -> None:
+    """Add `--problem`."""
+    shown = "the problem (default: VAE, 8 bits)"
+    command.add_argument("--problem", default="VAE", metavar="NAME", help=shown)
 
 
 def path(text: str) -> Path:
-    """Read the name of a file or folder."""
+    """Read the name of a file or a folder."""
     try:
         return paths.named(text)
     except UsageError as error:
@@ -62,7 +80,7 @@ def path(text: str) -> Path:
 
 
 def text(text: str) -> str:
-    """Read a text that is not empty."""
+    """Read a nonempty text."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
@@ -75,7 +93,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
         if text not in allowed:
             choices = ", ".join(allowed)
             raise argparse.ArgumentTypeError(
-                f"{text!r} is none of {choices}{nearest(text, allowed)}"
+                f"unknown value {text!r}; choose from {choices}{nearest(text, allowed)}"
             )
         return text
 
@@ -83,7 +101,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def seed(text: str) -> int:
-    """Read a seed: a whole number below 2^32."""
+    """Read a seed: an integer from 0 to 2^32 - 1."""
     value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
@@ -91,23 +109,23 @@ def seed(text: str) -> int:
 
 
 def check_seeds(first: int, seeds: int) -> None:
-    """Raise UsageError where not all of so many seeds, from the first on, are below 2^32."""
+    """Raise UsageError unless `first` and the following seeds are below 2^32."""
     if first + seeds > _SEEDS:
         raise UsageError(f"--seed must be at most {_SEEDS - seeds} for {seeds} seeds, not {first}")
 
 
 def count(text: str) -> int:
-    """Read a whole number of at least 0, which 32 bits count."""
+    """Read an integer from 0 to 2^31."""
     return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1, which 32 bits count."""
+    """Read an integer from 1 to 2^31."""
     return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
-    """Read a finite number above zero, which float32 holds."""
+    """Read a positive, finite float32 number."""
     try:
         value = float(text)
     except ValueError:
@@ -123,7 +141,7 @@ def positive_number(text: str) -> float:
 
 
 def number_from_zero(text: str) -> float:
-    """Read a finite number of at least zero."""
+    """Read a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 

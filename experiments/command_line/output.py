@@ -1,9 +1,9 @@
-"""What every study leaves: a printed table, the table as files, and its figures."""
+"""Running a study in its folder, and its output: tables and figures."""
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,10 @@ import jax
 import pandas as pd
 
 import analysis
-from experiments.running.results import FILE, Results, identity
+from analysis import figures
+from experiments.running.progress import Progress
+from experiments.running.results import FILE, Results
+from experiments.running.study import Study, run
 from experiments.system import hosts, signals
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
@@ -19,25 +22,39 @@ from experiments.system.text import printable
 
 T = TypeVar("T")
 
-TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
+_TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
 
 
 @contextlib.contextmanager
-def opened(
-    given: argparse.Namespace, name: str, configuration: Mapping[str, Any], files: Sequence[str]
+def completed(
+    given: argparse.Namespace, study: Study[Any], files: Sequence[str] | None = None
 ) -> Iterator[Results]:
-    """Yield the results of a run, in a folder that is this command's while the block runs.
+    """Run the missing parts of a study; yield its results, in a folder locked during the block.
 
     Args:
         given: the arguments: `output` and `force`.
-        name: what the folder is called where `output` does not say; its identity follows.
-        configuration: what is asked for.
-        files: names, or patterns of names, of all files that will be written beside the results.
+        study: the study.
+        files: names, or patterns of names, of all files that the block writes; None for those of
+            `conclude`.
 
     Raises:
-        UsageError: where the folder is not one to write into, before anything is computed.
+        UsageError: if the folder cannot be written to, before anything is computed.
     """
-    folder = Folder(given.output or Path("results") / f"{name}-{identity(configuration)}")
+    with _opened(given, study, concluding_files(study) if files is None else files) as results:
+        if results.complete:
+            say(f"{results.folder} holds this run already (--force runs it again)")
+        else:
+            silent = jax.process_index() > 0
+            with Progress(len(study.parts), silent=silent) as progress:
+                run(study, results, progress)
+        yield results
+
+
+@contextlib.contextmanager
+def _opened(
+    given: argparse.Namespace, study: Study[Any], files: Sequence[str]
+) -> Iterator[Results]:
+    folder = Folder(given.output or Path("results") / f"{study.name}-{study.identity}")
     with signals.heeded(), contextlib.ExitStack() as stack:
         refusal = None
         if jax.process_index() == 0:
@@ -49,26 +66,35 @@ def opened(
                     stack.callback(_say_renamed, folder)
             except UsageError as error:
                 refusal = error
-        if not all(hosts.gathered(refusal is None)):  # all go on, or none
-            raise refusal or UsageError("the first process says why not")
-        yield Results(folder, configuration) if given.force else Results.open(folder, configuration)
+        if not all(hosts.gathered(refusal is None)):  # all processes go on, or none
+            raise refusal or UsageError("the first process reports the reason")
+        if given.force:
+            yield Results(folder, study.configuration(), study.modules)
+        else:
+            yield study.open(folder)
 
 
 def _say_renamed(folder: Folder) -> None:
     for name, kept in folder.renamed.items():
-        say(f"{name} was changed since estimax wrote it: kept as {kept}")
+        say(f"{name} was changed since estimax wrote it; it is kept as {kept}")
+
+
+def concluding_files(study: Study[Any]) -> list[str]:
+    """Return the names of the files that `conclude` writes."""
+    names = analysis.STUDIES[study.configuration()["study"]].figures
+    return [*_TABLE_FILES, *figure_files(*names)]
 
 
 def figure_files(*names: str) -> list[str]:
-    """Return the files of figures of these names."""
+    """Return the names of the files of figures."""
     return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
 
 
 def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
-    """Return what a function makes of the rows: a table, or a figure.
+    """Return a table or a figure that a function makes of the rows.
 
     Raises:
-        UsageError: where rows that were there already make none: they were changed, or damaged.
+        UsageError: if the rows of an earlier run make none, since they were changed or damaged.
     """
     try:
         return make(results.table())
@@ -81,34 +107,23 @@ def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
         ) from error
 
 
-def present(results: Results, table) -> None:
-    """Print a table and where the results are."""
-    print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
-
-
-def save(results: Results, table, figures) -> None:
-    """Save a table in all its formats, and the figures by name, drawn from the same rows."""
+def conclude(results: Results) -> None:
+    """Save the table of the results in all formats, and their figures; print the table."""
+    table = shown(results, analysis.readable)
     hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
         rows = results.table()
-        for name, kind in figures.items():
+        for name, module in figures.of_study(rows).items():
             try:
-                drawn = kind.draw(rows), kind.data(rows)
-            except ValueError as error:  # nothing that an axis can hold
+                drawn = module.draw(rows), module.data(rows)
+            except ValueError as error:  # no value fits on an axis
                 say(f"no figure {name}: {error}")
             else:
-                figure, data = drawn
-                analysis.save_figure(figure, stage / name, data)
-
-
-def conclude(results: Results, tabulate: Callable[[pd.DataFrame], Any], figures) -> None:
-    """Make the table of the results, save it with the figures, and print it."""
-    table = shown(results, tabulate)
-    save(results, table, figures)
-    present(results, table)
+                analysis.save_figure(drawn[0], stage / name, drawn[1])
+    print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
 
 
 def say(message: str) -> None:
-    """Say something on the error stream, so that tables can be piped."""
+    """Print a message to the error stream, so that tables can be piped."""
     print(printable(message), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The arguments of the command, and what runs them."""
+"""The command's arguments."""
 
 import argparse
 import sys
@@ -28,22 +28,22 @@ _EPILOG = """\
 problems:    {problems}
 estimators, by family:
 {families}
-A name may set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
-ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own: my_file.py:MyEstimator[scale=2].
-Quote names with brackets in shells that expand them.
+Names can set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
+ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own class: my_file.py:MyEstimator[scale=2].
+Quote names with brackets if your shell expands them.
 """
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Run what the arguments name.
+    """Parse the arguments, and run the command that they name.
 
     Raises:
-        UsageError: where something is wrong with them.
+        UsageError: for bad arguments.
         SystemExit: from `--help`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for text in arguments:
-        if "\0" in text:  # no name of a file can have one
+        if "\0" in text:  # no file name can have one
             raise UsageError(f"the argument {text!r} has a NUL character")
         if any("\ud800" <= sign <= "\udfff" for sign in text):  # how Python reads other bytes
             raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
@@ -57,13 +57,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given.options = given_options(parser.commands[given.command], arguments)
     if given.data:
         data.use_folder(given.data)
-    # First: to build an estimator is to start JAX.
+    # First, since building an estimator starts JAX.
     device.start(given.device, distributed=getattr(given, "distributed", False))
     given.run(given)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line with the nearest name."""
+    """A parser whose errors are one line."""
 
     commands: dict[str, argparse.ArgumentParser]
 
@@ -107,13 +107,13 @@ def _parser() -> _Parser:
             type=options.choice("auto", "cpu", "gpu"),
             default="auto",
             metavar="{auto,cpu,gpu}",
-            help="where to compute (default: a GPU if JAX finds one, else the CPU)",
+            help="the device (default: a GPU if JAX finds one, else the CPU)",
         )
         command.add_argument(
             "--data",
             type=options.path,
             metavar="DIR",
-            help="folder of data sets that do not come with estimax (default: $ESTIMAX_DATA)",
+            help="folder of data sets that are not part of estimax (default: $ESTIMAX_DATA)",
         )
         return command
 

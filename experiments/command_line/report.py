@@ -12,7 +12,7 @@ from experiments.system.errors import UsageError
 from experiments.system.target import Target
 
 _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
-"""The end of a page: the digest of what is before it, so that an edited page is told apart."""
+"""The end of a page, with the digest of the text before it: an edited page has another."""
 
 
 def add(commands) -> None:
@@ -25,7 +25,7 @@ def add(commands) -> None:
         type=options.path,
         default=Path("results"),
         metavar="RESULTS",
-        help="a results folder, or a folder of such (default: results)",
+        help="a results folder, or a folder of results folders (default: results)",
     )
     option(
         "--output",
@@ -36,13 +36,13 @@ def add(commands) -> None:
     option(
         "--force",
         action="store_true",
-        help="replace a file that is there and is not a page as estimax wrote it",
+        help="replace an existing file even if it is not an unchanged page of estimax",
     )
-    option("--title", default="estimax results", help="of the page")
+    option("--title", default="estimax results", help="title of the page")
 
 
 def _run(given: argparse.Namespace) -> None:
-    unused.without_effect(given, "on a page of what is there", "device", "data")
+    unused.without_effect(given, "on a page of existing results", "device", "data")
     path = given.output or given.results / "report.html"
     try:
         folders = pages.find(given.results)

@@ -1,28 +1,19 @@
-"""The command `reproduce`: a published table, run again beside its numbers."""
+"""The command `reproduce`: our results beside a published table."""
 
 import argparse
 
-import analysis
-from analysis.figures import reproduction
 from experiments.command_line import options, unused
-from experiments.command_line.output import (
-    TABLE_FILES,
-    conclude,
-    figure_files,
-    opened,
-    say,
-)
-from experiments.running.progress import Progress
-from experiments.studies.reproduction import BUDGETS, TABLES, Table, build, reproduce
-from experiments.studies.reproduction.reproduce import Settings
-from experiments.studies.reproduction.table import Cell
+from experiments.command_line.output import completed, conclude
+from experiments.studies.reproduction.papers import TABLES, build
+from experiments.studies.reproduction.study import ReproduceSettings, Reproduction
+from experiments.studies.reproduction.table import SCALES, Cell, Table
 from experiments.system.errors import UsageError
 
 _EPILOG = """
 tables:      {tables}
 budgets:     smoke (a minute or two), laptop (at most ninety minutes on two cores), paper (as
              published; for an accelerator)
-A killed run goes on where it stopped. For example:
+An interrupted run continues where it stopped. For example:
 
   estimax reproduce jang2017-table1 --budget smoke
   estimax reproduce jang2017-table1 --budget laptop --cells 'VAE, Bernoulli'
@@ -31,55 +22,50 @@ A killed run goes on where it stopped. For example:
 
 def add(commands) -> None:
     """Add the command to the parser."""
-    command = commands("reproduce", _run, "Run a published table again, beside its numbers.")
+    command = commands(
+        "reproduce", _run, "Run the experiments of a published table; compare the numbers."
+    )
     command.epilog = _EPILOG.format(tables=", ".join(TABLES))
     option = command.add_argument
     option("name", metavar="NAME", help="the table")
-    options.add_budget(command, BUDGETS)
+    options.add_scale(command, SCALES)
     option(
         "--cells",
         nargs="+",
         type=options.text,
         metavar="TEXT",
-        help="run only cells whose names contain one of these texts (default: all; at budget "
-        "smoke, of the largest tables, one of each estimator)",
+        help="run only cells whose names contain one of these texts (default: all; for the "
+        "largest tables at budget smoke, one of each estimator)",
     )
-    option("--list", action="store_true", help="list the table's cells, and run nothing")
+    option("--list", action="store_true", help="list the table's cells without running them")
     option(
         "--binarisation",
         type=options.choice("fixed", "published"),
         default="fixed",
         metavar="{fixed,published}",
-        help="of MNIST where papers share one file: the project's own, or that file from the "
+        help="binarisation of MNIST: the project's own, or the papers' shared file, from the "
         "--data folder (default: fixed)",
     )
     option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
-    options.add_output(command, "run again what is there, replace other results")
+    options.add_output(command)
 
 
 def _run(given: argparse.Namespace) -> None:
     table = build(given.name, given.binarisation)
-    settings = Settings(table, given.budget, given.seed)
-    options.check_seeds(given.seed, settings.spent.seeds)
+    settings = ReproduceSettings(table, given.budget, given.seed)
+    options.check_seeds(given.seed, settings.size.seeds)
     cells = _chosen(table, given.cells) or settings.cells
     if given.list:
         unused.of_listing(given)
         unused.without_effect(given, "with --list", "seed")
         print("\n".join(cell.name for cell in cells))
         return
-    configuration = settings.configuration()
-    files = [*TABLE_FILES, *figure_files("reproduction")]
-    with opened(given, f"{table.name}-{given.budget}", configuration, files) as results:
-        if results.complete:
-            say(f"{results.folder} holds this run already (--force runs it again)")
-        else:
-            with Progress(len(cells)) as progress:
-                reproduce.reproduce(settings, cells, results, progress)
-        conclude(results, analysis.reproduction_table, {"reproduction": reproduction})
+    with completed(given, Reproduction(settings, cells)) as results:
+        conclude(results)
 
 
 def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:
-    """Return the cells whose names have one of the texts in them."""
+    """Return the cells whose names contain one of the texts."""
     for text in texts or []:
         if not any(text in cell.name for cell in table.cells):
             raise UsageError(

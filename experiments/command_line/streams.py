@@ -1,4 +1,4 @@
-"""Standard output and error that neither a reader's end nor an encoding ends a run."""
+"""Standard output and error that survive a closed pipe and a limited encoding."""
 
 import codecs
 import contextlib
@@ -36,7 +36,7 @@ class _Nowhere(io.TextIOBase):
 
 
 class _Stream:
-    """A text stream that goes on as nothing once what is behind it fails."""
+    """A text stream that discards text once the stream behind it fails."""
 
     def __init__(self, stream: Any, *, must_arrive: bool):
         self._stream, self._must_arrive = stream, must_arrive
@@ -59,12 +59,12 @@ class _Stream:
             yield
         except OSError as error:
             self._silence()
-            # A reader that closes a pipe is no error; a full disk is one.
+            # A closed pipe is not an error; a full disk is.
             if self._must_arrive and not isinstance(error, BrokenPipeError):
                 raise UsageError(f"standard output cannot be written: {error.strerror}") from error
 
     def _silence(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # what Python still holds goes there too
+        with contextlib.suppress(OSError, ValueError):  # for text that Python still buffers
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
@@ -73,13 +73,13 @@ class _Stream:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Within it, what is printed lasts.
+    """Make printing within the block robust.
 
-    A sign that the encoding lacks is degraded (`µs` to `us`). A closed pipe is written to no more,
-    quietly. Nothing printed on the error stream raises.
+    Characters that the encoding lacks are replaced (`µs` by `us`). Once the reader has closed the
+    pipe, output is discarded. Printing to the error stream never raises.
 
     Raises:
-        UsageError: where standard output cannot be written, as on a full disk.
+        UsageError: if standard output cannot be written, as on a full disk.
     """
     given = sys.stdout, sys.stderr
     before = [_degrading(stream) for stream in given]

@@ -1,28 +1,18 @@
-"""The command `train`: batches of runs, their curves and what they learned to draw."""
+"""The command `train`: batches of runs, their curves and their pictures."""
 
 import argparse
-from typing import Any
 
 import jax
 
 import analysis
-from analysis.figures import along_training, pictures, training
+from analysis.figures import pictures
 from experiments import problems
 from experiments.command_line import options, unused
-from experiments.command_line.output import (
-    TABLE_FILES,
-    figure_files,
-    opened,
-    present,
-    save,
-    say,
-    shown,
-)
-from experiments.running.progress import Progress
+from experiments.command_line.output import completed, conclude, concluding_files, say
 from experiments.running.results import Results
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
-from experiments.studies import training as train
-from experiments.studies.training import Settings
+from experiments.studies.training.settings import TrainSettings, checked
+from experiments.studies.training.study import Training
 from experiments.system.errors import UsageError
 from experiments.system.folder import slug
 from experiments.training import optimisers, schedules
@@ -30,8 +20,8 @@ from experiments.training import optimisers, schedules
 _EPILOG = """
 optimisers:  {optimisers}
 schedules:   {schedules}
-One batch of runs per estimator: all seeds, learning rates and temperatures train in one program.
-A killed run continues from its checkpoint. For example:
+Each estimator is one batch of runs: all seeds, learning rates and temperatures, in one program.
+An interrupted run continues from its checkpoint. For example:
 
   estimax train --problem 'VAE[size=200]' --estimators DisARM 'GumbelSoftmax[0.5]' \\
       --seeds 5 --learning-rates 1e-4 3e-4 1e-3 --steps 20000
@@ -44,7 +34,7 @@ A killed run continues from its checkpoint. For example:
 
 def add(commands) -> None:
     """Add the command to the parser."""
-    command = commands("train", _run, "Train a problem with every estimator named.")
+    command = commands("train", _run, "Train a problem with each of the named estimators.")
     command.epilog = (
         _EPILOG.format(
             optimisers=", ".join(cls.__name__ for cls in optimisers.ALL),
@@ -53,37 +43,53 @@ def add(commands) -> None:
         + "\n\n"
         + command.epilog
     )
-    defaults = Settings(problems.VAE(), [])
+    options.add_problem(command)
+    defaults = TrainSettings(problems.VAE(), [])
+    _add_runs(command, defaults)
+    _add_evaluation(command, defaults)
+    _add_measurement(command, defaults)
+    options.add_numbers(
+        command,
+        Training(defaults),
+        (
+            "checkpoint-seconds",
+            options.number_from_zero,
+            "S",
+            "minimum number of seconds between two checkpoints",
+        ),
+    )
+    command.add_argument(
+        "--distributed",
+        action="store_true",
+        help="run as one process of several: on Slurm or a TPU pod, started once per host",
+    )
+    options.add_output(command)
+
+
+def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
+    """Add the options on what is trained and how."""
     option = command.add_argument
-    option("--problem", default="VAE", metavar="NAME", help="the problem (default: VAE, 8 bits)")
     option(
         "--estimators",
         "--estimator",
         nargs="+",
         required=True,
         metavar="NAME",
-        help="the estimators to train with",
+        help="the estimators, or families of them, to train with",
     )
-    numbers: Any = {"steps": (options.positive, "N", "training steps")}
-    numbers["seeds"] = options.positive, "N", "number of seeds"
-    numbers["seed"] = options.seed, "N", "the first seed"
-    numbers["evaluations"] = options.positive, "N", "evaluations, the last one at the end"
-    numbers["bound-samples"] = options.positive, "K", "samples of the evaluated bound"
-    for name, (kind, letter, text) in numbers.items():
-        default = getattr(defaults, name.replace("-", "_"))
-        option(
-            f"--{name}",
-            type=kind,
-            default=default,
-            metavar=letter,
-            help=f"{text} (default: {default:g})",
-        )
+    options.add_numbers(
+        command,
+        defaults,
+        ("steps", options.positive, "N", "training steps"),
+        ("seeds", options.positive, "N", "number of seeds"),
+        ("seed", options.seed, "N", "first seed"),
+    )
     option(
         "--learning-rates",
         "--learning-rate",
         nargs="+",
         type=options.positive_number,
-        default=list(defaults.learning_rates),
+        default=defaults.learning_rates,
         metavar="R",
         help="learning rates of the model (default: 0.001)",
     )
@@ -93,7 +99,7 @@ def add(commands) -> None:
         type=options.positive_number,
         default=[],
         metavar="T",
-        help="temperatures of the estimators that have one (default: as they are named)",
+        help="temperatures of the estimators that have one (default: their own)",
     )
     option("--optimiser", default="Adam", metavar="NAME", help="the optimiser (default: Adam)")
     option(
@@ -107,20 +113,36 @@ def add(commands) -> None:
         "--tuning-rate",
         type=options.positive_number,
         metavar="R",
-        help="rate of Adam on the estimators' own leaves (default: as published)",
+        help="learning rate of Adam for the estimators' own parameters (default: as published)",
     )
+
+
+def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
+    """Add the options on the loss curve and on evaluations."""
+    option = command.add_argument
     option(
         "--log-steps",
         type=options.positive,
         metavar="N",
-        help="steps between two points of the loss curve (default: a fiftieth of all)",
+        help="steps between two points of the loss curve (default: steps / 50)",
+    )
+    options.add_numbers(
+        command,
+        defaults,
+        ("evaluations", options.positive, "N", "number of evaluations, the last one at the end"),
+        ("bound-samples", options.positive, "K", "samples of the evaluated bound"),
     )
     option(
         "--evaluation-examples",
         type=options.positive,
         metavar="N",
-        help="evaluate at most so many examples of a split (default: all)",
+        help="maximum number of evaluated examples of a split (default: all)",
     )
+
+
+def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
+    """Add the options on gradients measured along the first run."""
+    option = command.add_argument
     option(
         "--measure",
         nargs="+",
@@ -133,29 +155,14 @@ def add(commands) -> None:
         nargs="+",
         type=options.count,
         metavar="STEP",
-        help="the steps at which they are (default: at the beginning, the middle and the end)",
+        help="steps at which they are measured (default: the first, the middle and the last)",
     )
     options.add_group(command)
-    option(
-        "--samples",
-        type=options.positive,
-        default=defaults.samples,
-        metavar="N",
-        help=f"gradients drawn for each measurement (default: {defaults.samples})",
+    options.add_numbers(
+        command,
+        defaults,
+        ("samples", options.positive, "N", "gradients drawn for each measurement"),
     )
-    option(
-        "--checkpoint-seconds",
-        type=options.number_from_zero,
-        default=30.0,
-        metavar="S",
-        help="seconds between two checkpoints (default: 30)",
-    )
-    option(
-        "--distributed",
-        action="store_true",
-        help="one process of several: on Slurm or a TPU pod, started once per host",
-    )
-    options.add_output(command, "train again what is there, replace other results")
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -163,7 +170,7 @@ def _run(given: argparse.Namespace) -> None:
     chosen = parse_estimators(given.estimators)
     measured = parse_estimators(given.measure)
     halves = sorted({0, given.steps // 2, given.steps})
-    settings = Settings(
+    settings = TrainSettings(
         parse_problem(given.problem),
         chosen.estimators,
         steps=given.steps,
@@ -183,32 +190,19 @@ def _run(given: argparse.Namespace) -> None:
         group=given.group,
         samples=given.samples,
     )
-    settings = train.checked(settings, chosen.named | measured.named)
+    settings = checked(settings, chosen.named | measured.named)
     unused.of_estimators(given, chosen)
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
-    configuration = settings.configuration()
-    files = [*TABLE_FILES, *figure_files("training", "along_training")]
-    files += [f"pictures-{slug(str(one))}*" for one in settings.estimators]
-    with opened(given, train.STUDY, configuration, files) as results:
-        if results.complete:
-            say(f"{results.folder} holds this run already (--force trains again)")
-        else:
-            silent = jax.process_index() > 0
-            with Progress(len(settings.estimators), silent=silent) as progress:
-                train.train(
-                    settings, results, progress, checkpoint_seconds=given.checkpoint_seconds
-                )
+    study = Training(settings, given.checkpoint_seconds)
+    pictured = [f"pictures-{slug(name)}*" for name in study.parts]
+    with completed(given, study, [*concluding_files(study), *pictured]) as results:
         if jax.process_index() == 0:
-            _show(results)
+            _draw_pictures(results)
+            conclude(results)
 
 
-def _show(results: Results) -> None:
-    table = shown(results, analysis.training_table)
-    figures = {"training": training}
-    if (results.table()["measured"] != "").any():
-        figures["along_training"] = along_training
-    save(results, table, figures)
+def _draw_pictures(results: Results) -> None:
     with results.folder.staged() as stage:
         for path in results.folder.written("pictures-*.npz"):
             try:
@@ -219,7 +213,6 @@ def _show(results: Results) -> None:
             for name, grid in grids.items():
                 figure = pictures.draw(name, grid)
                 analysis.save_figure(figure, stage / f"{path.stem}-{name}")
-    present(results, table)
 
 
 def _schedule(text: str):

@@ -1,4 +1,4 @@
-"""Options that were given and change nothing are said, instead of ignored."""
+"""Notes on options that were given but have no effect."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ import jax
 from experiments.command_line.output import say
 from experiments.problems import Problem
 from experiments.running.user_code import Chosen
-from experiments.studies.temperature.sweep import has_temperature
+from experiments.studies.temperature.study import has_temperature
 from experiments.training import is_tuned
 
 
 def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
-    """Return the options among the arguments of a command, as they were written, by their names."""
+    """Return the options among the arguments of a command, as written, by name."""
     known = command._option_string_actions
     written = [text.partition("=")[0] for text in arguments]
     return {known[text].dest: text for text in written if text in known}
 
 
 def without_effect(given: argparse.Namespace, because: str, *names: str) -> None:
-    """Print which of the options of these names were given, and why they change nothing."""
+    """Print which of these options were given, and why they have no effect."""
     if found := [given.options[name] for name in names if name in given.options]:
         say(f"note: {', '.join(found)}: no effect {because}")
 
 
 def of_estimators(given: argparse.Namespace, chosen: Chosen) -> None:
-    """Say what changes nothing for these estimators."""
+    """Print which options have no effect on these estimators."""
     for estimator in chosen.estimators:
         if str(estimator) in chosen.named and not has_temperature(estimator):
             without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
@@ -37,7 +37,7 @@ def of_estimators(given: argparse.Namespace, chosen: Chosen) -> None:
 
 
 def of_problem(given: argparse.Namespace, problem: Problem) -> None:
-    """Say what changes nothing for this problem."""
+    """Print which options have no effect on this problem."""
     if not problem.trainable:
         without_effect(given, f"on {problem}, which is not trained first", "train_steps")
     if problem.data() is None:
@@ -46,7 +46,7 @@ def of_problem(given: argparse.Namespace, problem: Problem) -> None:
 
 
 def of_training(given: argparse.Namespace) -> None:
-    """Say what changes nothing without what it belongs to."""
+    """Print which options have no effect without another option."""
     if not given.measure:
         without_effect(given, "without --measure", "measure_at", "group", "samples")
     if jax.process_count() == 1:
@@ -54,5 +54,5 @@ def of_training(given: argparse.Namespace) -> None:
 
 
 def of_listing(given: argparse.Namespace) -> None:
-    """Say what changes nothing where names are listed and nothing is run."""
+    """Print which options have no effect when names are only listed."""
     without_effect(given, "with --list", "output", "force", "device", "data")

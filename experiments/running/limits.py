@@ -1,6 +1,6 @@
-"""What a run would take, found from shapes before anything is computed; too much is refused.
+"""Limits on the memory and the time of a run, checked before anything is computed.
 
-Programs are traced, not run: what they would hold and compute at once is read off their equations.
+Programs are traced, not run: their memory and operations are estimated from their equations.
 """
 
 import math
@@ -20,23 +20,23 @@ from experiments.system.errors import UsageError
 
 _MOST_SECONDS = 7 * 24 * 3600
 _MOST_SECONDS_OF_ONE = 60
-"""Of one gradient: nothing shows how far it is."""
+"""Of one gradient, during which no progress is reported."""
 
 _MOST_EVALUATIONS = 2**22
 _CORE, _ACCELERATOR = 2e10, 5e13
-"""Numbers that arithmetic gives in a second, at best: those of fused loops are in registers."""
+"""Maximum number of results of arithmetic operations per second, as in fused loops."""
 
 _SUSPICIOUS = 1 / 16
-"""Of the memory: what one array may take before the compiler is asked what all will."""
+"""Fraction of the memory above which, for one array, the compiler is asked for the total."""
 
 
 class Cost(NamedTuple):
-    """What one call of a program takes.
+    """The cost of one call of a program.
 
     Attributes:
         largest: bytes of the largest array.
-        once: how many numbers are computed that are the same whatever the key.
-        each: how many depend on the key.
+        once: the number of computed elements that do not depend on the key.
+        each: the number of computed elements that do.
     """
 
     largest: float
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 
 def memory() -> int:
-    """Return the bytes of the device's memory, of a CPU the host's."""
+    """Return the bytes of the device's memory; of a CPU, the host's."""
     device = jax.devices()[0]
     if device.platform != "cpu":
         return (device.memory_stats() or {}).get("bytes_limit", 2**34)
@@ -53,24 +53,26 @@ def memory() -> int:
 
 
 def check_memory(what: str, count: float) -> None:
-    """Refuse what does not fit into memory.
+    """Check that a number of bytes fits into memory.
 
     Raises:
-        UsageError: naming it, and how much it would take.
+        UsageError: if it does not.
     """
     if count > memory():
-        raise UsageError(f"{what} would take {_size(count)} of memory, of {_size(memory())}")
+        raise UsageError(
+            f"{what} would take {_size(count)} of memory; available: {_size(memory())}"
+        )
 
 
 def check_problem(problem: Problem, data: Any) -> None:
-    """Refuse a problem whose parameters or minibatches do not fit into memory.
+    """Check that a problem's parameters and minibatches fit into memory.
 
     Args:
         problem: the problem.
-        data: what `problem.data()` returned.
+        data: the result of `problem.data()`.
 
     Raises:
-        UsageError: naming the problem, and how much it would take.
+        UsageError: if they do not.
     """
     key = jax.random.key(0)
     for part, function, arguments in (
@@ -91,22 +93,22 @@ def refusal(
     *,
     moves: bool = False,
 ) -> str | None:
-    """Return why so many gradients of an estimator cannot be had, or None where they can.
+    """Return why gradients of an estimator cannot be computed, or None if they can.
 
     Args:
         problem: the problem.
         estimator: the estimator.
         context: parameters and a minibatch.
-        distribution: of one example's latent variable there.
+        distribution: the latent variable of one example there.
         times: the number of gradients.
-        moves: whether each is at other parameters and another minibatch.
+        moves: whether parameters and minibatch differ between gradients.
     """
     if reason := problem.refusal(estimator, distribution):
         return reason
     count = problem.evaluations(estimator, distribution)
     if count > _MOST_EVALUATIONS:
         shown = f"{count:,}" if count < 10**12 else f"10^{int(math.log10(count))}"
-        return f"takes {shown} evaluations of f, at most {_MOST_EVALUATIONS:,} are possible"
+        return f"takes {shown} evaluations of f, more than the maximum of {_MOST_EVALUATIONS:,}"
 
     def gradient(params, batch, key):
         ready = estimator.initialise(jax.random.key(0), distribution)
@@ -131,27 +133,27 @@ def excess(
     copies: float = 1,
     what: str | None = None,
 ) -> str | None:
-    """Return why a program cannot be run so many times, None where it can.
+    """Return why a program cannot be run, or None if it can.
 
     Args:
         function: the program.
         arguments: its arguments, or their shapes.
-        fixed: how many of the arguments, the first ones, are the same each time: the compiler takes
-            what depends on them alone out of the loop.
-        times: how often it is run.
-        copies: how many of it are run at once.
-        what: what a single run is, where a long one is refused too.
+        fixed: the number of leading arguments that are the same in all runs; the compiler hoists
+            what depends only on them out of the loop.
+        times: the number of runs.
+        copies: the number of runs at once.
+        what: the name of a single run, if its time is limited too.
     """
     try:
         traced = jax.make_jaxpr(function)(*arguments)
-    except jax.errors.JAXTypeError:  # a user's code that looks at values cannot be traced
+    except jax.errors.JAXTypeError:  # a user's code that depends on values cannot be traced
         return None
     except RecursionError as error:
         if blame(error):
             raise
         return "is nested too deeply for Python"
     except OverflowError:
-        return "has arrays that no machine can hold"
+        return "has arrays that do not fit into any memory"
     differs = [i >= fixed for i, one in enumerate(arguments) for _ in jax.tree.leaves(one)]
     found = _cost(traced.jaxpr, differs)
     if reason := _too_long(found, times, what):
@@ -162,7 +164,7 @@ def excess(
         plan = jax.jit(function).lower(*arguments).compile().memory_analysis()
         held = copies * (plan.temp_size_in_bytes + plan.output_size_in_bytes) if plan else held
     if held > room:
-        return f"would take {_size(held)} of memory, of {_size(room)}"
+        return f"would take {_size(held)} of memory; available: {_size(room)}"
     return None
 
 
@@ -172,13 +174,11 @@ def _too_long(cost: Cost, times: float, what: str | None) -> str | None:
     rate = _CORE * num_cores() if on_cpu else _ACCELERATOR * len(devices)
     one = (cost.once + cost.each) / rate
     if what and one > _MOST_SECONDS_OF_ONE:
-        return (
-            f"would take {one:,.0f} seconds at the best for {what} (at most {_MOST_SECONDS_OF_ONE})"
-        )
+        return f"would take at least {one:,.0f} seconds for {what} (maximum {_MOST_SECONDS_OF_ONE})"
     seconds = (cost.once + cost.each * times) / rate
     if seconds > _MOST_SECONDS:
         most = _MOST_SECONDS // 86400
-        return f"would take {seconds / 86400:,.0f} days at the best (at most {most})"
+        return f"would take at least {seconds / 86400:,.0f} days (maximum {most})"
     return None
 
 
@@ -188,17 +188,17 @@ def _shapes(function: Callable, *arguments: Any) -> Any:
     except jax.errors.JAXTypeError:
         return None
     except OverflowError as error:
-        raise UsageError(f"arrays so large that no machine can hold them: {error}") from error
+        raise UsageError(f"arrays that do not fit into any memory: {error}") from error
 
 
 def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
     """Return the cost of a program.
 
-    Loops of unknown length count once, and of branches the cheapest.
+    Loops of unknown length count once; of branches, the cheapest counts.
 
     Args:
         jaxpr: the program.
-        differs: which of its arguments differ.
+        differs: which of its arguments differ between runs.
     """
     largest, once, each = 0.0, 0.0, 0.0
     depend = {x for x, flag in zip(jaxpr.invars, differs, strict=True) if flag}
@@ -217,7 +217,7 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
             once += times * gather(one.once for one in costs)
             each += times * gather(one.each for one in costs)
         elif equation.primitive.name not in ("broadcast_in_dim", "iota", "reshape"):
-            # What only repeats numbers is never held by itself.
+            # Arrays that only repeat numbers are not materialised.
             sizes = [(math.prod(x.aval.shape), x.aval.dtype) for x in equation.outvars]  # type: ignore
             largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
             count = sum(size for size, _ in sizes)
@@ -228,8 +228,8 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
 
 
 def _own(flags: list[bool], inner: core.Jaxpr) -> list[bool]:
-    """Return the flags of an inner program's arguments: the last of the equation's."""
-    # Before them are the index of a branch, or what another inner program of a loop closes over.
+    """Return the flags of an inner program's arguments, the last ones of the equation."""
+    # Preceded by the index of a branch, or the constants of another inner program of a loop.
     count = len(inner.invars)
     return flags[-count:] if 0 < count <= len(flags) else [False] * count
 
@@ -249,7 +249,7 @@ def _item(dtype: Any) -> int:
 
 
 def num_bytes(tree: Any) -> int:
-    """Return the bytes of arrays, or of their shapes."""
+    """Return the number of bytes of arrays, given them or their shapes."""
     return sum(math.prod(leaf.shape) * _item(leaf.dtype) for leaf in jax.tree.leaves(tree))
 
 

@@ -1,4 +1,4 @@
-"""Progress on the error stream, so that tables can be piped: a bar, or lines in a log."""
+"""Progress on the error stream: a bar on a terminal, lines in a log."""
 
 import contextlib
 import sys
@@ -16,14 +16,13 @@ _SECONDS_BETWEEN_NOTES = 10.0
 
 
 class Progress:
-    """Progress over tasks; each task may report the fraction of it that is done.
+    """Progress over tasks, each of which may report the fraction that is done.
 
-    Within its context `signals` are heeded: one that asks the run to end raises `Interrupted` at
-    the next report.
+    In its context, a signal that asks the run to end raises `Interrupted` at the next report.
     """
 
     def __init__(self, num_tasks: int, *, silent: bool = False):
-        """Start at no task of `num_tasks`; `silent` shows nothing, but heeds interrupts."""
+        """Start before the first of `num_tasks`; `silent` shows nothing, but checks for signals."""
         self._is_terminal = sys.stderr.isatty() and not silent
         self._is_log = not (self._is_terminal or silent)
         self._bar = tqdm(
@@ -36,17 +35,17 @@ class Progress:
         self._heeding = signals.heeded()
 
     def __enter__(self) -> "Progress":
-        """Take charge of interrupts."""
+        """Handle signals."""
         self._heeding.__enter__()
         return self
 
     def __exit__(self, *error) -> None:
-        """Remove the bar."""
+        """Restore the handling of signals, and remove the bar."""
         self._heeding.__exit__(*error)
         self._bar.close()
 
     def say(self, message: str) -> None:
-        """Show what is going on before the next task."""
+        """Show a message between tasks."""
         hosts.check_signals()
         message = printable(message)
         self._bar.set_description_str(message)
@@ -54,7 +53,7 @@ class Progress:
             print(message, file=sys.stderr, flush=True)
 
     def note(self, message: str) -> None:
-        """Show how the task goes; in a log, now and then."""
+        """Show the status of the task; in a log, at intervals."""
         hosts.check_signals()
         message = printable(message)
         self._bar.set_description_str(": ".join(filter(None, (printable(self._task), message))))
@@ -63,13 +62,13 @@ class Progress:
             self._noted = time.monotonic()
 
     def skip(self, name: str) -> None:
-        """Count a task that was done before."""
+        """Count a task that was done in an earlier run."""
         with self.task(f"{name} (done before)"):
             pass
 
     @contextlib.contextmanager
     def task(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Show a task; yields a function that takes the fraction of it that is done."""
+        """Show a task; yield a function that takes the fraction that is done."""
         self._num_started += 1
         self._task = name
         self.say(name if self._is_terminal else f"[{self._num_started}/{self._num_tasks}] {name}")

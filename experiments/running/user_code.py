@@ -1,4 +1,4 @@
-"""Names on the command line: the project's own classes, and those of a user's file."""
+"""Values named on the command line, of the project's classes or of a user's file."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar, get_args
@@ -33,7 +33,7 @@ def parse_problem(text: str) -> Problem:
     """Return the problem that `Name[field=value,...]` or `FILE.py:Name[...]` names.
 
     Raises:
-        UsageError: naming what is wrong and what is allowed.
+        UsageError: for a bad name.
     """
     name, own = _split(text, Problem)
     known = own or {cls.__name__: cls for cls in problems.ALL}
@@ -44,7 +44,7 @@ def parse_estimator(text: str) -> Estimator:
     """Return the estimator that `Name[field=value,...]` or `FILE.py:Name[...]` names.
 
     Raises:
-        UsageError: naming what is wrong and what is allowed.
+        UsageError: for a bad name.
     """
     name, own = _split(text, Estimator)
     parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
@@ -55,12 +55,12 @@ def parse_estimator(text: str) -> Estimator:
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """Estimators that were asked for.
+    """Estimators chosen on the command line.
 
     Attributes:
-        estimators: all of them, each once.
-        named: the names of those that were not chosen with a family, or with everything: one that
-            does not fit is an error.
+        estimators: the estimators, without duplicates.
+        named: the names of those that were chosen by name, not with a family or by default; it is
+            an error if one of them does not fit.
     """
 
     estimators: list[Estimator]
@@ -68,13 +68,13 @@ class Chosen:
 
 
 def parse_estimators(texts: Sequence[str] | None) -> Chosen:
-    """Return the estimators that the texts name, as `parse_estimator`; without texts, all.
+    """Return the estimators that texts name, as `parse_estimator`; by default, all.
 
     The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
     variants.
 
     Raises:
-        UsageError: naming what is wrong and what is allowed, or for two of one name.
+        UsageError: for a bad name, or two estimators with the same name.
     """
     families = estimators.FAMILIES
     found: dict[str, Estimator] = {}
@@ -95,7 +95,7 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
     """Return the value that `Name[field=value,...]` names among the project's classes.
 
     Raises:
-        UsageError: naming what is wrong and what is allowed.
+        UsageError: for a bad name.
     """
     try:
         return naming.parse(text, {cls.__name__: cls for cls in known})
@@ -104,10 +104,10 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
 
 
 def parse_model(text: str) -> tuple[Callable, Any, Any]:
-    """Return the loss, the model and the batch that `FILE.py:NAME` makes, called without arguments.
+    """Return the loss, the model and the batch that the function `FILE.py:NAME` returns.
 
     Raises:
-        UsageError: where there is no such function, or it returns something else.
+        UsageError: if there is no such function, or it returns something else.
     """
     file, separator, name = text.rpartition(".py:")
     if not separator:
@@ -127,7 +127,8 @@ def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not isinstance(value, kind):
-        raise UsageError(f"{text} is no {kind.__name__.lower()}, but a part of one")
+        kinds = "an estimator" if kind is Estimator else "a problem"
+        raise UsageError(f"{text} is a component, not {kinds}")
     return value
 
 
@@ -152,10 +153,10 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
 
 
 def _check_decorated(cls: type) -> None:
-    """Refuse a class that is not what `Name[field=value]` can build: its decorator was forgotten.
+    """Check that `Name[field=value]` can build a class, as with the required decorator.
 
     Raises:
-        UsageError: naming the class.
+        UsageError: if it cannot.
     """
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(cls.__abstractmethods__))
@@ -169,45 +170,42 @@ def _check_decorated(cls: type) -> None:
 
 
 def _check_stated(estimator: Estimator) -> None:
-    """Refuse an estimator that says of itself what no table can hold.
+    """Check the facts that an estimator's class states.
 
     Raises:
-        UsageError: naming its class.
+        UsageError: if a table cannot hold them.
     """
     place, allowed = _place(type(estimator)), get_args(Unbiased)
     if estimator.unbiased not in allowed:
         words = ", ".join(map(repr, allowed))
-        raise UsageError(f"{place}: unbiased is {estimator.unbiased!r}, none of {words}")
+        raise UsageError(f"{place}: unbiased is {estimator.unbiased!r}; choose from {words}")
     if not isinstance(estimator.paper, str):
-        raise UsageError(f"{place}: paper is {estimator.paper!r}, which is no text")
+        raise UsageError(f"{place}: paper is {estimator.paper!r}, not a string")
 
 
-def source(value: object) -> str | None:
-    """Return what names the user's file, and its content, that defines a value's class."""
-    module = type(value).__module__
-    return _source(module) if module.startswith(_PREFIX) else None
+def sources(modules: Collection[str]) -> dict[str, list[str]]:
+    """Return the names and digests of the user's files among modules, as `user_code`, if any."""
+    own = (module.removeprefix(_PREFIX) for module in modules if module.startswith(_PREFIX))
+    found = sorted({name.rpartition("_")[0] for name in own})  # without the digest of its path
+    return {"user_code": found} if found else {}
 
 
-def source_of_model(text: str) -> str:
-    """Return what names the user's file of `FILE.py:NAME`, and its content."""
-    return _source(_load(Path(text.rpartition(":")[0])).__name__)
-
-
-def _source(module: str) -> str:
-    return module.removeprefix(_PREFIX).rpartition("_")[0]
+def module_of_model(text: str) -> str:
+    """Return the name of the module of the user's file in `FILE.py:NAME`."""
+    return _load(Path(text.rpartition(":")[0])).__name__
 
 
 def blame(error: BaseException) -> str | None:
-    """Return one line on an error that a user's file caused while it ran, None for another's.
+    """Return one line on an error that a user's file caused, None if ours did.
 
-    It names the line that raised, else the class whose value the code that raised was working with,
-    as where a method returned what it must not.
+    It names the line that raised, else the class of a value that the raising code was using, as
+    when a method returned a bad value.
     """
     frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
     for frame, line in frames:
         if _is_users(frame.f_globals.get("__name__")):
             return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
-    # Further out everything has a user's problem at hand, whatever went wrong.
+    # Outer frames hold a user's problem whatever went wrong.
     own = (frame for frame, _ in frames if _is_own(frame.f_globals.get("__name__")))
     for value in _at_hand(next(own, None)):
         if _is_users(type(value).__module__):
@@ -216,7 +214,7 @@ def blame(error: BaseException) -> str | None:
 
 
 def _at_hand(frame: FrameType | None) -> Iterator[Any]:
-    """Yield what a frame works with: its variables, and those of the functions among them."""
+    """Yield the values of a frame's variables, and of those captured by functions among them."""
     for value in frame.f_locals.values() if frame else ():
         yield value
         for cell in getattr(value, "__closure__", None) or ():
@@ -244,12 +242,12 @@ def _place(cls: type) -> str:
 def _load(path: Path) -> ModuleType:
     path = paths.named(str(path))
     if not path.is_file():
-        raise UsageError(f"there is no file {path}")
+        raise UsageError(f"no such file: {path}")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Two files may share a stem, and an edited file is another one.
+    # Files may share a stem, and an edited file is another module.
     digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, os.fsencode(path.resolve()))]
     name = "_".join((_PREFIX + path.stem, *digests))
     if name in sys.modules:

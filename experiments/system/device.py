@@ -1,18 +1,18 @@
-"""Where and how precisely JAX computes, chosen before it starts; the cache of its programs."""
+"""The device and the compilation cache of JAX, chosen before it starts."""
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Literal
 
 import jax
 
+from experiments.system import paths
 from experiments.system.errors import UsageError
 
 Device = Literal["auto", "cpu", "gpu"]
 
 PRECISION = "highest"
-"""Precision of matrix products while measuring: a reduced one looks like bias."""
+"""Precision of matrix products while measuring; reduced precision looks like bias."""
 
 
 def start(device: Device, *, distributed: bool = False) -> None:
@@ -24,17 +24,17 @@ def start(device: Device, *, distributed: bool = False) -> None:
             another launcher that JAX detects.
 
     Raises:
-        UsageError: for a device that is not there, or a launcher that JAX does not find.
+        UsageError: if the device is missing, or JAX detects no launcher.
     """
     if distributed:
         _join()
-    # Where JAX runs already (a notebook, a test) its devices stay as they are.
+    # If JAX is running already (a notebook, a test), its devices stay as they are.
     with contextlib.suppress(RuntimeError):
-        # Samples are sharded over CPU devices; code that is not sharded is not slowed by them.
+        # Samples are sharded over CPU devices; other code is not slower for it.
         jax.config.update("jax_num_cpu_devices", num_cores())
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_compilation_cache_dir", str(_cache()))
+    jax.config.update("jax_compilation_cache_dir", str(paths.cache() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     try:
@@ -63,11 +63,5 @@ def _join() -> None:
 
 def num_cores() -> int:
     """Return the number of cores that this process may use."""
-    # Linux says which cores this process may use; elsewhere all of them.
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "estimax" / "compiled"

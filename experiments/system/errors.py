@@ -1,5 +1,5 @@
-"""The error that the command line shows as one line, with exit status 2."""
+"""The error of a user."""
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done; the message says why, and what is allowed."""
+    """A request that cannot be met, shown as one line with exit status 2."""

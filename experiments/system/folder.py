@@ -1,9 +1,8 @@
 """A results folder: which of its files estimax wrote, and the only way that it writes there.
 
-What estimax keeps for itself is in `.estimax`: a manifest of the files that it wrote, checkpoints,
-a lock, and files that are not whole yet. A file beside it is estimax's where the manifest names it,
-and it is as it was written while it has the digest that stands there. Everything else is the
-user's: it is neither replaced nor removed.
+Its subfolder `.estimax` holds a manifest of the files that estimax wrote, checkpoints, a lock and
+unfinished files. A file belongs to estimax if the manifest lists it, and is unchanged if it has the
+digest listed there. All other files are the user's, and are neither replaced nor removed.
 """
 
 import contextlib
@@ -20,29 +19,30 @@ from pathlib import Path
 from analysis.files import read_plain
 from experiments.system.errors import UsageError
 from experiments.system.lock import Lock
+from experiments.system.paths import write_whole
 
 OWN = ".estimax"
 
 _VERSION = 1
 
-# More than estimax ever writes: what is larger is not its own, and takes long to read.
+# More than estimax ever writes; larger files are not its own, and are slow to read.
 _MOST_BYTES = 2**32
 _MOST_MANIFEST = 2**24
 
 _LONGEST = 150
-"""Bytes of a name that are kept whole: file systems take 255, and more is put around it."""
+"""Maximum bytes of a name in a file's name: file systems allow 255, prefix and suffix included."""
 
 
 class Folder:
     """A results folder.
 
     Attributes:
-        path: where it is; it need not be there yet.
-        renamed: new names of files that were changed since estimax wrote them, by name.
+        path: its path; it need not exist.
+        renamed: new names of files that were changed since estimax wrote them, by old name.
     """
 
     def __init__(self, path: Path):
-        """Name a folder; nothing is read or written."""
+        """Name the folder; nothing is read or written."""
         self.path = path
         self._lock: Lock | None = None
         self._begins_anew = False
@@ -54,25 +54,25 @@ class Folder:
 
     @property
     def own(self) -> Path:
-        """What estimax keeps for itself: nobody else's files are there."""
+        """The subfolder of estimax's own files."""
         return self.path / OWN
 
     @property
     def checkpoints(self) -> Path:
-        """Where batches of training runs keep their checkpoints."""
+        """The folder of the checkpoints of training runs."""
         return self.own / "checkpoints"
 
     @property
     def unfinished(self) -> Path:
-        """Where unfinished cells of a table keep theirs."""
+        """The folder of the checkpoints of unfinished cells of a table."""
         return self.own / "unfinished"
 
     def check(self, names: Iterable[str], *, force: bool = False) -> None:
-        """Refuse a folder in which a file would have to be replaced that is not estimax's.
+        """Check that no file of the user's would have to be replaced.
 
         Args:
             names: the names, or patterns of names, of the files that will be written.
-            force: whether a file that was changed since estimax wrote it may be renamed.
+            force: whether files that were changed since estimax wrote them may be renamed.
 
         Raises:
             UsageError: naming the files.
@@ -97,13 +97,12 @@ class Folder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder, made where it is missing, against other processes while the block runs.
+        """Lock the folder, created if missing, against other processes while the block runs.
 
-        What a process that was killed had not finished writing is removed; so is the folder, where
-        nothing was written into it.
+        Unfinished files of killed processes are removed, and so is the folder if it stays empty.
 
         Raises:
-            UsageError: where another process works there, or nothing can be written.
+            UsageError: if another process holds the lock, or the folder cannot be written.
         """
         made = _missing(self.own)
         lock = Lock(self.own / "lock", str(self))
@@ -123,9 +122,9 @@ class Folder:
             _remove_empty(*made)
 
     def begin_anew(self) -> None:
-        """Remove checkpoints now, and the files that the manifest names once there are new ones.
+        """Remove checkpoints now, and the files in the manifest when new ones are written.
 
-        Those that were changed since estimax wrote them are then renamed instead.
+        Files that were changed since estimax wrote them are renamed instead.
         """
         self._manifest()
         with self._writing():
@@ -135,25 +134,25 @@ class Folder:
         self._begins_anew = True
 
     def is_intact(self, name: str) -> bool:
-        """Return whether a file is there as estimax wrote it."""
+        """Return whether a file exists as estimax wrote it."""
         return _digest(self.path / name) in self._manifest().get(name, [])
 
     def written(self, pattern: str) -> list[Path]:
-        """Return the files that estimax wrote here whose names fit a pattern."""
+        """Return the files that estimax wrote here whose names match a pattern."""
         names = fnmatch.filter(sorted(self._manifest()), pattern)
         return [self.path / name for name in names if (self.path / name).is_file()]
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[Path]:
-        """Yield an empty folder; what is written there takes its place here when the block ends.
+        """Yield an empty folder; files written to it are moved here when the block ends.
 
-        Each file is whole or absent, and the manifest names it, whenever the process is killed.
+        If the process is killed, each file is complete and in the manifest, or absent.
 
         Raises:
-            UsageError: where a file cannot be written, or would replace one that is not estimax's.
+            UsageError: if a file cannot be written, or would replace a file of the user's.
         """
         if self._lock and not self._lock.is_mine:
-            raise UsageError(f"another process has taken {self} over")
+            raise UsageError(f"another process has taken over {self}")
         with self._writing():
             self._unwritten.mkdir(parents=True, exist_ok=True)
             stage = Path(tempfile.mkdtemp(dir=self._unwritten))
@@ -176,7 +175,7 @@ class Folder:
                     f"{self.path / file.name} is not as estimax wrote it, and is left as it is; "
                     "move it away and run the command again"
                 )
-            # Both, since the process may be killed before the new one is in place.
+            # Both: the process may be killed before the new file is in place.
             listed[file.name] = [one for one in (before, _digest(file)) if one is not None]
         self._write_manifest(listed)
         for file in files:
@@ -191,7 +190,7 @@ class Folder:
         return os.path.lexists(self.path / name) and not self.is_intact(name)
 
     def _set_aside(self, name: str) -> None:
-        """Give a file another name, that nothing has."""
+        """Rename a file to an unused name."""
         path = self.path / name
         aside = (path.with_name(f"{name}.old{number}") for number in itertools.count(1))
         chosen = next(one for one in aside if not os.path.lexists(one))
@@ -199,7 +198,7 @@ class Folder:
         self.renamed[name] = chosen.name
 
     def _manifest(self) -> dict[str, list[str]]:
-        """Return the digests of the files that estimax wrote, by name: a file may have any."""
+        """Return the possible digests of the files that estimax wrote, by name."""
         try:
             text = read_plain(self._manifest_path, _MOST_MANIFEST).decode()
         except (FileNotFoundError, NotADirectoryError):
@@ -215,15 +214,13 @@ class Folder:
             return {str(name): [*map(str, digests)] for name, digests in found["files"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(
-                f"{self._manifest_path} cannot be read, which says what estimax wrote; choose "
-                f"another --output, or move {self} away"
+                f"{self._manifest_path}, the list of files that estimax wrote, cannot be read; "
+                f"choose another --output, or move {self} away"
             ) from error
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:
-        partial = self._unwritten / "manifest.json"
-        text = json.dumps({"version": _VERSION, "files": files}, indent=1)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(self._manifest_path)
+        text = json.dumps({"version": _VERSION, "files": files}, indent=1) + "\n"
+        write_whole(self._manifest_path, text.encode(), self._unwritten / "manifest.json")
 
     @property
     def _manifest_path(self) -> Path:
@@ -243,7 +240,7 @@ class Folder:
 
 
 def slug(name: str) -> str:
-    """Return a name as part of that of a file; a long one is cut, and its digest added."""
+    """Return a name that fits in a file's name; if long, it is shortened and its digest added."""
     plain = "".join(c if c.isalnum() else "-" for c in name).strip("-")
     if len(plain.encode()) <= _LONGEST:
         return plain
@@ -251,7 +248,7 @@ def slug(name: str) -> str:
 
 
 def _digest(path: Path) -> str | None:
-    """Return the digest of a file; None where nothing is there, "" for what is no plain file."""
+    """Return the digest of a file, None if it is missing, "" if it is not a regular file."""
     if not os.path.lexists(path):
         return None
     if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
@@ -264,14 +261,14 @@ def _digest(path: Path) -> str | None:
 
 
 def _remove_empty(*folders: Path) -> None:
-    """Remove folders in which nothing is."""
+    """Remove folders that are empty."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def _missing(folder: Path) -> list[Path]:
-    """Return the folders that are not there yet, the innermost first."""
+    """Return the missing folders among a folder and its parents, the innermost first."""
     return [one for one in (folder, *folder.parents) if not one.exists()]
 
 

@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other; most runs have one."""
+"""Communication between the processes of a run; most runs have one."""
 
 import jax
 import numpy as np
@@ -9,21 +9,21 @@ from experiments.system.signals import Interrupted
 
 
 def gathered(value: int) -> list[int]:
-    """Return the values of all processes; each of them must ask, in the same order."""
+    """Return the values of all processes; a collective that all must call in the same order."""
     if jax.process_count() == 1:
         return [value]
     return multihost_utils.process_allgather(np.asarray(value, np.int32)).ravel().tolist()
 
 
 def check_signals() -> None:
-    """Raise `Interrupted` where this run, of one process, was asked to end.
+    """Raise `Interrupted` if a signal asked this run, of one process, to end.
 
-    Of several processes none ends alone: the others would wait for it.
+    Of several processes none ends alone, since the others would wait for it.
     """
     if (number := signals.asked()) and jax.process_count() == 1:
         raise Interrupted(number)
 
 
 def asked_by_signal() -> int:
-    """Return the number of the signal that came to any process, 0 if none came."""
+    """Return the number of the signal that any process received, 0 if none did."""
     return max(gathered(signals.asked()))

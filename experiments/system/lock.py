@@ -1,4 +1,4 @@
-"""A file that says which process works in a folder."""
+"""A lock file that names the process working in a folder."""
 
 import contextlib
 import dataclasses
@@ -18,10 +18,10 @@ from experiments.system.process import Process
 _MOST_BYTES = 2**16
 
 BEAT = 10.0
-"""Seconds after which an owner touches its lock again."""
+"""Seconds between two touches of a lock by its owner."""
 
 ABANDONED = 90.0
-"""Seconds after which a lock that is not touched has no owner, as far as another host can see."""
+"""Seconds after which other hosts regard a lock as abandoned if it was not touched."""
 
 _ATTEMPTS, _PAUSE = 20, 0.05
 
@@ -29,13 +29,13 @@ _ATTEMPTS, _PAUSE = 20, 0.05
 class Lock:
     """The right to write in a folder, held by one process at a time.
 
-    It rests on what network file systems have too: a name is given to one file only. A lock whose
-    owner is gone is taken over: at once where its process would be seen here, and where it ran
-    elsewhere after it has not been touched for a while.
+    It relies on an atomic operation that network file systems have too: creating a hard link. A
+    lock whose owner has ended is taken over: at once if its process ran on this host, else once it
+    has not been touched for a while.
     """
 
     def __init__(self, path: Path, what: str):
-        """Name the lock's file, and what it locks; nothing is written."""
+        """Name the lock's file and the resource that it locks; nothing is written."""
         self.path = path
         self.what = what
         self._mine = ""
@@ -45,7 +45,7 @@ class Lock:
         """Hold the lock while the block runs.
 
         Raises:
-            UsageError: where another process holds it, naming it.
+            UsageError: if another process holds it; the message names the process.
         """
         self._take()
         done = threading.Event()
@@ -62,7 +62,7 @@ class Lock:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this process still holds the lock, which another host may have taken over."""
+        """Whether this process still holds the lock; another host may have taken it over."""
         return bool(self._mine) and _read(self.path) == self._mine
 
     def _take(self) -> None:
@@ -76,29 +76,29 @@ class Lock:
                     self._sweep(own)
                     return
                 self._remove_abandoned(own)
-            raise UsageError(f"several processes begin to work in {self.what}")
+            raise UsageError(f"several processes are starting in {self.what}")
         finally:
             own.unlink(missing_ok=True)
 
     def _remove_abandoned(self, own: Path) -> None:
-        """Remove the lock of a process that is gone; `own` is a file of this one, written now."""
+        """Remove the lock of a process that has ended; `own` is a new file of this process."""
         found = _read(self.path)
         owner = _owner(found)
         try:
-            os.utime(own)  # the clock of the file system, which both hosts share
+            os.utime(own)  # by the clock of the file system, which all hosts share
             silent = own.stat().st_mtime - self.path.stat().st_mtime
         except FileNotFoundError:
             return
         silent_too_long = silent > ABANDONED and not (owner and owner.is_here)
         if not (silent_too_long or (owner and owner.has_gone)):
             raise UsageError(
-                f"{owner or 'another process'} works in {self.what}; wait for it, or choose "
+                f"{owner or 'another process'} is working in {self.what}; wait for it, or choose "
                 "another --output"
             )
         guard = self.path.with_name(f"{self.path.name}.guard")
         if _link(own, guard):
             try:
-                # Only who has the guard removes another's lock, and nobody replaces it meanwhile.
+                # Only the holder of the guard removes another's lock; none replaces it meanwhile.
                 if _read(self.path) == found:
                     self.path.unlink(missing_ok=True)
             finally:
@@ -109,7 +109,7 @@ class Lock:
             guard.unlink(missing_ok=True)
 
     def _sweep(self, own: Path) -> None:
-        """Remove the files beside the lock of processes that are gone."""
+        """Remove the files of ended processes beside the lock."""
         for path in self.path.parent.glob(f"{self.path.name}.*"):
             if path != own and _is_left(path, own):
                 with contextlib.suppress(OSError):
@@ -123,12 +123,12 @@ class Lock:
 
 
 def _link(file: Path, name: Path) -> bool:
-    """Give a file a second name unless that is taken; say whether it has it."""
+    """Link a file to a second name unless that exists; return whether it has the name."""
     try:
         os.link(file, name)
     except FileExistsError:
-        return file.stat().st_nlink > 1  # where a network repeats what had succeeded
-    except OSError:  # a file system without second names
+        return file.stat().st_nlink > 1  # a network may repeat a request that succeeded
+    except OSError:  # a file system without hard links
         try:
             with name.open("x") as copy:
                 copy.write(file.read_text())
@@ -138,7 +138,7 @@ def _link(file: Path, name: Path) -> bool:
 
 
 def _is_left(path: Path, own: Path) -> bool:
-    """Return whether a file beside a lock is that of a process that is gone; `own` is a new one."""
+    """Return whether a file beside a lock is of an ended process; `own` is a new file."""
     owner = _owner(_read(path))
     if owner and owner.is_here:
         return owner.has_gone

@@ -1,4 +1,4 @@
-"""This process, as another one can recognise it, and whether another one has gone."""
+"""Identification of processes, and whether a process has ended."""
 
 import dataclasses
 import functools
@@ -14,10 +14,10 @@ class Process:
     """A process.
 
     Attributes:
-        host: where it runs; only there is its number its own.
-        system: the boot and the namespace in which numbers of processes are given.
-        number: its number.
-        start: when it began, so that another process of the same number is another.
+        host: the host that it runs on.
+        system: the boot and the PID namespace within which its number is unique.
+        number: its PID.
+        start: its start time, which tells it from other processes with the same PID.
     """
 
     host: str
@@ -27,16 +27,16 @@ class Process:
 
     @property
     def is_here(self) -> bool:
-        """Whether this process can see the other, if it is alive."""
+        """Whether this process could see the other one if it were running."""
         return (self.host, self.system) == _system()
 
     @property
     def has_gone(self) -> bool:
-        """Whether the process is known to have ended; one elsewhere is not."""
+        """Whether the process is known to have ended; False if it ran elsewhere."""
         return self.is_here and _start(self.number) != self.start
 
     def __str__(self) -> str:
-        """Return what a user looks for."""
+        """Return the PID and the host."""
         return f"process {self.number} on {self.host}"
 
 
@@ -47,18 +47,18 @@ def this() -> Process:
 
 
 def system_digest() -> str:
-    """Return what names the system in which numbers of processes are given, in few letters."""
+    """Return a short digest of the system within which PIDs are unique."""
     return hashlib.sha256(" ".join(_system()).encode()).hexdigest()[:8]
 
 
 def is_running(number: int) -> bool:
-    """Return whether a process of this system has a number."""
+    """Return whether a process of this system has a PID."""
     return _start(number) is not None
 
 
 @functools.cache
 def _system() -> tuple[str, str]:
-    # Containers of one host may share all but the namespace.
+    # Containers on one host may share everything except the namespace.
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         space = os.readlink("/proc/self/ns/pid")
@@ -68,7 +68,7 @@ def _system() -> tuple[str, str]:
 
 
 def _start(number: int) -> str | None:
-    """Return when a process of this host began, None where there is no such process."""
+    """Return the start time of a process on this host, None if there is no such process."""
     if Path("/proc/self/stat").exists():
         try:
             stat = Path(f"/proc/{number}/stat").read_text()

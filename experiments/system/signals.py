@@ -4,7 +4,8 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 
@@ -13,60 +14,65 @@ _heeded = False
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run ends since it was asked to; the message says what is kept.
+    """A signal asked the run to end; the message says what is kept.
 
     Attributes:
-        number: the signal's.
-        status: the exit status, 128 and that.
+        number: the number of the signal.
+        status: the exit status, 128 + number.
     """
 
-    def __init__(self, number: int, kept: str = "what had finished is kept"):
-        """Say by which signal, and what is kept."""
+    def __init__(self, number: int, kept: str = "finished parts are kept"):
+        """Take the number of the signal, and a description of what is kept."""
         super().__init__(f"interrupted; {kept}")
         self.number = number
         self.status = 128 + number
 
 
-def end_at_once() -> None:
-    """From now on, such a signal ends the process with one line; nothing is begun yet."""
+@contextlib.contextmanager
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Handle the signals within the block, and restore the handlers before it."""
+    before = [signal.signal(one, handler) for one in _SIGNALS]
+    try:
+        yield
+    finally:
+        for one, previous in zip(_SIGNALS, before, strict=True):
+            signal.signal(one, previous)
 
-    def end(number, _):
-        # No exception: raised while modules are imported, it is lost or told in many lines.
-        os.write(2, b"estimax: interrupted\n")
-        os._exit(128 + number)
 
-    for one in _SIGNALS:
-        signal.signal(one, end)
+def end_at_once(number: int, frame: Any) -> None:
+    """End the process with one line: the handler of signals while nothing has begun."""
+    del frame
+    # No exception: while modules are imported, it is lost, or reported in many lines.
+    os.write(2, b"estimax: interrupted\n")
+    os._exit(128 + number)
 
 
 @contextlib.contextmanager
 def heeded() -> Iterator[None]:
-    """Within it, such a signal is noted and the run goes on to where it asks; a second one kills.
+    """Record signals within the block, for `asked` to return; a second signal kills the process.
 
-    An exception raised wherever Python happens to be is lost in callbacks of JAX and of the garbage
-    collector.
+    Exceptions would be lost if a signal arrived in callbacks of JAX or of the garbage collector.
     """
     global _asked, _heeded
     if _heeded or threading.current_thread() is not threading.main_thread():
         yield
         return
     _asked, _heeded = 0, True
-    before = [signal.signal(one, _note) for one in _SIGNALS]
     try:
-        yield
+        with handled(_record):
+            yield
     finally:
         _heeded = False
-        for one, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(one, handler)
 
 
-def _note(number, _) -> None:
+def _record(number: int, frame: Any) -> None:
     global _asked
+    del frame
     _asked = number
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_DFL)
 
 
 def asked() -> int:
-    """Return the number of the signal that came, 0 if none."""
+    """Return the number of the signal that was received, 0 if none was."""
     return _asked if _heeded else 0

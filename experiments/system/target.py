@@ -1,26 +1,26 @@
-"""A file that the user asked for: written without harm to what is there."""
+"""An output file of the user's choice, written without harm to existing files."""
 
 import contextlib
 import os
 import re
 import secrets
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from experiments.system import process
 from experiments.system.errors import UsageError
+from experiments.system.paths import write_whole
 
 _STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))|/proc/(?:self|thread-self|(\d+))/fd/(\d+)")
 _MOST_LINKS = 40
 
 
 class Target:
-    """A file that the user asked for, to be written once at the end.
+    """An output file of the user's choice, written once at the end.
 
-    A plain file appears whole or not at all. What is no plain file, such as a pipe or a device, is
-    written to; a link stays, and what it leads to is written.
+    A regular file is written atomically. A pipe or a device is written to. A link stays, and its
+    target is written.
     """
 
     def __init__(
@@ -31,26 +31,26 @@ class Target:
         force: bool = False,
         ours: Callable[[bytes], bool] = lambda content: False,
     ):
-        """Look whether the file can be written; nothing is left behind.
+        """Check that the file can be written; nothing is left behind.
 
         Args:
             path: the file.
-            option: what named it, for messages.
-            force: whether a file that is there is replaced.
-            ours: says of its content whether it may be replaced all the same.
+            option: the option that named it, for messages.
+            force: whether an existing file is replaced.
+            ours: whether an existing file of this content is replaced without `force`.
 
         Raises:
-            UsageError: where it cannot be written.
+            UsageError: if it cannot be written.
         """
         self._shown = f"{option} {path}"
         self._stream = None
         try:
             self._stream = _stream(path)
-            # What a link leads to: the link itself stays.
+            # The target of a link: the link itself stays.
             named = self._stream is not None
             self._path = path if named else path.resolve()
             with contextlib.suppress(FileNotFoundError):
-                os.lstat(self._path)  # a name that cannot be one
+                os.lstat(self._path)  # raises if the name is invalid
             self.is_plain = not named and (self._path.is_file() or not os.path.lexists(self._path))
             if self._path.is_dir():
                 raise UsageError(f"{self._shown} is a folder, not a file")
@@ -59,9 +59,9 @@ class Target:
                     raise UsageError(f"{self._shown} cannot be written")
                 return
             if not self._path.parent.is_dir():
-                raise UsageError(f"{self._shown}: there is no such folder")
+                raise UsageError(f"{self._shown}: no such folder")
             if self._path.exists() and not (force or ours(self._path.read_bytes())):
-                raise UsageError(f"{self._shown} is there already (--force replaces it)")
+                raise UsageError(f"{self._shown} exists (--force replaces it)")
             self._sweep()
             partial = self._partial()
             with partial.open("xb"):
@@ -73,12 +73,12 @@ class Target:
         """Write the file.
 
         Raises:
-            UsageError: where it cannot be written; what was there is then as it was.
+            UsageError: if it cannot be written; an existing file is then unchanged.
         """
         content = text.encode()
         try:
             if self.is_plain:
-                self._replace(content)
+                write_whole(self._path, content, self._partial())
             else:
                 sys.stdout.flush()
                 if self._stream is None:
@@ -90,28 +90,17 @@ class Target:
         except OSError as error:
             raise self._failed(error) from error
 
-    def _replace(self, content: bytes) -> None:
-        partial = self._partial()
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-            if self._path.exists():
-                partial.chmod(stat.S_IMODE(self._path.stat().st_mode))
-            partial.replace(self._path)
-        finally:
-            partial.unlink(missing_ok=True)
-
     def _partial(self) -> Path:
         number = f"{os.getpid()}-{secrets.token_hex(4)}"
         return self._path.with_name(f"{self._prefix}{number}")
 
     @property
     def _prefix(self) -> str:
-        """How the files begin that are not whole yet, of processes of this system."""
+        """Prefix of the names of unfinished files, of processes of this system."""
         return f".estimax-{process.system_digest()}-"
 
     def _sweep(self) -> None:
-        """Remove what processes that were killed had not finished."""
+        """Remove the unfinished files of killed processes."""
         for partial in self._path.parent.glob(f"{self._prefix}*"):
             number = partial.name.removeprefix(self._prefix).partition("-")[0]
             if number.isdigit() and not process.is_running(int(number)):
@@ -124,7 +113,7 @@ class Target:
 
 
 def _stream(path: Path) -> int | None:
-    """Return the open descriptor that a path names; opened again, it would begin at its start."""
+    """Return the open descriptor that a path names; reopening it would start at its beginning."""
     for _ in range(_MOST_LINKS):
         if found := _STREAM.fullmatch(str(path)):
             device, process, number = found.groups()

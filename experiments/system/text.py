@@ -1,26 +1,26 @@
-"""Text that others wrote, such as names and other programs' errors, made fit to be shown."""
+"""Text from elsewhere, such as names and errors of other programs, made safe to print."""
 
 _LONGEST_WORD = 300
 _LONGEST_LINE = 2000
 
 
-# As in analysis.text: the command ends in a line of these whatever does not import.
+# As in analysis.text, which may fail to import: errors must be printed even then.
 def printable(text: str) -> str:
-    r"""Return text without control characters: each is escaped, as `\x1b`; line ends too."""
+    r"""Return text with control characters and line ends escaped, as in `\x1b`."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def one_line(text: str) -> str:
-    """Return text in one printable line, whose words and which itself are not overlong."""
+    """Return text in one printable line, with long words and the line itself shortened."""
     words = [_shortened(word, _LONGEST_WORD) for word in printable(text).split(" ")]
     return _shortened(" ".join(words), _LONGEST_LINE)
 
 
 def described(error: BaseException) -> str:
-    """Return `Type: message` of an error in one line, whatever its message is."""
+    """Return `Type: message` of an error in one line."""
     try:
         message = " ".join(str(error).split())
-    except Exception:  # of a user's own class
+    except Exception:  # in a user's class
         message = ""
     return one_line(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 

@@ -27,7 +27,8 @@ from estimators import (
 )
 from experiments.command_line import main
 from experiments.running.results import FILE
-from experiments.studies.diagnosis.diagnosis import diagnose, recommend
+from experiments.studies.diagnosis.diagnose import diagnose
+from experiments.studies.diagnosis.recommendation import recommend
 from experiments.system.errors import UsageError
 
 pytestmark = pytest.mark.xdist_group("diagnosis")
@@ -175,10 +176,10 @@ def takes_two(model, estimator):
         (lambda *given: loss(*given) * jnp.ones(2), LOGITS, 1.0, r"scalar, not an array of .*\(2,"),
         (lambda *given: (loss(*given), 0), LOGITS, 1.0, "must return a scalar, not tuple"),
         (loss, LOGITS, float("nan"), "the gradient of loss is not finite"),
-        (lambda model, *given: loss(LOGITS, *given), LOGITS, 1.0, "zero whatever is sampled"),
+        (lambda model, *given: loss(LOGITS, *given), LOGITS, 1.0, "zero for every sample"),
         (takes_two, LOGITS, 1.0, r"takes_two must take \(model, estimator, key, batch\): too many"),
         (loss, "a name", 1.0, "no floating-point array"),
-        (loss, LOGITS, {"x": "a name"}, "the batch holds a str, which is no array"),
+        (loss, LOGITS, {"x": "a name"}, "the batch holds a str, not an array"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_refused(wrong, model, batch, message):
@@ -304,7 +305,7 @@ def test_the_command(tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} >= {"table.md", "bias_variance.png", FILE}
     assert main(command) == 0  # to the bit what was measured, timings included
     again = capsys.readouterr()
-    assert again.out == shown and "DisARM (done before)" in again.err
+    assert again.out == shown and "holds this run already" in again.err
     path.write_text(MODEL.replace("-0.5", "-0.4"))
     assert main(command) == 2
     assert "holds the results of another run" in capsys.readouterr().err

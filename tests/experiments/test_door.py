@@ -54,7 +54,7 @@ def test_a_traceback_that_cannot_be_kept(fails, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     assert main(LIST) == 70
     err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "a defect" in err and "could not be kept" in err
+    assert err.count("\n") == 1 and "a defect" in err and "could not be saved" in err
 
 
 class Hostile(Exception):
@@ -73,7 +73,7 @@ def test_a_defect_is_no_fault_of_a_user_whose_problem_is_measured(
     chosen = ["--problem", problem, "--estimators", "Exact", "--samples", "32"]
     assert main(["compare", *chosen, "--output", str(tmp_path / "out")]) == 70
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "a defect of estimax, IndexError: a defect" in line and "its traceback is in" in line
+    assert "a bug in estimax, IndexError: a defect" in line and "the traceback is in" in line
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from estimators import GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
 from experiments.problems import VAE, StructuredPrediction
 from experiments.running.progress import Progress
-from experiments.running.results import Results
-from experiments.studies.figures import FIGURES, Study, build, integrality
+from experiments.running.study import run
+from experiments.studies.figures import FIGURES, FigureStudy, build, integrality
 from experiments.studies.figures.lattice import lattice
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
@@ -26,9 +26,9 @@ def rows(tmp_path_factory):
     def of(name):
         if name not in found:
             study = build(name, "smoke")
-            results = Results.open(Folder(tmp_path_factory.mktemp(name)), study.configuration())
-            with Progress(len(study.tasks), silent=True) as progress:
-                study.run(results, progress)
+            results = study.open(Folder(tmp_path_factory.mktemp(name)))
+            with Progress(len(study.parts), silent=True) as progress:
+                run(study, results, progress)
             assert results.complete
             found[name] = results
         return found[name].table()
@@ -51,13 +51,13 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
     study = build(name, "smoke")
     module = figures.named(study.drawn_by)
     data = module.data(table)
-    done = table["task"] if isinstance(study, Study) else table["estimator"]
-    assert len(data) and len(set(done)) >= len(study.tasks)
+    done = table["task"] if isinstance(study, FigureStudy) else table["estimator"]
+    assert len(data) and len(set(done)) >= len(study.parts)
     module.draw(table)
     with pytest.raises(ValueError, match="lacks the column"):
         module.data(table[["study"]])
-    budgets = [build(name, budget).configuration() for budget in ("smoke", "laptop")]
-    assert budgets[0] != budgets[1]
+    scales = [build(name, scale).configuration() for scale in ("smoke", "laptop")]
+    assert scales[0] != scales[1]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -86,7 +86,10 @@ def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys)
 def test_unknown_figures_are_refused(capsys):
     assert main(["figure", "densitie", "--device", "cpu"]) == 2
     said = capsys.readouterr().err.strip()
-    assert "'densitie' is none of relaxed-samples" in said and "did you mean 'densities'" in said
+    assert (
+        "unknown figure 'densitie'; choose from relaxed-samples" in said
+        and "did you mean 'densities'" in said
+    )
     with pytest.raises(UsageError):
         build("nothing")
 

@@ -124,7 +124,7 @@ def test_force_removes_only_what_estimax_wrote(run, tmp_path):
     left = everything(out)
     assert status == 0
     for name, kept in {"table.tex": "table.tex.old1", "table.md": "table.md.old2"}.items():
-        line = f"{name} was changed since estimax wrote it: kept as {kept}"
+        line = f"{name} was changed since estimax wrote it; it is kept as {kept}"
         assert line in said.splitlines() and left[out / kept] == b"edited"
     assert left[out / "table.tex.old1"] == b"edited" and left[out / "bias_variance.txt"] == b"mine"
     assert not (first - {out / FILE}) & left.keys()
@@ -194,7 +194,7 @@ def test_home_is_expanded_once(run, tmp_path, monkeypatch, capsys):
         assert status == 2 and str(home / command) in said
     (home / "model.py").write_text(MODEL)
     assert "no file" not in refused(capsys, "diagnose", "~/model.py:other")
-    assert "there is no such folder" in refused(capsys, "benchmark", "--json=~/nowhere/x.json")
+    assert "no such folder" in refused(capsys, "benchmark", "--json=~/nowhere/x.json")
     assert str(home) in refused(capsys, "compare", "--data=~/nowhere")
     assert "no such user" in refused(capsys, "compare", "--output=~nobody-of-this-name/x")
     assert "empty" in refused(capsys, "compare", "--output=")
@@ -333,7 +333,7 @@ def test_a_lock_without_an_owner_is_taken_over(changes, silent, free, tmp_path):
             assert lock.is_mine
         assert not list(tmp_path.iterdir())
     else:
-        with pytest.raises(UsageError, match="process .* on .* works in there"):
+        with pytest.raises(UsageError, match="process .* on .* is working in there"):
             with lock.held():
                 pass
         assert [one.name for one in tmp_path.iterdir()] == ["lock"]

@@ -17,26 +17,28 @@ from experiments.command_line import main
 from experiments.data import DataError
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.running.progress import Progress
-from experiments.running.results import Results
-from experiments.studies.reproduction import BUDGETS, TABLES, build, reproduce
-from experiments.studies.reproduction.measured import Measured
+from experiments.running.study import run as run_study
+from experiments.studies.reproduction.measurement_experiment import MeasurementExperiment
+from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.published import known, published, unknown
+from experiments.studies.reproduction.study import ReproduceSettings, Reproduction
 from experiments.studies.reproduction.table import (
-    Budget,
+    SCALES,
     Cell,
     Prediction,
+    Scale,
     Selection,
     Table,
     Target,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
 from experiments.training.optimisers import SGD
 
 pytestmark = pytest.mark.xdist_group("reproduction")
 
-BUDGET = Budget(
+SCALE = Scale(
     steps=40,
     seeds=2,
     rates=(0.1, 0.3),
@@ -69,7 +71,7 @@ def test_published_names_one_number():
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_whole(name):
     table = build(name)
-    assert table.name == name and set(table.budgets) == set(BUDGETS)
+    assert table.name == name and set(table.scales) == set(SCALES)
     names = [cell.name for cell in table.cells]
     assert len(set(names)) == len(names)
     places = [(target.block, target.label) for cell in table.cells for target in cell.targets]
@@ -78,7 +80,7 @@ def test_a_table_is_whole(name):
         named = {(prediction.block, one) for one in (*prediction.better, *prediction.worse)}
         assert named <= set(places)
         assert not set(prediction.better) & set(prediction.worse)
-    settings = [reproduce.Settings(table, budget).configuration() for budget in BUDGETS]
+    settings = [ReproduceSettings(table, scale).configuration() for scale in SCALES]
     assert len({str(one["spent"]) for one in settings}) == 3
 
 
@@ -118,7 +120,7 @@ def test_every_estimator_fits_its_problem(name):
     for cell in build(name).cells:
         if isinstance(cell.experiment, str) or "Omniglot" in cell.experiment.about_data:
             continue
-        assert isinstance(cell.experiment, Trained)
+        assert isinstance(cell.experiment, TrainingExperiment)
         for variant in cell.experiment.variants:
             problem = variant.problem or cell.experiment.problem
             problem.check()
@@ -137,18 +139,18 @@ def target(label, metric="exact_loss", block="toy", **more):
 
 
 def trained(*variants, problem=None, rates=(0.1, 0.3)):
-    return Trained(problem or Coupled(3), tuple(map(Variant, variants)), rates, SGD())
+    return TrainingExperiment(problem or Coupled(3), tuple(map(Variant, variants)), rates, SGD())
 
 
 def small(*cells, predictions=()):
-    return Table("small", "a small table", cells, dict.fromkeys(BUDGETS, BUDGET), predictions)
+    return Table("small", "a small table", cells, dict.fromkeys(SCALES, SCALE), predictions)
 
 
 def run(table, folder, cells=None, progress=None):
-    settings = reproduce.Settings(table, "laptop")
-    results = Results.open(Folder(folder), settings.configuration())
+    study = Reproduction(ReproduceSettings(table, "laptop"), cells or table.cells)
+    results = study.open(Folder(folder))
     with progress or Progress(len(table.cells), silent=True) as shown:
-        reproduce.reproduce(settings, cells or table.cells, results, shown)
+        run_study(study, results, shown)
     return results
 
 
@@ -159,9 +161,9 @@ def final(results, cell):
 def test_the_better_candidate_is_trained(tmp_path):
     """Of two rates of which one does nothing, the other is chosen, at full length."""
     table = small(Cell("one", trained(ScoreFunction(), rates=(1e-6, 0.3)), (target("SF"),)))
-    # A budget without rates takes the published ones.
-    budget = Budget(steps=40, seeds=2, selection=Selection(400, None, 1))
-    table = Table("small", "", table.cells, dict.fromkeys(BUDGETS, budget))
+    # A scale without rates takes the published ones.
+    scale = Scale(steps=40, seeds=2, selection=Selection(400, None, 1))
+    table = Table("small", "", table.cells, dict.fromkeys(SCALES, scale))
     results = run(table, tmp_path)
     rows = final(results, "one")
     assert {row["learning_rate"] for row in rows} == {0.3}
@@ -172,9 +174,9 @@ def test_the_better_candidate_is_trained(tmp_path):
 
 
 def test_without_a_selection_all_are_trained_in_full(tmp_path):
-    budget = Budget(steps=40, seeds=2)
+    scale = Scale(steps=40, seeds=2)
     cell = Cell("one", trained(ScoreFunction(), StraightThrough()), (target("SF"),))
-    results = run(Table("small", "", (cell,), dict.fromkeys(BUDGETS, budget)), tmp_path)
+    results = run(Table("small", "", (cell,), dict.fromkeys(SCALES, scale)), tmp_path)
     trained_rows = [row for row in results.rows if row.get("metric") == "loss"]
     ends = {
         (row["variant"], row["learning_rate"], row["seed"])
@@ -257,8 +259,8 @@ def test_a_cell_that_is_there_is_not_run_again(tmp_path, monkeypatch):
         assert "ScoreFunction" not in str(self.variants[0])
         return real(self, *arguments)
 
-    real = Trained.run
-    monkeypatch.setattr(Trained, "run", refuse)
+    real = TrainingExperiment.run
+    monkeypatch.setattr(TrainingExperiment, "run", refuse)
     assert run(table, tmp_path).complete
 
 
@@ -275,7 +277,7 @@ def test_missing_data_are_said_once_and_asked_for_again(tmp_path, monkeypatch):
         Cell("three", "it cannot be run", (target("none"),)),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(Trained, "run", missing)
+        patch.setattr(TrainingExperiment, "run", missing)
         for _ in range(2):
             results = run(table, tmp_path)
         assert len(asked) == 2 and not results.complete
@@ -297,7 +299,7 @@ def test_measured_cells_find_known_answers(tmp_path):
 
     def cell(name, estimator, number, metric):
         place = Target("toy", name, number, metric, "", is_known=True)
-        return Cell(name, Measured(toy, estimator), (place,))
+        return Cell(name, MeasurementExperiment(toy, estimator), (place,))
 
     table = small(
         cell("right", MuProp(), slope, "gradient"),
@@ -313,10 +315,11 @@ def test_measured_cells_find_known_answers(tmp_path):
 @pytest.mark.slow
 def test_known_answers_of_the_toys_are_found(tmp_path):
     """All of them, at the smallest budget."""
-    settings = reproduce.Settings(build("toys"), "smoke")
-    results = Results.open(Folder(tmp_path), settings.configuration())
+    table = build("toys")
+    study = Reproduction(ReproduceSettings(table, "smoke"), table.cells)
+    results = study.open(Folder(tmp_path))
     with Progress(1, silent=True) as progress:
-        reproduce.reproduce(settings, settings.table.cells, results, progress)
+        run_study(study, results, progress)
     lines = compared(results.table())
     assert known_answers(lines) == (len(lines), len(lines))
     assert len(lines) > 90
@@ -362,11 +365,14 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["jang2017-table9"], "table 'jang2017-table9' is none of jang2017-table1,"),
-        (["toys", "--budget", "weekend"], "'weekend' is none of smoke, laptop, paper"),
+        (["jang2017-table9"], "unknown table 'jang2017-table9'; choose from jang2017-table1,"),
+        (
+            ["toys", "--budget", "weekend"],
+            "unknown value 'weekend'; choose from smoke, laptop, paper",
+        ),
         (["toys", "--cells", "four bits"], "no cell of toys has 'four bits' in its name"),
         (["toys", "--cells", ""], "--cells: must not be empty"),
-        (["toys", "--binarisation", "real"], "'real' is none of fixed, published"),
+        (["toys", "--binarisation", "real"], "unknown value 'real'; choose from fixed, published"),
         (["jang2017-table1", "--seed", "4294967295"], "--seed must be at most 42949672"),
         ([], "the following arguments are required: NAME"),
     ],

@@ -14,11 +14,12 @@ import pytest
 
 from analysis import reading
 from analysis.reading import read as read_results
-from experiments.command_line import main
-from experiments.running import results as module
-from experiments.running.results import FILE, Results, identity
+from experiments.running import code
+from experiments.running.identity import identity
+from experiments.running.results import FILE, FORMAT, Results
 from experiments.running.user_code import parse_estimator, parse_problem
-from experiments.studies.comparison.compare import Settings
+from experiments.studies.comparison.settings import CompareSettings
+from experiments.studies.comparison.study import Comparison
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
 from tests.experiments.processes import HANG
@@ -47,7 +48,7 @@ def test_every_added_row_is_on_disk(tmp_path):
 def test_reopening_continues(tmp_path):
     Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     again = Results.open(Folder(tmp_path), CONFIGURATION)
-    assert again.has("Exact") and not again.has("MuProp") and not again.complete
+    assert [row["estimator"] for row in again.rows] == ["Exact"] and not again.complete
     again.add([ROW | {"estimator": "MuProp"}])
     assert list(pd.read_parquet(tmp_path / FILE)["estimator"]) == ["Exact", "MuProp"]
     again.finish()
@@ -102,7 +103,7 @@ def test_a_damaged_file_is_refused_and_kept(damage, tmp_path):
     forced = Results((folder := Folder(tmp_path)), CONFIGURATION)
     folder.begin_anew()
     forced.add([ROW])
-    assert Results.open(Folder(tmp_path), CONFIGURATION).has("Exact")
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
     assert (tmp_path / f"{FILE}.old1").read_bytes() == damaged
 
 
@@ -146,8 +147,8 @@ def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
     Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     with pytest.raises(UsageError, match="another run.*--force"):
         Results.open(Folder(tmp_path), CONFIGURATION | {"seed": 1})
-    monkeypatch.setattr(reading, "FORMAT", module.FORMAT + 1)
-    with pytest.raises(UsageError, match=f"format {module.FORMAT}, not"):
+    monkeypatch.setattr(reading, "FORMAT", FORMAT + 1)
+    with pytest.raises(UsageError, match=f"format {FORMAT}, not"):
         Results.open(Folder(tmp_path), CONFIGURATION)
 
 
@@ -157,7 +158,7 @@ def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
 def settings(**changes):
     plain = {"problem": "Quadratic", "estimators": ["ScoreFunction"]} | changes
     problem = parse_problem(plain.pop("problem"))
-    return Settings(problem, [*map(parse_estimator, plain.pop("estimators"))], **plain)
+    return CompareSettings(problem, [*map(parse_estimator, plain.pop("estimators"))], **plain)
 
 
 @pytest.mark.parametrize(
@@ -182,23 +183,111 @@ def test_every_setting_is_part_of_the_identity(changes):
     assert identity(settings(**changes).configuration("compare")) != default
 
 
-def test_identity_is_of_the_code(tmp_path, monkeypatch):
+def test_the_order_of_settings_does_not_matter():
     assert identity(CONFIGURATION) == identity(dict(reversed(CONFIGURATION.items())))
-    before = identity(CONFIGURATION)
-    monkeypatch.setattr(module, "_code_digest", lambda: "other code")
-    assert identity(CONFIGURATION) != before
-    monkeypatch.undo()
-    # Of both packages that compute the rows, wherever in them.
-    for place in ("experiments/deep", "estimators/core", "analysis"):
-        (tmp_path / place).mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "experiments" / "results.py"))
-    digests = []
-    for file in ("analysis/c.py", "experiments/deep/a.py", "estimators/core/b.py"):
-        digests.append(module._code_digest.__wrapped__())
-        (tmp_path / file).write_text("pass\n")
-    digests.append(module._code_digest.__wrapped__())
-    # The code that draws tables is not part of what they hold.
-    assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+SOURCES = {
+    "estimators/__init__.py": "from estimators.core import noise\n",
+    "estimators/core/__init__.py": "",
+    "estimators/core/noise.py": '"""Noise."""\n\nSCALE = 2.0\n"""Of it."""\n',
+    "experiments/__init__.py": "",
+    "experiments/study.py": """
+def run(x):
+    \"\"\"Run it.\"\"\"
+    import experiments.deep.late
+    from estimators import noise
+
+    return noise.SCALE * x  # twice
+""",
+    "experiments/deep/__init__.py": "",
+    "experiments/deep/late.py": "import analysis\n",
+    "experiments/other.py": "from experiments import study\n",
+    "analysis/__init__.py": "",
+}
+
+
+@pytest.fixture
+def digest(tmp_path):
+    """Write sources, changed or new ones by name, and return the digest of `experiments.study`."""
+
+    def of(changes):
+        for name, text in (SOURCES | changes).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return code.digest(["experiments.study"], tmp_path)
+
+    return of
+
+
+def edited(name, before, after):
+    assert before in SOURCES[name]
+    return {name: SOURCES[name].replace(before, after)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        edited("experiments/study.py", "Run it.", "Run it again."),
+        edited("experiments/study.py", '    """Run it."""\n', ""),
+        edited("experiments/study.py", "# twice", "# two times"),
+        edited("experiments/study.py", "noise.SCALE * x", "(noise.SCALE\n            * x)"),
+        edited("estimators/core/noise.py", '"""Of it."""', '"""Of noise."""'),
+        edited("estimators/core/noise.py", '"""Noise."""\n', ""),
+        {"experiments/other.py": "SCALE = 3.0\n"},  # which the study does not import
+        {"experiments/new.py": "SCALE = 3.0\n"},
+        {"analysis/__init__.py": "SCALE = 3.0\n"},  # it draws what is there
+    ],
+    ids=str,
+)
+def test_what_computes_no_number_keeps_the_identity(changes, digest):
+    assert digest({}) == digest(changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        edited("experiments/study.py", "* x", "+ x"),
+        edited("experiments/study.py", "noise.SCALE", "'text' and noise.SCALE"),
+        edited("estimators/core/noise.py", "2.0", "2.5"),  # two imports away
+        edited("experiments/deep/late.py", "import analysis", "import analysis\nSCALE = 1"),
+        {"estimators/core/__init__.py": "SCALE = 1\n"},  # a package on the way
+    ],
+    ids=str,
+)
+def test_code_that_the_study_imports_is_part_of_the_identity(changes, digest):
+    assert digest({}) != digest(changes)
+
+
+def test_the_code_of_a_study_is_what_it_imports():
+    modules = Comparison(settings()).modules
+    assert "experiments.studies.comparison.study" in modules
+    started = time.perf_counter()
+    first = code.digest(modules)
+    assert code.digest(modules) == first != code.digest(["experiments.studies.training.study"])
+    assert time.perf_counter() - started < 3  # well below a second, on an idle machine
+    assert identity(CONFIGURATION, modules) != identity(CONFIGURATION)
+
+
+def test_other_versions_and_devices_are_another_run(monkeypatch, tmp_path):
+    from importlib import metadata
+
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    version, devices = metadata.version, jax.devices()
+    for package in ("jax", "jaxlib", "numpy", "optax", "flax"):
+
+        def newer(name, package=package):
+            return version(name) + "1" * (name == package)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(metadata, "version", newer)
+            with pytest.raises(UsageError, match=rf"another run \({package} {version(package)}\)"):
+                Results.open(Folder(tmp_path), CONFIGURATION)
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "devices", lambda: devices[:1])
+        with pytest.raises(UsageError, match=rf"another run \(devices {len(devices)}\)"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +303,7 @@ def test_numbers_of_two_arithmetics_are_not_mixed(name, value, tmp_path):
             Results.open(Folder(tmp_path), CONFIGURATION)
     finally:
         jax.config.update(f"jax_{name}", before)
-    assert Results.open(Folder(tmp_path), CONFIGURATION).has("Exact")
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
 
 
 USER = """
@@ -235,8 +324,19 @@ def test_identity_is_of_the_users_own_file(tmp_path):
         path.write_text(USER.format(shift))
         problem = f"{path}:Mine"
         assert parse_problem(problem).shift == shift
-        found.append(identity(settings(problem=problem).configuration("compare")))
+        found.append(Comparison(settings(problem=problem)).identity)
     assert found[0] == found[2] != found[1]
+
+
+def test_identity_is_of_what_the_users_own_file_imports(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path, helper = tmp_path / "mine.py", tmp_path / "helper_of_mine.py"
+    path.write_text("import helper_of_mine\n" + USER.format(1))
+    found = []
+    for text in ("SCALE = 1", "SCALE = 1  # one", "SCALE = 2"):
+        helper.write_text(text)
+        found.append(Comparison(settings(problem=f"{path}:Mine")).identity)
+    assert found[0] == found[1] != found[2]
 
 
 def test_provenance_is_in_the_file(tmp_path):
@@ -260,7 +360,7 @@ def arguments(folder):
 
 
 def stopped_by(blow, folder, cache):
-    """Run `compare` in a process of its own, stop it once there are rows; return how it ended."""
+    """Run `compare` in a process of its own; with a blow, stop it once there are rows."""
     command = [sys.executable, "-m", "experiments.command_line", *arguments(folder)]
     run = subprocess.Popen(
         command,
@@ -270,10 +370,11 @@ def stopped_by(blow, folder, cache):
         text=True,
     )
     deadline = time.monotonic() + HANG
-    while not (folder / FILE).exists():
+    while blow and not (folder / FILE).exists():
         assert run.poll() is None and time.monotonic() < deadline, run.communicate()
         time.sleep(0.01)
-    run.send_signal(blow)
+    if blow:
+        run.send_signal(blow)
     out, err = run.communicate()
     return run.returncode, out, err
 
@@ -286,7 +387,8 @@ def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
     kept = pd.read_parquet(killed / FILE)
     assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
 
-    assert main(arguments(killed)) == main(arguments(whole)) == 0
+    for folder in (killed, whole):  # on as many devices
+        assert stopped_by(None, folder, tmp_path / "cache")[0] == 0
     continued, uninterrupted = (pd.read_parquet(folder / FILE) for folder in (killed, whole))
     # Times included: nothing that had finished was measured again. Later estimators add columns.
     pd.testing.assert_frame_equal(continued.head(len(kept))[kept.columns], kept)
@@ -296,8 +398,7 @@ def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
         table[table["metric"] != "seconds"].reset_index(drop=True)
         for table in (continued, uninterrupted)
     ]
-    # The process had another number of devices, which may move the last bit.
-    pd.testing.assert_frame_equal(*numbers, rtol=1e-6)
+    pd.testing.assert_frame_equal(*numbers, check_exact=True)
 
 
 @pytest.mark.slow
@@ -305,7 +406,7 @@ def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
     folder = tmp_path / "out"
     status, out, err = stopped_by(signal.SIGINT, folder, tmp_path / "cache")
     assert status == 130 and out == ""
-    assert err.splitlines()[-1] == "estimax: interrupted; what had finished is kept"
+    assert err.splitlines()[-1] == "estimax: interrupted; finished parts are kept"
     assert "Traceback" not in err
     kept = pd.read_parquet(folder / FILE)
     assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]

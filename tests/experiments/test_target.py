@@ -94,7 +94,7 @@ def test_a_file_that_is_there_is_replaced_by_force_only(command, tmp_path, timed
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "mine").chmod(0o640)
     line = refused(capsys, *command, "mine")
-    assert "mine is there already" in line and "--force" in line
+    assert "mine exists" in line and "--force" in line
     assert (tmp_path / "mine").read_text() == "mine" and not timed
     assert main([*command, "mine", "--force"]) == 0
     assert "figure" in (tmp_path / "mine").read_text()
@@ -137,7 +137,7 @@ def test_a_page_of_estimax_is_replaced_unless_it_was_edited(results, capsys):
     content = page.read_text()
     page.write_text(content.replace("a figure", "my figure"))
     capsys.readouterr()
-    assert "report.html is there already" in refused(capsys, *command)
+    assert "report.html exists" in refused(capsys, *command)
     assert "my figure" in page.read_text()
     assert main([*command, "--force"]) == 0 and page.read_text() == content
 

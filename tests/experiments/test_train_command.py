@@ -97,7 +97,7 @@ def test_a_batch_of_runs(capsys, tmp_path):
     # A finished run is not run again.
     before = (tmp_path / "out" / FILE).read_bytes()
     _, printed = train(capsys, *arguments)
-    assert "--force trains again" in printed.err
+    assert "--force runs it again" in printed.err
     assert (tmp_path / "out" / FILE).read_bytes() == before
 
 

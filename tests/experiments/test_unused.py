@@ -44,7 +44,7 @@ def test_what_is_ignored_is_said(arguments, notes, capsys, tmp_path, monkeypatch
         raise UsageError("stopped")
 
     for command in ("compare", "train"):
-        monkeypatch.setattr(f"experiments.command_line.{command}.opened", stop)
+        monkeypatch.setattr(f"experiments.command_line.{command}.completed", stop)
     assert main([*arguments]) == (0 if "--list" in arguments else 2)
     said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("note: ")]
     assert len(said) == len(notes)

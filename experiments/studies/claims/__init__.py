@@ -1,4 +1,4 @@
-"""Claims of papers and theorems, the studies that decide them, and their tests."""
+"""Claims of papers and theorems, and the studies that test them."""
 
 from experiments.studies.claims import (
     control_variates,
@@ -12,7 +12,7 @@ from experiments.studies.claims.claim import Claim as Claim
 from experiments.studies.claims.claim import ClaimStudy as ClaimStudy
 from experiments.studies.claims.claim import Scale as Scale
 
-BUDGETS = ("smoke", "laptop")
+SCALES = ("smoke", "laptop")
 """`smoke` only checks that everything runs; `laptop` decides the claims."""
 
 STUDIES: tuple[ClaimStudy, ...] = (

@@ -1,1 +1,1 @@
-"""Which estimator for a user's own model."""
+"""Which estimator for a model of the user's own."""

@@ -1,4 +1,4 @@
-"""What is computed for each figure of `estimax figure`; `analysis.figures` draws it."""
+"""The studies behind the figures of `estimax figure`; `analysis.figures` draws them."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ from experiments.studies.figures import (
     vae_pictures,
 )
 from experiments.studies.figures.presets import Preset as Preset
-from experiments.studies.figures.study import BUDGETS as BUDGETS
-from experiments.studies.figures.study import Study as Study
+from experiments.studies.figures.study import SCALES as SCALES
+from experiments.studies.figures.study import FigureStudy as FigureStudy
 from experiments.system.errors import UsageError
 
-FIGURES: dict[str, Callable[[str], Study | Preset]] = {
+FIGURES: dict[str, Callable[[str], FigureStudy | Preset]] = {
     "relaxed-samples": relaxed_samples.study,
     "densities": densities.study,
     "variance-by-evaluations": evaluations.study,
@@ -37,10 +37,10 @@ FIGURES: dict[str, Callable[[str], Study | Preset]] = {
     "integrality-gap": integrality.study,
     "vae-pictures": vae_pictures.study,
 }
-"""What makes each figure's study at a budget, by the figure's name."""
+"""Functions that build each figure's study at a scale, by the figure's name."""
 
 
-def build(name: str, budget: str = "laptop") -> Study | Preset:
+def build(name: str, scale: str = "laptop") -> FigureStudy | Preset:
     """Return the study of a figure.
 
     Raises:
@@ -48,5 +48,6 @@ def build(name: str, budget: str = "laptop") -> Study | Preset:
     """
     if name not in FIGURES:
         known = ", ".join(FIGURES)
-        raise UsageError(f"figure {name!r} is none of {known}{nearest(name, list(FIGURES))}")
-    return FIGURES[name](budget)
+        near = nearest(name, list(FIGURES))
+        raise UsageError(f"unknown figure {name!r}; choose from {known}{near}")
+    return FIGURES[name](scale)

@@ -1,10 +1,8 @@
 """Figures of the studies that have commands of their own, at settings after the papers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from estimators import (
     REBAR,
@@ -20,60 +18,65 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
+from experiments.measurement.point import Row
 from experiments.problems import VAE, Problem, Quadratic
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.studies import training as train
-from experiments.studies.comparison import compare
+from experiments.running.study import Study
+from experiments.studies.comparison.settings import CompareSettings
+from experiments.studies.comparison.study import Comparison
 from experiments.studies.figures.study import STUDY
-from experiments.studies.temperature import sweep as temperature
+from experiments.studies.temperature.study import TEMPERATURES, TemperatureSweep
+from experiments.studies.training.settings import TrainSettings
+from experiments.studies.training.study import Training
 from experiments.training.convergence import TUNING_STEPS
-
-_TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))
 
 
 @dataclasses.dataclass(frozen=True)
-class Preset:
-    """A study with a command of its own, at fixed settings, and the figure that is drawn of it.
+class Preset(Study[Estimator]):
+    """A study that has a command of its own, at fixed settings, and the figure drawn from it.
 
     Attributes:
-        name: the figure's name on the command line.
+        figure: the figure's name on the command line.
         title: what it shows, and after which paper.
-        drawn_by: the module of `analysis.figures`.
-        settings: of the study.
-        temperatures: those that are swept; none for other studies.
+        drawn_by: the module of `analysis.figures` that draws it.
+        study: the study.
     """
 
-    name: str
+    figure: str
     title: str
     drawn_by: str
-    settings: compare.Settings | train.Settings
-    temperatures: tuple[float, ...] = ()
+    study: Study[Estimator]
 
     @property
-    def tasks(self) -> Sequence[str]:
+    def name(self) -> str:
+        """The figure's name."""
+        return self.figure
+
+    @property
+    def parts(self) -> Mapping[str, Estimator]:
         """The estimators."""
-        return [str(estimator) for estimator in self.settings.estimators]
+        return self.study.parts
 
     def configuration(self) -> dict[str, Any]:
-        """Return what identifies the run."""
-        settings = self.settings
-        if isinstance(settings, train.Settings):
-            about = settings.configuration()
-        else:
-            kind = temperature.STUDY if self.temperatures else compare.STUDY
-            about = settings.configuration(kind) | {"temperatures": list(self.temperatures)}
-        return about | {"figure": self.name, "title": self.title, "kind": STUDY}
+        """Return the settings of the study and the figure as plain values."""
+        about = {"figure": self.figure, "title": self.title, "kind": STUDY}
+        return self.study.configuration() | about
 
-    def run(self, results: Results, progress: Progress) -> None:
-        """Run what is not there yet."""
-        settings = self.settings
-        if isinstance(settings, train.Settings):
-            train.train(settings, results, progress)
-        elif self.temperatures:
-            temperature.sweep(settings, self.temperatures, results, progress)
-        else:
-            compare.compare(settings, results, progress)
+    @property
+    def modules(self) -> set[str]:
+        """The names of the study's modules."""
+        return self.study.modules
+
+    def done(self, rows: Sequence[Row]) -> set[str]:
+        """Return the study's parts that are done."""
+        return self.study.done(rows)
+
+    def run(
+        self, parts: Mapping[str, Estimator], results: Results, progress: Progress
+    ) -> Iterator[list[Row]]:
+        """Run the study."""
+        return self.study.run(parts, results, progress)
 
 
 def _tempered() -> list[Estimator]:
@@ -90,43 +93,43 @@ def _tempered() -> list[Estimator]:
 
 
 def _by_temperature(
-    budget: str,
+    scale: str,
     name: str,
     problem: Problem,
     samples: int,
     estimators: Sequence[Estimator] | None = None,
 ) -> Preset:
-    smoke = budget == "smoke"
-    settings = compare.Settings(
+    smoke = scale == "smoke"
+    settings = CompareSettings(
         problem,
         list(estimators or _tempered())[: 3 if smoke else None],
         samples=64 if smoke else samples,
         train_steps=20 if smoke else 300,
         tuning_steps=5 if smoke else TUNING_STEPS,
     )
-    temperatures = _TEMPERATURES[::6] if smoke else _TEMPERATURES
+    sweep = TemperatureSweep(settings, TEMPERATURES[::6] if smoke else TEMPERATURES)
     title = f"Bias, variance and error by temperature: {problem}"
-    return Preset(name, title, "temperature", settings, temperatures)
+    return Preset(name, title, "temperature", sweep)
 
 
-def temperature_toy(budget: str) -> Preset:
+def temperature_toy(scale: str) -> Preset:
     """Return bias, variance and error by temperature on RELAX's toy."""
-    return _by_temperature(budget, "temperature-toy", Quadratic(0.499), 1 << 15)
+    return _by_temperature(scale, "temperature-toy", Quadratic(0.499), 1 << 15)
 
 
-def temperature_vae(budget: str) -> Preset:
+def temperature_vae(scale: str) -> Preset:
     """Return the same on the VAE that can be enumerated."""
-    return _by_temperature(budget, "temperature-vae", VAE(), 1024)
+    return _by_temperature(scale, "temperature-vae", VAE(), 1024)
 
 
-def temperature_vae200(budget: str) -> Preset:
+def temperature_vae200(scale: str) -> Preset:
     """Return the same on the VAE of 200 bits, against a long run."""
-    size = 8 if budget == "smoke" else 200  # else the long run alone takes minutes
+    size = 8 if scale == "smoke" else 200  # else the long run alone takes minutes
     problem = VAE(size=size, kl="sampled-no-score")
-    return _by_temperature(budget, "temperature-vae200", problem, 256)
+    return _by_temperature(scale, "temperature-vae200", problem, 256)
 
 
-def gumbel_rao_temperature(budget: str) -> Preset:
+def gumbel_rao_temperature(scale: str) -> Preset:
     """Return error by temperature of Gumbel-Rao (Paulus et al. 2021, figure 2b)."""
     estimators = [
         StraightThroughGumbelSoftmax(0.5),
@@ -136,35 +139,35 @@ def gumbel_rao_temperature(budget: str) -> Preset:
     ]
     problem = VAE("Categorical", 4, 4)
     name = "gumbel-rao-temperature"
-    return _by_temperature(budget, name, problem, 512, estimators)
+    return _by_temperature(scale, name, problem, 512, estimators)
 
 
-def _at_one_point(budget: str, name: str, title: str, drawn_by: str) -> Preset:
-    smoke = budget == "smoke"
-    settings = compare.Settings(
+def _at_one_point(scale: str, name: str, title: str, drawn_by: str) -> Preset:
+    smoke = scale == "smoke"
+    settings = CompareSettings(
         VAE(),
         [Exact(), ScoreFunction(), MuProp(), *_tempered()][: 4 if smoke else None],
         samples=64 if smoke else 2048,
         train_steps=20 if smoke else 300,
         tuning_steps=5 if smoke else TUNING_STEPS,
     )
-    return Preset(name, title, drawn_by, settings)
+    return Preset(name, title, drawn_by, Comparison(settings))
 
 
-def bias_variance(budget: str) -> Preset:
+def bias_variance(scale: str) -> Preset:
     """Return the plane of bias and variance, with lines of equal error."""
     title = "Bias against variance: the enumerable VAE"
-    return _at_one_point(budget, "bias-variance", title, "bias_variance")
+    return _at_one_point(scale, "bias-variance", title, "bias_variance")
 
 
-def error_cost(budget: str) -> Preset:
+def error_cost(scale: str) -> Preset:
     """Return error against cost."""
     title = "Error against cost: the enumerable VAE"
-    return _at_one_point(budget, "error-cost", title, "error_cost")
+    return _at_one_point(scale, "error-cost", title, "error_cost")
 
 
 def _training(
-    budget: str,
+    scale: str,
     name: str,
     title: str,
     drawn_by: str,
@@ -172,8 +175,8 @@ def _training(
     seeds: int,
     **more,
 ) -> Preset:
-    smoke = budget == "smoke"
-    settings = train.Settings(
+    smoke = scale == "smoke"
+    settings = TrainSettings(
         VAE(size=8 if smoke else 200, kl="sampled-no-score"),
         estimators[: 2 if smoke else None],
         steps=20 if smoke else 5000,
@@ -183,28 +186,28 @@ def _training(
         splits=("validation",),
         **more,
     )
-    return Preset(name, title, drawn_by, settings)
+    return Preset(name, title, drawn_by, Training(settings))
 
 
 def _trainers() -> list[Estimator]:
     return [ScoreFunction(LeaveOneOut(2)), DisARM(), GumbelSoftmax(0.5), REBAR(0.5)]
 
 
-def training_curves(budget: str) -> Preset:
+def training_curves(scale: str) -> Preset:
     """Return training curves with intervals over seeds."""
     title = "Training curves: 784-200-784"
-    evaluations = 2 if budget == "smoke" else 10
+    evaluations = 2 if scale == "smoke" else 10
     return _training(
-        budget, "training-curves", title, "training", _trainers(), 5, evaluations=evaluations
+        scale, "training-curves", title, "training", _trainers(), 5, evaluations=evaluations
     )
 
 
-def variance_along_training(budget: str) -> Preset:
+def variance_along_training(scale: str) -> Preset:
     """Return gradient variance along a training run, of all at the same parameters."""
-    smoke = budget == "smoke"
+    smoke = scale == "smoke"
     measured = [*_trainers(), MuProp()]
     return _training(
-        budget,
+        scale,
         "variance-along-training",
         "Variance and bias along the training: 784-200-784",
         "along_training",

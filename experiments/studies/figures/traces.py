@@ -10,17 +10,17 @@ from scipy import special
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
 from experiments.measurement.point import Row
 from experiments.problems.toy import Quadratic, Toy
-from experiments.studies.figures.study import Study
+from experiments.studies.figures.study import FigureStudy
 
 _TARGETS = (0.49, 0.499, 0.501, 0.51)
 _RATE = 1.0
 _KEPT = 200
 
 
-def study(budget: str) -> Study:
+def study(budget: str) -> FigureStudy:
     """Return the study of four targets and five estimators; E (z - p0)^2 is maximised."""
     steps = 200 if budget == "smoke" else 2000
-    return Study(
+    return FigureStudy(
         "gradient-traces",
         "Maximising E (z - p0)^2 by plain ascent (Yin and Zhou 2019)",
         "gradient_traces",

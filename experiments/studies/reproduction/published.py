@@ -1,4 +1,4 @@
-"""The published numbers, each as it was read in its source."""
+"""The published numbers, as read in their sources."""
 
 import csv
 import functools
@@ -13,9 +13,9 @@ class Published(NamedTuple):
     Attributes:
         value: the number.
         units: its units.
-        spread: what the paper prints behind a plus-minus sign, "" where nothing.
-        source: where it stands: paper and table.
-        notes: what is to be known of it.
+        spread: what the paper prints after a plus-minus sign, "" if nothing.
+        source: paper and table.
+        notes: remarks on the number.
     """
 
     value: float
@@ -26,22 +26,22 @@ class Published(NamedTuple):
 
 
 def known(value: float, units: str, formula: str) -> Published:
-    """Return an answer that is derived, and so exact."""
+    """Return a derived answer, which is exact."""
     return Published(value, units, "", f"derived: {formula}", "")
 
 
 def unknown(source: str, units: str) -> Published:
-    """Return what stands for a number that is not at hand."""
+    """Return a placeholder for a number that is not available."""
     return Published(math.nan, units, "", source, "")
 
 
 def published(paper: str, table: str, **where: str) -> Published:
-    """Return the one number of a paper's table that `where` names, by columns of published.csv.
+    """Return the number of a paper's table that `where` selects by columns of published.csv.
 
-    Of the column `notes` it is the beginning.
+    The column `notes` is selected by its beginning.
 
     Raises:
-        LookupError: unless exactly one row of the file fits.
+        LookupError: unless exactly one row matches.
     """
     where = {"paper": paper, "table": table} | where
     notes = where.pop("notes", "")

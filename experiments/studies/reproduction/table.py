@@ -1,4 +1,4 @@
-"""What a reproduced table is made of: cells, published numbers, budgets, predictions."""
+"""Reproduced tables: cells, published numbers, scales and predictions."""
 
 import abc
 import dataclasses
@@ -10,17 +10,17 @@ from experiments.measurement.point import Row
 from experiments.running.progress import Progress
 from experiments.studies.reproduction.published import Published
 
-BUDGETS = ("smoke", "laptop", "paper")
-"""A minute or two, about an hour on two cores, and as published."""
+SCALES = ("smoke", "laptop", "paper")
+"""Names of scales: a minute or two, about an hour on two cores, and as published."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """How candidates (learning rates, schedules) are compared before the best is trained.
+    """How candidates (learning rates, schedules) are compared before the best one is trained.
 
     Attributes:
         steps: training steps of each, with one seed.
-        images: validation images, from the first on; None for all.
+        images: the number of validation images, the first ones; None for all.
         bound_samples: samples of the bound that is compared.
     """
 
@@ -30,19 +30,19 @@ class Selection:
 
 
 @dataclasses.dataclass(frozen=True)
-class Budget:
-    """What a reproduction may spend on a cell.
+class Scale:
+    """The size of a cell's run.
 
     Attributes:
         steps: training steps.
         seeds: runs of the chosen candidate.
-        bound_samples: samples of the bound that is reported.
-        images: images of a split that are evaluated, from the first on; None for all.
-        rates: learning rates that are tried; None for the published ones.
-        variants: at most so many variants of an estimator are tried (its schedules, for example).
-        selection: how candidates are compared; None: each is trained in full, with all seeds, and
-            chosen by all validation images.
-        draws: gradients or objectives drawn, where something is measured and not trained.
+        bound_samples: samples of the reported bound.
+        images: the number of evaluated images of a split, the first ones; None for all.
+        rates: the learning rates to try; None for the published ones.
+        variants: the maximum number of variants of an estimator to try; None for all.
+        selection: how candidates are compared; if None, all are trained in full, with all seeds,
+            and compared on all validation images.
+        draws: the number of gradients drawn, in a cell that is measured and not trained.
         one_each: whether only the first cell of each estimator is run.
     """
 
@@ -57,30 +57,30 @@ class Budget:
     one_each: bool = False
 
 
-def usual_budgets(
+def usual_scales(
     rates: tuple[float, ...] | None,
-    paper: Budget,
+    paper: Scale,
     *,
     bound_samples: int = 1000,
     steps: int = 20_000,
     seeds: int = 2,
     images: int = 2000,
     many_cells: bool = False,
-) -> dict[str, Budget]:
-    """Return the budgets of a table whose cells are trained.
+) -> dict[str, Scale]:
+    """Return the scales of a table whose cells are trained.
 
     Args:
-        rates: the learning rates that the laptop compares, of which the smoke test takes the first;
-            None for the published ones.
-        paper: as published.
-        bound_samples: of the laptop's bound.
-        steps: of the laptop.
-        seeds: of the laptop.
-        images: test images that the laptop evaluates.
-        many_cells: whether they are too many for a smoke test, which then has one an estimator.
+        rates: the learning rates that "laptop" compares, of which "smoke" takes the first; None for
+            the published ones.
+        paper: the scale "paper", as published.
+        bound_samples: samples of the bound of "laptop".
+        steps: training steps of "laptop".
+        seeds: seeds of "laptop".
+        images: test images that "laptop" evaluates.
+        many_cells: whether "smoke" runs only one cell of each estimator.
     """
     return {
-        "smoke": Budget(
+        "smoke": Scale(
             steps=40,
             seeds=2,
             bound_samples=20,
@@ -90,7 +90,7 @@ def usual_budgets(
             draws=4096,
             one_each=many_cells,
         ),
-        "laptop": Budget(
+        "laptop": Scale(
             steps=steps,
             seeds=seeds,
             bound_samples=bound_samples,
@@ -106,17 +106,17 @@ def usual_budgets(
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A published number, and the figure of ours that stands beside it.
+    """A published number, and our metric to compare with it.
 
     Attributes:
-        block: the part of the table in which estimators are put in order.
+        block: the part of the table within which estimators are ranked.
         label: the estimator, as the paper names it.
         published: the number.
-        metric: ours.
-        split: the images that ours is of, "" where there are none.
-        scale: ours times this is in the units of the paper.
-        higher_is_better: which way the order goes.
-        is_known: whether the number is exact, so that ours must be it but for chance.
+        metric: our metric.
+        split: the images that it is evaluated on, "" if there are none.
+        scale: factor from our units to the paper's.
+        higher_is_better: whether higher values rank first.
+        is_known: whether the number is exact, so that ours may differ by chance only.
     """
 
     block: str
@@ -149,13 +149,13 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """An ordering that is expected to hold, written down before the run.
+    """An expected ranking, written down before the run.
 
     Attributes:
-        statement: what is expected, in words.
+        statement: the expectation, in words.
         block: the part of the table.
         better: labels of the estimators that are expected to be better.
-        worse: labels of those that are expected to be worse than every one of `better`.
+        worse: labels of the estimators that are expected to be worse than all of `better`.
     """
 
     statement: str
@@ -164,25 +164,25 @@ class Prediction:
     worse: Sequence[str]
 
     def rows(self) -> list[Row]:
-        """Return the prediction as rows of the result table, one a pair."""
+        """Return the prediction as rows of the result table, one for each pair."""
         shared = {"stage": "prediction", "block": self.block, "note": self.statement}
         pairs = ((one, other) for one in self.better for other in self.worse)
         return [shared | {"label": one, "other": other} for one, other in pairs]
 
 
-class Order(NamedTuple):
-    """What an experiment is run with.
+class CellRun(NamedTuple):
+    """The arguments of an experiment's run.
 
     Attributes:
-        budget: what it may spend.
+        scale: the size of the run.
         seed: the first seed.
-        splits: the splits that targets are of.
-        folder: for checkpoints; what lies there from a run that was killed is gone on with.
-        progress: shows the progress of the run.
-        advance: is told the fraction that is done; it may raise KeyboardInterrupt.
+        splits: the splits that targets are evaluated on.
+        folder: the folder of checkpoints; an interrupted run continues from those in it.
+        progress: shows the status of the run.
+        advance: receives the fraction that is done; it may raise KeyboardInterrupt.
     """
 
-    budget: Budget
+    scale: Scale
     seed: int
     splits: Sequence[str]
     folder: Path
@@ -191,29 +191,29 @@ class Order(NamedTuple):
 
 
 class Experiment(abc.ABC):
-    """What a cell runs: a frozen dataclass of settings."""
+    """The experiment behind a cell: a frozen dataclass of settings."""
 
     @abc.abstractmethod
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values, for the run's identity."""
 
     @abc.abstractmethod
-    def run(self, order: Order) -> list[Row]:
-        """Run it and return its rows."""
+    def run(self, run: CellRun) -> list[Row]:
+        """Run the experiment, and return its rows."""
 
     @property
     def about_data(self) -> str:
-        """What tables say of the data, nothing where there is none."""
+        """The description of the data in tables, "" if there are none."""
         return ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell of a table: one experiment, and the published numbers that it stands beside.
+    """A cell of a table: an experiment, and the published numbers to compare it with.
 
     Attributes:
-        name: names it, on the command line too.
-        experiment: what is run; a text says why nothing can be.
+        name: its name, also on the command line.
+        experiment: the experiment, or the reason why there is none.
         targets: the published numbers.
     """
 
@@ -227,24 +227,24 @@ class Table:
     """A published table.
 
     Attributes:
-        name: names it on the command line.
+        name: its name on the command line.
         title: authors, year and table.
         cells: its cells.
-        budgets: by name, one of each of `BUDGETS`.
-        predictions: orderings that are expected to hold.
-        notes: readings of what is ambiguous, choices where the paper is silent, deviations.
+        scales: the sizes of a run, by the names in `SCALES`.
+        predictions: the expected rankings.
+        notes: interpretations of ambiguities, choices where the paper is silent, deviations.
     """
 
     name: str
     title: str
     cells: tuple[Cell, ...]
-    budgets: Mapping[str, Budget]
+    scales: Mapping[str, Scale]
     predictions: tuple[Prediction, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def cells_at(self, budget: Budget) -> tuple[Cell, ...]:
-        """Return the cells that a budget runs."""
-        if not budget.one_each:
+    def cells_at(self, scale: Scale) -> tuple[Cell, ...]:
+        """Return the cells that are run at a scale."""
+        if not scale.one_each:
             return self.cells
         first = {cell.targets[0].label: cell for cell in reversed(self.cells)}
         return tuple(cell for cell in self.cells if first[cell.targets[0].label] is cell)

@@ -1,1 +1,1 @@
-"""The same against temperature."""
+"""Bias, variance, error and cost of estimators at one point, against temperature."""

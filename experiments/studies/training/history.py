@@ -1,4 +1,4 @@
-"""The rows of a batch of runs: what each run is, and what was seen of it so far."""
+"""The rows of a batch of runs, collected as it trains."""
 
 import dataclasses
 import math
@@ -10,18 +10,18 @@ import numpy as np
 from estimators import Estimator
 from experiments.measurement.point import Row, estimator_columns
 from experiments.statistics import Estimate
-from experiments.studies.training.settings import STUDY, Settings
+from experiments.studies.training.settings import STUDY, TrainSettings
 from experiments.training.run import Run
 
 
 @dataclasses.dataclass
 class Tally:
-    """Losses since the last row of them, summed in an order that no division of the steps changes.
+    """Losses since the last logged row, summed in an order that chunking does not change.
 
     Attributes:
-        count: the steps.
-        sums: each run's.
-        broken: each run's first loss that is not finite, as text; "" where there is none.
+        count: the number of steps.
+        sums: the sum of each run's losses.
+        broken: each run's first loss that is not finite, as text; "" if all are finite.
     """
 
     count: int = 0
@@ -47,14 +47,16 @@ class Tally:
 
 
 class History:
-    """Rows of a batch; plain values, so that a checkpoint holds them.
+    """Rows of a batch, as plain values that a checkpoint can hold.
 
     Attributes:
         rows: the rows so far.
     """
 
-    def __init__(self, settings: Settings, estimators: Sequence[Estimator], runs: Sequence[Run]):
-        """Begin without rows; `estimators` and `runs` are those of the batch."""
+    def __init__(
+        self, settings: TrainSettings, estimators: Sequence[Estimator], runs: Sequence[Run]
+    ):
+        """Start without rows; `estimators` and `runs` are those of the batch."""
         self.rows: list[Row] = []
         self._columns = [
             {
@@ -80,12 +82,12 @@ class History:
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
     def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
-        """Add each run's mean loss since the last time, or that it diverged.
+        """Add each run's mean loss since the last call, or that it diverged.
 
         Args:
-            step: the step that the last of the losses led to.
-            tally: the losses since the last time.
-            lost: `[runs]`, the step at which each run diverged, -1 for those that did not.
+            step: the step after the last of the losses.
+            tally: the losses since the last call.
+            lost: `[runs]`, the step at which each run diverged, -1 if it did not.
         """
         for run, total in enumerate(tally.sums):
             if lost[run] < 0:
@@ -95,20 +97,20 @@ class History:
                 self.lose(run, at, f"the loss of step {at} is {tally.broken[run]}", seen=step)
 
     def lose(self, run: int, at: int, reason: str, seen: int | None = None) -> None:
-        """Add that a run diverged at a step, once, and the step at which that was seen."""
+        """Add once that a run diverged at step `at`; it was detected at step `seen`."""
         own = self._columns[run].items()
         if not any(row["metric"] == "diverged" and own <= row.items() for row in self.rows):
             step = at if seen is None else seen
             self.add(run, step, "diverged", at, note=f"diverged: {reason}")
 
     def evaluated(self, run: int, step: int, split: str, found: dict[str, Estimate]) -> None:
-        """Add what an evaluation found."""
+        """Add the results of an evaluation."""
         for metric, estimate in found.items():
             samples = self._bound_samples.get(metric, 0)
             self.add(run, step, metric, estimate, split=split, bound_samples=samples)
 
     def measured(self, step: int, estimator: Estimator, group: str, rows: Sequence[Row]) -> None:
-        """Add what was measured of an estimator at the first run's parameters."""
+        """Add the measurements of an estimator at the first run's parameters."""
         for row in rows:
             estimate = Estimate(row["value"], row["low"], row["high"])
             more = {name: row[name] for name in ("evaluations", "samples", "note")}
@@ -117,6 +119,6 @@ class History:
 
     @property
     def loss(self) -> float:
-        """The least of the runs' last losses."""
+        """The smallest of the runs' last losses."""
         last = [row for row in self.rows if row["metric"] == "loss"][-len(self._columns) :]
         return min((row["value"] for row in last), default=math.nan)

@@ -1,4 +1,4 @@
-"""What a training study is asked for, and what it refuses."""
+"""Settings of a training study, and their checks."""
 
 import dataclasses
 import itertools
@@ -11,8 +11,8 @@ from estimators import Estimator
 from experiments.measurement.point import check_group
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
-from experiments.running.user_code import source
-from experiments.studies.temperature.sweep import has_temperature
+from experiments.running.user_code import sources
+from experiments.studies.temperature.study import at_temperatures
 from experiments.system.errors import UsageError
 from experiments.training.convergence import TUNING_STEPS
 from experiments.training.optimisers import Adam, Optimiser
@@ -22,35 +22,36 @@ from experiments.training.schedules import Schedule
 STUDY = "train"
 
 _RUN_BYTES, _ROW_BYTES = 1000, 1000
-"""What Python takes for a run, and for a row of the table, as far as it matters."""
+"""Approximate memory of a run and of a row of the table in Python."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a study trains; every field is part of the run's identity.
+class TrainSettings:
+    """What is trained and how; every field is part of the run's identity.
 
     Attributes:
         problem: the problem.
-        estimators: the estimators, each one batch of runs.
-        steps: training steps.
-        seeds: number of seeds, from `seed` on.
-        seed: the first.
+        estimators: the estimators; each is trained in one batch of runs.
+        steps: the number of training steps.
+        seeds: the number of seeds, from `seed` on.
+        seed: the first seed.
         learning_rates: the learning rates.
-        temperatures: the temperatures of estimators that have one; none for their own.
-        optimiser: of the model's parameters.
-        schedules: of the estimator's fields, or of `learning_rate` as a factor.
-        tuning_rate: learning rate of the estimators' own leaves; None for the published ones.
-        log_steps: steps between two rows of the loss; None for a fiftieth of all.
-        evaluations: evaluations on held-out examples: at the end, and before it at equal distances.
+        temperatures: the temperatures of estimators that have one; empty to keep their own.
+        optimiser: the optimiser of the model's parameters.
+        schedules: schedules of the estimator's fields, or of `learning_rate` as a factor.
+        tuning_rate: learning rate of the estimators' own leaves; None for the published rates.
+        log_steps: steps between two rows of the loss; None for steps / 50.
+        evaluations: the number of evaluations on held-out examples, evenly spaced, the last at the
+            end.
         splits: the splits that are evaluated.
         bound_samples: samples of the evaluated bound.
-        evaluation_examples: at most so many examples of a split are evaluated; None for all.
+        evaluation_examples: the maximum number of examples evaluated in a split; None for all.
         measured: estimators whose gradients are measured along the first run.
-        measured_steps: the steps at which they are.
-        group: parameters of the measured gradient; None for the problem's own choice.
-        samples: gradients drawn of each measured estimator at each of these steps.
-        tuning_steps: the most tuning steps of those that learn, at each of these points.
-        budget: evaluations of f at which their errors are compared.
+        measured_steps: the steps at which they are measured.
+        group: the parameters of the measured gradient; None for the problem's default.
+        samples: the number of gradients drawn of each measured estimator at each of these steps.
+        tuning_steps: the maximum number of tuning steps of estimators that learn, at each point.
+        budget: evaluations of f at which errors are compared.
     """
 
     problem: Problem
@@ -85,15 +86,24 @@ class Settings:
             "optimiser": str(self.optimiser),
             "schedules": [f"{name}={schedule}" for name, schedule in self.schedules],
         }
-        named = self.problem, *self.estimators, *self.measured
-        sources = sorted({name for name in map(source, named) if name})
         plain = {name: list(x) if isinstance(x, tuple) else x for name, x in plain.items()}
-        return {"study": STUDY, **plain} | ({"user_code": sources} if sources else {})
+        return {"study": STUDY, **plain, **sources(self.modules)}
+
+    @property
+    def modules(self) -> set[str]:
+        """The names of the modules of the problem and the estimators."""
+        named = self.problem, *self.estimators, *self.measured
+        return {type(value).__module__ for value in named}
+
+    @property
+    def log_interval(self) -> int:
+        """Steps between two rows of the loss."""
+        return self.log_steps or max(self.steps // 50, 1)
 
     @property
     def stops(self) -> dict[str, set[int]]:
         """The steps at which the loss is logged, the model evaluated, and gradients measured."""
-        log = self.log_steps or max(self.steps // 50, 1)
+        log = self.log_interval
         ends = {round(self.steps * (i + 1) / self.evaluations) for i in range(self.evaluations)}
         return {
             "log": {*range(log, self.steps, log), self.steps},
@@ -102,16 +112,12 @@ class Settings:
         }
 
     def members(self, estimator: Estimator) -> list[Estimator]:
-        """Return the variants of an estimator that the runs of its batch have."""
-        if not (self.temperatures and has_temperature(estimator)):
-            return [estimator]
-        return [dataclasses.replace(estimator, temperature=t) for t in self.temperatures]  # type: ignore
+        """Return the variants of an estimator in its batch of runs: one for each temperature."""
+        return at_temperatures(estimator, self.temperatures)
 
     def num_runs(self, estimator: Estimator) -> int:
-        """Return the number of runs of an estimator's batch."""
-        several = self.temperatures and has_temperature(estimator)
-        members = len(self.temperatures) if several else 1
-        return members * len(self.learning_rates) * self.seeds
+        """Return the number of runs in an estimator's batch."""
+        return len(self.members(estimator)) * len(self.learning_rates) * self.seeds
 
     def runs(self, estimator: Estimator) -> list[tuple[Estimator, Run]]:
         """Return the runs of an estimator's batch: all combinations, seeds varying fastest."""
@@ -125,16 +131,16 @@ class Settings:
         return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
 
 
-def checked(settings: Settings, named: Collection[str]) -> Settings:
-    """Return settings that can be trained, before anything is computed or written.
+def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
+    """Check settings before anything is computed or written; return those that can be trained.
 
     Args:
         settings: what to train.
-        named: the names of estimators that must fit; others that do not are left out.
+        named: the names of estimators that must fit; others that do not fit are left out.
 
     Raises:
-        UsageError: for an estimator that does not fit or is named twice, a schedule of a field that
-            it has not, a batch larger than the data, or a measured step that never comes.
+        UsageError: for an estimator that does not fit or is named twice, a schedule of an unknown
+            field, a batch larger than the data, or a measured step after the end of training.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
@@ -175,20 +181,20 @@ def checked(settings: Settings, named: Collection[str]) -> Settings:
     return settings
 
 
-def _check_runs(settings: Settings, params: Any) -> None:
-    """Refuse more runs, or more rows of them, than memory holds."""
+def _check_runs(settings: TrainSettings, params: Any) -> None:
+    """Refuse more runs, or more rows, than fit into memory."""
     for estimator in settings.estimators:
         runs = settings.num_runs(estimator)
-        # Parameters, their gradients, two moments, and what describes the run.
+        # Parameters, gradients, two moments, and the description of the run.
         one = 4 * limits.num_bytes(params) + _RUN_BYTES
         limits.check_memory(f"{runs:,} runs of {settings.problem}", runs * one)
-        rows = settings.steps // (settings.log_steps or max(settings.steps // 50, 1))
+        rows = settings.steps // settings.log_interval
         rows = runs * (rows + settings.evaluations)
         limits.check_memory(f"a table of {rows:,} rows", rows * _ROW_BYTES)
 
 
-def _check_evaluation(settings: Settings, params: Any, data: Any) -> None:
-    """Refuse an evaluation that takes too long, or too much memory."""
+def _check_evaluation(settings: TrainSettings, params: Any, data: Any) -> None:
+    """Refuse an evaluation that takes too much time or memory."""
     problem, key = settings.problem, jax.random.key(0)
     if not isinstance(problem, EvaluatedProblem) or not (found := jax.tree.leaves(data)):
         return
@@ -213,12 +219,12 @@ def _check_batch(problem: Problem, data: Any) -> None:
         )
 
 
-def _check_scheduled(settings: Settings, name: str, estimator: Estimator) -> None:
+def _check_scheduled(settings: TrainSettings, name: str, estimator: Estimator) -> None:
     if name == RATE:
         return
     numbers = [k for k, v in estimator.hyperparameters().items() if isinstance(v, jax.Array)]
     if name not in numbers:
         known = ", ".join([*numbers, RATE])
-        raise UsageError(f"{estimator} has no {name} to schedule, but: {known}")
+        raise UsageError(f"{estimator} has no {name} to schedule; choose from {known}")
     if name == "temperature" and settings.temperatures:
-        raise UsageError("temperatures and a schedule of the temperature exclude each other")
+        raise UsageError("--temperatures and a schedule of the temperature exclude each other")

@@ -34,7 +34,7 @@ TABLES: dict[str, Callable[[Binarisation], Table]] = {
     "liu2023-vae": liu2023.vae,
     "toys": toys.toys,
 }
-"""What makes each table, by its name. Not made at once: to build an estimator is to start JAX."""
+"""Functions that build the tables, by name; building an estimator starts JAX, so not here."""
 
 
 def build(name: str, binarisation: Binarisation = "fixed") -> Table:
@@ -42,12 +42,13 @@ def build(name: str, binarisation: Binarisation = "fixed") -> Table:
 
     Args:
         name: its name.
-        binarisation: "fixed", the project's own, or "published", the papers' file.
+        binarisation: "fixed" for the project's own, "published" for the papers' file.
 
     Raises:
         UsageError: for an unknown name.
     """
     if name not in TABLES:
         known = ", ".join(TABLES)
-        raise UsageError(f"table {name!r} is none of {known}{nearest(name, list(TABLES))}")
+        near = nearest(name, list(TABLES))
+        raise UsageError(f"unknown table {name!r}; choose from {known}{near}")
     return TABLES[name](binarisation)

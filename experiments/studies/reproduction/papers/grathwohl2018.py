@@ -5,14 +5,14 @@ from experiments.data import Binarisation, Dataset
 from experiments.problems import VAE
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import Adam
 
 _PAPER = "grathwohl2018"
@@ -51,7 +51,7 @@ def table1(binarisation: Binarisation) -> Table:
                     part, label, number, "negative_elbo", "train", -1.0, higher_is_better=True
                 )
                 optimiser = Adam(b2=0.99999)
-                trained = Trained(
+                trained = TrainingExperiment(
                     problem, (Variant(estimators[label]),), _RATES, optimiser, "negative_elbo"
                 )
                 cells.append(Cell(f"{part}, {label}", trained, (target,)))
@@ -68,8 +68,8 @@ def table1(binarisation: Binarisation) -> Table:
         "grathwohl2018-table1",
         "Grathwohl et al. 2018, table 1, linear rows: highest training ELBO",
         tuple(cells),
-        usual_budgets(
-            (1e-3, 5e-4), Budget(steps=2_000_000, seeds=1, bound_samples=100), bound_samples=100
+        usual_scales(
+            (1e-3, 5e-4), Scale(steps=2_000_000, seeds=1, bound_samples=100), bound_samples=100
         ),
         tuple(predictions),
         (

@@ -5,14 +5,14 @@ from experiments.data import Binarisation
 from experiments.problems import VAE, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import SGD
 
 _PAPER = "gu2016"
@@ -48,9 +48,9 @@ def _estimators() -> dict[str, Estimator]:
     }
 
 
-def _budgets(*, many_cells: bool = False) -> dict[str, Budget]:
-    paper = Budget(steps=1_000_000, seeds=5, bound_samples=100)
-    return usual_budgets((1e-3, 3e-3), paper, bound_samples=100, many_cells=many_cells)
+def _scales(*, many_cells: bool = False) -> dict[str, Scale]:
+    paper = Scale(steps=1_000_000, seeds=5, bound_samples=100)
+    return usual_scales((1e-3, 3e-3), paper, bound_samples=100, many_cells=many_cells)
 
 
 def table2(binarisation: Binarisation) -> Table:
@@ -68,7 +68,7 @@ def table2(binarisation: Binarisation) -> Table:
         problem = StructuredPrediction(depth=depth or 1, binarisation=binarisation)
         number = published(_PAPER, "Table 2", architecture=architecture, estimator=label)
         rates = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
-        trained = Trained(problem, (Variant(made[label]),), rates, SGD(momentum=0.9))
+        trained = TrainingExperiment(problem, (Variant(made[label]),), rates, SGD(momentum=0.9))
         target = Target(part, label, number, "negative_bound")
         return Cell(f"{part}, {label}", trained if depth else _FACES, (target,))
 
@@ -86,7 +86,7 @@ def table2(binarisation: Binarisation) -> Table:
         "gu2016-table2",
         "Gu et al. 2016, table 2: structured output prediction",
         tuple(cell(part, label) for part in parts for label in labels),
-        _budgets(),
+        _scales(),
         tuple(predictions),
         (*_NOTES, "Bounds are of 100 samples, as published."),
     )
@@ -111,7 +111,7 @@ def table3(binarisation: Binarisation) -> Table:
         problem = VAE(size=200, kl="sampled", binarisation=binarisation, **parts[part])
         rates = (3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6)
         variants = (Variant(made[label]),)
-        trained = Trained(problem, variants, rates, SGD(momentum=0.9), "negative_elbo")
+        trained = TrainingExperiment(problem, variants, rates, SGD(momentum=0.9), "negative_elbo")
         return Cell(f"{part}, {label}", trained, (target,))
 
     *bits, last = parts
@@ -135,7 +135,7 @@ def table3(binarisation: Binarisation) -> Table:
         "gu2016-table3",
         "Gu et al. 2016, table 3: negative variational bound",
         tuple(cell(part, label) for part in parts for label in labels),
-        _budgets(many_cells=True),
+        _scales(many_cells=True),
         tuple(predictions),
         (*_NOTES, "The bound is of one sample; the prior's logits are learned.", _FDARN),
     )

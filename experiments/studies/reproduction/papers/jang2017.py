@@ -17,16 +17,16 @@ from estimators import (
 from experiments.data import Binarisation
 from experiments.problems import VAE, SemiSupervised, StructuredPrediction
 from experiments.studies.reproduction.published import published, unknown
-from experiments.studies.reproduction.speed import Speed
+from experiments.studies.reproduction.speed_experiment import SpeedExperiment
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import SGD
 from experiments.training.schedules import Exponential, Linear
 
@@ -55,7 +55,7 @@ def table1(binarisation: Binarisation) -> Table:
         "jang2017-table1",
         "Jang, Gu and Poole 2017, table 1",
         cells,
-        usual_budgets((1e-3, 3e-3), Budget(steps=500_000, seeds=5, bound_samples=1000), seeds=4),
+        usual_scales((1e-3, 3e-3), Scale(steps=500_000, seeds=5, bound_samples=1000), seeds=4),
         _predictions(),
         (
             "Reading: the text evaluates with 1,000 samples, the caption says variational lower "
@@ -111,7 +111,7 @@ def table2(binarisation: Binarisation) -> Table:
         variants = tuple(
             Variant(estimator, schedules, problem=SemiSupervised(alpha=alpha)) for alpha in alphas
         )
-        trained = Trained(
+        trained = TrainingExperiment(
             SemiSupervised(), variants, _RATES, SGD(momentum=0.9), "accuracy", higher_is_better=True
         )
         cells.append(Cell(label, trained, targets))
@@ -120,10 +120,8 @@ def table2(binarisation: Binarisation) -> Table:
         "Jang, Gu and Poole 2017, table 2: semi-supervised",
         tuple(cells),
         {
-            "smoke": Budget(
-                steps=2, seeds=1, bound_samples=2, images=32, rates=(1e-3,), variants=1
-            ),
-            "laptop": Budget(
+            "smoke": Scale(steps=2, seeds=1, bound_samples=2, images=32, rates=(1e-3,), variants=1),
+            "laptop": Scale(
                 steps=3000,
                 seeds=1,
                 bound_samples=20,
@@ -131,7 +129,7 @@ def table2(binarisation: Binarisation) -> Table:
                 rates=(3e-3,),
                 variants=1,
             ),
-            "paper": Budget(steps=500_000, seeds=5, bound_samples=100),
+            "paper": Scale(steps=500_000, seeds=5, bound_samples=100),
         },
         (
             Prediction(
@@ -171,13 +169,13 @@ def figure5a(binarisation: Binarisation) -> Table:
             "",
             higher_is_better=True,
         )
-        cells.append(Cell(name, Speed(problem, GumbelSoftmax(1.0), Exact()), (target,)))
+        cells.append(Cell(name, SpeedExperiment(problem, GumbelSoftmax(1.0), Exact()), (target,)))
     block = "steps per second, Gumbel-softmax over marginalisation"
     return Table(
         "jang2017-figure5a",
         "Jang, Gu and Poole 2017, figure 5a: speed by number of classes",
         tuple(cells),
-        {"smoke": Budget(steps=1), "laptop": Budget(steps=5), "paper": Budget(steps=100)},
+        {"smoke": Scale(steps=1), "laptop": Scale(steps=5), "paper": Scale(steps=100)},
         (
             Prediction(
                 "the ratio grows with the number of classes",
@@ -204,7 +202,7 @@ def _cell(part: str, label: str, binarisation: Binarisation) -> Cell:
         problem = StructuredPrediction(latent, size, binarisation=binarisation)
     return Cell(
         f"{part}, {label}",
-        Trained(problem, _variants(label, task), _RATES, SGD(momentum=0.9)),
+        TrainingExperiment(problem, _variants(label, task), _RATES, SGD(momentum=0.9)),
         tuple(
             Target(f"{part}: {reading}", label, number, metric)
             for reading, metric in _READINGS.items()

@@ -16,14 +16,14 @@ from experiments.problems import VAE
 from experiments.problems.toy import Polynomial
 from experiments.studies.reproduction.published import known, unknown
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import Adam, RAdam
 
 _TARGET = 0.45
@@ -58,7 +58,7 @@ def polynomial(binarisation: Binarisation) -> Table:
         problem = Polynomial(power, 128, "Categorical", 0.01)
         for label, maker in _MAKERS.items():
             estimator = Average(maker(1.0), _BATCH)
-            trained = Trained(problem, (Variant(estimator),), (1e-3,), Adam())
+            trained = TrainingExperiment(problem, (Variant(estimator),), (1e-3,), Adam())
             target = Target(
                 part,
                 label,
@@ -67,12 +67,12 @@ def polynomial(binarisation: Binarisation) -> Table:
                 "",
             )
             cells.append(Cell(f"{part}, {label}", trained, (target,)))
-    paper = Budget(steps=8000, seeds=10)
+    paper = Scale(steps=8000, seeds=10)
     return Table(
         "liu2023-polynomial",
         "Liu et al. 2023: polynomial programme, 128 variables",
         tuple(cells),
-        usual_budgets((1e-3,), paper, steps=8000, seeds=2),
+        usual_scales((1e-3,), paper, steps=8000, seeds=2),
         tuple(
             Prediction(
                 f"ReinMax is below every other (p = {power:g})",
@@ -110,16 +110,16 @@ def vae(binarisation: Binarisation) -> Table:
             # The settings tuned for ReinMax; those of the others are not at hand.
             optimiser = Adam() if (classes, size) == (8, 4) else RAdam()
             variants = (Variant(maker(temperature)), Variant(maker(1.0)))
-            trained = Trained(problem, variants, (rate,), optimiser, "negative_elbo")
+            trained = TrainingExperiment(problem, variants, (rate,), optimiser, "negative_elbo")
             target = Target(part, label, unknown(_SOURCE, "nats"), "negative_elbo")
             cells.append(Cell(f"{part}, {label}", trained, (target,)))
     return Table(
         "liu2023-vae",
         "Liu et al. 2023: MNIST VAE by categories x latent variables",
         tuple(cells),
-        usual_budgets(
+        usual_scales(
             None,
-            Budget(steps=96_000, seeds=10, bound_samples=100),
+            Scale(steps=96_000, seeds=10, bound_samples=100),
             many_cells=True,
             bound_samples=100,
             steps=5000,

@@ -8,14 +8,14 @@ from experiments.data import Binarisation, Dataset
 from experiments.problems import VAE, Problem, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import Adam
 
 _PAPER = "maddison2017"
@@ -42,9 +42,9 @@ _NOTES = (
 )
 
 
-def _budgets(bound_samples: int) -> dict[str, Budget]:
-    paper = Budget(steps=10_000_000, seeds=1, bound_samples=bound_samples)
-    return usual_budgets((3e-4, 1e-3), paper, many_cells=True)
+def _scales(bound_samples: int) -> dict[str, Scale]:
+    paper = Scale(steps=10_000_000, seeds=1, bound_samples=bound_samples)
+    return usual_scales((3e-4, 1e-3), paper, many_cells=True)
 
 
 def _estimator(label: str, classes: int) -> Estimator:
@@ -53,11 +53,11 @@ def _estimator(label: str, classes: int) -> Estimator:
     return ScoreFunction(NVIL(normalise=True)) if label == "NVIL" else VIMCO()
 
 
-def _trained(problem: Problem, label: str, classes: int) -> Trained:
+def _trained(problem: Problem, label: str, classes: int) -> TrainingExperiment:
     variants = (
         Variant(_estimator(label, classes), optimiser=Adam(weight_decay=decay)) for decay in _DECAYS
     )
-    return Trained(problem, tuple(variants), _RATES, Adam())
+    return TrainingExperiment(problem, tuple(variants), _RATES, Adam())
 
 
 def _vae(label: str, classes: int, bits: int, samples: int, **settings) -> VAE:
@@ -141,7 +141,7 @@ def table1(binarisation: Binarisation) -> Table:
         "maddison2017-table1",
         "Maddison et al. 2017, table 1: density estimation",
         tuple(cells),
-        _budgets(50_000),
+        _scales(50_000),
         tuple(predictions),
         _NOTES,
     )
@@ -181,7 +181,7 @@ def table2(binarisation: Binarisation) -> Table:
         "maddison2017-table2",
         "Maddison et al. 2017, table 2: arities",
         tuple(cells),
-        _budgets(50_000),
+        _scales(50_000),
         (),
         (
             *_NOTES,
@@ -241,14 +241,14 @@ def figure4(binarisation: Binarisation) -> Table:
         )
         for architecture in depths
     ]
-    budgets = usual_budgets(
-        (3e-4, 1e-3), Budget(steps=10_000_000, bound_samples=100), bound_samples=100
+    scales = usual_scales(
+        (3e-4, 1e-3), Scale(steps=10_000_000, bound_samples=100), bound_samples=100
     )
     return Table(
         "maddison2017-figure4",
         "Maddison et al. 2017, table of figure 4: structured output prediction",
         tuple(cells),
-        budgets,
+        scales,
         tuple(predictions),
         (*_NOTES, "Bounds are of 100 samples, as published."),
     )

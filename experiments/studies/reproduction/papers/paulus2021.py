@@ -16,14 +16,14 @@ from experiments.data import Binarisation
 from experiments.problems import VAE
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import SGD
 
 _PAPER = "paulus2021"
@@ -78,7 +78,7 @@ def table2(binarisation: Binarisation) -> Table:
                     estimator=label,
                     notes=f"batch size {batch};",
                 )
-                trained = Trained(problem, _variants(label), _RATES, SGD(momentum=0.9))
+                trained = TrainingExperiment(problem, _variants(label), _RATES, SGD(momentum=0.9))
                 target = Target(part, label, number, "negative_bound")
                 cells.append(Cell(f"{part}, {label}", trained, (target,)))
     relaxed = ("GS", "ST-GS", "GR-MC10", "GR-MC100", "GR-MC1000")
@@ -108,9 +108,9 @@ def table2(binarisation: Binarisation) -> Table:
         "paulus2021-table2",
         "Paulus et al. 2021, table 2: VAE",
         tuple(cells),
-        usual_budgets(
+        usual_scales(
             (1e-3, 3e-3),
-            Budget(steps=50_000, seeds=5, bound_samples=5000),
+            Scale(steps=50_000, seeds=5, bound_samples=5000),
             steps=10_000,
             many_cells=True,
         ),

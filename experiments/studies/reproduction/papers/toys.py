@@ -22,14 +22,14 @@ from estimators import (
 )
 from experiments.data import Binarisation
 from experiments.problems.toy import Quadratic, SharedLogit, SimplexQuadratic
-from experiments.studies.reproduction.measured import Measured
+from experiments.studies.reproduction.measurement_experiment import MeasurementExperiment
 from experiments.studies.reproduction.published import Published, known, published
-from experiments.studies.reproduction.table import Budget, Cell, Table, Target
+from experiments.studies.reproduction.table import Cell, Scale, Table, Target
 
-_BUDGETS = {
-    "smoke": Budget(draws=4096),
-    "laptop": Budget(draws=1 << 20),
-    "paper": Budget(draws=1 << 22),
+_SCALES = {
+    "smoke": Scale(draws=4096),
+    "laptop": Scale(draws=1 << 20),
+    "paper": Scale(draws=1 << 22),
 }
 
 
@@ -53,7 +53,7 @@ def toys(binarisation: Binarisation) -> Table:
         "toys",
         "Toys with known answers: RELAX, ARM, Kool et al., Gumbel-Rao",
         (*_one_bit(), *_three_bits(), *_simplex()),
-        _BUDGETS,
+        _SCALES,
         (),
         (
             "Known answers are derived, or printed in the source that is named; ours are drawn "
@@ -83,7 +83,7 @@ def _one_bit() -> list[Cell]:
             cells.append(
                 Cell(
                     f"{name}, {label}",
-                    Measured(Quadratic(target, logit), estimator),
+                    MeasurementExperiment(Quadratic(target, logit), estimator),
                     (
                         _target(f"{name}: gradient", label, slope, "gradient"),
                         _target(f"{name}: value", label, value, "value"),
@@ -103,7 +103,7 @@ def _three_bits() -> list[Cell]:
     cells = [
         Cell(
             f"Three bits, {label}",
-            Measured(SharedLogit(), estimator),
+            MeasurementExperiment(SharedLogit(), estimator),
             (_target(gradient, label, slope, "gradient"),),
         )
         for label, estimator in (_unbiased() | {"unordered set, 4": UnorderedSet(4)}).items()
@@ -117,14 +117,22 @@ def _three_bits() -> list[Cell]:
             _target(gradient, label, slope, "gradient"),
             _target(variance, label, nothing, "variance"),
         )
-        cells.append(Cell(f"Three bits, {label}", Measured(SharedLogit(), estimator), targets))
+        cells.append(
+            Cell(f"Three bits, {label}", MeasurementExperiment(SharedLogit(), estimator), targets)
+        )
     # Logits of +-40 are all ones and all zeros.
     for label, logit, metric in (
         ("all ones", 40.0, "loss of all-ones"),
         ("all zeros", -40.0, "loss of all-zeros"),
     ):
         target = _target("Three bits: loss", label, number(metric), "value")
-        cells.append(Cell(f"Three bits, {label}", Measured(SharedLogit(logit), Exact()), (target,)))
+        cells.append(
+            Cell(
+                f"Three bits, {label}",
+                MeasurementExperiment(SharedLogit(logit), Exact()),
+                (target,),
+            )
+        )
     return cells
 
 
@@ -139,7 +147,7 @@ def _simplex() -> list[Cell]:
     return [
         Cell(
             f"Simplex, {label}",
-            Measured(problem, estimator),
+            MeasurementExperiment(problem, estimator),
             (_target("Simplex: value", label, value, "value"),),
         )
         for label, estimator in {

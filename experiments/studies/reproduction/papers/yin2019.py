@@ -15,14 +15,14 @@ from experiments.data import Binarisation, Dataset
 from experiments.problems import VAE, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
-    Budget,
     Cell,
     Prediction,
+    Scale,
     Table,
     Target,
-    usual_budgets,
+    usual_scales,
 )
-from experiments.studies.reproduction.trained import Trained, Variant
+from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.training.optimisers import Adam
 
 _PAPER = "yin2019"
@@ -97,7 +97,7 @@ def table2(binarisation: Binarisation) -> Table:
                     batch_size=size,
                     **settings,
                 )
-                trained = Trained(problem, (Variant(made[label]),), _RATES, Adam())
+                trained = TrainingExperiment(problem, (Variant(made[label]),), _RATES, Adam())
                 cells.append(Cell(f"{part}, {label}", trained, (target,)))
     predictions = [
         Prediction(f"ARM is below {other} ({part})", part, ("ARM",), (other,))
@@ -108,8 +108,8 @@ def table2(binarisation: Binarisation) -> Table:
         "yin2019-table2",
         "Yin and Zhou 2019, table 2: VAE",
         tuple(cells),
-        usual_budgets(
-            (5e-4, 1e-4), Budget(steps=1_200_000, seeds=5, bound_samples=1000), many_cells=True
+        usual_scales(
+            (5e-4, 1e-4), Scale(steps=1_200_000, seeds=5, bound_samples=1000), many_cells=True
         ),
         tuple(predictions),
         (
@@ -128,13 +128,13 @@ def table3(binarisation: Binarisation) -> Table:
     """Return ARM's column of table 3; the others are those of Jang et al. 2017, table 1."""
     number = published(_PAPER, "Table 3", estimator="ARM")
     problem = StructuredPrediction(binarisation=binarisation)
-    trained = Trained(problem, (Variant(ARM()),), (1e-4,), Adam())
+    trained = TrainingExperiment(problem, (Variant(ARM()),), (1e-4,), Adam())
     target = Target("392-200-200-392", "ARM", number, "negative_bound")
     return Table(
         "yin2019-table3",
         "Yin and Zhou 2019, table 3: structured output prediction",
         (Cell("ARM", trained, (target,)),),
-        usual_budgets((1e-4,), Budget(steps=1_000_000, seeds=5, bound_samples=1000)),
+        usual_scales((1e-4,), Scale(steps=1_000_000, seeds=5, bound_samples=1000)),
         (),
         ("The table's other columns are copied from Jang et al. 2017: see jang2017-table1.",),
     )

@@ -1,4 +1,4 @@
-"""Cells that are measured at one point of a problem whose answer is known."""
+"""Experiments that measure an estimator at one point of a problem with a known answer."""
 
 import dataclasses
 from typing import Any
@@ -11,13 +11,13 @@ from estimators import Estimator
 from experiments.measurement.point import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
-from experiments.studies.reproduction.table import Experiment, Order
+from experiments.studies.reproduction.table import CellRun, Experiment
 
 _CHUNKS = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured(Experiment):
+class MeasurementExperiment(Experiment):
     """The value, the gradient and its variance of an estimator at a problem's own parameters.
 
     Attributes:
@@ -32,9 +32,13 @@ class Measured(Experiment):
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimator": str(self.estimator)}
 
-    def run(self, order: Order) -> list[Row]:
-        """Draw gradients; `gradient` is that of the first parameter, `variance` all of them's."""
-        key, noise = jax.random.split(jax.random.key(order.seed))
+    def run(self, run: CellRun) -> list[Row]:
+        """Draw gradients, and return the estimates as rows.
+
+        `gradient` is the mean of the first parameter's gradient; `variance` is summed over all
+        parameters.
+        """
+        key, noise = jax.random.split(jax.random.key(run.seed))
         params = self.problem.initial(key)
         distribution = self.problem.distribution(params, None)
         estimator = self.estimator.initialise(key, distribution)
@@ -50,8 +54,8 @@ class Measured(Experiment):
 
         parts = []
         for number, part in enumerate(jax.random.split(noise, _CHUNKS)):
-            parts.append(draw(jax.random.split(part, max(order.budget.draws // _CHUNKS, 1))))
-            order.advance((number + 1) / _CHUNKS)
+            parts.append(draw(jax.random.split(part, max(run.scale.draws // _CHUNKS, 1))))
+            run.advance((number + 1) / _CHUNKS)
         values, gradients = (np.concatenate(x).astype(np.float64) for x in zip(*parts, strict=True))
         squares = ((gradients - gradients.mean(0)) ** 2).sum(1)
         found = {
@@ -63,7 +67,7 @@ class Measured(Experiment):
             "stage": "final",
             "problem": str(self.problem),
             "estimator": str(self.estimator),
-            "seed": order.seed,
+            "seed": run.seed,
             "split": "",
             "step": 0,
             "samples": len(values),

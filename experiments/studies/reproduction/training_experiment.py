@@ -1,4 +1,4 @@
-"""Cells that are trained: candidates compared on validation images, the best one trained."""
+"""Experiments that compare candidates on validation images, and train the best one."""
 
 import dataclasses
 import math
@@ -12,9 +12,9 @@ from estimators import Estimator
 from experiments.measurement.point import Row
 from experiments.problems import Problem
 from experiments.running.progress import Progress
-from experiments.studies.reproduction.table import Experiment, Order, Selection
-from experiments.studies.training.settings import Settings
-from experiments.studies.training.unit import Shared, Unit
+from experiments.studies.reproduction.table import CellRun, Experiment, Selection
+from experiments.studies.training.runs import BatchInputs, EstimatorBatch
+from experiments.studies.training.settings import TrainSettings
 from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.schedules import Schedule
 
@@ -23,13 +23,13 @@ _CHECKPOINT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One way to run an estimator that is compared with others on validation images.
+    """One way to run an estimator, compared with others on validation images.
 
     Attributes:
         estimator: the estimator.
-        schedules: of its fields.
-        optimiser: where it differs from the experiment's, in its weight decay for example.
-        problem: where it differs from the experiment's, in a weight of its objective for example.
+        schedules: schedules of its fields.
+        optimiser: if not the experiment's; its weight decay may differ, for example.
+        problem: if not the experiment's; a weight of its objective may differ, for example.
     """
 
     estimator: Estimator
@@ -38,7 +38,7 @@ class Variant:
     problem: Problem | None = None
 
     def __str__(self) -> str:
-        """Return what the variant is."""
+        """Return a description."""
         schedules = [f"{name}={schedule}" for name, schedule in self.schedules]
         others = [str(one) for one in (self.optimiser, self.problem) if one is not None]
         return ", ".join([str(self.estimator), *schedules, *others])
@@ -49,16 +49,17 @@ Candidate = tuple[Variant, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained(Experiment):
+class TrainingExperiment(Experiment):
     """Training with an estimator.
 
     Attributes:
         problem: the problem.
-        variants: of the estimator; those after a budget's number of them are left out.
+        variants: variants of the estimator; a scale may limit their number.
         rates: the published learning rates; a candidate is a variant at a rate.
         optimiser: the optimiser.
-        chosen_by: the figure of the validation images that chooses; without images, the loss.
-        higher_is_better: whether the highest is chosen.
+        chosen_by: the metric on validation images that selects the best candidate; without images,
+            the training loss does.
+        higher_is_better: whether higher values of the metric are better.
     """
 
     problem: Problem
@@ -80,38 +81,38 @@ class Trained(Experiment):
 
     @property
     def about_data(self) -> str:
-        """What tables say of the data."""
+        """The description of the data in tables."""
         return self.problem.about_data
 
-    def run(self, order: Order) -> list[Row]:
-        """Compare the candidates, and train the best."""
-        budget, seed, splits, folder, progress, advance = order
+    def run(self, run: CellRun) -> list[Row]:
+        """Compare the candidates, and train the best one."""
+        scale, seed, splits, folder, progress, advance = run
         candidates = [
             (variant, rate)
-            for variant in self.variants[: budget.variants]
-            for rate in budget.rates or self.rates
+            for variant in self.variants[: scale.variants]
+            for rate in scale.rates or self.rates
         ]
-        settings = Settings(
+        settings = TrainSettings(
             self.problem,
             [],
-            steps=budget.steps,
-            seeds=budget.seeds,
+            steps=scale.steps,
+            seeds=scale.seeds,
             seed=seed,
-            bound_samples=budget.bound_samples,
-            evaluation_examples=budget.images,
+            bound_samples=scale.bound_samples,
+            evaluation_examples=scale.images,
         )
-        if len(candidates) > 1 and budget.selection is None:
-            # What validation images choose has then been trained already.
+        if len(candidates) > 1 and scale.selection is None:
+            # All are trained in full, so the best one already is.
             settings = dataclasses.replace(settings, splits=sorted({"validation", *splits}))
             rows = self._train(candidates, settings, folder, progress, advance)
-            return _tried(candidates, budget.steps) + _staged(rows, self._best(rows))
+            return _tried(candidates, scale.steps) + _staged(rows, self._best(rows))
         settings = dataclasses.replace(settings, splits=tuple(splits))
         compared, chosen, share = [], candidates[0], 0.0
         if len(candidates) > 1:
-            assert budget.selection is not None
-            quick = _quick(settings, budget.selection)
+            assert scale.selection is not None
+            quick = _quick(settings, scale.selection)
             work = quick.steps * len(candidates)
-            share = work / (work + budget.steps * budget.seeds)
+            share = work / (work + scale.steps * scale.seeds)
             compared = self._train(
                 candidates, quick, folder / "compared", progress, lambda x: advance(share * x)
             )
@@ -131,12 +132,12 @@ class Trained(Experiment):
     def _train(
         self,
         candidates: Sequence[Candidate],
-        settings: Settings,
+        settings: TrainSettings,
         folder: Path,
         progress: Progress,
         advance: Callable[[float], None],
     ) -> list[Row]:
-        """Train candidates: those of one variant in one batch, variants one after the other."""
+        """Train candidates: one batch of runs for each variant, one after the other."""
         rows: list[Row] = []
         variants = list(dict.fromkeys(variant for variant, _ in candidates))
         for number, variant in enumerate(variants):
@@ -148,19 +149,19 @@ class Trained(Experiment):
                 optimiser=variant.optimiser or self.optimiser,
                 learning_rates=tuple(rate for one, rate in candidates if one is variant),
             )
-            unit = Unit(Shared(own), variant.estimator, folder / str(number))
-            found = unit.train(
-                unit.restore(),
+            batch = EstimatorBatch(BatchInputs(own), variant.estimator, folder / str(number))
+            found = batch.train(
+                batch.restore(),
                 lambda x, number=number: advance((number + x) / len(variants)),
                 progress,
                 _CHECKPOINT_SECONDS,
             )
-            unit.finish()
+            batch.finish()
             rows += [row | {"variant": str(variant)} for row in found]
         return rows
 
     def _best(self, rows: Sequence[Row]) -> Candidate | None:
-        """Return the candidate with the best mean over seeds, none of which diverged."""
+        """Return the candidate with the best mean over seeds, None if all have diverged runs."""
         evaluated = any(row["split"] == "validation" for row in rows)
         metric, split = (self.chosen_by, "validation") if evaluated else ("loss", "train")
         last = max((row["step"] for row in rows if row["metric"] == metric), default=0)
@@ -180,8 +181,8 @@ class Trained(Experiment):
         return next(variant for variant in self.variants if str(variant) == name), rate
 
 
-def _quick(settings: Settings, selection: Selection) -> Settings:
-    """Return settings of the runs that are only compared."""
+def _quick(settings: TrainSettings, selection: Selection) -> TrainSettings:
+    """Return the settings of the runs that are only compared."""
     return dataclasses.replace(
         settings,
         steps=selection.steps,
@@ -193,7 +194,7 @@ def _quick(settings: Settings, selection: Selection) -> Settings:
 
 
 def _tried(candidates: Sequence[Candidate], steps: int) -> list[Row]:
-    """Return a row for every candidate that is compared."""
+    """Return a row for each candidate."""
     return [
         {"stage": "tried", "variant": str(variant), "learning_rate": rate, "step": steps}
         for variant, rate in candidates
@@ -201,7 +202,7 @@ def _tried(candidates: Sequence[Candidate], steps: int) -> list[Row]:
 
 
 def _staged(rows: Sequence[Row], chosen: Candidate | None) -> list[Row]:
-    """Return rows with their stage: those of the chosen candidate are final."""
+    """Return rows with their stage, "final" for those of the chosen candidate."""
     final = None if chosen is None else (str(chosen[0]), chosen[1])
     return [
         row | {"stage": "final" if (row["variant"], row["learning_rate"]) == final else "candidate"}

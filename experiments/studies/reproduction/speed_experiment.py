@@ -1,4 +1,4 @@
-"""Cells that are a ratio of speeds."""
+"""Experiments that measure a ratio of speeds."""
 
 import dataclasses
 from typing import Any
@@ -9,20 +9,20 @@ from estimators import Estimator
 from experiments.measurement.point import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
-from experiments.studies.reproduction.table import Experiment, Order
+from experiments.studies.reproduction.table import CellRun, Experiment
 from experiments.training.timing import rounds
 
 _ROUNDS = 7
 
 
 @dataclasses.dataclass(frozen=True)
-class Speed(Experiment):
+class SpeedExperiment(Experiment):
     """Training steps per second with one estimator, over those with another.
 
     Attributes:
         problem: the problem.
-        estimator: the one whose speed is above the line.
-        other: the one below it.
+        estimator: the estimator whose speed is the numerator.
+        other: the estimator whose speed is the denominator.
     """
 
     problem: Problem
@@ -33,18 +33,18 @@ class Speed(Experiment):
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimators": [str(self.estimator), str(self.other)]}
 
-    def run(self, order: Order) -> list[Row]:
-        """Time rounds of both in turn; the interval is over the rounds' ratios."""
+    def run(self, run: CellRun) -> list[Row]:
+        """Time both in alternating rounds; the interval is over the rounds' ratios."""
         made = []
         for estimator in (self.estimator, self.other):
-            order.progress.note(f"compiling {estimator}")
-            made.append(rounds(self.problem, estimator, [order.seed], order.budget.steps))
+            run.progress.note(f"compiling {estimator}")
+            made.append(rounds(self.problem, estimator, [run.seed], run.scale.steps))
         seconds = []
         for number in range(_ROUNDS):
             seconds.append([one_round() for one_round in made])
-            order.advance((number + 1) / _ROUNDS)
-        upper, lower = order.budget.steps / np.array(seconds).T
-        shared = {"stage": "final", "problem": str(self.problem), "seed": order.seed, "split": ""}
+            run.advance((number + 1) / _ROUNDS)
+        upper, lower = run.scale.steps / np.array(seconds).T
+        shared = {"stage": "final", "problem": str(self.problem), "seed": run.seed, "split": ""}
         shared |= {"step": 0, "samples": _ROUNDS}
         found = {
             "speed_ratio": (f"{self.estimator} over {self.other}", upper / lower),

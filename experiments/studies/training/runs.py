@@ -1,4 +1,4 @@
-"""One batch of runs from its beginning, or its checkpoint, to its end."""
+"""The batch of runs of one estimator, from its start or its checkpoint to its end."""
 
 import functools
 import math
@@ -16,10 +16,10 @@ from estimators import Estimator
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.point import Instrument, Row, check_group, metric_rows
 from experiments.problems import EvaluatedProblem
+from experiments.running.identity import identity
 from experiments.running.progress import Progress
-from experiments.running.results import identity
 from experiments.studies.training.history import History, Tally
-from experiments.studies.training.settings import Settings
+from experiments.studies.training.settings import TrainSettings
 from experiments.system import hosts
 from experiments.system.folder import slug
 from experiments.system.signals import Interrupted
@@ -28,21 +28,22 @@ from experiments.training.checkpoints import Checkpoints
 from experiments.training.run import State
 
 _SECONDS = 1.0
-"""Of training, after which a signal is looked for."""
+"""Seconds of training between two checks for a signal."""
 
 _REFERENCE = 4
-"""Gradients of the truth for each one that is measured, where the truth is not exact."""
+"""Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
 
 
-class Shared:
-    """What the batches of a study share: data, keys, and what evaluates and measures."""
+class BatchInputs:
+    """What the batches of a study share: data, keys, the evaluator and the instrument."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: TrainSettings):
         """Read the data; nothing is computed yet."""
         self.settings = settings
         self.problem = settings.problem
         self.data = self.problem.data()
         self.key = jax.random.key(settings.seed)
+        self._examples: dict[str, Any] = {}
         self.keys = {
             name: jax.random.fold_in(self.key, zlib.crc32(name.encode()))
             for name in ("batch", "truth", "tune", "measure", "evaluate", "examples", "pictures")
@@ -59,33 +60,33 @@ class Shared:
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
-    @functools.cache  # noqa: B019 (one study a process)
     def examples(self, split: str) -> Any:
-        """Return the examples of a split that are evaluated, on the host; None where none are."""
-        if not isinstance(self.problem, EvaluatedProblem):
-            return None
-        data = self.problem.data(split)  # type: ignore[arg-type]
-        examples = self.problem.examples(self.keys["examples"], data)
-        most = self.settings.evaluation_examples
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
+        """Return the examples of a split that are evaluated, on the host."""
+        if split not in self._examples:
+            assert isinstance(self.problem, EvaluatedProblem)
+            data = self.problem.data(split)  # type: ignore[arg-type]
+            examples = self.problem.examples(self.keys["examples"], data)
+            most = self.settings.evaluation_examples
+            self._examples[split] = jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
+        return self._examples[split]
 
 
 @functools.lru_cache(maxsize=4)
 def _evaluator(problem: EvaluatedProblem, num_samples: int) -> Evaluator:
-    """Return what evaluates a problem; studies of one problem share it, compiled once."""
+    """Return a problem's evaluator; studies of one problem share it, compiled once."""
     return Evaluator(problem, num_samples)
 
 
-class Unit:
+class EstimatorBatch:
     """The batch of runs of one estimator."""
 
-    def __init__(self, shared: Shared, estimator: Estimator, folder: Path):
+    def __init__(self, shared: BatchInputs, estimator: Estimator, folder: Path):
         """Prepare the batch; nothing is computed yet.
 
         Args:
             shared: what the batches share.
             estimator: the estimator.
-            folder: where batches keep their checkpoints.
+            folder: the folder of the checkpoints of all batches.
         """
         settings = shared.settings
         self.shared = shared
@@ -99,11 +100,12 @@ class Unit:
         self.tally = Tally()
         self.clock = _Clock()
         self.last: Any = None
-        configuration = settings.configuration() | {"unit": self.name}
-        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration))
+        configuration = settings.configuration() | {"estimator": self.name}
+        modules = {__name__} | settings.modules
+        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration, modules))
 
     def restore(self) -> tuple[State, dict[str, Any]] | None:
-        """Return the state and the history of the checkpoint, None where there is none.
+        """Return the state and the history of the checkpoint, None if there is none.
 
         Raises:
             UsageError: for a checkpoint of another configuration, or a damaged one.
@@ -120,13 +122,13 @@ class Unit:
         """Train to the end and return all rows.
 
         Args:
-            restored: what `restore` returned.
-            advance: is told the fraction that is done.
-            progress: shows the progress of the run.
-            checkpoint_seconds: at most so often a checkpoint is written.
+            restored: the result of `restore`.
+            advance: receives the fraction that is done.
+            progress: shows the status of the run.
+            checkpoint_seconds: the minimum number of seconds between two checkpoints.
 
         Raises:
-            Interrupted: where the run was asked to end; a checkpoint holds all that was trained.
+            Interrupted: if a signal asked the run to end; a checkpoint holds its state.
         """
         stops = self.settings.stops
         if restored is None:
@@ -171,13 +173,13 @@ class Unit:
         return self.history.rows
 
     def _few(self, most: int) -> int:
-        """Return how many steps to take before a signal is looked for: about a second's."""
+        """Return the number of steps until the next check for a signal: about a second."""
         speed = self.clock.speed  # unknown at first
         own = 1 if math.isnan(speed) else int(min(speed * _SECONDS, LONGEST))
         return max(1, min(most, *hosts.gathered(min(own, LONGEST))))
 
     def _settle(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
-        """Measure and evaluate what is due at a step; where that is interrupted, not at all."""
+        """Measure and evaluate what is due at a step, all of it or, if interrupted, nothing."""
         stops, rows = self.settings.stops, len(self.history.rows)
         try:
             if step in stops["measure"]:
@@ -191,18 +193,18 @@ class Unit:
     def _interrupted(
         self, error: Interrupted, step: int, state: State, *, settled: bool
     ) -> Interrupted:
-        """Save, and return the exception that says so."""
+        """Save a checkpoint, and return the exception that reports it."""
         self._save(step, state, settled=settled)
         self.checkpoints.close()
         done = f"step {step:,} of {self.settings.steps:,}"
         return Interrupted(
-            error.number, f"{self.name} is kept at {done}: the same command goes on there"
+            error.number, f"{self.name} is kept at {done}; run the same command again to continue"
         )
 
     def pictures(self) -> dict[str, Any]:
-        """Return grids of images of the first run that did not diverge, after `train`, by name.
+        """Return grids of images by name, of the first run that did not diverge, after `train`.
 
-        None where there are no images, nor in any but the first of several processes.
+        Empty if the problem has no images, and in all processes but the first.
         """
         state, lost = self.last
         alive = np.flatnonzero(lost < 0)
@@ -210,7 +212,7 @@ class Unit:
         if not isinstance(problem, EvaluatedProblem) or not len(alive):
             return {}
         examples = self.shared.examples("test")
-        rows = self.batch.gather(state.params)  # of all processes, so by all of them
+        rows = self.batch.gather(state.params)  # a collective: all processes take part
         if jax.process_index() > 0:
             return {}
         params = _member(rows, int(alive[0]))
@@ -219,7 +221,7 @@ class Unit:
         return {name: np.asarray(grid) for name, grid in pictures.items()}
 
     def finish(self) -> None:
-        """Let go of the checkpoint's files."""
+        """Close the checkpoint's files."""
         self.checkpoints.close()
 
     @property
@@ -238,7 +240,7 @@ class Unit:
         rows = self.batch.gather(state.params)
         for run in runs:
             own = _member(rows, run)
-            if not _is_finite(own):  # the loss may be, as that of a bit whose logit is infinite
+            if not _is_finite(own):  # the loss may be: a bit's logit may be infinite
                 self.history.lose(run, step, f"the parameters at step {step} are not finite")
                 continue
             if not isinstance(problem, EvaluatedProblem):

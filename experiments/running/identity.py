@@ -1,0 +1,55 @@
+"""A run's identity: a hash of everything that determines its numbers."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from experiments.running import code
+
+_MODES = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_numpy_dtype_promotion",
+)
+_PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax")
+
+
+def identity(configuration: Mapping[str, Any], modules: Collection[str] = ()) -> str:
+    """Return the hash of a run's settings and of its environment.
+
+    Args:
+        configuration: the settings, as plain values; of a user's file they hold its digest.
+        modules: the names of the modules that compute the numbers.
+    """
+    text = json.dumps([dict(configuration), environment(modules)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def environment(modules: Collection[str] = ()) -> dict[str, str]:
+    """Return what determines a run's numbers besides its settings.
+
+    These are the modes of JAX, the platform, the number of devices, the versions of packages, and
+    the digest of the code.
+    """
+    devices = jax.devices()
+    return {
+        **{name: str(getattr(jax.config, name)) for name in _MODES},
+        **{name: version(name) for name in _PACKAGES},
+        "platform": devices[0].platform,
+        "devices": str(len(devices)),
+        "code": code.digest(modules),
+    }
+
+
+def version(package: str) -> str:
+    """Return the version of an installed package, "" if it is missing."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,139 @@
+"""Settings of a comparison at one point of a problem, and their checks."""
+
+import dataclasses
+import zlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import jax
+
+from estimators import Estimator
+from experiments.measurement.point import Point, Row, check_group, prepare, reference_estimator
+from experiments.problems import Problem
+from experiments.running import limits
+from experiments.running.progress import Progress
+from experiments.running.user_code import sources
+from experiments.system.errors import UsageError
+from experiments.training import is_tuned
+from experiments.training.convergence import TUNING_STEPS
+
+_REFERENCE = 4
+"""Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """What is measured, and where; every field is part of the run's identity.
+
+    Attributes:
+        problem: the problem.
+        estimators: the estimators.
+        group: the parameters to differentiate with respect to; None for the problem's default.
+        samples: the number of gradients drawn of each estimator.
+        seed: the random seed.
+        train_steps: Adam steps before measuring, if the problem is trainable.
+        tuning_steps: the maximum number of tuning steps of estimators that learn, at that point.
+        budget: evaluations of f at which errors are compared.
+    """
+
+    problem: Problem
+    estimators: Sequence[Estimator]
+    group: str | None = None
+    samples: int = 2048
+    seed: int = 0
+    train_steps: int = 300
+    tuning_steps: int = TUNING_STEPS
+    budget: float = 100.0
+
+    def configuration(self, study: str) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        names = [str(estimator) for estimator in self.estimators]
+        plain |= {"problem": str(self.problem), "estimators": names}
+        return {"study": study, **plain, **sources(self.modules)}
+
+    @property
+    def modules(self) -> set[str]:
+        """The names of the modules of the problem and the estimators."""
+        return {type(value).__module__ for value in (self.problem, *self.estimators)}
+
+    def refusal(
+        self, estimator: Estimator, context: tuple[Any, Any], distribution: Any, members: int = 1
+    ) -> str | None:
+        """Return why an estimator cannot be measured, or None if it can.
+
+        Args:
+            estimator: the estimator.
+            context: parameters and a minibatch.
+            distribution: the latent variable of one example there.
+            members: the number of variants of it that are measured.
+        """
+        steps = self.tuning_steps if is_tuned(estimator) else 0
+        times = members * (self.samples + steps)
+        return limits.refusal(self.problem, estimator, context, distribution, times)
+
+    def columns(self, point: Point, study: str) -> Row:
+        """Return the columns that every row of a study shares."""
+        return {
+            "study": study,
+            "problem": str(self.problem),
+            "objective": self.problem.objective,
+            "group": point.group,
+            "seed": self.seed,
+            "step": self.train_steps if self.problem.trainable else 0,
+        }
+
+    def keys(self) -> dict[str, jax.Array]:
+        """Return independent keys for the point, for tuning and for measuring."""
+        names = "point", "tune", "measure"
+        key = jax.random.key(self.seed)
+        return {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in names}
+
+    def point(self, progress: Progress) -> Point:
+        """Train the problem, and return the point at which estimators are measured."""
+        return prepare(
+            self.problem,
+            self.keys()["point"],
+            group=self.group,
+            train_steps=self.train_steps,
+            reference_samples=_REFERENCE * self.samples,
+            report=progress.say,
+            note=progress.note,
+        )
+
+
+def check(settings: CompareSettings, named: Collection[str]) -> None:
+    """Check that a comparison can run, before anything is computed or written.
+
+    Args:
+        settings: what to measure.
+        named: the names of estimators that must fit; of the others, one is enough.
+
+    Raises:
+        UsageError: for an unknown group, a named estimator that does not fit, or if none fits.
+    """
+    problem, key = settings.problem, jax.random.key(settings.seed)
+    data = problem.data()
+    limits.check_problem(problem, data)
+    batch = problem.batch(key, data)
+    params = problem.measured_params(problem.initial(key), batch)
+    check_group(problem, params, settings.group)
+    distribution = problem.distribution(params, batch)
+    steps = settings.train_steps if problem.trainable else 0
+    # It trains the problem, and estimates the true gradient unless that is exact.
+    reference = reference_estimator(problem, distribution)
+    if known := limits.refusal(
+        problem, reference, (params, batch), distribution, steps, moves=True
+    ):
+        raise UsageError(f"{problem} cannot be measured: {reference} {known}")
+    fits, refused = False, ""
+    for estimator in settings.estimators:
+        must = str(estimator) in named
+        if fits and not must:  # tracing all takes several seconds
+            continue
+        reason = settings.refusal(estimator, (params, batch), distribution)
+        if must and reason:
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+        fits, refused = fits or not reason, f"{estimator} {reason}"
+    if not fits:
+        raise UsageError(f"no estimator fits {problem}; {refused}")

@@ -1,0 +1,91 @@
+"""The function that recommends an estimator for a model of the user's own."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+import estimators
+from estimators import Estimator
+from experiments.measurement.point import Row
+from experiments.running.progress import Progress
+from experiments.studies.diagnosis.model import Loss, Model
+from experiments.studies.diagnosis.recommendation import needs, recommend
+from experiments.studies.diagnosis.study import DiagnoseSettings, DiagnosisStudy
+from experiments.training.convergence import TUNING_STEPS
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """Measurements of estimators on a model, and a recommendation.
+
+    Attributes:
+        rows: tidy rows, as of `estimax compare`.
+        recommended: the estimator with the smallest error at equal cost; None if none fits.
+        reasons: the reasons, a sentence each.
+    """
+
+    rows: list[Row]
+    recommended: str | None
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the recommendation and its reasons, a line each."""
+        return "\n".join([f"recommended: {self.recommended}", *self.reasons])
+
+
+def diagnose(
+    loss: Loss,
+    model: Any,
+    key: jax.Array,
+    batch: Any = None,
+    *,
+    candidates: Sequence[Estimator] | None = None,
+    samples: int = 1024,
+    tuning_steps: int = TUNING_STEPS,
+    budget: float = 100.0,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Measure every estimator that fits a model, at its parameters and one batch; recommend one.
+
+    Bias is relative to the exact gradient if everything sampled can be enumerated, else to a long
+    run of leave-one-out. Errors are compared at equal cost: squared bias + variance x evaluations
+    of f / budget.
+
+    Args:
+        loss: `loss(model, estimator, key, batch)`, which calls the estimator for its discrete
+            variables and returns a scalar.
+        model: a flax nnx module, an equinox module, or any pytree; gradients are with respect to
+            its floating-point arrays.
+        key: a typed random key, consumed.
+        batch: the last argument of the loss, fixed.
+        candidates: the estimators; by default all, in their default variants.
+        samples: the number of gradients drawn of each estimator.
+        tuning_steps: the maximum number of tuning steps of estimators that learn.
+        budget: evaluations of f at which errors are compared.
+        progress: reports progress.
+
+    Raises:
+        UsageError: if the loss takes other arguments, returns no scalar, calls no estimator or has
+            no finite gradient; if no array of the model is floating-point; if no candidate fits;
+            or if nothing depends on the samples.
+    """
+    if candidates is None:
+        candidates = [one for cls in estimators.ALL for one in cls.examples()]
+    settings = DiagnoseSettings(samples, tuning_steps, budget)
+    study = DiagnosisStudy(Model.of(loss, model, batch), candidates, key, settings)
+    shown = progress or Progress(len(study.parts), silent=True)
+    rows = [row for found in study.measured(study.parts, shown) for row in found]
+    study.check(rows)
+    return diagnosis(study, rows)
+
+
+def diagnosis(study: DiagnosisStudy, rows: list[Row]) -> Diagnosis:
+    """Return the recommendation that follows from the rows of a study."""
+    best, reasons = recommend(rows, study.settings.budget)
+    chosen = study.parts.get(best or "")
+    # The note of a time is on tuning alone.
+    notes = [row["note"] for row in rows if (row["estimator"], row["metric"]) == (best, "seconds")]
+    more = (needs(chosen, *notes),) if chosen else ()
+    return Diagnosis(rows, best, (*reasons, *more))

@@ -1,0 +1,61 @@
+"""The temperature sweep: estimators that have a temperature at each one, the others once."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from estimators import Estimator
+from experiments.measurement.point import Row
+from experiments.studies.comparison.point_study import PointStudy
+
+TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))
+TOO_SMALL = "sample too small for its temperature"
+
+
+@dataclasses.dataclass(frozen=True)
+class TemperatureSweep(PointStudy):
+    """Estimators that have a temperature at each one, the others once.
+
+    Attributes:
+        temperatures: the temperatures.
+    """
+
+    temperatures: tuple[float, ...] = TEMPERATURES
+
+    kind = "temperature"
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings and the temperatures as plain values."""
+        return self.settings.configuration(self.kind) | {"temperatures": list(self.temperatures)}
+
+    def members(self, estimator: Estimator) -> list[Estimator]:
+        """Return the estimator at each temperature, or alone if it has none."""
+        return at_temperatures(estimator, self.temperatures)
+
+    def caution(self, columns: Row, samples: int) -> str:
+        """Return a note if the temperature needs more samples."""
+        temperature = columns.get("p_temperature")
+        small = temperature is not None and samples < needed_samples(temperature)
+        return TOO_SMALL if small else ""
+
+
+def has_temperature(estimator: Estimator) -> bool:
+    """Return whether an estimator has a temperature."""
+    return "temperature" in getattr(type(estimator), "__dataclass_fields__", {})
+
+
+def at_temperatures(estimator: Estimator, temperatures: tuple[float, ...]) -> list[Estimator]:
+    """Return an estimator at each temperature, or alone if it has none."""
+    if not (temperatures and has_temperature(estimator)):
+        return [estimator]
+    return [dataclasses.replace(estimator, temperature=t) for t in temperatures]  # type: ignore[type-var]
+
+
+def needed_samples(temperature: float) -> float:
+    """Return the least number of samples at a temperature, 100 / temperature.
+
+    At low temperatures gradients are rare and large: smaller samples miss both their mean and their
+    variance.
+    """
+    return 100 / temperature
