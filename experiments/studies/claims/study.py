@@ -54,7 +54,7 @@ class Claims(Study[ClaimStudy]):
     @property
     def modules(self) -> set[str]:
         """The names of this module, and of the package, which imports all studies."""
-        return {type(self).__module__, __package__}
+        return {__name__, __name__.rpartition(".")[0]}
 
     def done(self, rows: Sequence[Row]) -> set[str]:
         """Return the studies that have rows."""
