@@ -1,9 +1,11 @@
 """Checkpoints of a batch of runs: whole or not there at all, and only of the same configuration."""
 
 import contextlib
+import gc
 import hashlib
 import json
 import logging
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,16 +140,22 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _refusing_damage(self):
-        # Of many arrays the first that fails is enough; asyncio would report the others later.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        # Of many arrays the first that fails is enough; asyncio would report the others.
+        logger = logging.getLogger("asyncio")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
         try:
             yield
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
+            traceback.clear_frames(error.__traceback__)
+            gc.collect()  # asyncio reports what failed when it is collected
             raise UsageError(
                 f"{self.folder} holds a damaged checkpoint ({reason}); choose another --output, "
                 "or --force to begin anew"
             ) from error
+        finally:
+            logger.setLevel(level)
 
 
 def checksums(state: State) -> list[int]:

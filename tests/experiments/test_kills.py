@@ -14,7 +14,9 @@ import pytest
 
 from experiments.command_line import main
 from experiments.running.results import FILE
+from experiments.system import hosts, signals
 from experiments.system.folder import OWN
+from experiments.system.signals import Interrupted
 from experiments.training.batch import LONGEST, Batch
 from tests.experiments.processes import HANG
 from tests.experiments.test_resume import ARGUMENTS, numbers
@@ -88,6 +90,25 @@ def test_no_chunk_follows_a_signal(number, tmp_path, monkeypatch, capsys):
     assert len(chunks) == 3 and max(chunks) <= LONGEST
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"is kept at step {sum(chunks):,} of " in line
+
+
+def test_handlers_of_signals_are_restored(monkeypatch, tmp_path):
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in numbers]
+    within = []
+
+    def end(run):
+        within.extend(map(signal.getsignal, numbers))
+        with signals.heeded(), pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGTERM)
+            hosts.check_signals()
+        assert [*map(signal.getsignal, numbers)] == within
+        return 3
+
+    monkeypatch.setattr("experiments.command_line.door.guarded", end)
+    assert main() == 3
+    assert within == [signals.end_at_once] * 2
+    assert [*map(signal.getsignal, numbers)] == before
 
 
 @pytest.mark.slow

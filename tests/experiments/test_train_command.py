@@ -1,5 +1,6 @@
 """`estimax train` as a user meets it: whole results, bad input in one line, several processes."""
 
+import logging
 import os
 import signal
 import socket
@@ -288,6 +289,7 @@ def test_a_corrupt_checkpoint_is_refused(capsys, trained):
         before = everything(folder)
         line = refused(capsys, *arguments)
         assert "damaged checkpoint" in line and "--force" in line
+        assert logging.getLogger("asyncio").level == logging.NOTSET  # as before
         assert everything(folder) == before
         largest.write_bytes(content)
     (metadata,) = (folder / OWN / "checkpoints").rglob("_CHECKPOINT_METADATA")
