@@ -1,6 +1,7 @@
 """The temperature sweep: estimators that have a temperature at each one, the others once."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def has_temperature(estimator: Estimator) -> bool:
     return "temperature" in getattr(type(estimator), "__dataclass_fields__", {})
 
 
-def at_temperatures(estimator: Estimator, temperatures: tuple[float, ...]) -> list[Estimator]:
+def at_temperatures(estimator: Estimator, temperatures: Sequence[float]) -> list[Estimator]:
     """Return an estimator at each temperature, or alone if it has none."""
     if not (temperatures and has_temperature(estimator)):
         return [estimator]
