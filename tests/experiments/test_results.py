@@ -117,7 +117,7 @@ def test_no_flipped_bit_is_read(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(UsageError, match="changed or damaged"):
             Results.open(Folder(tmp_path), CONFIGURATION)
-        with pytest.raises(ValueError, match="changed or damaged since estimax wrote it"):
+        with pytest.raises(ValueError, match="changed or damaged after estimax wrote it"):
             read_results(path)
 
 
