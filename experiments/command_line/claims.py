@@ -5,7 +5,7 @@ import argparse
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
-from experiments.studies.claims.study import Claims
+from experiments.studies.claims.study import claims_study
 from experiments.system.errors import UsageError
 
 _EPILOG = """
@@ -48,7 +48,7 @@ def _run(given: argparse.Namespace) -> None:
         unused.without_effect(given, "with --list", "budget")
         print("\n".join(map(_described, chosen)))
         return
-    with completed(given, Claims(STUDIES, chosen, given.budget)) as results:
+    with completed(given, claims_study(STUDIES, chosen, given.budget)) as results:
         conclude(results)
 
 

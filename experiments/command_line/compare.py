@@ -7,8 +7,8 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.running.user_code import parse_estimators, parse_problem
 from experiments.studies.comparison.settings import CompareSettings, check
-from experiments.studies.comparison.study import Comparison
-from experiments.studies.temperature.study import TEMPERATURES, TemperatureSweep, has_temperature
+from experiments.studies.comparison.study import comparison
+from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
 from experiments.system.errors import UsageError
 
 
@@ -53,15 +53,16 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    study = Comparison(_settings(given))
+    study = comparison(_settings(given))
     with completed(given, study) as results:
         conclude(results)
 
 
 def _temperature(given: argparse.Namespace) -> None:
-    study = TemperatureSweep(_settings(given), tuple(sorted(set(given.temperatures))))
-    if not any(map(has_temperature, study.settings.estimators)):
+    settings = _settings(given)
+    if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
+    study = temperature_sweep(settings, sorted(set(given.temperatures)))
     with completed(given, study) as results:
         conclude(results)
 

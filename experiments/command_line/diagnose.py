@@ -2,14 +2,12 @@
 
 import argparse
 
-import jax
-
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.running.user_code import module_of_model, parse_estimators, parse_model
 from experiments.studies.diagnosis.diagnose import diagnosis
 from experiments.studies.diagnosis.model import Model
-from experiments.studies.diagnosis.study import DiagnoseSettings, DiagnosisStudy
+from experiments.studies.diagnosis.study import DiagnoseSettings, diagnosis_study
 
 _EPILOG = """\
 MODEL names a function without arguments that returns (loss, model, batch):
@@ -59,14 +57,14 @@ def _run(given: argparse.Namespace) -> None:
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model that brings its data", "data")
-    study = DiagnosisStudy(
+    study = diagnosis_study(
         Model.of(loss, model, batch),
         chosen.estimators,
-        jax.random.key(given.seed),
+        given.seed,
         DiagnoseSettings(given.samples, given.tuning_steps, given.budget),
         source=given.model,
         module=module_of_model(given.model),
     )
     with completed(given, study) as results:
         conclude(results)
-        print(f"\n{diagnosis(study, results.rows)}", flush=True)
+        print(f"\n{diagnosis(results.rows, study.parts, given.budget)}", flush=True)

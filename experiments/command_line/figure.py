@@ -19,8 +19,8 @@ def add(commands) -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
-    study = build(given.name, given.budget)
-    module = figures.named(study.drawn_by)
+    study, drawn_by = build(given.name, given.budget)
+    module = figures.named(drawn_by)
     with completed(given, study, figure_files(study.name)) as results:
         figure, data = shown(results, lambda rows: (module.draw(rows), module.data(rows)))
         with results.folder.staged() as stage:

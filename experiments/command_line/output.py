@@ -69,7 +69,7 @@ def _opened(
         if not all(hosts.gathered(refusal is None)):  # all processes go on, or none
             raise refusal or UsageError("the first process reports the reason")
         if given.force:
-            yield Results(folder, study.configuration(), study.modules)
+            yield Results(folder, study.configuration, study.modules)
         else:
             yield study.open(folder)
 
@@ -81,7 +81,7 @@ def _say_renamed(folder: Folder) -> None:
 
 def concluding_files(study: Study[Any]) -> list[str]:
     """Return the names of the files that `conclude` writes."""
-    names = analysis.STUDIES[study.configuration()["study"]].figures
+    names = analysis.STUDIES[study.configuration["study"]].figures
     return [*_TABLE_FILES, *figure_files(*names)]
 
 

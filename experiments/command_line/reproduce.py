@@ -5,7 +5,7 @@ import argparse
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.studies.reproduction.papers import TABLES, build
-from experiments.studies.reproduction.study import ReproduceSettings, Reproduction
+from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES, Cell, Table
 from experiments.system.errors import UsageError
 
@@ -60,7 +60,7 @@ def _run(given: argparse.Namespace) -> None:
         unused.without_effect(given, "with --list", "seed")
         print("\n".join(cell.name for cell in cells))
         return
-    with completed(given, Reproduction(settings, cells)) as results:
+    with completed(given, reproduction(settings, cells)) as results:
         conclude(results)
 
 

@@ -12,7 +12,7 @@ from experiments.command_line.output import completed, conclude, concluding_file
 from experiments.running.results import Results
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
 from experiments.studies.training.settings import TrainSettings, checked
-from experiments.studies.training.study import Training
+from experiments.studies.training.study import CHECKPOINT_SECONDS, training
 from experiments.system.errors import UsageError
 from experiments.system.folder import slug
 from experiments.training import optimisers, schedules
@@ -48,15 +48,12 @@ def add(commands) -> None:
     _add_runs(command, defaults)
     _add_evaluation(command, defaults)
     _add_measurement(command, defaults)
-    options.add_numbers(
-        command,
-        Training(defaults),
-        (
-            "checkpoint-seconds",
-            options.number_from_zero,
-            "S",
-            "minimum number of seconds between two checkpoints",
-        ),
+    command.add_argument(
+        "--checkpoint-seconds",
+        type=options.number_from_zero,
+        default=CHECKPOINT_SECONDS,
+        metavar="S",
+        help="minimum number of seconds between two checkpoints (default: 30)",
     )
     command.add_argument(
         "--distributed",
@@ -194,7 +191,7 @@ def _run(given: argparse.Namespace) -> None:
     unused.of_estimators(given, chosen)
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
-    study = Training(settings, given.checkpoint_seconds)
+    study = training(settings, given.checkpoint_seconds)
     pictured = [f"pictures-{slug(name)}*" for name in study.parts]
     with completed(given, study, [*concluding_files(study), *pictured]) as results:
         if jax.process_index() == 0:

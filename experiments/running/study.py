@@ -1,7 +1,7 @@
 """Studies: named parts that yield rows of one table, and the function that runs any study."""
 
-import abc
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from experiments.measurement.point import Row
@@ -13,62 +13,39 @@ from experiments.system.folder import Folder
 Part = TypeVar("Part")
 
 
-class Study(abc.ABC, Generic[Part]):
-    """A study, computed part by part; each part yields rows of one table."""
+@dataclasses.dataclass(frozen=True)
+class Study(Generic[Part]):
+    """A study, computed part by part; each part yields rows of one table.
 
-    @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """The name of the results folder, unless the user chooses one."""
+    Attributes:
+        name: the name of the results folder, unless the user chooses one.
+        configuration: the settings, as plain values.
+        modules: the names of the modules that compute the rows; their imports need not be named.
+        parts: the parts to run, by name.
+        rows: runs parts whose rows are missing, at least one, in order, and yields the rows of each
+            as it finishes; takes the parts, the results so far and the progress.
+        done: returns the names of the parts, or of more, that have rows.
+        required: the names of the parts without which the study is not complete; None for all.
+        first_rows: rows that precede those of the parts.
+    """
 
-    @property
-    @abc.abstractmethod
-    def parts(self) -> Mapping[str, Part]:
-        """The parts to run, by name."""
-
-    @abc.abstractmethod
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-
-    @abc.abstractmethod
-    def run(
-        self, parts: Mapping[str, Part], results: Results, progress: Progress
-    ) -> Iterator[list[Row]]:
-        """Run parts in order, and yield the rows of each as it finishes.
-
-        Args:
-            parts: those of `parts` whose rows are missing; at least one.
-            results: the rows so far, and the folder; `run` adds no rows.
-            progress: reports progress.
-        """
-
-    @abc.abstractmethod
-    def done(self, rows: Sequence[Row]) -> set[str]:
-        """Return the names of the parts whose rows are there."""
-
-    @property
-    def required(self) -> set[str]:
-        """The names of the parts without which the study is not complete."""
-        return set(self.parts)
-
-    @property
-    def first_rows(self) -> list[Row]:
-        """Rows that precede those of the parts."""
-        return []
-
-    @property
-    def modules(self) -> set[str]:
-        """The names of the modules that compute the rows; what they import belongs to them."""
-        return {type(self).__module__}
+    name: str
+    configuration: Mapping[str, Any]
+    modules: Collection[str]
+    parts: Mapping[str, Part]
+    rows: Callable[[Mapping[str, Part], Results, Progress], Iterator[list[Row]]]
+    done: Callable[[Sequence[Row]], set[str]]
+    required: Collection[str] | None = None
+    first_rows: Sequence[Row] = ()
 
     @property
     def identity(self) -> str:
         """Hash of everything that determines the rows."""
-        return identity(self.configuration(), self.modules)
+        return identity(self.configuration, self.modules)
 
     def open(self, folder: Folder) -> Results:
         """Open the study's results in a folder, as `Results.open`."""
-        return Results.open(folder, self.configuration(), self.modules)
+        return Results.open(folder, self.configuration, self.modules)
 
 
 def run(study: Study[Any], results: Results, progress: Progress) -> None:
@@ -87,8 +64,14 @@ def run(study: Study[Any], results: Results, progress: Progress) -> None:
             progress.skip(name)
     missing = {name: part for name, part in study.parts.items() if name not in done}
     if missing:
-        for rows in study.run(missing, results, progress):
+        for rows in study.rows(missing, results, progress):
             if rows:
                 results.add(rows)
-    if study.required <= study.done(results.rows):
+    required = study.parts if study.required is None else study.required
+    if set(required) <= study.done(results.rows):
         results.finish()
+
+
+def found_in(column: str) -> Callable[[Sequence[Row]], set[str]]:
+    """Return a function that returns the values of a column, as `Study.done`."""
+    return lambda rows: {row[column] for row in rows}

@@ -214,8 +214,8 @@ class Folder:
             return {str(name): [*map(str, digests)] for name, digests in found["files"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(
-                f"{self._manifest_path}, the list of files that estimax wrote, cannot be read; "
-                f"choose another --output, or move {self} away"
+                f"{self._manifest_path} cannot be read, so the files that estimax wrote are "
+                f"unknown; choose another --output, or move {self} away"
             ) from error
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:

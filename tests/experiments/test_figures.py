@@ -10,7 +10,7 @@ from experiments.command_line import main
 from experiments.problems import VAE, StructuredPrediction
 from experiments.running.progress import Progress
 from experiments.running.study import run
-from experiments.studies.figures import FIGURES, FigureStudy, build, integrality
+from experiments.studies.figures import FIGURES, build, integrality
 from experiments.studies.figures.lattice import lattice
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
@@ -25,7 +25,7 @@ def rows(tmp_path_factory):
 
     def of(name):
         if name not in found:
-            study = build(name, "smoke")
+            study, _ = build(name, "smoke")
             results = study.open(Folder(tmp_path_factory.mktemp(name)))
             with Progress(len(study.parts), silent=True) as progress:
                 run(study, results, progress)
@@ -48,15 +48,15 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
     from analysis import figures
 
     table = rows(name)
-    study = build(name, "smoke")
-    module = figures.named(study.drawn_by)
+    study, drawn_by = build(name, "smoke")
+    module = figures.named(drawn_by)
     data = module.data(table)
-    done = table["task"] if isinstance(study, FigureStudy) else table["estimator"]
+    done = table["task" if "task" in table else "estimator"]
     assert len(data) and len(set(done)) >= len(study.parts)
     module.draw(table)
     with pytest.raises(ValueError, match="lacks the column"):
         module.data(table[["study"]])
-    scales = [build(name, scale).configuration() for scale in ("smoke", "laptop")]
+    scales = [build(name, scale).study.configuration for scale in ("smoke", "laptop")]
     assert scales[0] != scales[1]
 
 

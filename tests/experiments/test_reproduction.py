@@ -21,7 +21,7 @@ from experiments.running.study import run as run_study
 from experiments.studies.reproduction.measurement_experiment import MeasurementExperiment
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.published import known, published, unknown
-from experiments.studies.reproduction.study import ReproduceSettings, Reproduction
+from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import (
     SCALES,
     Cell,
@@ -147,7 +147,7 @@ def small(*cells, predictions=()):
 
 
 def run(table, folder, cells=None, progress=None):
-    study = Reproduction(ReproduceSettings(table, "laptop"), cells or table.cells)
+    study = reproduction(ReproduceSettings(table, "laptop"), cells or table.cells)
     results = study.open(Folder(folder))
     with progress or Progress(len(table.cells), silent=True) as shown:
         run_study(study, results, shown)
@@ -316,7 +316,7 @@ def test_measured_cells_find_known_answers(tmp_path):
 def test_known_answers_of_the_toys_are_found(tmp_path):
     """All of them, at the smallest budget."""
     table = build("toys")
-    study = Reproduction(ReproduceSettings(table, "smoke"), table.cells)
+    study = reproduction(ReproduceSettings(table, "smoke"), table.cells)
     results = study.open(Folder(tmp_path))
     with Progress(1, silent=True) as progress:
         run_study(study, results, progress)

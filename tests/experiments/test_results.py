@@ -19,7 +19,7 @@ from experiments.running.identity import identity
 from experiments.running.results import FILE, FORMAT, Results
 from experiments.running.user_code import parse_estimator, parse_problem
 from experiments.studies.comparison.settings import CompareSettings
-from experiments.studies.comparison.study import Comparison
+from experiments.studies.comparison.study import comparison
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
 from tests.experiments.processes import HANG
@@ -260,7 +260,7 @@ def test_code_that_the_study_imports_is_part_of_the_identity(changes, digest):
 
 
 def test_the_code_of_a_study_is_what_it_imports():
-    modules = Comparison(settings()).modules
+    modules = comparison(settings()).modules
     assert "experiments.studies.comparison.study" in modules
     started = time.perf_counter()
     first = code.digest(modules)
@@ -324,7 +324,7 @@ def test_identity_is_of_the_users_own_file(tmp_path):
         path.write_text(USER.format(shift))
         problem = f"{path}:Mine"
         assert parse_problem(problem).shift == shift
-        found.append(Comparison(settings(problem=problem)).identity)
+        found.append(comparison(settings(problem=problem)).identity)
     assert found[0] == found[2] != found[1]
 
 
@@ -335,7 +335,7 @@ def test_identity_is_of_what_the_users_own_file_imports(tmp_path, monkeypatch):
     found = []
     for text in ("SCALE = 1", "SCALE = 1  # one", "SCALE = 2"):
         helper.write_text(text)
-        found.append(Comparison(settings(problem=f"{path}:Mine")).identity)
+        found.append(comparison(settings(problem=f"{path}:Mine")).identity)
     assert found[0] == found[1] != found[2]
 
 

@@ -1,7 +1,7 @@
 """The function that recommends an estimator for a model of the user's own."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from experiments.measurement.point import Row
 from experiments.running.progress import Progress
 from experiments.studies.diagnosis.model import Loss, Model
 from experiments.studies.diagnosis.recommendation import needs, recommend
-from experiments.studies.diagnosis.study import DiagnoseSettings, DiagnosisStudy
+from experiments.studies.diagnosis.study import DiagnoseSettings, check, measured
 from experiments.training.convergence import TUNING_STEPS
 
 
@@ -73,18 +73,19 @@ def diagnose(
     """
     if candidates is None:
         candidates = [one for cls in estimators.ALL for one in cls.examples()]
+    wanted = {str(estimator): estimator for estimator in candidates}
     settings = DiagnoseSettings(samples, tuning_steps, budget)
-    study = DiagnosisStudy(Model.of(loss, model, batch), candidates, key, settings)
-    shown = progress or Progress(len(study.parts), silent=True)
-    rows = [row for found in study.measured(study.parts, shown) for row in found]
-    study.check(rows)
-    return diagnosis(study, rows)
+    checked = Model.of(loss, model, batch)
+    shown = progress or Progress(len(wanted), silent=True)
+    rows = [row for found in measured(checked, wanted, key, settings, shown) for row in found]
+    check(checked, rows)
+    return diagnosis(rows, wanted, budget)
 
 
-def diagnosis(study: DiagnosisStudy, rows: list[Row]) -> Diagnosis:
-    """Return the recommendation that follows from the rows of a study."""
-    best, reasons = recommend(rows, study.settings.budget)
-    chosen = study.parts.get(best or "")
+def diagnosis(rows: list[Row], candidates: Mapping[str, Estimator], budget: float) -> Diagnosis:
+    """Return the recommendation that follows from the rows of candidates."""
+    best, reasons = recommend(rows, budget)
+    chosen = candidates.get(best or "")
     # The note of a time is on tuning alone.
     notes = [row["note"] for row in rows if (row["estimator"], row["metric"]) == (best, "seconds")]
     more = (needs(chosen, *notes),) if chosen else ()

@@ -19,7 +19,7 @@ from experiments.measurement.point import (
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.running.study import Study
+from experiments.running.study import Study, found_in
 from experiments.running.user_code import sources
 from experiments.studies.comparison.point_study import skipped
 from experiments.studies.diagnosis.model import Model
@@ -51,127 +51,114 @@ class DiagnoseSettings:
     budget: float = 100.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DiagnosisStudy(Study[Estimator]):
-    """Estimators on a user's model, at its parameters and one batch.
+def diagnosis_study(
+    model: Model,
+    candidates: Sequence[Estimator],
+    seed: int,
+    settings: DiagnoseSettings,
+    source: str,
+    module: str,
+) -> Study[Estimator]:
+    """Return the study of estimators on a user's model, at its parameters and one batch.
 
-    Attributes:
+    Args:
         model: the model.
         candidates: the estimators.
-        key: a typed random key, consumed.
+        seed: the random seed.
         settings: how it is diagnosed.
         source: the model's name on the command line.
         module: the name of the module of the user's file.
     """
+    parts = {str(estimator): estimator for estimator in candidates}
+    configuration = {
+        "study": STUDY,
+        "problem": source,
+        "numbers": model.fingerprint,
+        "estimators": list(parts),
+        "seed": seed,
+        **dataclasses.asdict(settings),
+        **sources({module}),
+    }
 
-    model: Model
-    candidates: Sequence[Estimator]
-    key: jax.Array
-    settings: DiagnoseSettings
-    source: str = ""
-    module: str = ""
-
-    @property
-    def name(self) -> str:
-        """The kind of study."""
-        return STUDY
-
-    @property
-    def parts(self) -> Mapping[str, Estimator]:
-        """The candidates, without duplicates."""
-        return {str(estimator): estimator for estimator in self.candidates}
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return {
-            "study": STUDY,
-            "problem": self.source,
-            "numbers": self.model.fingerprint,
-            "estimators": list(self.parts),
-            "key": jax.random.key_data(self.key).tolist(),
-            **dataclasses.asdict(self.settings),
-            **sources({self.module}),
-        }
-
-    @property
-    def modules(self) -> set[str]:
-        """The names of the modules that measure, and of the user's file."""
-        return {type(self).__module__, self.module}
-
-    def done(self, rows: Sequence[Row]) -> set[str]:
-        """Return the estimators that have rows."""
-        return {row["estimator"] for row in rows}
-
-    def run(
-        self, parts: Mapping[str, Estimator], results: Results, progress: Progress
+    def rows(
+        parts: Mapping[str, Estimator], results: Results, progress: Progress
     ) -> Iterator[list[Row]]:
-        """Measure estimators, and check the results.
+        yield from measured(model, parts, jax.random.key(seed), settings, progress)
+        check(model, results.rows)
 
-        Raises:
-            UsageError: as `measured` and `check`.
-        """
-        yield from self.measured(parts, progress)
-        self.check(results.rows)
+    return Study(STUDY, configuration, {__name__, module}, parts, rows, found_in("estimator"))
 
-    def measured(
-        self, estimators: Mapping[str, Estimator], progress: Progress
-    ) -> Iterator[list[Row]]:
-        """Yield the rows of one estimator after the other.
 
-        Raises:
-            UsageError: if the true gradient is not finite, or takes too much time or memory.
-        """
-        model, settings = self.model, self.settings
-        keys = dict(zip(("truth", "tune", "measure"), jax.random.split(self.key, 3), strict=True))
-        progress.say("finding the true gradient")
-        instrument = Instrument(model, model.group)
-        start, samples = (model.parameters, model.fixed), _REFERENCE * settings.samples
-        reference = reference_estimator(model, model.calls.distribution)
-        if reason := limits.refusal(model, reference, start, model.calls.distribution, samples):
-            raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")
-        point = instrument.point(
-            *start, keys["truth"], samples, lambda done: progress.note(f"true gradient, {done:.0%}")
-        )
-        if not np.isfinite(point.truth.mean).all():
-            raise UsageError(f"the gradient of {model} is not finite at these parameters")
-        shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
-        shared |= {"group": model.group, "seed": 0, "step": 0}
-        for name, estimator in estimators.items():
-            with progress.task(name) as advance:
-                columns = shared | estimator_columns(estimator)
-                times = settings.samples + (settings.tuning_steps if is_tuned(estimator) else 0)
-                if reason := limits.refusal(model, estimator, start, point.distribution, times):
-                    yield [columns | skipped(reason)]
-                    continue
-                ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-                (blocks,) = point.draw(
-                    ready.estimator,
-                    keys["measure"],
-                    settings.samples,
-                    timed=True,
-                    progress=advance,
-                )
-                # Timed right after, since the load of the machine varies.
-                plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
-                count = model.evaluations(estimator, point.distribution)
-                found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)
-                seconds = intervals.seconds(plain).interval()
-                found.append(found[0] | {"metric": "plain_seconds", **seconds})
-                yield [columns | row for row in found]
+def measured(
+    model: Model,
+    estimators: Mapping[str, Estimator],
+    key: jax.Array,
+    settings: DiagnoseSettings,
+    progress: Progress,
+) -> Iterator[list[Row]]:
+    """Yield the rows of one estimator after the other.
 
-    def check(self, rows: Sequence[Row]) -> None:
-        """Check that the rows allow a recommendation.
+    Args:
+        model: the model.
+        estimators: the estimators, by name.
+        key: a typed random key, consumed.
+        settings: how the model is diagnosed.
+        progress: reports progress.
 
-        Raises:
-            UsageError: if no estimator fits the model, or its gradient is always zero.
-        """
-        if all(row["metric"] == "skipped" for row in rows):
-            raise UsageError("no estimator fits the model")
-        sampled = [row for row in rows if row["method"] != "Exact"]
-        errors = [row["value"] for row in sampled if row["metric"] == "mse"]
-        norms = [row["value"] for row in rows if row["metric"] == "truth_norm"]
-        if errors and not any(errors + norms):
-            raise UsageError(
-                f"the gradient of {self.model} is zero for every sample: neither the distribution "
-                "nor f depends on the model"
+    Raises:
+        UsageError: if the true gradient is not finite, or takes too much time or memory.
+    """
+    keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
+    progress.say("finding the true gradient")
+    instrument = Instrument(model, model.group)
+    start, samples = (model.parameters, model.fixed), _REFERENCE * settings.samples
+    reference = reference_estimator(model, model.calls.distribution)
+    if reason := limits.refusal(model, reference, start, model.calls.distribution, samples):
+        raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")
+    point = instrument.point(
+        *start, keys["truth"], samples, lambda done: progress.note(f"true gradient, {done:.0%}")
+    )
+    if not np.isfinite(point.truth.mean).all():
+        raise UsageError(f"the gradient of {model} is not finite at these parameters")
+    shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
+    shared |= {"group": model.group, "seed": 0, "step": 0}
+    for name, estimator in estimators.items():
+        with progress.task(name) as advance:
+            columns = shared | estimator_columns(estimator)
+            times = settings.samples + (settings.tuning_steps if is_tuned(estimator) else 0)
+            if reason := limits.refusal(model, estimator, start, point.distribution, times):
+                yield [columns | skipped(reason)]
+                continue
+            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
+            (blocks,) = point.draw(
+                ready.estimator,
+                keys["measure"],
+                settings.samples,
+                timed=True,
+                progress=advance,
             )
+            # Timed right after, since the load of the machine varies.
+            plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
+            count = model.evaluations(estimator, point.distribution)
+            found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)
+            seconds = intervals.seconds(plain).interval()
+            found.append(found[0] | {"metric": "plain_seconds", **seconds})
+            yield [columns | row for row in found]
+
+
+def check(model: Model, rows: Sequence[Row]) -> None:
+    """Check that the rows allow a recommendation.
+
+    Raises:
+        UsageError: if no estimator fits the model, or its gradient is always zero.
+    """
+    if all(row["metric"] == "skipped" for row in rows):
+        raise UsageError("no estimator fits the model")
+    sampled = [row for row in rows if row["method"] != "Exact"]
+    errors = [row["value"] for row in sampled if row["metric"] == "mse"]
+    norms = [row["value"] for row in rows if row["metric"] == "truth_norm"]
+    if errors and not any(errors + norms):
+        raise UsageError(
+            f"the gradient of {model} is zero for every sample: neither the distribution "
+            "nor f depends on the model"
+        )

@@ -14,12 +14,11 @@ from experiments.studies.figures import (
     traces,
     vae_pictures,
 )
-from experiments.studies.figures.presets import Preset as Preset
 from experiments.studies.figures.study import SCALES as SCALES
-from experiments.studies.figures.study import FigureStudy as FigureStudy
+from experiments.studies.figures.study import Figure as Figure
 from experiments.system.errors import UsageError
 
-FIGURES: dict[str, Callable[[str], FigureStudy | Preset]] = {
+FIGURES: dict[str, Callable[[str], Figure]] = {
     "relaxed-samples": relaxed_samples.study,
     "densities": densities.study,
     "variance-by-evaluations": evaluations.study,
@@ -40,7 +39,7 @@ FIGURES: dict[str, Callable[[str], FigureStudy | Preset]] = {
 """Functions that build each figure's study at a scale, by the figure's name."""
 
 
-def build(name: str, scale: str = "laptop") -> FigureStudy | Preset:
+def build(name: str, scale: str = "laptop") -> Figure:
     """Return the study of a figure.
 
     Raises:

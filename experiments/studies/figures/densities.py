@@ -11,7 +11,7 @@ from estimators import Bernoulli, Categorical
 from experiments.measurement.point import Row
 from experiments.studies.figures.lattice import lattice
 from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 
 _TRIANGLE = (2.0, 0.5, 1.0)
 _SIMPLEX = (0.5, 1.0, 2.0)
@@ -20,7 +20,7 @@ _BINARY = (0.2, 0.5, 1.0, 2.0)
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of a triangle, an interval, and seven classes."""
     points = 20 if budget == "smoke" else 120
     draws = 1 << (10 if budget == "smoke" else 17)
@@ -31,7 +31,7 @@ def study(budget: str) -> FigureStudy:
         for t in _BINARY
     }
     tasks |= {f"seven classes, {t:g}": functools.partial(_seven, t, draws) for t in _BINARY}
-    return FigureStudy(
+    return figure_study(
         "densities",
         "Densities of Concrete variables by temperature",
         "densities",

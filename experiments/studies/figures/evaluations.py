@@ -14,12 +14,12 @@ from estimators import (
 )
 from experiments.measurement.point import Instrument, Row, estimator_columns, metric_rows
 from experiments.problems.toy import SharedLogit
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 
 _LOGITS = (0.0, -4.0)
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of 1 to 8 evaluations at high and at low entropy."""
     draws = 1024 if budget == "smoke" else 1 << 16
     most = 3 if budget == "smoke" else 8
@@ -28,7 +28,7 @@ def study(budget: str) -> FigureStudy:
         for logit in _LOGITS
         for count in range(1, most + 1)
     }
-    return FigureStudy(
+    return figure_study(
         "variance-by-evaluations",
         "Variance by evaluations of f, three bits of one logit (Kool et al. 2020)",
         "evaluations",

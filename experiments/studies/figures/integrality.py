@@ -10,7 +10,7 @@ import numpy as np
 from estimators import Estimator, GumbelSoftmax, ScoreFunction
 from experiments.measurement.point import Row, estimator_columns
 from experiments.problems import Params, StructuredPrediction
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
@@ -23,7 +23,7 @@ RELAXED, DISCRETE = "continuous", "discrete"
 """The graphs' names in the rows."""
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of a network of bits trained at each temperature, without annealing.
 
     The network 392-240-240-240-392, the minibatches of 64 and the objective of one sample are the
@@ -33,7 +33,7 @@ def study(budget: str) -> FigureStudy:
     size, steps, seeds, images = (8, 20, 2, 40) if smoke else (240, 2000, 4, 10_000)
     temperatures = _TEMPERATURES[1::3] if smoke else _TEMPERATURES
     problem = StructuredPrediction(size=size, depth=3, binarisation="fixed", batch_size=64)
-    return FigureStudy(
+    return figure_study(
         "integrality-gap",
         "Negative log-likelihood of the relaxed and the discrete graph (Maddison et al. 2017)",
         "integrality",

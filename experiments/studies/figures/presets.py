@@ -1,8 +1,6 @@
 """Figures of the studies that have commands of their own, at settings after the papers."""
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from estimators import (
     REBAR,
@@ -18,65 +16,14 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
-from experiments.measurement.point import Row
 from experiments.problems import VAE, Problem, Quadratic
-from experiments.running.progress import Progress
-from experiments.running.results import Results
-from experiments.running.study import Study
 from experiments.studies.comparison.settings import CompareSettings
-from experiments.studies.comparison.study import Comparison
-from experiments.studies.figures.study import STUDY
-from experiments.studies.temperature.study import TEMPERATURES, TemperatureSweep
+from experiments.studies.comparison.study import comparison
+from experiments.studies.figures.study import Figure, preset
+from experiments.studies.temperature.study import TEMPERATURES, temperature_sweep
 from experiments.studies.training.settings import TrainSettings
-from experiments.studies.training.study import Training
+from experiments.studies.training.study import training
 from experiments.training.convergence import TUNING_STEPS
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset(Study[Estimator]):
-    """A study that has a command of its own, at fixed settings, and the figure drawn from it.
-
-    Attributes:
-        figure: the figure's name on the command line.
-        title: what it shows, and after which paper.
-        drawn_by: the module of `analysis.figures` that draws it.
-        study: the study.
-    """
-
-    figure: str
-    title: str
-    drawn_by: str
-    study: Study[Estimator]
-
-    @property
-    def name(self) -> str:
-        """The figure's name."""
-        return self.figure
-
-    @property
-    def parts(self) -> Mapping[str, Estimator]:
-        """The estimators."""
-        return self.study.parts
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings of the study and the figure as plain values."""
-        about = {"figure": self.figure, "title": self.title, "kind": STUDY}
-        return self.study.configuration() | about
-
-    @property
-    def modules(self) -> set[str]:
-        """The names of the study's modules."""
-        return self.study.modules
-
-    def done(self, rows: Sequence[Row]) -> set[str]:
-        """Return the study's parts that are done."""
-        return self.study.done(rows)
-
-    def run(
-        self, parts: Mapping[str, Estimator], results: Results, progress: Progress
-    ) -> Iterator[list[Row]]:
-        """Run the study."""
-        return self.study.run(parts, results, progress)
 
 
 def _tempered() -> list[Estimator]:
@@ -98,7 +45,7 @@ def _by_temperature(
     problem: Problem,
     samples: int,
     estimators: Sequence[Estimator] | None = None,
-) -> Preset:
+) -> Figure:
     smoke = scale == "smoke"
     settings = CompareSettings(
         problem,
@@ -107,29 +54,29 @@ def _by_temperature(
         train_steps=20 if smoke else 300,
         tuning_steps=5 if smoke else TUNING_STEPS,
     )
-    sweep = TemperatureSweep(settings, TEMPERATURES[::6] if smoke else TEMPERATURES)
+    sweep = temperature_sweep(settings, TEMPERATURES[::6] if smoke else TEMPERATURES)
     title = f"Bias, variance and error by temperature: {problem}"
-    return Preset(name, title, "temperature", sweep)
+    return preset(name, title, "temperature", sweep)
 
 
-def temperature_toy(scale: str) -> Preset:
+def temperature_toy(scale: str) -> Figure:
     """Return bias, variance and error by temperature on RELAX's toy."""
     return _by_temperature(scale, "temperature-toy", Quadratic(0.499), 1 << 15)
 
 
-def temperature_vae(scale: str) -> Preset:
+def temperature_vae(scale: str) -> Figure:
     """Return the same on the VAE that can be enumerated."""
     return _by_temperature(scale, "temperature-vae", VAE(), 1024)
 
 
-def temperature_vae200(scale: str) -> Preset:
+def temperature_vae200(scale: str) -> Figure:
     """Return the same on the VAE of 200 bits, against a long run."""
     size = 8 if scale == "smoke" else 200  # else the long run alone takes minutes
     problem = VAE(size=size, kl="sampled-no-score")
     return _by_temperature(scale, "temperature-vae200", problem, 256)
 
 
-def gumbel_rao_temperature(scale: str) -> Preset:
+def gumbel_rao_temperature(scale: str) -> Figure:
     """Return error by temperature of Gumbel-Rao (Paulus et al. 2021, figure 2b)."""
     estimators = [
         StraightThroughGumbelSoftmax(0.5),
@@ -142,7 +89,7 @@ def gumbel_rao_temperature(scale: str) -> Preset:
     return _by_temperature(scale, name, problem, 512, estimators)
 
 
-def _at_one_point(scale: str, name: str, title: str, drawn_by: str) -> Preset:
+def _at_one_point(scale: str, name: str, title: str, drawn_by: str) -> Figure:
     smoke = scale == "smoke"
     settings = CompareSettings(
         VAE(),
@@ -151,16 +98,16 @@ def _at_one_point(scale: str, name: str, title: str, drawn_by: str) -> Preset:
         train_steps=20 if smoke else 300,
         tuning_steps=5 if smoke else TUNING_STEPS,
     )
-    return Preset(name, title, drawn_by, Comparison(settings))
+    return preset(name, title, drawn_by, comparison(settings))
 
 
-def bias_variance(scale: str) -> Preset:
+def bias_variance(scale: str) -> Figure:
     """Return the plane of bias and variance, with lines of equal error."""
     title = "Bias against variance: the enumerable VAE"
     return _at_one_point(scale, "bias-variance", title, "bias_variance")
 
 
-def error_cost(scale: str) -> Preset:
+def error_cost(scale: str) -> Figure:
     """Return error against cost."""
     title = "Error against cost: the enumerable VAE"
     return _at_one_point(scale, "error-cost", title, "error_cost")
@@ -174,7 +121,7 @@ def _training(
     estimators: Sequence[Estimator],
     seeds: int,
     **more,
-) -> Preset:
+) -> Figure:
     smoke = scale == "smoke"
     settings = TrainSettings(
         VAE(size=8 if smoke else 200, kl="sampled-no-score"),
@@ -186,14 +133,14 @@ def _training(
         splits=("validation",),
         **more,
     )
-    return Preset(name, title, drawn_by, Training(settings))
+    return preset(name, title, drawn_by, training(settings))
 
 
 def _trainers() -> list[Estimator]:
     return [ScoreFunction(LeaveOneOut(2)), DisARM(), GumbelSoftmax(0.5), REBAR(0.5)]
 
 
-def training_curves(scale: str) -> Preset:
+def training_curves(scale: str) -> Figure:
     """Return training curves with intervals over seeds."""
     title = "Training curves: 784-200-784"
     evaluations = 2 if scale == "smoke" else 10
@@ -202,7 +149,7 @@ def training_curves(scale: str) -> Preset:
     )
 
 
-def variance_along_training(scale: str) -> Preset:
+def variance_along_training(scale: str) -> Figure:
     """Return gradient variance along a training run, of all at the same parameters."""
     smoke = scale == "smoke"
     measured = [*_trainers(), MuProp()]

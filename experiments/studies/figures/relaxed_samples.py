@@ -9,7 +9,7 @@ import numpy as np
 from estimators import Categorical
 from experiments.measurement.point import Row
 from experiments.statistics import sample_mean
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 
 WEIGHTS = (1, 2, 5, 8, 4, 2, 1)
 """Of the seven classes."""
@@ -18,11 +18,11 @@ _TEMPERATURES = (0.1, 0.5, 1.0, 10.0)
 _SHOWN = 2
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of a categorical variable and its relaxation at four temperatures."""
     draws = 1 << (10 if budget == "smoke" else 18)
     temperatures = (0.0, *_TEMPERATURES)
-    return FigureStudy(
+    return figure_study(
         "relaxed-samples",
         "Means and samples of a Gumbel-softmax variable by temperature",
         "relaxed_samples",

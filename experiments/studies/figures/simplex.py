@@ -11,18 +11,18 @@ from estimators import GumbelRao, StraightThroughGumbelSoftmax
 from experiments.measurement.point import Row
 from experiments.problems.toy import SimplexQuadratic
 from experiments.studies.figures.lattice import lattice
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 
 _TEMPERATURES = (0.1, 0.5, 1.0)
 _LEAST = 0.05  # the variance of a class that is hardly ever drawn is hardly ever seen
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of three temperatures over a lattice of the simplex."""
     smoke = budget == "smoke"
     # 3 does not divide points - 1, so that the centre, where f is zero, is not on the lattice.
     points, draws, inner = (5, 512, 4) if smoke else (24, 2048, 100)
-    return FigureStudy(
+    return figure_study(
         "gumbel-rao-simplex",
         "log10 of the variance of ST-GS over that of Gumbel-Rao (Paulus et al. 2021)",
         "simplex",

@@ -1,13 +1,14 @@
-"""The study behind a figure: tasks that return rows."""
+"""Figures on the command line, and the studies that they are drawn from."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from experiments.measurement.point import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.running.study import Study
+from experiments.running.study import Study, found_in
 
 STUDY = "figure"
 
@@ -18,55 +19,60 @@ Task = Callable[[Callable[[float], None]], list[Row]]
 """Returns rows; takes a function that receives the fraction that is done."""
 
 
-@dataclasses.dataclass(frozen=True)
-class FigureStudy(Study[Task]):
-    """The tasks behind a figure.
+class Figure(NamedTuple):
+    """A figure on the command line.
 
     Attributes:
-        figure: the figure's name on the command line.
+        study: the study that it is drawn from; its name is the figure's.
+        drawn_by: the module of `analysis.figures` that draws it.
+    """
+
+    study: Study[Any]
+    drawn_by: str
+
+
+def figure_study(
+    name: str,
+    title: str,
+    drawn_by: str,
+    settings: Mapping[str, Any],
+    tasks: Mapping[str, Task],
+) -> Figure:
+    """Return a figure that is drawn from the rows of tasks.
+
+    Args:
+        name: the figure's name.
         title: what it shows, and after which paper.
         drawn_by: the module of `analysis.figures` that draws it.
         settings: everything that the rows depend on, as plain values.
         tasks: the tasks, by name.
     """
+    functions = [getattr(task, "func", task) for task in tasks.values()]  # of a partial
+    about = {"study": STUDY, "figure": name, "title": title, "tasks": list(tasks)}
+    study = Study(
+        name,
+        about | dict(settings),
+        {__name__, *(function.__module__ for function in functions)},
+        tasks,
+        functools.partial(_rows, name),
+        found_in("task"),
+    )
+    return Figure(study, drawn_by)
 
-    figure: str
-    title: str
-    drawn_by: str
-    settings: Mapping[str, Any]
-    tasks: Mapping[str, Task]
 
-    @property
-    def name(self) -> str:
-        """The figure's name."""
-        return self.figure
+def preset(name: str, title: str, drawn_by: str, study: Study[Any]) -> Figure:
+    """Return a figure that is drawn from a study with a command of its own."""
+    about = {"figure": name, "title": title, "kind": STUDY}
+    configuration = {**study.configuration, **about}
+    return Figure(dataclasses.replace(study, name=name, configuration=configuration), drawn_by)
 
-    @property
-    def parts(self) -> Mapping[str, Task]:
-        """The tasks."""
-        return self.tasks
 
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        about = {"study": STUDY, "figure": self.figure, "title": self.title}
-        return about | dict(self.settings) | {"tasks": list(self.tasks)}
-
-    @property
-    def modules(self) -> set[str]:
-        """The names of the modules of the tasks."""
-        functions = [getattr(task, "func", task) for task in self.tasks.values()]  # of a partial
-        return {type(self).__module__, *(function.__module__ for function in functions)}
-
-    def done(self, rows: Sequence[Row]) -> set[str]:
-        """Return the tasks that have rows."""
-        return {row["task"] for row in rows}
-
-    def run(
-        self, parts: Mapping[str, Task], results: Results, progress: Progress
-    ) -> Iterator[list[Row]]:
-        """Run tasks."""
-        del results
-        for name, task in parts.items():
-            with progress.task(name) as advance:
-                shared = {"study": STUDY, "figure": self.figure, "task": name}
-                yield [shared | row for row in task(advance)]
+def _rows(
+    figure: str, parts: Mapping[str, Task], results: Results, progress: Progress
+) -> Iterator[list[Row]]:
+    """Run tasks."""
+    del results
+    for name, task in parts.items():
+        with progress.task(name) as advance:
+            shared = {"study": STUDY, "figure": figure, "task": name}
+            yield [shared | row for row in task(advance)]

@@ -10,7 +10,7 @@ import numpy as np
 from estimators import REBAR, RELAX, Bernoulli, Estimator, GumbelSoftmax, MuProp, ScoreFunction
 from experiments.measurement.point import Row, estimator_columns
 from experiments.problems.toy import Quadratic
-from experiments.studies.figures.study import FigureStudy, Task
+from experiments.studies.figures.study import Figure, Task, figure_study
 from experiments.training import run as training
 from experiments.training.run import Recipe, Run
 
@@ -35,7 +35,7 @@ ESTIMATORS: dict[str, Callable[[], Estimator]] = {
 """The estimators by name."""
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of two targets and five estimators, tuned during the training."""
     smoke = budget == "smoke"
     steps, seeds = (80, 2) if smoke else (10_000, 10)
@@ -44,7 +44,7 @@ def study(budget: str) -> FigureStudy:
         for target in _TARGETS
         for name in ESTIMATORS
     }
-    return FigureStudy(
+    return figure_study(
         "toy-curves",
         "Loss and variance on one bit (Tucker et al. 2017; Grathwohl et al. 2018)",
         "toy_curves",

@@ -10,17 +10,17 @@ from scipy import special
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
 from experiments.measurement.point import Row
 from experiments.problems.toy import Quadratic, Toy
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 
 _TARGETS = (0.49, 0.499, 0.501, 0.51)
 _RATE = 1.0
 _KEPT = 200
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of four targets and five estimators; E (z - p0)^2 is maximised."""
     steps = 200 if budget == "smoke" else 2000
-    return FigureStudy(
+    return figure_study(
         "gradient-traces",
         "Maximising E (z - p0)^2 by plain ascent (Yin and Zhou 2019)",
         "gradient_traces",

@@ -9,7 +9,7 @@ from estimators import DisARM, Estimator, GumbelSoftmax
 from experiments.measurement.point import Row, estimator_columns
 from experiments.problems import VAE
 from experiments.problems.images import SIDE
-from experiments.studies.figures.study import FigureStudy
+from experiments.studies.figures.study import Figure, figure_study
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
@@ -18,14 +18,14 @@ _COLUMNS = 16
 _ROWS = {"samples": 2, "reconstructions": 2, "traversals": 4}
 
 
-def study(budget: str) -> FigureStudy:
+def study(budget: str) -> Figure:
     """Return the study of a VAE of bits and one of categorical variables."""
     steps, hidden = (10, "") if budget == "smoke" else (10_000, "200-200")
     models: list[tuple[VAE, Estimator]] = [
         (VAE("Bernoulli", 50, hidden=hidden), DisARM()),
         (VAE("Categorical", 20, 10, hidden=hidden), GumbelSoftmax(0.5)),
     ]
-    return FigureStudy(
+    return figure_study(
         "vae-pictures",
         "Samples, reconstructions and latent traversals",
         "vae_pictures",

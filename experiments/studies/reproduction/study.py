@@ -1,9 +1,9 @@
 """The reproduction of a published table, cell by cell."""
 
 import dataclasses
+import functools
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.data import DataError
@@ -55,96 +55,64 @@ class ReproduceSettings:
         return self.table.cells_at(self.size)
 
 
-@dataclasses.dataclass(frozen=True)
-class Reproduction(Study[Cell]):
-    """Cells of a table; an interrupted cell continues from its checkpoint.
+def reproduction(settings: ReproduceSettings, cells: Sequence[Cell]) -> Study[Cell]:
+    """Return the study of cells of a table; an interrupted cell continues from its checkpoint.
 
-    Attributes:
+    Args:
         settings: what is reproduced.
         cells: the cells to run now.
     """
+    table = settings.table
+    shared = {"study": STUDY, "table": table.name, "budget": settings.scale}
+    return Study(
+        f"{table.name}-{settings.scale}",
+        settings.configuration(),
+        {__name__, *(type(cell.experiment).__module__ for cell in table.cells)},
+        {cell.name: cell for cell in cells},
+        functools.partial(_rows, settings, shared),
+        # Cells whose data were missing are run again.
+        lambda rows: _at(rows, "final", "skipped", "failed"),
+        {cell.name for cell in settings.cells},
+        [shared | row for row in table.rows()],
+    )
 
-    settings: ReproduceSettings
-    cells: Sequence[Cell]
 
-    @property
-    def name(self) -> str:
-        """The table and the scale."""
-        return f"{self.settings.table.name}-{self.settings.scale}"
-
-    @property
-    def parts(self) -> Mapping[str, Cell]:
-        """The cells to run now."""
-        return {cell.name: cell for cell in self.cells}
-
-    @property
-    def required(self) -> set[str]:
-        """All cells that are run at the scale."""
-        return {cell.name for cell in self.settings.cells}
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return self.settings.configuration()
-
-    @property
-    def modules(self) -> set[str]:
-        """The names of the modules of the experiments."""
-        cells = self.settings.table.cells
-        return {type(self).__module__, *(type(cell.experiment).__module__ for cell in cells)}
-
-    @property
-    def first_rows(self) -> list[Row]:
-        """The published numbers and the predictions."""
-        return [self._shared | row for row in self.settings.table.rows()]
-
-    def done(self, rows: Sequence[Row]) -> set[str]:
-        """Return the cells with rows; those whose data were missing are run again."""
-        return _at(rows, "final", "skipped", "failed")
-
-    def run(
-        self, parts: Mapping[str, Cell], results: Results, progress: Progress
-    ) -> Iterator[list[Row]]:
-        """Run cells."""
-        missing: dict[str, str] = {}  # errors by data set; each is looked for only once
-        for name, cell in parts.items():
-            with progress.task(name) as advance:
-                folder = results.folder.unfinished / slug(name)
-                rows = self._rows(cell, missing, folder, progress, advance)
-                if rows[-1]["stage"] == "missing" and name in _at(results.rows, "missing"):
-                    rows = []
-                yield [self._shared | {"cell": name} | row for row in rows]
-                shutil.rmtree(folder, ignore_errors=True)
-
-    @property
-    def _shared(self) -> Row:
-        """The columns that all rows share."""
-        settings = self.settings
-        return {"study": STUDY, "table": settings.table.name, "budget": settings.scale}
-
-    def _rows(
-        self,
-        cell: Cell,
-        missing: dict[str, str],
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
-    ) -> list[Row]:
-        settings, experiment = self.settings, cell.experiment
-        if isinstance(experiment, str):
-            return [{"stage": "skipped", "note": experiment}]
-        splits = sorted({target.split for target in cell.targets})
-        data = experiment.about_data
-        try:
-            if data in missing:
-                raise DataError(missing[data])
+def _rows(
+    settings: ReproduceSettings,
+    shared: Row,
+    parts: Mapping[str, Cell],
+    results: Results,
+    progress: Progress,
+) -> Iterator[list[Row]]:
+    """Run cells."""
+    missing: dict[str, str] = {}  # errors by data set; each is looked for only once
+    for name, cell in parts.items():
+        with progress.task(name) as advance:
+            folder = results.folder.unfinished / slug(name)
+            splits = sorted({target.split for target in cell.targets})
             run = CellRun(settings.size, settings.seed, splits, folder, progress, advance)
-            rows = experiment.run(run)
-        except DataError as error:
-            missing[data] = str(error)
-            return [{"stage": "missing", "note": str(error)}]
-        if not any(row["stage"] == "final" for row in rows):
-            rows.append({"stage": "failed", "note": "every candidate diverged"})
-        return rows
+            rows = _run(cell, run, missing)
+            if rows[-1]["stage"] == "missing" and name in _at(results.rows, "missing"):
+                rows = []
+            yield [shared | {"cell": name} | row for row in rows]
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(cell: Cell, run: CellRun, missing: dict[str, str]) -> list[Row]:
+    experiment = cell.experiment
+    if isinstance(experiment, str):
+        return [{"stage": "skipped", "note": experiment}]
+    data = experiment.about_data
+    try:
+        if data in missing:
+            raise DataError(missing[data])
+        rows = experiment.run(run)
+    except DataError as error:
+        missing[data] = str(error)
+        return [{"stage": "missing", "note": str(error)}]
+    if not any(row["stage"] == "final" for row in rows):
+        rows.append({"stage": "failed", "note": "every candidate diverged"})
+    return rows
 
 
 def _at(rows: Sequence[Row], *stages: str) -> set[str]:

@@ -2,43 +2,37 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from estimators import Estimator
 from experiments.measurement.point import Row
-from experiments.studies.comparison.point_study import PointStudy
+from experiments.running.study import Study
+from experiments.studies.comparison.point_study import point_study
+from experiments.studies.comparison.settings import CompareSettings
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))
 TOO_SMALL = "sample too small for its temperature"
 
 
-@dataclasses.dataclass(frozen=True)
-class TemperatureSweep(PointStudy):
-    """Estimators that have a temperature at each one, the others once.
+def temperature_sweep(
+    settings: CompareSettings, temperatures: Sequence[float] = TEMPERATURES
+) -> Study[Estimator]:
+    """Return the study of estimators at each temperature, or once if they have none."""
+    return point_study(
+        settings,
+        "temperature",
+        lambda estimator: at_temperatures(estimator, temperatures),
+        _caution,
+        temperatures=list(temperatures),
+    )
 
-    Attributes:
-        temperatures: the temperatures.
-    """
 
-    temperatures: tuple[float, ...] = TEMPERATURES
-
-    kind = "temperature"
-
-    def configuration(self) -> dict[str, Any]:
-        """Return the settings and the temperatures as plain values."""
-        return self.settings.configuration(self.kind) | {"temperatures": list(self.temperatures)}
-
-    def members(self, estimator: Estimator) -> list[Estimator]:
-        """Return the estimator at each temperature, or alone if it has none."""
-        return at_temperatures(estimator, self.temperatures)
-
-    def caution(self, columns: Row, samples: int) -> str:
-        """Return a note if the temperature needs more samples."""
-        temperature = columns.get("p_temperature")
-        small = temperature is not None and samples < needed_samples(temperature)
-        return TOO_SMALL if small else ""
+def _caution(columns: Row, samples: int) -> str:
+    """Return a note if the temperature needs more samples."""
+    temperature = columns.get("p_temperature")
+    small = temperature is not None and samples < needed_samples(temperature)
+    return TOO_SMALL if small else ""
 
 
 def has_temperature(estimator: Estimator) -> bool:
