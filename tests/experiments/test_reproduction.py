@@ -350,7 +350,7 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
     assert main([*command, *chosen]) == 0
     shown = capsys.readouterr().out
     assert "run not complete" in shown and "not the published static file" in shown
-    assert "58.9" in shown and "Predictions, made before the run" in shown
+    assert "58.9" in shown and "Predictions made before the run" in shown
     assert {path.name for path in tmp_path.iterdir()} == {
         *(OWN, "results.parquet"),
         *(f"table.{ending}" for ending in ("txt", "md", "csv", "tex")),
