@@ -20,6 +20,7 @@ from experiments.running.results import FILE, FORMAT, Results
 from experiments.running.user_code import parse_estimator, parse_problem
 from experiments.studies.comparison.settings import CompareSettings
 from experiments.studies.comparison.study import comparison
+from experiments.studies.temperature.study import temperature_sweep
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
 from tests.experiments.processes import HANG
@@ -261,7 +262,9 @@ def test_code_that_the_study_imports_is_part_of_the_identity(changes, digest):
 
 def test_the_code_of_a_study_is_what_it_imports():
     modules = comparison(settings()).modules
-    assert "experiments.studies.comparison.study" in modules
+    assert "experiments.studies.comparison.point_study" in modules
+    sweep = temperature_sweep(settings()).modules
+    assert "experiments.studies.temperature.study" in sweep - modules
     started = time.perf_counter()
     first = code.digest(modules)
     assert code.digest(modules) == first != code.digest(["experiments.studies.training.study"])

@@ -43,7 +43,7 @@ def point_study(
     return Study(
         kind,
         settings.configuration(kind) | more,
-        {__name__} | settings.modules,
+        {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
         functools.partial(_rows, settings, kind, members, caution),
         done,
