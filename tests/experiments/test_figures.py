@@ -64,10 +64,10 @@ def test_a_figure_is_drawn_from_its_rows(name, rows):
 def test_every_figure_is_drawn_by_a_module(name):
     from analysis import figures
 
-    for budget in ("smoke", "laptop"):
-        study = build(name, budget)
-        assert study.name == name and study.tasks
-        assert callable(figures.named(study.drawn_by).draw)
+    for scale in ("smoke", "laptop"):
+        study, drawn_by = build(name, scale)
+        assert study.name == name and study.parts
+        assert callable(figures.named(drawn_by).draw)
 
 
 @pytest.mark.draws
