@@ -9,7 +9,6 @@ import jax
 from estimators import Estimator, StraightThrough
 from experiments.benchmark.rounds import in_turn, summarise
 from experiments.benchmark.workload import Workload
-from experiments.measurement.timing import Timer
 
 UNIT = StraightThrough("identity")
 """Straight-through costs one evaluation of f, forward and backward, at one sample."""
@@ -62,5 +61,5 @@ def measure(
 
 def _rounds(work: Workload, estimator: Estimator, num_samples: int) -> Callable[[jax.Array], float]:
     """Return a function of a key that returns the seconds of one gradient."""
-    estimator, timer = work.ready(estimator), Timer(work.gradient)
+    estimator, timer = work.ready(estimator), work.instrument.timer
     return lambda key: timer(estimator, (work.params, work.batch), work.params, key, num_samples)

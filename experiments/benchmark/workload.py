@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import optax
 
 from estimators import Estimator
-from experiments.measurement.moments import Gradient, Sampler
+from experiments.measurement.point import Instrument
 from experiments.problems import Params, Problem
 from experiments.running import limits
 from experiments.statistics.blocks import Blocks
@@ -28,24 +29,22 @@ class Workload:
 
     Attributes:
         problem: the objective.
-        params: its parameters; gradients are with respect to all of them.
+        params: its parameters.
         data: what `problem.data()` returned.
         batch: the minibatch that gradients are drawn on.
-        gradient: `gradient(estimator, (params, batch), key)`, one sample.
-        sampler: the measurement engine, which draws it.
+        instrument: measures gradients with respect to all parameters.
     """
 
     problem: Problem
     params: Params
     data: Any
     batch: Any
-    gradient: Gradient
-    sampler: Sampler
+    instrument: Instrument
 
     @property
     def num_parameters(self) -> int:
-        """Number of parameters that a gradient has."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        """Number of parameters."""
+        return optax.tree.size(self.params)
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:
         """Return why `times` gradients of an estimator cannot be drawn, or None where they can."""
@@ -62,20 +61,15 @@ class Workload:
         """Draw gradient samples; `key` is consumed."""
         context = self.params, self.batch
         with jax.default_matmul_precision(PRECISION):
-            return self.sampler.draw(estimator, context, key, num_samples)[0]
+            return self.instrument.sampler.draw(estimator, context, key, num_samples)[0]
 
 
 def prepare(problem: Problem) -> Workload:
     """Return a problem at its initial parameters and one minibatch."""
     initial, batch = jax.random.split(jax.random.key(0))
     data = problem.data()
-
-    def gradient(estimator, context, key):
-        params, batch = context
-        return jax.grad(problem.loss)(params, estimator, key, batch)
-
     params, minibatch = problem.initial(initial), problem.batch(batch, data)
-    return Workload(problem, params, data, minibatch, gradient, Sampler(gradient))
+    return Workload(problem, params, data, minibatch, Instrument(problem, "all"))
 
 
 def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
