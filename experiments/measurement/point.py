@@ -1,4 +1,4 @@
-"""A problem at frozen parameters, ready to be measured, and the rows of a measurement."""
+"""A problem at frozen parameters, ready to be measured."""
 
 import dataclasses
 import operator
@@ -12,7 +12,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from estimators import (
-    BIBLIOGRAPHY,
     Continuous,
     Distribution,
     Estimator,
@@ -21,11 +20,10 @@ from estimators import (
     Pathwise,
     ScoreFunction,
 )
-from experiments import statistics as intervals
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.timing import Timer
 from experiments.problems import Measurable, Params, Problem
-from experiments.statistics import Estimate, Truth
+from experiments.statistics import Truth
 from experiments.statistics.blocks import Blocks
 from experiments.system import hosts
 from experiments.system.device import PRECISION
@@ -33,8 +31,6 @@ from experiments.system.errors import UsageError
 from experiments.training import is_tuned
 from experiments.training.convergence import Tuned, Tuning
 from experiments.training.run import Recipe, Run, advance, resume
-
-Row = dict[str, Any]
 
 REFERENCE_OPERATIONS = 5e11
 """A long run takes at most this many floating-point operations."""
@@ -331,45 +327,3 @@ def _with_truth(
     # The samples are centred on the truth, to the bit.
     centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))
-
-
-def estimator_columns(estimator: Estimator) -> Row:
-    """Return the columns that identify the estimator of a row, as the user wrote it."""
-    parameters = {}
-    for name, value in estimator.hyperparameters().items():
-        # As in the identity: the shortest decimal of the number's own type.
-        number = isinstance(value, jax.Array)
-        parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
-    return {
-        "estimator": str(estimator),
-        "method": type(estimator).__name__,
-        "unbiased": estimator.unbiased,
-        "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
-        **parameters,
-    }
-
-
-def metric_rows(
-    blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
-) -> list[Row]:
-    """Return one row for each metric, with its 95% interval; `note` is added to all of them.
-
-    Gradients that were not timed have no row of seconds.
-    """
-    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
-    estimates = {
-        "squared_bias": bias,
-        "variance": spread,
-        "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
-        "cosine_mean": intervals.cosine_of_mean(blocks, truth),
-        "cosine_sample": intervals.cosine_per_sample(blocks, truth),
-        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
-        "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
-        "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
-    }
-    shared = {"evaluations": evaluations, "samples": blocks.count}
-    return [
-        {"metric": metric, **estimate.interval(), **shared}
-        | {"note": "; ".join(filter(None, (note, estimate.note)))}
-        for metric, estimate in estimates.items()
-    ]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
 from experiments.running.results import Results

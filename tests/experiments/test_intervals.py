@@ -15,7 +15,8 @@ from scipy import integrate, stats
 
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
 from experiments import statistics as intervals
-from experiments.measurement.point import metric_rows, prepare
+from experiments.measurement.point import prepare
+from experiments.measurement.rows import metric_rows
 from experiments.problems import Quadratic
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks

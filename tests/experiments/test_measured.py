@@ -9,6 +9,7 @@ from experiments import problems
 from experiments import statistics as intervals
 from experiments.measurement import point as measurement
 from experiments.measurement.point import prepare
+from experiments.measurement.rows import metric_rows
 from experiments.running.user_code import parse_problem
 
 KEY = jax.random.key(0)
@@ -48,9 +49,7 @@ def test_every_problem_is_measured(name):
         pytest.fail(reason)
     (blocks,) = point.draw(estimator, KEY, 32, timed=True)
     evaluations = problem.evaluations(estimator, point.distribution)
-    rows = {
-        row["metric"]: row for row in measurement.metric_rows(blocks, point.truth, evaluations, 100)
-    }
+    rows = {row["metric"]: row for row in metric_rows(blocks, point.truth, evaluations, 100)}
     for metric in ("squared_bias", "variance", "mse", "seconds", "truth_norm"):
         assert np.isfinite(rows[metric]["value"]), metric
     assert rows["seconds"]["value"] > 0

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.statistics import Estimate
 

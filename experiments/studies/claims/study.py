@@ -4,7 +4,7 @@ import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study, found_in

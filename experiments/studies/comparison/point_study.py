@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from estimators import Estimator, stack
-from experiments.measurement.point import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns, metric_rows
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 
 from estimators import Estimator
-from experiments.measurement.point import Point, Row, check_group, prepare, reference_estimator
+from experiments.measurement.point import Point, check_group, prepare, reference_estimator
+from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.running import limits
 from experiments.running.progress import Progress

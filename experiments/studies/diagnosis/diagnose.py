@@ -8,7 +8,7 @@ import jax
 
 import estimators
 from estimators import Estimator
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.studies.diagnosis.model import Loss, Model
 from experiments.studies.diagnosis.recommendation import needs, recommend

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.training import is_tuned
 
 

@@ -9,13 +9,8 @@ import numpy as np
 
 from estimators import Estimator
 from experiments import statistics as intervals
-from experiments.measurement.point import (
-    Instrument,
-    Row,
-    estimator_columns,
-    metric_rows,
-    reference_estimator,
-)
+from experiments.measurement.point import Instrument, reference_estimator
+from experiments.measurement.rows import Row, estimator_columns, metric_rows
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results

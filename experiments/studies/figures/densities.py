@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from estimators import Bernoulli, Categorical
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.studies.figures.lattice import lattice
 from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
 from experiments.studies.figures.study import Figure, figure_study
@@ -20,17 +20,17 @@ _BINARY = (0.2, 0.5, 1.0, 2.0)
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of a triangle, an interval, and seven classes."""
-    points = 20 if budget == "smoke" else 120
-    draws = 1 << (10 if budget == "smoke" else 17)
+    points = 20 if scale == "smoke" else 120
+    num_samples = 1 << (10 if scale == "smoke" else 17)
     tasks = {f"simplex, {t:g}": functools.partial(_simplex, t, points) for t in _SIMPLEX}
     tasks |= {
         f"binary, odds {odds:g}, {t:g}": functools.partial(_binary, odds, t, 4 * points)
         for odds in _ODDS
         for t in _BINARY
     }
-    tasks |= {f"seven classes, {t:g}": functools.partial(_seven, t, draws) for t in _BINARY}
+    tasks |= {f"seven classes, {t:g}": functools.partial(_seven, t, num_samples) for t in _BINARY}
     return figure_study(
         "densities",
         "Densities of Concrete variables by temperature",
@@ -40,7 +40,7 @@ def study(budget: str) -> Figure:
             "odds": list(_ODDS),
             "seven": list(WEIGHTS),
             "points": points,
-            "draws": draws,
+            "draws": num_samples,
         },
         tasks,
     )
@@ -83,11 +83,11 @@ def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
     ]
 
 
-def _seven(temperature: float, draws: int, advance) -> list[Row]:
+def _seven(temperature: float, num_samples: int, advance) -> list[Row]:
     """Return quantiles of each coordinate of a Concrete variable of seven classes."""
     del advance
     weights = np.array(WEIGHTS, float)
-    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(0), draws))
+    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(0), num_samples))
     found = np.quantile(samples, _QUANTILES, axis=0)
     return [
         {

@@ -12,19 +12,20 @@ from estimators import (
     SumAndSample,
     UnorderedSet,
 )
-from experiments.measurement.point import Instrument, Row, estimator_columns, metric_rows
+from experiments.measurement.point import Instrument
+from experiments.measurement.rows import Row, estimator_columns, metric_rows
 from experiments.problems.toy import SharedLogit
 from experiments.studies.figures.study import Figure, figure_study
 
 _LOGITS = (0.0, -4.0)
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of 1 to 8 evaluations at high and at low entropy."""
-    draws = 1024 if budget == "smoke" else 1 << 16
-    most = 3 if budget == "smoke" else 8
+    num_samples = 1024 if scale == "smoke" else 1 << 16
+    most = 3 if scale == "smoke" else 8
     tasks = {
-        f"logit {logit:g}, {count} evaluations": functools.partial(_rows, logit, count, draws)
+        f"logit {logit:g}, {count} evaluations": functools.partial(_rows, logit, count, num_samples)
         for logit in _LOGITS
         for count in range(1, most + 1)
     }
@@ -32,7 +33,7 @@ def study(budget: str) -> Figure:
         "variance-by-evaluations",
         "Variance by evaluations of f, three bits of one logit (Kool et al. 2020)",
         "evaluations",
-        {"draws": draws, "most": most},
+        {"draws": num_samples, "most": most},
         tasks,
     )
 
@@ -49,7 +50,7 @@ def _estimators(count: int) -> dict[str, Estimator]:
     return found
 
 
-def _rows(logit: float, count: int, draws: int, advance) -> list[Row]:
+def _rows(logit: float, count: int, num_samples: int, advance) -> list[Row]:
     problem = SharedLogit(logit)
     instrument = Instrument(problem, "logits")
     params = problem.initial(jax.random.key(0))
@@ -57,7 +58,7 @@ def _rows(logit: float, count: int, draws: int, advance) -> list[Row]:
     rows: list[Row] = []
     found = _estimators(count)
     for number, (name, estimator) in enumerate(found.items()):
-        (blocks,) = point.draw(estimator, jax.random.key(2), draws)
+        (blocks,) = point.draw(estimator, jax.random.key(2), num_samples)
         shared = {"problem": str(problem), "logit": logit, "name": name, "evaluations": count}
         shared |= estimator_columns(estimator)
         rows += [

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from estimators import Estimator, GumbelSoftmax, ScoreFunction
-from experiments.measurement.point import Row, estimator_columns
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Params, StructuredPrediction
 from experiments.studies.figures.study import Figure, figure_study
 from experiments.training.run import Recipe, Run
@@ -23,13 +23,13 @@ RELAXED, DISCRETE = "continuous", "discrete"
 """The graphs' names in the rows."""
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of a network of bits trained at each temperature, without annealing.
 
     The network 392-240-240-240-392, the minibatches of 64 and the objective of one sample are the
     paper's. 2,000 steps instead of ten million need a higher learning rate; no weight decay.
     """
-    smoke = budget == "smoke"
+    smoke = scale == "smoke"
     size, steps, seeds, images = (8, 20, 2, 40) if smoke else (240, 2000, 4, 10_000)
     temperatures = _TEMPERATURES[1::3] if smoke else _TEMPERATURES
     problem = StructuredPrediction(size=size, depth=3, binarisation="fixed", batch_size=64)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Categorical
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.statistics import sample_mean
 from experiments.studies.figures.study import Figure, figure_study
 
@@ -18,23 +18,23 @@ _TEMPERATURES = (0.1, 0.5, 1.0, 10.0)
 _SHOWN = 2
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of a categorical variable and its relaxation at four temperatures."""
-    draws = 1 << (10 if budget == "smoke" else 18)
+    num_samples = 1 << (10 if scale == "smoke" else 18)
     temperatures = (0.0, *_TEMPERATURES)
     return figure_study(
         "relaxed-samples",
         "Means and samples of a Gumbel-softmax variable by temperature",
         "relaxed_samples",
-        {"weights": list(WEIGHTS), "temperatures": list(temperatures), "draws": draws},
-        {f"temperature {t:g}": functools.partial(_rows, t, draws) for t in temperatures},
+        {"weights": list(WEIGHTS), "temperatures": list(temperatures), "draws": num_samples},
+        {f"temperature {t:g}": functools.partial(_rows, t, num_samples) for t in temperatures},
     )
 
 
-def _rows(temperature: float, draws: int, advance) -> list[Row]:
+def _rows(temperature: float, num_samples: int, advance) -> list[Row]:
     """Return the mean and some samples at a temperature; 0 is the categorical variable itself."""
     del advance
-    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(3), draws))
+    samples = relaxed_samples(temperature, jax.random.split(jax.random.key(3), num_samples))
     rows: list[Row] = []
     for place in range(len(WEIGHTS)):
         shared = {"temperature": temperature, "class": place, "number": 0}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import GumbelRao, StraightThroughGumbelSoftmax
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.problems.toy import SimplexQuadratic
 from experiments.studies.figures.lattice import lattice
 from experiments.studies.figures.study import Figure, figure_study
@@ -17,27 +17,32 @@ _TEMPERATURES = (0.1, 0.5, 1.0)
 _LEAST = 0.05  # the variance of a class that is hardly ever drawn is hardly ever seen
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of three temperatures over a lattice of the simplex."""
-    smoke = budget == "smoke"
+    smoke = scale == "smoke"
     # 3 does not divide points - 1, so that the centre, where f is zero, is not on the lattice.
-    points, draws, inner = (5, 512, 4) if smoke else (24, 2048, 100)
+    points, num_samples, inner = (5, 512, 4) if smoke else (24, 2048, 100)
     return figure_study(
         "gumbel-rao-simplex",
         "log10 of the variance of ST-GS over that of Gumbel-Rao (Paulus et al. 2021)",
         "simplex",
-        {"points": points, "draws": draws, "inner": inner, "temperatures": list(_TEMPERATURES)},
         {
-            f"temperature {t:g}": functools.partial(_rows, t, points, draws, inner)
+            "points": points,
+            "draws": num_samples,
+            "inner": inner,
+            "temperatures": list(_TEMPERATURES),
+        },
+        {
+            f"temperature {t:g}": functools.partial(_rows, t, points, num_samples, inner)
             for t in _TEMPERATURES
         },
     )
 
 
 def _rows(
-    temperature: float, points: int, draws: int, inner: int, advance: Callable[[float], None]
+    temperature: float, points: int, num_samples: int, inner: int, advance: Callable[[float], None]
 ) -> list[Row]:
-    keys = jax.random.split(jax.random.key(0), (1, draws))
+    keys = jax.random.split(jax.random.key(0), (1, num_samples))
     return variance_ratios(temperature, points, keys, inner, advance)
 
 

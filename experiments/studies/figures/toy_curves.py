@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import REBAR, RELAX, Bernoulli, Estimator, GumbelSoftmax, MuProp, ScoreFunction
-from experiments.measurement.point import Row, estimator_columns
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems.toy import Quadratic
 from experiments.studies.figures.study import Figure, Task, figure_study
 from experiments.training import run as training
@@ -22,7 +22,7 @@ LOSS = "loss"
 """The metric of the exact loss."""
 
 _POINTS = 40
-_VARIANCE_DRAWS = 1000
+_VARIANCE_SAMPLES = 1000
 _SURROGATE = 200
 
 ESTIMATORS: dict[str, Callable[[], Estimator]] = {
@@ -35,9 +35,9 @@ ESTIMATORS: dict[str, Callable[[], Estimator]] = {
 """The estimators by name."""
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of two targets and five estimators, tuned during the training."""
-    smoke = budget == "smoke"
+    smoke = scale == "smoke"
     steps, seeds = (80, 2) if smoke else (10_000, 10)
     tasks: dict[str, Task] = {
         f"t = {target:g}, {name}": functools.partial(_rows, target, name, steps, seeds)
@@ -101,7 +101,7 @@ def curves(
             return jax.grad(loss)(state.params)["logits"]
 
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        gradients = jax.vmap(gradient)(jax.random.split(key, _VARIANCE_DRAWS))
+        gradients = jax.vmap(gradient)(jax.random.split(key, _VARIANCE_SAMPLES))
         return problem.exact_loss(state.params, None), jnp.var(gradients, ddof=1)
 
     numbers = jnp.arange(seeds, dtype=jnp.uint32)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.problems.toy import Quadratic, Toy
 from experiments.studies.figures.study import Figure, figure_study
 
@@ -17,9 +17,9 @@ _RATE = 1.0
 _KEPT = 200
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of four targets and five estimators; E (z - p0)^2 is maximised."""
-    steps = 200 if budget == "smoke" else 2000
+    steps = 200 if scale == "smoke" else 2000
     return figure_study(
         "gradient-traces",
         "Maximising E (z - p0)^2 by plain ascent (Yin and Zhou 2019)",

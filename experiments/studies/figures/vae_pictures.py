@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from estimators import DisARM, Estimator, GumbelSoftmax
-from experiments.measurement.point import Row, estimator_columns
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import VAE
 from experiments.problems.images import SIDE
 from experiments.studies.figures.study import Figure, figure_study
@@ -18,9 +18,9 @@ _COLUMNS = 16
 _ROWS = {"samples": 2, "reconstructions": 2, "traversals": 4}
 
 
-def study(budget: str) -> Figure:
+def study(scale: str) -> Figure:
     """Return the study of a VAE of bits and one of categorical variables."""
-    steps, hidden = (10, "") if budget == "smoke" else (10_000, "200-200")
+    steps, hidden = (10, "") if scale == "smoke" else (10_000, "200-200")
     models: list[tuple[VAE, Estimator]] = [
         (VAE("Bernoulli", 50, hidden=hidden), DisARM()),
         (VAE("Categorical", 20, 10, hidden=hidden), GumbelSoftmax(0.5)),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
 from experiments.studies.reproduction.table import CellRun, Experiment

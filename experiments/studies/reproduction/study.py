@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.data import DataError
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.studies.reproduction.published import Published
 

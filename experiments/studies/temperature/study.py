@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import point_study
 from experiments.studies.comparison.settings import CompareSettings

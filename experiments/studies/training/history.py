@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import Row, estimator_columns
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.statistics import Estimate
 from experiments.studies.training.settings import STUDY, TrainSettings
 from experiments.training.run import Run

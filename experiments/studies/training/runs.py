@@ -14,7 +14,8 @@ import numpy as np
 
 from estimators import Estimator
 from experiments.measurement.evaluation import Evaluator
-from experiments.measurement.point import Instrument, Row, check_group, metric_rows
+from experiments.measurement.point import Instrument, check_group
+from experiments.measurement.rows import Row, metric_rows
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress

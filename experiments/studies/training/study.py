@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import Row
+from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study

@@ -1,0 +1,56 @@
+"""Rows of the table of results: the columns of an estimator, and its metrics."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from estimators import BIBLIOGRAPHY, Estimator
+from experiments import statistics as intervals
+from experiments.statistics import Estimate, Truth
+from experiments.statistics.blocks import Blocks
+
+Row = dict[str, Any]
+"""A row of a table of results, by column."""
+
+
+def estimator_columns(estimator: Estimator) -> Row:
+    """Return the columns that identify the estimator of a row, as the user wrote it."""
+    parameters = {}
+    for name, value in estimator.hyperparameters().items():
+        # As in the identity: the shortest decimal of the number's own type.
+        number = isinstance(value, jax.Array)
+        parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
+    return {
+        "estimator": str(estimator),
+        "method": type(estimator).__name__,
+        "unbiased": estimator.unbiased,
+        "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
+        **parameters,
+    }
+
+
+def metric_rows(
+    blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
+) -> list[Row]:
+    """Return one row for each metric, with its 95% interval; `note` is added to all of them.
+
+    Gradients that were not timed have no row of seconds.
+    """
+    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
+    estimates = {
+        "squared_bias": bias,
+        "variance": spread,
+        "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
+        "cosine_mean": intervals.cosine_of_mean(blocks, truth),
+        "cosine_sample": intervals.cosine_per_sample(blocks, truth),
+        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
+        "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
+        "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
+    }
+    shared = {"evaluations": evaluations, "samples": blocks.count}
+    return [
+        {"metric": metric, **estimate.interval(), **shared}
+        | {"note": "; ".join(filter(None, (note, estimate.note)))}
+        for metric, estimate in estimates.items()
+    ]
