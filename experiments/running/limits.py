@@ -218,7 +218,8 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
             each += times * gather(one.each for one in costs)
         elif equation.primitive.name not in ("broadcast_in_dim", "iota", "reshape"):
             # Arrays that only repeat numbers are not materialised.
-            sizes = [(math.prod(x.aval.shape), x.aval.dtype) for x in equation.outvars]  # type: ignore
+            arrays = [x.aval for x in equation.outvars if isinstance(x.aval, jax.core.ShapedArray)]
+            sizes = [(math.prod(array.shape), array.dtype) for array in arrays]
             largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
             count = sum(size for size, _ in sizes)
             once, each = (once, each + count) if any(flags) else (once + count, each)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
+from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.point import Instrument, check_group
 from experiments.measurement.rows import Row, metric_rows
@@ -61,11 +62,11 @@ class BatchInputs:
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
-    def examples(self, split: str) -> Any:
+    def examples(self, split: Split) -> Any:
         """Return the examples of a split that are evaluated, on the host."""
         if split not in self._examples:
             assert isinstance(self.problem, EvaluatedProblem)
-            data = self.problem.data(split)  # type: ignore[arg-type]
+            data = self.problem.data(split)
             examples = self.problem.examples(self.keys["examples"], data)
             most = self.settings.evaluation_examples
             self._examples[split] = jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from experiments.data import Split
 from experiments.measurement.point import check_group
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
@@ -66,7 +67,7 @@ class TrainSettings:
     tuning_rate: float | None = None
     log_steps: int | None = None
     evaluations: int = 1
-    splits: Sequence[str] = ("validation", "test")
+    splits: Sequence[Split] = ("validation", "test")
     bound_samples: int = 100
     evaluation_examples: int | None = None
     measured: Sequence[Estimator] = ()

@@ -20,20 +20,20 @@ _NVIL, _MUPROP, _VN, _IDB = "LR-C-VN-IDB (NVIL)", "MuProp-C", "MuProp-C-VN", "Mu
 _ST, _DARN = "ST", "1/2 (DARN)"
 _FACES = "the Toronto Face Dataset is not public: its owners ask for a signed request"
 _NOTES = (
-    "Data: MNIST is binarised otherwise than in the paper, whose file is not published.",
-    "Deviation: the paper reports the best test result over learning rates; here validation "
-    "images choose.",
-    "Reading: C is a moving average, VN divides by its running standard deviation (of MuProp the "
-    "whole gradient), IDB is a network of 100 tanh units, here on the logits of the layer (an "
-    "affine map of the input in the first).",
-    "Choice, the paper is silent: a million steps at the budget paper; Glorot initialisation, "
-    "centred inputs, samples of bits as -1 and 1, pixels' biases at their log-odds.",
+    "Data: MNIST is not binarised as in the paper, whose file is not published.",
+    "Deviation: the paper reports the best test result over learning rates; here the rate is "
+    "chosen on validation images.",
+    "Interpretation: C subtracts a moving average; VN divides by its running standard deviation "
+    "(for MuProp, the whole gradient); IDB is a network of 100 tanh units, here on the layer's "
+    "logits (an affine map of the input in the first layer).",
+    "Choices where the paper is silent: a million steps at budget paper; Glorot initialisation; "
+    "centred inputs; bits as -1 and 1; pixels' biases at their log-odds.",
 )
 _FDARN = (
-    "Reading: fDARN is the SBN with autoregressive connections; the paper does not say where. Here "
-    "they are among the units of the prior, and pixels and the encoder's units are independent: "
-    "with connections among pixels too (VAE[pixels=autoregressive], not run) a few thousand steps "
-    "take ST below its published bound."
+    "Interpretation: fDARN is the SBN with autoregressive connections; the paper does not say "
+    "where. Here the prior's units are connected, and pixels and the encoder's units are "
+    "independent: with connected pixels too (VAE[pixels=autoregressive], not run), ST passes "
+    "its published bound within a few thousand steps."
 )
 
 

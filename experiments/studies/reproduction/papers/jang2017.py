@@ -58,21 +58,24 @@ def table1(binarisation: Binarisation) -> Table:
         usual_scales((1e-3, 3e-3), Scale(steps=500_000, seeds=5, bound_samples=1000), seeds=4),
         _predictions(),
         (
-            "Reading: the text evaluates with 1,000 samples, the caption says variational lower "
-            "bound; both are here, as bound and ELBO (structured prediction: minus the log of the "
-            "mean likelihood over samples, and the mean of minus its log).",
-            "Reading: the dashes of 784-200-784 and 392-200-200-392 are linear maps.",
-            "Reading: DARN is the 1/2 estimator of Gu et al. 2016, with f' at the sample; the "
-            "other reading, f' at 1/2, is compared with it where the budget allows two variants.",
-            "Choice, the paper is silent: minibatches of 100, Glorot initialisation, centred "
-            "inputs, samples of bits as -1 and 1, pixels' biases at their log-odds; the slope "
-            "grows from 1 to 5 in 50,000 steps (0.04 an epoch, Chung et al. 2017); SF and MuProp "
-            "are centred by a moving average.",
-            "As published: SGD with momentum 0.9; uniform prior; log q - log p inside f, at "
-            "relaxed samples too; signals of SF and MuProp over their running standard deviation "
-            "where it is above 1 (of MuProp the whole gradient; DARN's is no signal and is not "
-            "divided); temperature 1 in structured prediction, max(0.5, exp(-rt)) in the VAE.",
-            "Suspicious in the paper: annealed ST and ST Gumbel-softmax share both VAE numbers.",
+            "Interpretation: the text evaluates with 1,000 samples, the caption names the "
+            "variational lower bound; both are reported, as bound and ELBO (structured "
+            "prediction: minus the log of the mean likelihood over samples, and the mean of "
+            "minus its log).",
+            "Interpretation: the dashes of 784-200-784 and 392-200-200-392 are linear maps.",
+            "Interpretation: DARN is the 1/2 estimator of Gu et al. 2016, with f' at the "
+            "sample; the other one, f' at 1/2, is compared if the budget allows two variants.",
+            "Choices where the paper is silent: minibatches of 100; Glorot initialisation; "
+            "centred inputs; bits as -1 and 1; pixels' biases at their log-odds; the slope "
+            "grows from 1 to 5 in 50,000 steps (0.04 per epoch, Chung et al. 2017); SF and "
+            "MuProp are centred by a moving average.",
+            "As published: SGD with momentum 0.9; uniform prior; log q - log p inside f, also "
+            "at relaxed samples; the signals of SF and MuProp divided by their running standard "
+            "deviation if it is above 1 (for MuProp, the whole gradient; DARN has no signal and "
+            "is not divided); temperature 1 in structured prediction, max(0.5, exp(-rt)) in the "
+            "VAE.",
+            "Possible error in the paper: annealed ST and ST Gumbel-softmax share both VAE "
+            "numbers.",
         ),
     )
 
@@ -185,9 +188,9 @@ def figure5a(binarisation: Binarisation) -> Table:
             ),
         ),
         (
-            "The paper's was measured on a GTX Titan X, with networks whose sizes it does not "
-            "print; a ratio depends on both.",
-            "Ours: a run alone on one device; the interval is over seven rounds taken in turn.",
+            "The paper's ratio was measured on a GTX Titan X, with networks of unpublished "
+            "sizes; ratios depend on both.",
+            "Ours: a single run on one device; the interval is over seven alternating rounds.",
         ),
     )
 

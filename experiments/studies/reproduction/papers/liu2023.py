@@ -83,10 +83,11 @@ def polynomial(binarisation: Binarisation) -> Table:
             for power in _POWERS
         ),
         (
-            "The paper's own numbers are not at hand. Beside ours stands the least loss there is, "
-            "where every x is 0; ours is the exact expectation after the last step.",
-            "As published: 128 two-way variables, Adam at 1e-3, 64 samples a step, 8,000 steps, "
-            "temperature 1. Logits begin evenly spread over [-0.01, 0.01], not drawn from there.",
+            "The paper's numbers are unavailable. Ours, the exact expectation after the last "
+            "step, is compared with the minimum of the loss, where every x is 0.",
+            "As published: 128 binary variables; Adam at 1e-3; 64 samples per step; 8,000 "
+            "steps; temperature 1. Deviation: initial logits are evenly spaced in [-0.01, "
+            "0.01], not drawn from it.",
         ),
     )
 
@@ -130,11 +131,12 @@ def vae(binarisation: Binarisation) -> Table:
             for other in ("ST", "STGS")
         ),
         (
-            "The paper's own numbers are not at hand: there are settings of the authors' program.",
-            "As published: 784-512-256-(L x C)-256-512-784 with rectifiers, grey values as "
-            "targets, analytic divergence to the uniform prior, minibatches of 100, Adam (8 x 4) "
-            "or RAdam at the rate tuned for ReinMax; its temperature or 1, by validation images.",
-            "Deviation: 50,000 training images and 10,000 for validation, where the program trains "
-            "on 60,000 and has none.",
+            "The paper's numbers are unavailable; the settings are those of the authors' program.",
+            "As published: 784-512-256-(L x C)-256-512-784 with ReLU; grey values as targets; "
+            "analytic divergence from the uniform prior; minibatches of 100; Adam (8 x 4) or "
+            "RAdam at the rate tuned for ReinMax; its temperature or 1, chosen on validation "
+            "images.",
+            "Deviation: 50,000 training and 10,000 validation images; the program trains on "
+            "60,000.",
         ),
     )

@@ -118,10 +118,10 @@ def table2(binarisation: Binarisation) -> Table:
         (
             "As published: 50,000 steps of SGD with momentum 0.9 in minibatches of 20 and 200, "
             "bounds of 5,000 samples (laptop: 1,000).",
-            "Choice: the architecture is in an appendix that is not at hand; here it is the "
-            "one-layer nonlinear VAE of Maddison et al. 2017, with 240 bits in all, as it says the "
-            "total is theirs. REINFORCE is centred by a moving average.",
-            "Deviation: where the paper searches 20 settings at random, a grid of five rates and "
-            "four temperatures is compared (laptop: two rates, temperature 0.5).",
+            "Choices, since the appendix with the architecture is unavailable: the one-layer "
+            "nonlinear VAE of Maddison et al. 2017 with their total of 240 bits, which the "
+            "paper states. REINFORCE is centred by a moving average.",
+            "Deviation: instead of 20 random settings, a grid of five rates and four "
+            "temperatures is compared (laptop: two rates, temperature 0.5).",
         ),
     )

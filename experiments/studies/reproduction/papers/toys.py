@@ -56,12 +56,12 @@ def toys(binarisation: Binarisation) -> Table:
         _SCALES,
         (),
         (
-            "Known answers are derived, or printed in the source that is named; ours are drawn "
-            "(2^20 gradients at the budget laptop).",
-            "One bit: f = (b - t)^2, d/dphi E f = (1 - 2t) s (1 - s); ARM's toy maximises, so its "
-            "gradients have the other sign in the paper.",
-            "Three bits of one logit (Liu et al. 2019, Kool et al. 2020): without replacement and "
-            "with all eight states drawn, nothing is left to chance.",
+            "Known answers are derived, or printed in the source; ours are estimated (2^20 "
+            "gradients at budget laptop).",
+            "One bit: f = (b - t)^2, d/dphi E f = (1 - 2t) s (1 - s); ARM's toy is maximised in "
+            "the paper, so its gradients have the opposite sign there.",
+            "Three bits with one logit (Liu et al. 2019, Kool et al. 2020): all eight states, "
+            "drawn without replacement, leave no randomness.",
             "Simplex (Paulus et al. 2021): E f = (p - c)' Q (p - c).",
         ),
     )
