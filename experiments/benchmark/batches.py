@@ -81,7 +81,7 @@ def _compile_seconds(work: Workload, estimator: Estimator, num_steps: int) -> fl
 
 @contextlib.contextmanager
 def _without_cache():
-    enabled = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+    enabled = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         yield

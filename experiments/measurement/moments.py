@@ -166,13 +166,13 @@ class Sampler:
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
-        per_device = functools.partial(self._blocks, size=size, chunk=chunk)
+        per_device: Callable = functools.partial(self._blocks, size=size, chunk=chunk)
         if stacked:
             per_device = jax.vmap(per_device, (0, 0, None, None, None, None))
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
         sharded = jax.shard_map(
-            lambda operands, numbers: per_device(*operands, numbers),  # pyright: ignore[reportCallIssue]
+            lambda operands, numbers: per_device(*operands, numbers),
             mesh=self.mesh,
             in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
             out_specs=out,

@@ -63,19 +63,18 @@ class Distance:
     def below(self, squared_bias: float) -> float:
         """Return P(Q <= q) at a squared bias, a decreasing function of it."""
         # An interval evaluates it a hundred times, and scipy.stats is a hundred times slower.
-        chi_square = lambda x, degrees: special.chdtr(degrees, x)  # noqa: E731
-        return self._chance(squared_bias, special.ndtr, chi_square, special.chndtr)
+        return self._chance(squared_bias, special.ndtr, special.chdtr, special.chndtr)
 
     def above(self, squared_bias: float) -> float:
         """Return P(Q >= q) at a squared bias."""
-        return self._chance(squared_bias, stats.norm.sf, stats.chi2.sf, stats.ncx2.sf)
+        return self._chance(squared_bias, stats.norm.sf, special.chdtrc, stats.ncx2.sf)
 
     def _chance(self, squared_bias, normal, central, noncentral) -> float:
         scale = self.deviation(squared_bias) ** 2 / (2 * self.trace + 4 * squared_bias)
         x, degrees, shift = self.q / scale, self.trace / scale, squared_bias / scale
         if degrees + shift > 1e5:  # the normal limit
             return float(normal((x - degrees - shift) / math.sqrt(2 * (degrees + 2 * shift))))
-        return float(noncentral(x, degrees, shift) if shift else central(x, degrees))
+        return float(noncentral(x, degrees, shift) if shift else central(degrees, x))
 
 
 def distance(blocks: Blocks, truth: Truth) -> Distance:
