@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from experiments.command_line import door
+from experiments.command_line import exit_status
 from experiments.running import user_code
 from experiments.running.results import Results
 from experiments.system.folder import Folder
@@ -51,12 +51,12 @@ def has_a_traceback(monkeypatch):
     def ended(status, line):
         raise RuntimeError(line)
 
-    monkeypatch.setattr(door, "_ended", ended)
+    monkeypatch.setattr(exit_status, "_ended", ended)
 
 
 def says_nothing(monkeypatch):
     """Bad input ends in 2, without a line."""
-    monkeypatch.setattr(door, "_ended", lambda status, line: status)
+    monkeypatch.setattr(exit_status, "_ended", lambda status, line: status)
 
 
 def blames_the_user(monkeypatch):

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from experiments.command_line import door
+from experiments.command_line import exit_status
 from experiments.system import signals
 from experiments.system.errors import UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status; `door` lists them."""
+    """Run the command and return its exit status; `exit_status` lists them."""
 
     def run() -> None:
         try:
@@ -20,6 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.run(arguments)
 
     if arguments is not None:
-        return door.guarded(run)
+        return exit_status.guarded(run)
     with signals.handled(signals.end_at_once):  # importing takes seconds
-        return door.guarded(run)
+        return exit_status.guarded(run)

@@ -8,7 +8,7 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.running.user_code import parse_estimators
 from experiments.system.errors import UsageError
-from experiments.system.target import Target
+from experiments.system.output_file import OutputFile
 
 
 def add(commands) -> None:
@@ -28,7 +28,7 @@ def add(commands) -> None:
 def _run(given: argparse.Namespace) -> None:
     from experiments import benchmark
 
-    target = Target(given.json, "--json", force=given.force) if given.json else None
+    target = OutputFile(given.json, "--json", force=given.force) if given.json else None
     if not given.json:
         unused.without_effect(given, "without --json", "force")
     chosen = parse_estimators(given.estimators) if given.estimators else None

@@ -55,7 +55,7 @@ def _opened(
     given: argparse.Namespace, study: Study[Any], files: Sequence[str]
 ) -> Iterator[Results]:
     folder = Folder(given.output or Path("results") / f"{study.name}-{study.identity}")
-    with signals.heeded(), contextlib.ExitStack() as stack:
+    with signals.deferred(), contextlib.ExitStack() as stack:
         refusal = None
         if jax.process_index() == 0:
             try:

@@ -9,7 +9,7 @@ from analysis import report as pages
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.system.errors import UsageError
-from experiments.system.target import Target
+from experiments.system.output_file import OutputFile
 
 _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
 """The end of a page, with the digest of the text before it: an edited page has another."""
@@ -46,7 +46,7 @@ def _run(given: argparse.Namespace) -> None:
     path = given.output or given.results / "report.html"
     try:
         folders = pages.find(given.results)
-        target = Target(path, "--output", force=given.force, ours=_is_sealed)
+        target = OutputFile(path, "--output", force=given.force, ours=_is_sealed)
         page, left_out = pages.report(folders, given.title)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error

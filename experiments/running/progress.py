@@ -32,16 +32,16 @@ class Progress:
         self._num_started = 0
         self._task = ""
         self._noted = time.monotonic()
-        self._heeding = signals.heeded()
+        self._deferring = signals.deferred()
 
     def __enter__(self) -> "Progress":
         """Handle signals."""
-        self._heeding.__enter__()
+        self._deferring.__enter__()
         return self
 
     def __exit__(self, *error) -> None:
         """Restore the handling of signals, and remove the bar."""
-        self._heeding.__exit__(*error)
+        self._deferring.__exit__(*error)
         self._bar.close()
 
     def say(self, message: str) -> None:

@@ -20,10 +20,10 @@ def check_signals() -> None:
 
     Of several processes none ends alone, since the others would wait for it.
     """
-    if (number := signals.asked()) and jax.process_count() == 1:
+    if (number := signals.received()) and jax.process_count() == 1:
         raise Interrupted(number)
 
 
-def asked_by_signal() -> int:
+def received_signal() -> int:
     """Return the number of the signal that any process received, 0 if none did."""
-    return max(gathered(signals.asked()))
+    return max(gathered(signals.received()))

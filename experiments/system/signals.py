@@ -9,8 +9,8 @@ from typing import Any
 
 _SIGNALS = signal.SIGINT, signal.SIGTERM
 
-_asked = 0
-_heeded = False
+_received = 0
+_deferred = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -48,31 +48,31 @@ def end_at_once(number: int, frame: Any) -> None:
 
 
 @contextlib.contextmanager
-def heeded() -> Iterator[None]:
-    """Record signals within the block, for `asked` to return; a second signal kills the process.
+def deferred() -> Iterator[None]:
+    """Record signals within the block, for `received` to return; a second signal kills the process.
 
     Exceptions would be lost if a signal arrived in callbacks of JAX or of the garbage collector.
     """
-    global _asked, _heeded
-    if _heeded or threading.current_thread() is not threading.main_thread():
+    global _received, _deferred
+    if _deferred or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked, _heeded = 0, True
+    _received, _deferred = 0, True
     try:
         with handled(_record):
             yield
     finally:
-        _heeded = False
+        _deferred = False
 
 
 def _record(number: int, frame: Any) -> None:
-    global _asked
+    global _received
     del frame
-    _asked = number
+    _received = number
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_DFL)
 
 
-def asked() -> int:
+def received() -> int:
     """Return the number of the signal that was received, 0 if none was."""
-    return _asked if _heeded else 0
+    return _received if _deferred else 0

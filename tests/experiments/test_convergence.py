@@ -199,8 +199,8 @@ def test_what_has_converged_ends_early(monkeypatch):
 
 @pytest.fixture
 def asked():
-    """Signals are heeded; returns what sends one to this process."""
-    with signals.heeded():
+    """Signals are deferred; returns what sends one to this process."""
+    with signals.deferred():
         yield lambda: signal.raise_signal(signal.SIGTERM)
 
 

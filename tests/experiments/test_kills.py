@@ -99,13 +99,13 @@ def test_handlers_of_signals_are_restored(monkeypatch, tmp_path):
 
     def end(run):
         within.extend(map(signal.getsignal, numbers))
-        with signals.heeded(), pytest.raises(Interrupted):
+        with signals.deferred(), pytest.raises(Interrupted):
             signal.raise_signal(signal.SIGTERM)
             hosts.check_signals()
         assert [*map(signal.getsignal, numbers)] == within
         return 3
 
-    monkeypatch.setattr("experiments.command_line.door.guarded", end)
+    monkeypatch.setattr("experiments.command_line.exit_status.guarded", end)
     assert main() == 3
     assert within == [signals.end_at_once] * 2
     assert [*map(signal.getsignal, numbers)] == before

@@ -16,7 +16,7 @@ from experiments.running.results import Results
 from experiments.system import process
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
-from experiments.system.target import Target
+from experiments.system.output_file import OutputFile
 from tests.experiments.test_command_line import refused
 
 
@@ -120,9 +120,9 @@ def test_standard_output_is_written_to_where_it_stands(name, tmp_path):
         (tmp_path / "link").symlink_to("/proc/self/fd/1")
         name = tmp_path / "link"
     code = (
-        "import sys, pathlib\nfrom experiments.system.target import Target\n"
+        "import sys, pathlib\nfrom experiments.system.output_file import OutputFile\n"
         "print('before')\n"
-        "Target(pathlib.Path(sys.argv[1]), '--json').write('text\\n')\nprint('after')"
+        "OutputFile(pathlib.Path(sys.argv[1]), '--json').write('text\\n')\nprint('after')"
     )
     with (tmp_path / "out").open("w") as out:
         subprocess.run([sys.executable, "-c", code, name], stdout=out, check=True)
@@ -143,19 +143,19 @@ def test_a_page_of_estimax_is_replaced_unless_it_was_edited(results, capsys):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    target = Target(tmp_path / "a", "--json")
+    target = OutputFile(tmp_path / "a", "--json")
     gone, mine = (tmp_path / f"{target._prefix}{n}-00" for n in (2**22 + 1, os.getpid()))
     elsewhere = tmp_path / ".estimax-00000000-4194305-00"
     for path in (gone, mine, elsewhere):
         path.touch()
-    Target(tmp_path / "a", "--json").write("text")
+    OutputFile(tmp_path / "a", "--json").write("text")
     assert not gone.exists() and mine.exists() and elsewhere.exists()
     assert process.is_running(os.getpid())
 
 
 def test_a_failing_write_leaves_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("before")
-    target = Target(tmp_path / "a", "--json", force=True)
+    target = OutputFile(tmp_path / "a", "--json", force=True)
 
     def fail(*_):
         raise OSError(28, "No space left on device")

@@ -159,7 +159,7 @@ class EstimatorBatch:
                 self.tally = Tally()
             is_settled = step not in stops["measure"] | stops["evaluate"]
             try:
-                if number := hosts.asked_by_signal():
+                if number := hosts.received_signal():
                     raise Interrupted(number)
                 progress.note(self._status(step))
                 advance(step / self.settings.steps)

@@ -16,7 +16,7 @@ _STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))|/proc/(?:self|thread-self
 _MOST_LINKS = 40
 
 
-class Target:
+class OutputFile:
     """An output file of the user's choice, written once at the end.
 
     A regular file is written atomically. A pipe or a device is written to. A link stays, and its
