@@ -198,7 +198,7 @@ def test_what_an_estimator_needs_is_said():
         (GumbelSoftmax(0.5), "measured at temperature 0.5, which was not searched"),
         (
             REBAR(0.5),
-            "learned here first (tuning had not converged after 3 steps): learn them beside",
+            "tuned here first (tuning had not converged after 3 steps): train them together",
         ),
     ):
         found = diagnose(loss, LOGITS, KEY, 1.0, candidates=[estimator], samples=64, tuning_steps=3)
@@ -234,7 +234,10 @@ def test_reasons_say_what_else_could_be_taken():
     assert "not distinguishable from it with these samples: B (2.5 times the time)" in said
     assert "C" not in said and "left out, not finite: D" in said
     assert "a gradient takes 2 evaluations of f and 1 ms, 2.5 times the time" in said
-    assert "the best without bias is B, with 1.05 times its error; it takes 2 evaluations" in said
+    assert (
+        "the best unbiased estimator is B, with 1.05 times its error; it takes 2 evaluations"
+        in said
+    )
 
 
 def test_an_error_of_nothing_is_compared_with():
@@ -242,14 +245,16 @@ def test_an_error_of_nothing_is_compared_with():
     rows = [*measured("A", 0.0, 0.0, 0.1, unbiased="no"), *measured("B", 0.5, 0.4, 0.6)]
     name, reasons = recommend(rows, 3e38)
     assert name == "A"
-    assert any(reason.startswith("the best without bias is B; it takes 2") for reason in reasons)
+    assert any(
+        reason.startswith("the best unbiased estimator is B; it takes 2") for reason in reasons
+    )
 
 
 def test_the_order_is_that_of_the_upper_limits():
     """A value is near zero by chance too."""
     rows = [*measured("A", 0.0, 0.0, 0.5), *measured("B", 0.1, 0.05, 0.2)]
     name, reasons = recommend(rows, 100.0)
-    assert name == "B" and "has the least upper limit, 0.1 [0.05, 0.2]" in reasons[0]
+    assert name == "B" and "has the lowest upper limit, 0.1 [0.05, 0.2]" in reasons[0]
 
 
 @pytest.mark.parametrize("budget", [1e6, 3e38])

@@ -26,7 +26,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     errors = {name: found["equal_cost_error"] for name, found in by_name.items()}
     finite = [name for name, error in errors.items() if np.isfinite(error["value"])]
     if not finite:
-        return None, ("nothing but exact enumeration fits",)
+        return None, ("only exact enumeration fits",)
     refused = [name for name in finite if not np.isfinite(errors[name]["high"])]
     # Estimators without intervals are ranked only if no estimator has one.
     ranked = [name for name in finite if name not in refused] or finite
@@ -37,12 +37,14 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     found, error = by_name[best], errors[best]
     interval = f"[{error['low']:.3g}, {error['high']:.3g}]"
     if best in refused:
-        interval = f"without an interval ({error['note']}), as none has one: the order may be wrong"
+        interval = (
+            f"without an interval ({error['note']}), like all others: the ranking may be wrong"
+        )
     reasons = [
-        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the least {least}, "
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the lowest {least}, "
         f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
         _bias(found),
-        f"a gradient takes {_cost(found)} (the loss's at one sample, nothing through sampling)",
+        f"a gradient takes {_cost(found)} (of the loss at one sample, without a gradient through sampling)",
     ]
     alike = [name for name in others if errors[name]["low"] <= error["high"]]
     if alike:
@@ -54,7 +56,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         other, least = errors[unbiased[0]]["value"], error["value"]
         times = f", with {other / least:.3g} times its error" if least > 0 else ""
         reasons.append(
-            f"the best without bias is {unbiased[0]}{times}; it takes {_cost(by_name[unbiased[0]])}"
+            f"the best unbiased estimator is {unbiased[0]}{times}; it takes {_cost(by_name[unbiased[0]])}"
         )
     if exact:
         reasons.append(f"Exact() has no error here, and takes {_cost(exact)}")
@@ -72,12 +74,12 @@ def _bias(found: dict[str, Row]) -> str:
         return "it is unbiased"
     norm = found["truth_norm"]["value"] ** 2 or float("nan")
     if np.isnan(bias["low"]):
-        return f"whether it is biased is not known: {bias['note'] or 'not finite'}"
+        return f"its bias is unknown: {bias['note'] or 'not finite'}"
     if bias["low"] <= 0:
         return (
             f"its bias is not distinguishable from zero with {bias['samples']} samples (squared, "
-            f"at most {100 * bias['high'] / norm:.2g} % of the squared gradient), which need not "
-            "be so at other parameters"
+            f"at most {100 * bias['high'] / norm:.2g} % of the squared gradient), which may "
+            "differ at other parameters"
         )
     return (
         f"it is biased: squared bias is {100 * bias['value'] / norm:.2g} % of the squared gradient"
@@ -99,9 +101,9 @@ def _times(found: dict[str, Row]) -> str:
 def needs(estimator: Estimator, note: str) -> str:
     """Return the hyperparameters to choose, or parameters to learn, besides the model's."""
     if is_tuned(estimator):
-        learned = "learned here first" + (f" ({note})" if note else "")
+        learned = "tuned here first" + (f" ({note})" if note else "")
         return (
-            f"it has parameters of its own, {learned}: learn them beside the model's, from the "
+            f"it has parameters of its own, {learned}: train them together with the model's, in the "
             "same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
         )
     numbers = {
@@ -112,4 +114,4 @@ def needs(estimator: Estimator, note: str) -> str:
     if not numbers:
         return "there is nothing to tune"
     given = ", ".join(f"{name} {np.asarray(value)}" for name, value in numbers.items())
-    return f"measured at {given}, which was not searched: name others as candidates"
+    return f"measured at {given}, which was not searched; add candidates with other values"
