@@ -44,7 +44,8 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the lowest {least}, "
         f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
         _bias(found),
-        f"a gradient takes {_cost(found)} (of the loss at one sample, without a gradient through sampling)",
+        f"a gradient takes {_cost(found)} (of the loss at one sample, without a gradient through "
+        "sampling)",
     ]
     alike = [name for name in others if errors[name]["low"] <= error["high"]]
     if alike:
@@ -56,7 +57,8 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
         other, least = errors[unbiased[0]]["value"], error["value"]
         times = f", with {other / least:.3g} times its error" if least > 0 else ""
         reasons.append(
-            f"the best unbiased estimator is {unbiased[0]}{times}; it takes {_cost(by_name[unbiased[0]])}"
+            f"the best unbiased estimator is {unbiased[0]}{times}; it takes "
+            f"{_cost(by_name[unbiased[0]])}"
         )
     if exact:
         reasons.append(f"Exact() has no error here, and takes {_cost(exact)}")
@@ -103,8 +105,8 @@ def needs(estimator: Estimator, note: str) -> str:
     if is_tuned(estimator):
         learned = "tuned here first" + (f" ({note})" if note else "")
         return (
-            f"it has parameters of its own, {learned}: train them together with the model's, in the "
-            "same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
+            f"it has parameters of its own, {learned}: train them together with the model's, in "
+            "the same backward pass, jax.value_and_grad(loss, argnums=(0, 1))"
         )
     numbers = {
         name: value
