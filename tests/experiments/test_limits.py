@@ -115,7 +115,7 @@ def test_estimators_that_nobody_named_are_skipped_where_they_take_too_much(
 ):
     """Those that fit are measured; where nothing fits the run ends at the door."""
     chosen = [Exact, GumbelRao, GumbelSoftmax]
-    monkeypatch.setattr(estimators, "ALL", tuple(chosen))
+    monkeypatch.setattr(estimators, "FAMILIES", {"chosen": tuple(chosen)})
     monkeypatch.setattr(GumbelRao, "examples", classmethod(lambda cls: (cls(0.5, 10**9),)))
     monkeypatch.setattr(limits, "memory", lambda: 24 * 10**9)
     out = tmp_path / "out"
@@ -125,7 +125,7 @@ def test_estimators_that_nobody_named_are_skipped_where_they_take_too_much(
     skipped = rows[rows["metric"] == "skipped"]
     assert set(skipped["method"]) == {"GumbelRao"} and len(skipped) == 1
     assert "would take" in skipped["note"].item() and len(rows) > 8
-    monkeypatch.setattr(estimators, "ALL", tuple(chosen[1:]))
+    monkeypatch.setattr(estimators, "FAMILIES", {"chosen": tuple(chosen[1:])})
     monkeypatch.setattr(limits, "num_cores", lambda: 2)
     monkeypatch.setattr(limits, "_MOST_SECONDS", 1e-8)  # enough for what is the same each time
     capsys.readouterr()
