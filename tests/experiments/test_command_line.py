@@ -391,7 +391,7 @@ def test_swept_temperatures_are_the_estimators_themselves(tmp_path):
 
 def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path, monkeypatch):
     # Where nobody named it; named, it is an error.
-    monkeypatch.setattr(estimators, "ALL", (Exact, Pathwise, StraightThrough))
+    monkeypatch.setattr(estimators, "FAMILIES", {"chosen": (Exact, Pathwise, StraightThrough)})
     out = tmp_path / "out"
     assert (
         main(["compare", "--problem", "Polynomial", "--samples", "32", "--output", str(out)]) == 0
