@@ -1,7 +1,7 @@
-"""The published static binarisation of MNIST, which users bring themselves.
+"""The static binarisation of MNIST by Larochelle and Murray (2011), from files of the user's.
 
-Larochelle and Murray 2011 drew every pixel once; their three files are what "static" or "fixed"
-MNIST means in most papers. They have no labels.
+Their three files, in which every pixel was drawn once, are what "static" or "fixed" MNIST means in
+most papers. They have no labels.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ _NAMES: dict[Split, str] = {
     "validation": "binarized_mnist_valid.amat",
     "test": "binarized_mnist_test.amat",
 }
-# As published by tensorflow/datasets in tensorflow_datasets/url_checksums/binarized_mnist.txt, for
+# From tensorflow_datasets/url_checksums/binarized_mnist.txt of tensorflow/datasets, for
 # http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/.
 _CHECKSUMS: dict[Split, str] = {
     "train": "sha256:ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
@@ -29,36 +29,36 @@ _CHECKSUMS: dict[Split, str] = {
 
 
 def published(split: Split) -> npt.NDArray[np.uint8]:
-    """Return a split of the published static binarisation, from the folder that the user named.
+    """Return a split of the published static binarisation, read from the user's folder.
 
     Returns:
         Zeros and ones, read-only uint8 `[N, 784]`.
 
     Raises:
-        DataError: The file is in no folder, cannot be read, or is another one.
+        DataError: The file is missing, unreadable or not the published one.
     """
     name = _NAMES[split]
     if (path := fetch.in_folder("MNIST", [name])) is None:
         raise DataError(
-            f"the published binarisation of MNIST is read from {name}, which was not found; "
+            f"the published binarisation of MNIST needs {name}, which was not found; "
             f"{fetch.BY_FOLDER}"
         )
     return read_amat(path, _COUNTS[split], _CHECKSUMS[split])
 
 
 def read_amat(path: Path, count: int, checksum: str) -> npt.NDArray[np.uint8]:
-    """Read lines of 784 zeros and ones between spaces, refusing any file but the expected one.
+    """Read lines of 784 zeros and ones separated by spaces, and verify the file.
 
     Args:
         path: The file.
-        count: The number of lines, N, that it must hold.
-        checksum: Of the file, `algorithm:hexadecimal`.
+        count: The expected number of lines, N.
+        checksum: Expected checksum, `algorithm:hexadecimal`.
 
     Returns:
         Zeros and ones, read-only uint8 `[N, 784]`.
 
     Raises:
-        DataError: The file cannot be read, or is truncated, corrupt or another one than expected.
+        DataError: The file is unreadable, truncated, corrupt or not the expected one.
     """
     content = files.read(path)
     files.check(path, content, checksum)
@@ -67,7 +67,7 @@ def read_amat(path: Path, count: int, checksum: str) -> npt.NDArray[np.uint8]:
     if bits.size != count * PIXELS:
         raise DataError(
             f"{path}: expected {count} lines of {PIXELS} zeros and ones, {count * PIXELS} in all, "
-            f"but it holds {bits.size}"
+            f"but found {bits.size}"
         )
     bits.flags.writeable = False
     return bits.reshape(count, PIXELS)

@@ -1,4 +1,4 @@
-"""How grey images become the vectors that models are trained on."""
+"""Binarisation: from grey images to the vectors that models are trained on."""
 
 import functools
 from typing import Literal, get_args
@@ -17,23 +17,22 @@ Binarisation = Literal["threshold", "fixed", "published", "dynamic", "real"]
 
 @functools.cache
 def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.NDArray[np.uint8]:
-    """Return the images of a split as vectors, made once per process.
+    """Return the images of a split as vectors, cached per process.
 
     Args:
-        dataset: As `load` takes it.
-        split: As `load` takes it.
+        dataset: Name of the data set, as for `load`.
+        split: Name of the split, as for `load`.
         binarisation: "threshold" gives 1 where a grey value exceeds 127; "fixed" draws every pixel
-            x once, ever, from Bernoulli(x / 255); "published" is the draw for MNIST that Larochelle
-            and Murray 2011 published, whose files the user brings. "dynamic" and "real" give the
-            grey values themselves, which the caller draws from in every minibatch, or divides by
-            255.
+            x from Bernoulli(x / 255) once and keeps the draw; "published" is the draw of MNIST by
+            Larochelle and Murray (2011), read from the user's files. "dynamic" and "real" give the
+            grey values, which the caller samples from in every minibatch or divides by 255.
 
     Returns:
         Zeros and ones, or grey values from 0 to 255: read-only uint8 `[N, 784]`.
 
     Raises:
-        DataError: A name is unknown, the binarisation is not there for that data set, or a file is
-            missing, truncated, corrupt or another one than expected.
+        DataError: A name is unknown, the data set has no such binarisation, or a file is missing,
+            truncated, corrupt or not the expected one.
     """
     _check(dataset, binarisation)
     check("split", split, get_args(Split))
@@ -50,10 +49,10 @@ def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.ND
 
 
 def describe(dataset: Dataset, binarisation: Binarisation) -> str:
-    """Return what tables say of a data set and its binarisation.
+    """Return a description of a data set and its binarisation, for tables.
 
     Raises:
-        DataError: A name is unknown, or the binarisation is not there for that data set.
+        DataError: A name is unknown, or the data set has no such binarisation.
     """
     _check(dataset, binarisation)
     # Papers call the published file "fixed" or "static" too.
@@ -72,4 +71,4 @@ def _check(dataset: Dataset, binarisation: Binarisation) -> None:
     check("dataset", dataset, get_args(Dataset))
     check("binarisation", binarisation, get_args(Binarisation))
     if binarisation == "published" and dataset != "MNIST":
-        raise DataError(f"the published binarisation is of MNIST; there is none of {dataset}")
+        raise DataError(f"the published binarisation exists for MNIST only, not for {dataset}")

@@ -1,10 +1,9 @@
-"""Omniglot in 28 x 28 pixels, as Burda et al. 2016 published it: chardata.mat of yburda/iwae.
+"""Omniglot in 28 x 28 pixels, as published by Burda et al. (2016): chardata.mat of yburda/iwae.
 
-The file was not at hand when this was written. What it holds is taken from code that reads it:
-`data` `[784, 24345]` and `testdata` `[784, 8070]` are images in columns, numbers in [0, 1], each
-image column by column as MATLAB keeps it (reshaped row by row it would lie on its side);
-`target` `[50, 24345]` and `testtarget` `[50, 8070]` are one-hot alphabets. Every such fact is
-checked.
+`data` `[784, 24345]` and `testdata` `[784, 8070]` hold an image in each column, with values in
+[0, 1] and pixels in MATLAB's column-major order; `target` `[50, 24345]` and `testtarget`
+`[50, 8070]` are one-hot alphabets. The file was unavailable when this was written, so this layout
+is taken from public code that reads it, and all of it is verified.
 """
 
 import io
@@ -19,8 +18,8 @@ from experiments.data.errors import DataError
 from experiments.data.images import SIDE, Images, Part
 
 _URL = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat"
-# As enforced, at download from there, by ood_regularizer/experiment/datasets/omniglot.py of
-# chenwenxiao/DOI and of chenwenxiao/wasserstein-ood-regularizer; nobody else publishes one.
+# From ood_regularizer/experiment/datasets/omniglot.py of chenwenxiao/DOI, which verifies its
+# download from there; yburda/iwae itself publishes none.
 _CHECKSUM = "md5:21ecaf34373511aa7691cf2e0802aa3d"
 _COUNTS: dict[Part, int] = {"train": 24_345, "test": 8_070}
 _VARIABLES: dict[Part, tuple[str, str]] = {
@@ -31,29 +30,29 @@ _ALPHABETS = 50
 
 
 def omniglot() -> dict[Part, Images]:
-    """Return both parts of Omniglot, from the user's folder or downloaded.
+    """Return both parts of Omniglot, read from the user's folder or downloaded.
 
     Raises:
-        DataError: The file cannot be had, or is another one than expected.
+        DataError: The file is unavailable, or not the expected one.
     """
     path = fetch.locate("Omniglot", ["chardata.mat"], _URL, _CHECKSUM)
     return read_chardata(path, _COUNTS, _CHECKSUM)
 
 
 def read_chardata(path: Path, counts: dict[Part, int], checksum: str) -> dict[Part, Images]:
-    """Read chardata.mat, refusing any file but the expected one.
+    """Read chardata.mat, and verify it.
 
     Args:
         path: The file.
-        counts: The number of images, N, that each part must hold.
-        checksum: Of the file, `algorithm:hexadecimal`.
+        counts: The expected number of images, N, of each part.
+        checksum: Expected checksum, `algorithm:hexadecimal`.
 
     Returns:
-        For each part its upright images, grey values rounded to whole numbers of 0 to 255, and the
-        alphabets, 0 to 49, as labels; read-only.
+        For each part its images, upright, with grey values rounded to integers from 0 to 255, and
+        the alphabets, 0 to 49, as labels; read-only.
 
     Raises:
-        DataError: The file cannot be read, or is truncated, corrupt or another one than expected.
+        DataError: The file is unreadable, truncated, corrupt or not the expected one.
     """
     from scipy.io import loadmat
 

@@ -1,4 +1,4 @@
-"""The data sets, divided into training, validation and test images."""
+"""The data sets, split into training, validation and test images."""
 
 import functools
 from typing import get_args
@@ -8,27 +8,27 @@ from experiments.data.errors import DataError
 from experiments.data.images import Dataset, Images, Part, Split
 from experiments.data.mnist_family import fashion_mnist, mnist
 
-# The last of the training images, in the order of the file, validate: as in google-research/disarm.
-# (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's before.)
+# Number of images at the end of the training file that are the validation split, as in
+# google-research/disarm. (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's first.)
 _VALIDATION: dict[Dataset, int] = {"MNIST": 10_000, "FashionMNIST": 10_000, "Omniglot": 1_345}
 
 
 @functools.cache
 def load(dataset: Dataset, split: Split) -> Images:
-    """Load a data set, once per process.
+    """Load a split of a data set, cached per process.
 
     Args:
-        dataset: "MNIST" comes with the package; "FashionMNIST" and "Omniglot" are read from the
-            folder that the user named, else downloaded once.
-        split: Of MNIST and FashionMNIST "train" holds 50,000, "validation" the 10,000 after them
-            and "test" 10,000; of Omniglot 23,000, 1,345 and 8,070.
+        dataset: "MNIST" is part of the package; "FashionMNIST" and "Omniglot" are read from the
+            user's folder or downloaded once.
+        split: "train", "validation" and "test" hold 50,000, 10,000 and 10,000 images of MNIST and
+            FashionMNIST, and 23,000, 1,345 and 8,070 of Omniglot.
 
     Returns:
         The images and their classes.
 
     Raises:
         DataError: The data set or the split is unknown, or a file is missing, truncated, corrupt or
-            another one than expected.
+            not the expected one.
     """
     check("dataset", dataset, get_args(Dataset))
     check("split", split, get_args(Split))
@@ -42,10 +42,10 @@ def load(dataset: Dataset, split: Split) -> Images:
 
 @functools.cache
 def load_part(dataset: Dataset, part: Part) -> Images:
-    """Load a part of a data set as its publisher divided it, once per process.
+    """Load a part of a data set as published, cached per process.
 
     Raises:
-        DataError: A file is missing, truncated, corrupt or another one than expected.
+        DataError: A file is missing, truncated, corrupt or not the expected one.
     """
     match dataset:
         case "MNIST":
@@ -56,14 +56,10 @@ def load_part(dataset: Dataset, part: Part) -> Images:
             return _omniglot()[part]
 
 
-_omniglot = functools.cache(omniglot)  # one file holds both parts
+_omniglot = functools.cache(omniglot)  # both parts are in one file
 
 
 def check(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse what is not one of the choices.
-
-    Raises:
-        DataError: It is not.
-    """
+    """Raise DataError if a value is not one of the choices."""
     if value not in choices:
         raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -1,22 +1,22 @@
-"""Downloads that end where the file should."""
+"""Downloads of limited size."""
 
 from typing import IO, Any
 
-from experiments.data.files import MOST
+from experiments.data.files import MAX_BYTES
 
 
 class Bounded:
-    """A downloader for `pooch.retrieve` that takes no more bytes than a data file may have.
+    """A downloader for `pooch.retrieve` that stops above a maximum size.
 
-    A server may send without end, and the checksum is looked at only when all is there.
+    Pooch verifies the checksum only after the download, and a server may never stop sending.
     """
 
-    def __init__(self, most: int = MOST):
-        """Take at most `most` bytes."""
+    def __init__(self, most: int = MAX_BYTES):
+        """Accept at most `most` bytes."""
         self.most = most
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Download to a file; OSError where there is more than expected."""
+        """Download to a file; raise OSError above the maximum size."""
         from pooch import HTTPDownloader
 
         with open(output_file, "w+b") as file:
@@ -30,7 +30,7 @@ class _Counting:
     def write(self, chunk: bytes) -> None:
         self._left -= len(chunk)
         if self._left < 0:
-            raise OSError(f"more than {self._most:,} bytes came")
+            raise OSError(f"the server sent more than {self._most:,} bytes")
         self._file.write(chunk)
 
     def flush(self) -> None:

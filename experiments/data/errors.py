@@ -1,7 +1,7 @@
-"""The error of everything that is wrong with a data set."""
+"""The error for data sets."""
 
 from experiments.system.errors import UsageError
 
 
 class DataError(UsageError):
-    """A data set cannot be had: one line that names the file, what was expected and found."""
+    """A data set is unavailable or damaged; the message is one line that names the file."""

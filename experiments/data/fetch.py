@@ -1,4 +1,4 @@
-"""Where data files are: a folder that the user names, else a cache that is filled by download."""
+"""Location of data files: the user's folder, or else a cache of downloads."""
 
 import os
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from experiments.system import paths
 from experiments.system.errors import UsageError
 
 VARIABLE = "ESTIMAX_DATA"
-"""The environment variable that names a folder of data files."""
+"""The environment variable that names the user's folder of data files."""
 
 BY_FOLDER = f"name the folder that holds it with --data DIR or the environment variable {VARIABLE}"
 
 
 def use_folder(path: str | Path) -> None:
-    """Look for data files in a folder, this process and those that it starts.
+    """Set the folder of data files of this process and its children.
 
     Raises:
-        UsageError: There is no such folder.
+        UsageError: The folder does not exist.
     """
     folder = Path(path).absolute()
     if not folder.is_dir():
@@ -29,13 +29,13 @@ def use_folder(path: str | Path) -> None:
 
 
 def in_folder(dataset: str, names: Iterable[str]) -> Path | None:
-    """Return the first file of these names in the folder that the user named, None without one.
+    """Return the first file of these names in the user's folder, or None.
 
-    Data sets share names of files, so the folder's own `dataset` folder comes first, as torchvision
-    lays it out.
+    Data sets share file names, so `DATASET/raw` and `DATASET`, torchvision's layout, are searched
+    before the folder itself.
 
     Raises:
-        DataError: The environment variable names no folder.
+        DataError: The environment variable does not name a folder.
     """
     if not (named := os.environ.get(VARIABLE)):
         return None
@@ -49,16 +49,16 @@ def in_folder(dataset: str, names: Iterable[str]) -> Path | None:
 
 
 def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
-    """Return where a file is: in the user's folder under any of `names`, else downloaded.
+    """Return the path of a file, in the user's folder or downloaded.
 
     Args:
-        dataset: The data set: the name of its folder.
-        names: What the file may be called; the first is what the download is called.
-        url: Where to download it.
-        checksum: Of the download, `algorithm:hexadecimal`.
+        dataset: Name of the data set, and of its folder.
+        names: Accepted names of the file; the download has the first.
+        url: Address of the download.
+        checksum: Checksum of the download, `algorithm:hexadecimal`.
 
     Raises:
-        DataError: It is in no folder, and cannot be downloaded.
+        DataError: The file is not in the user's folder, and cannot be downloaded.
     """
     name, *others = names
     if found := in_folder(dataset, [name, *others]):
@@ -69,20 +69,20 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
-        downloader: Any = Bounded()  # pooch's type is that of a hook after the download
+        downloader: Any = Bounded()  # pooch's annotation is that of a processor
         path = pooch.retrieve(url, checksum, name, kept.parent, downloader=downloader)
     except (OSError, ValueError) as error:  # a RequestException is an OSError
         folder = os.environ.get(VARIABLE)
         missing = f"is not in {folder} and" if folder else "is needed, but"
         raise DataError(
             f"{dataset}: {name} {missing} cannot be downloaded from {url} ({_reason(error)}); "
-            f"{BY_FOLDER}, or run where there is a network"
+            f"{BY_FOLDER}, or connect to a network"
         ) from error
     return Path(path)
 
 
 def cache() -> Path:
-    """Return the folder in which estimax keeps data files."""
+    """Return estimax's cache folder of data files."""
     import pooch
 
     return pooch.os_cache("estimax")
@@ -91,7 +91,7 @@ def cache() -> Path:
 def _reason(error: Exception) -> str:
     import requests
 
-    # What these say is long and says little: a chain of the classes that were passed through.
+    # The messages of these are long chains of nested exceptions.
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         return f"no connection: {type(error).__name__}"
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Files are read whole, written whole, and refused unless they are the expected ones."""
+"""Reading, atomic writing and verification of data files."""
 
 import hashlib
 import os
@@ -7,30 +7,30 @@ from pathlib import Path
 
 from experiments.data.errors import DataError
 
-MOST = 2**30
-"""Bytes of a file: several times those of the largest that is expected."""
+MAX_BYTES = 2**30
+"""Maximum size of a file: several times that of the largest expected one."""
 
 
 def read(path: Path) -> bytes:
-    """Return the content of a file, or of the one that a link leads to.
+    """Return the content of a file; links are followed.
 
     Raises:
-        DataError: It cannot be read, is a pipe or a device, or is far too large.
+        DataError: It is unreadable, a pipe or a device, or larger than `MAX_BYTES`.
     """
     try:
-        with open(path, "rb", opener=_unwaiting) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise DataError(f"{path} is not a file")
-            if about.st_size > MOST:
-                raise DataError(f"{path} holds {about.st_size:,} bytes, of {MOST:,} at most")
+            if about.st_size > MAX_BYTES:
+                raise DataError(f"{path} holds {about.st_size:,} bytes, above {MAX_BYTES:,}")
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _unwaiting(path: str, flags: int) -> int:
-    """Open a file; where it is a pipe, do not wait for who writes into it."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open a file without waiting for the writer of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -53,7 +53,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def check(path: Path, content: bytes, checksum: str) -> None:
-    """Refuse the content of a file unless its checksum, `algorithm:hexadecimal`, is the expected.
+    """Verify the checksum, `algorithm:hexadecimal`, of a file's content.
 
     Raises:
         DataError: The checksum differs.
@@ -62,6 +62,6 @@ def check(path: Path, content: bytes, checksum: str) -> None:
     found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
     if found != expected:
         raise DataError(
-            f"{path}: expected {algorithm} {expected}, but {len(content):,} bytes with {found} "
-            "were found: a damaged or another file"
+            f"{path}: expected {algorithm} {expected}, but found {len(content):,} bytes with "
+            f"{found}: the file is damaged or not the expected one"
         )

@@ -1,4 +1,4 @@
-"""Fixed binarisation: every pixel is drawn once, and the draw is kept."""
+"""Fixed binarisation: every pixel is drawn once, and the bits are cached."""
 
 import hashlib
 from pathlib import Path
@@ -12,28 +12,28 @@ from experiments.data.errors import DataError
 from experiments.data.images import PIXELS, Dataset, Split
 
 SEED = 0
-"""The seed of the one draw."""
+"""Seed of the draw."""
 
 _STREAM: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
 def fixed(dataset: Dataset, split: Split, seed: int = SEED) -> npt.NDArray[np.uint8]:
-    """Return a split whose every pixel x was drawn once from Bernoulli(x / 255).
+    """Return a split with every pixel x drawn once from Bernoulli(x / 255).
 
-    The first call draws and keeps the bits in the cache folder; later ones, in any process, read
-    them, so that a release of NumPy that draws otherwise changes no data.
+    The first call writes the bits to the cache folder, from which all later calls, in any process,
+    read them, so that they do not depend on NumPy's version.
 
     Args:
         dataset: The data set.
-        split: Its part. Each has a random stream of its own.
-        seed: Of `numpy.random.default_rng`.
+        split: The split; each has its own random stream.
+        seed: Seed of `numpy.random.default_rng`.
 
     Returns:
         Zeros and ones, read-only uint8 `[N, 784]`.
 
     Raises:
-        DataError: The data set cannot be had, or the kept bits cannot be written or read, or are
-            damaged.
+        DataError: The data set is unavailable, or the cached bits cannot be written or read, or
+            are damaged.
     """
     path = fetch.cache() / dataset / f"{split}-fixed-seed{seed}.bits"
     title = f"{dataset}, {split}, fixed binarisation, seed {seed}"
@@ -49,10 +49,10 @@ def draw(images: npt.NDArray[np.uint8], seed: int | tuple[int, ...]) -> npt.NDAr
 
     Args:
         images: Grey values, uint8 `[N, ...]`.
-        seed: Of `numpy.random.default_rng`.
+        seed: Seed of `numpy.random.default_rng`.
 
     Returns:
-        Zeros and ones, uint8 `[N, P]`, of images of P pixels.
+        Zeros and ones, uint8 `[N, P]`, for images of P pixels.
     """
     grey = images.reshape(len(images), -1)
     # Uniform on 0 .. 254, so that a pixel x becomes 1 with probability exactly x / 255.
@@ -65,7 +65,7 @@ def _read(path: Path, title: str) -> npt.NDArray[np.uint8]:
     if header + newline != _header(title, packed):
         raise DataError(
             f"{path}: expected the bits of {title}, with their SHA-256, but the file is damaged or "
-            "another one; delete it, and it is made again"
+            "another one; delete it to have it made again"
         )
     bits = np.unpackbits(np.frombuffer(packed, np.uint8)).reshape(-1, PIXELS)
     bits.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The idx format of the MNIST family."""
+"""Reader of the idx format of the MNIST family."""
 
 import gzip
 import io
@@ -22,18 +22,18 @@ _COMPRESSED: dict[str, tuple[str, Any]] = {
 
 
 def read_idx(path: Path, shape: tuple[int, ...], checksum: str) -> npt.NDArray[np.uint8]:
-    """Read an idx file of unsigned bytes, refusing any but the expected one.
+    """Read an idx file of unsigned bytes, and verify it.
 
     Args:
-        path: The file; compressed where its name ends in .xz or .gz.
-        shape: The shape that the file must hold.
-        checksum: Of the uncompressed file, `algorithm:hexadecimal`.
+        path: The file, compressed if its name ends in .xz or .gz.
+        shape: The expected shape.
+        checksum: Checksum of the uncompressed file, `algorithm:hexadecimal`.
 
     Returns:
         A read-only uint8 array of that shape.
 
     Raises:
-        DataError: The file cannot be read, or is truncated, corrupt or another one than expected.
+        DataError: The file is unreadable, truncated, corrupt or not the expected one.
     """
     header = bytes([0, 0, _UNSIGNED_BYTE, len(shape)])
     header += b"".join(size.to_bytes(4, "big") for size in shape)
@@ -56,13 +56,13 @@ def read_idx(path: Path, shape: tuple[int, ...], checksum: str) -> npt.NDArray[n
 
 
 def _uncompressed(path: Path, size: int) -> bytes:
-    """Return what a file holds, a byte more than `size` at most: it may hold any number."""
+    """Return the uncompressed content of a file, at most `size` + 1 bytes."""
     content = files.read(path)
     if path.suffix not in _COMPRESSED:
         return content
     kind, opened = _COMPRESSED[path.suffix]
     try:
         with opened(io.BytesIO(content)) as file:
-            return file.read(size + 1)  # beyond the last byte: there is its checksum
+            return file.read(size + 1)  # beyond the last byte, so that the checksum is verified
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error, MemoryError) as error:
-        raise DataError(f"{path}: expected a whole {kind}-compressed file: {error}") from error
+        raise DataError(f"{path} is not a complete {kind}-compressed file: {error}") from error

@@ -1,4 +1,4 @@
-"""What an image data set is."""
+"""Types and sizes of the image data sets."""
 
 from typing import Literal, NamedTuple
 
@@ -8,18 +8,18 @@ import numpy.typing as npt
 Dataset = Literal["MNIST", "FashionMNIST", "Omniglot"]
 Split = Literal["train", "validation", "test"]
 Part = Literal["train", "test"]
-"""A part as its publisher divided it: "train" holds our training and validation images."""
+"""A part as published: "train" holds the training and the validation split."""
 
 SIDE = 28
 PIXELS = SIDE * SIDE
 
 
 class Images(NamedTuple):
-    """Images and their classes.
+    """Images and their labels.
 
     Attributes:
         images: Grey values from 0 (black) to 255 (white), read-only uint8 `[N, 28, 28]`.
-        labels: Classes from 0, read-only uint8 `[N]`; of Omniglot the alphabets.
+        labels: Classes from 0, read-only uint8 `[N]`; for Omniglot the alphabets.
     """
 
     images: npt.NDArray[np.uint8]

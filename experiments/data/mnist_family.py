@@ -1,4 +1,4 @@
-"""MNIST, which comes with the package, and Fashion-MNIST, which takes its place file by file."""
+"""MNIST, which is part of the package, and Fashion-MNIST, which has the same format."""
 
 from pathlib import Path
 
@@ -13,8 +13,7 @@ _NAMES: dict[Part, tuple[str, str]] = {
 }
 
 _MNIST = Path(__file__).parent / "mnist"
-# Of the uncompressed files that yann.lecun.com published, as many projects print them; their MD5 is
-# 6bbc9ace898e44ae57da46a324031adb for the training images.
+# SHA-256 of the uncompressed files of yann.lecun.com, as published by many projects.
 _MNIST_CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -23,16 +22,15 @@ _MNIST_CHECKSUMS = {
 }
 
 _FASHION_URL = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
-# As published by tensorflow/datasets in tensorflow_datasets/url_checksums/fashion_mnist.txt. Files
-# of these checksums have the MD5 that the README of zalandoresearch/fashion-mnist publishes.
+# From tensorflow_datasets/url_checksums/fashion_mnist.txt of tensorflow/datasets. Files with these
+# checksums have the MD5 in the README of zalandoresearch/fashion-mnist.
 _FASHION_GZ_CHECKSUMS = {
     "train-images-idx3-ubyte": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
     "train-labels-idx1-ubyte": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
     "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
     "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-# Of what those hold, uncompressed; Debian's package dataset-fashion-mnist, compressed anew, holds
-# the same.
+# Of the same files uncompressed; Debian's dataset-fashion-mnist, compressed anew, agrees.
 _FASHION_CHECKSUMS = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -42,10 +40,10 @@ _FASHION_CHECKSUMS = {
 
 
 def mnist(part: Part) -> Images:
-    """Return a part of the MNIST that comes with the package.
+    """Return a part of MNIST, from the package.
 
     Raises:
-        DataError: A file is missing, truncated, corrupt or another one.
+        DataError: A file is missing, truncated, corrupt or not the expected one.
     """
     images, labels = _NAMES[part]
     paths = _MNIST / f"{images}.xz", _MNIST / f"{labels}.xz"
@@ -53,10 +51,10 @@ def mnist(part: Part) -> Images:
 
 
 def fashion_mnist(part: Part) -> Images:
-    """Return a part of Fashion-MNIST, from the user's folder or downloaded.
+    """Return a part of Fashion-MNIST, read from the user's folder or downloaded.
 
     Raises:
-        DataError: A file cannot be had, or is truncated, corrupt or another one.
+        DataError: A file is unavailable, truncated, corrupt or not the expected one.
     """
     images, labels = _NAMES[part]
     paths = _locate_fashion(images), _locate_fashion(labels)

@@ -64,7 +64,7 @@ def test_idx(tmp_path, ending):
 )
 def test_damaged_compression(tmp_path, ending, kind, damage):
     path = write(tmp_path / f"images{ending}", damage(PACKS[ending](IDX)))
-    message = f"images{ending}: expected (a whole {kind} file|an idx file)"
+    message = f"images{ending}(: expected an idx file| is not a complete {kind} file)"
     refused(message, read_idx, path, (2, 3, 4), sha256(IDX))
 
 
@@ -78,7 +78,10 @@ def test_damaged_compression(tmp_path, ending, kind, damage):
         (lambda raw: b"", "expected an idx file"),
         (lambda raw: b"\0\0\x0d\3" + raw[4:], "unsigned bytes of shape .* starts with 00000d03"),
         (lambda raw: raw[:8] + b"\0\0\0\4\0\0\0\3" + raw[16:], r"of shape \(2, 3, 4\)"),
-        (lambda raw: raw[:-1] + b"\0", f"expected sha256 {sha256(IDX)[7:]}, but 40 bytes with"),
+        (
+            lambda raw: raw[:-1] + b"\0",
+            f"expected sha256 {sha256(IDX)[7:]}, but found 40 bytes with",
+        ),
     ],
     ids=["short", "long", "header", "empty", "type", "shape", "content"],
 )
@@ -150,7 +153,7 @@ def test_amat(tmp_path):
 )
 def test_another_amat(tmp_path, damage):
     path = write(tmp_path / "bits.amat", damage(AMAT))
-    message = f"bits.amat: expected {sha256(AMAT).replace(':', ' ')}, but .* bytes with"
+    message = f"bits.amat: expected {sha256(AMAT).replace(':', ' ')}, but found .* bytes with"
     refused(message, read_amat, path, 5, sha256(AMAT))
 
 
