@@ -25,18 +25,14 @@ from experiments.measurement.timing import Timer
 from experiments.problems import Measurable, Params, Problem
 from experiments.statistics import Truth
 from experiments.statistics.blocks import Blocks
-from experiments.system import hosts
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
-from experiments.training import is_tuned
+from experiments.training import is_tuned, train
 from experiments.training.convergence import Tuned, Tuning
-from experiments.training.run import Recipe, Run, advance, resume
 
 REFERENCE_OPERATIONS = 5e11
 """A long run takes at most this many floating-point operations."""
 
-TRAINING_STEPS = 100
-"""Training steps between two checks for signals."""
 
 _LEAST_REFERENCE = 64
 _TRAINING_RATE = 3e-3
@@ -239,21 +235,16 @@ def prepare(
     if problem.trainable and train_steps:
         reference = _trainer(problem, params, batch)
         report(f"training {problem} for {train_steps} steps with {reference}")
-        recipe = Recipe(problem)
-        run = Run(jax.random.bits(keys["train"], dtype="uint32"), _TRAINING_RATE)
-
-        @jax.jit
-        def trained(state, data, number):
-            return advance(recipe, run, state, data, number, TRAINING_STEPS)[0]
-
-        state = resume(recipe, run, params, reference)
-        for first in range(0, train_steps, TRAINING_STEPS):
-            hosts.check_signals()
-            if first:
-                note(f"training, {first / train_steps:.0%}")
-            state = trained(state, data, np.int32(min(TRAINING_STEPS, train_steps - first)))
-            jax.block_until_ready(state)
-        params = state.params
+        params, _, _ = train(
+            keys["train"],
+            problem,
+            params,
+            reference,
+            data,
+            train_steps,
+            _TRAINING_RATE,
+            progress=lambda done: note(f"training, {done:.0%}"),
+        )
     report("finding the true gradient")
     instrument = Instrument(problem, group, devices)
     return instrument.point(

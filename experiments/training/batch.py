@@ -11,12 +11,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from estimators import Estimator, stack
 from experiments.training import run as one_run
-from experiments.training.run import Recipe, Run, State
+from experiments.training.run import LONGEST, Recipe, Run, State
 
 _AXIS = "runs"
-
-LONGEST = 1024
-"""Steps that one program serves, however many of them are taken."""
 
 
 class Batch:

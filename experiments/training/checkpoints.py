@@ -1,4 +1,4 @@
-"""Checkpoints of a batch of runs: whole or not there at all, and only of the same configuration."""
+"""Checkpoints of a batch of runs: whole or absent, and only of the same configuration."""
 
 import contextlib
 import gc
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
-from analysis.files import check_plain, read_plain
+from analysis.files import check_plain, read_plain, write_text
 from experiments.system.errors import UsageError
 from experiments.training.run import State
 
@@ -24,13 +23,13 @@ _MOST_BYTES = 2**34  # of a file
 class Checkpoints:
     """The newest checkpoint of a batch, in a folder of its own.
 
-    What is kept is the state of all runs and their history: the rows so far, as plain values. A
-    checkpoint is written under a temporary name and renamed, so that a kill leaves the one before;
-    the digests of its files lie beside it.
+    It holds the state of all runs and their history: the rows so far, as plain values. It is
+    written under a temporary name and renamed, so that a killed process leaves the previous one.
+    The SHA-256 digests of its files are kept beside the folder.
     """
 
     def __init__(self, folder: Path, identity: str):
-        """Look into a folder; nothing is written before `save`.
+        """Name the folder; nothing is written before `save`.
 
         Args:
             folder: the folder.
@@ -44,7 +43,7 @@ class Checkpoints:
         """Return the state and the history of the newest checkpoint, None where there is none.
 
         Args:
-            shape: returns shapes, types and places of the state (`Batch.shape`).
+            shape: returns shapes, types and shardings of the state (`Batch.shape`).
 
         Raises:
             UsageError: for a checkpoint of another configuration, or a damaged one.
@@ -59,49 +58,44 @@ class Checkpoints:
                 return None
             self._check_files(step)
             history = self._read(step, history=ocp.args.JsonRestore())["history"]
-            found = history["identity"]
-        if found != self.identity:
+            identity = history["identity"]
+        if identity != self.identity:
             raise UsageError(
                 f"{self.folder} holds a checkpoint of another configuration; choose another "
                 "--output, or --force to begin anew"
             )
         with self._refusing_damage():
-            state = self._read(step, state=ocp.args.StandardRestore(shape()))["state"]
-            if checksums(state) != history["checksums"]:
-                raise ValueError("its checksums are wrong")
-        return state, history
+            return self._read(step, state=ocp.args.StandardRestore(shape()))["state"], history
 
     def save(self, step: int, state: State, history: dict[str, Any]) -> None:
-        """Write a checkpoint unless it is there, and then remove the one before."""
+        """Write a checkpoint unless it is there, and then remove the previous one."""
         if self._open().latest_step() == step:
             return
-        about = {"identity": self.identity, "checksums": checksums(state)}
+        history = history | {"identity": self.identity}
         self._open().save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history | about)
+                state=ocp.args.StandardSave(state), history=ocp.args.JsonSave(history)
             ),
         )
         if jax.process_index() == 0:
-            partial = self._seal.with_suffix(".partial")  # one process works in a folder
-            partial.write_text(json.dumps({"step": step, "files": self._digests(step)}))
-            partial.replace(self._seal)
+            write_text(self._seal, json.dumps({"step": step, "files": self._digests(step)}))
 
     def _check_files(self, step: int) -> None:
         """Raise ValueError where a file of a step is not as it was written.
 
-        Orbax would find out too, but while it reads others, whose failures cannot be caught.
+        Orbax would report only some of this, and partly from threads whose errors cannot be caught.
         """
         if not self._seal.exists():
             return
         seal = json.loads(read_plain(self._seal, _MOST_BYTES))
-        # Of another step where the process was killed before it could seal this one.
+        # The seal is of the previous step if the process was killed before it wrote this one's.
         if seal["step"] == step and seal["files"] != self._digests(step):
             raise ValueError("a file is not as it was written")
 
     @property
     def _seal(self) -> Path:
-        """The file that holds the digests of the newest checkpoint's files."""
+        """The file of the digests of the newest checkpoint's files."""
         return self.folder.with_name(f"{self.folder.name}.json")
 
     def _digests(self, step: int) -> dict[str, str]:
@@ -114,12 +108,12 @@ class Checkpoints:
 
     @staticmethod
     def _inside(folder: Path) -> list[Path]:
-        """Return all below a folder but the folders themselves."""
+        """Return all paths below a folder except folders."""
         found = sorted(folder.rglob("*"))
         return [path for path in found if path.is_symlink() or not path.is_dir()]
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Release the checkpoint's files."""
         if self._manager is not None:
             self._manager.close()
             self._manager = None
@@ -128,7 +122,7 @@ class Checkpoints:
         if self._manager is None:
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=1,
-                # Written before training goes on: the state's memory is given to the next step.
+                # The next step reuses the state's memory, so it is written before that.
                 enable_async_checkpointing=False,
                 cleanup_tmp_directories=True,
             )
@@ -156,18 +150,3 @@ class Checkpoints:
             ) from error
         finally:
             logger.setLevel(level)
-
-
-def checksums(state: State) -> list[int]:
-    """Return the sum of every array's bits, modulo 2^32."""
-    sums = _sums(jax.tree.leaves(state))
-    return [int(np.asarray(total)) for total in sums]
-
-
-@jax.jit
-def _sums(leaves):
-    def bits(leaf):
-        width = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}[leaf.dtype.itemsize]
-        return jax.lax.bitcast_convert_type(leaf, width).astype("uint32").sum(dtype="uint32")
-
-    return [bits(leaf) for leaf in leaves]

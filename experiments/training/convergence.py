@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import optax
 
 from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
-from experiments.system import hosts
+from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
 TUNING_STEPS = 8000
@@ -27,9 +26,8 @@ _TOLERANCE = 0.05
 # Of what learns a fall shrinks at least so much from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
-# Steps and samples between two looks for a signal: at first, and at most.
+# Steps and samples of a chunk: at first, and at most.
 _FEW, _MANY = 32, 512
-_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +100,9 @@ class Tuning:
 
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, what the steps since `start` leave, and the errors."""
-        number, last, chunk = 0, end - start + _EVALUATIONS, _FEW
-        carry = state, jax.tree.map(jnp.zeros_like, state[0]), jnp.zeros(_EVALUATIONS)
-        while number < last:
-            stop, began = min(number + chunk, last), time.monotonic()
-            carry = jax.block_until_ready(self._round(keys, carry, about, start, end, number, stop))
-            hosts.check_signals()
-            number = stop
-            if time.monotonic() - began < _SECONDS:
-                chunk = min(2 * chunk, _MANY)
+        carry = state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
+        for first, stop in Pace(_MANY, _FEW).chunks(end - start + _EVALUATIONS):
+            carry = jax.block_until_ready(self._round(keys, carry, about, start, end, first, stop))
         state, total, errors = carry
         mean = mean_of_iterates(total, state[0], end - start)
         return state, mean, np.asarray(errors, np.float64)
@@ -131,14 +123,14 @@ class Tuning:
             index = number - num_steps
             # Of a moving average too, or its own noise would be taken for falls and rises.
             mean = jax.tree.map(lambda leaf: leaf / num_steps, total)
-            at = jax.tree.map(lambda a, b: jnp.where(is_step, a, b), estimator, mean)
+            at = optax.tree.where(is_step, estimator, mean)
             key = jax.random.fold_in(
                 keys[jnp.where(is_step, 0, 1)], jnp.where(is_step, start + number, index)
             )
             gradient, slope = jax.grad(loss, (0, 1))(chosen, at, key)
             update, changed = _optimiser(estimator, start + number).update(slope, adam)
             following = optax.apply_updates(estimator, update), changed
-            state = jax.tree.map(lambda a, b: jnp.where(is_step, a, b), following, state)
+            state = optax.tree.where(is_step, following, state)
             total = jax.tree.map(lambda a, b: a + jnp.where(is_step, b, 0), total, state[0])
             place = jnp.where(is_step, _EVALUATIONS, index)  # out of range: dropped
             error = _distance(gradient, truth, _scale(at))
@@ -183,5 +175,5 @@ def _scale(estimator: Estimator) -> Any:
 
 
 def _distance(gradient: Any, truth: Any, scale: Any) -> jax.Array:
-    parts = jax.tree.map(lambda a, b: jnp.sum((a / scale - b) ** 2), gradient, truth)
-    return jax.tree.reduce(jnp.add, parts)
+    deviation = jax.tree.map(lambda a, b: a / scale - b, gradient, truth)
+    return optax.tree.norm(deviation, squared=True)

@@ -1,17 +1,23 @@
 """One training run: a pure function under `lax.scan`."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from estimators import Estimator
 from experiments.problems.problem import Params, Problem
 from experiments.training.optimisers import Adam, Optimiser
+from experiments.training.pace import Pace
 from experiments.training.schedules import Schedule
 from experiments.training.tuning import tuner
+
+LONGEST = 1024
+"""Most steps of one call of a compiled program, which serves all smaller numbers of steps."""
 
 RATE = "learning_rate"
 """The schedule of this name multiplies the learning rate; others set the estimator's fields."""
@@ -149,8 +155,11 @@ def train(
     learning_rate: float = 1e-3,
     *,
     tuned: bool = True,
-) -> tuple[Params, Estimator, jax.Array]:
+    progress: Callable[[float], None] = lambda done: None,
+) -> tuple[Params, Estimator, np.ndarray]:
     """Train a problem's parameters by Adam, and the estimator's leaves by the same backward passes.
+
+    The steps are compiled, and taken in chunks between which signals are checked.
 
     Args:
         key: a typed random key, consumed.
@@ -161,16 +170,29 @@ def train(
         num_steps: number of Adam steps, each on a minibatch of its own.
         learning_rate: Adam's, for the parameters.
         tuned: whether the estimator's own leaves learn.
+        progress: called with the fraction done after every chunk but the last.
 
     Returns:
         Final parameters, the estimator with its learned leaves, and the loss estimate of every
         step.
+
+    Raises:
+        Interrupted: where this run was asked to end.
     """
     recipe = Recipe(problem, tuned=tuned)
     run = Run(jax.random.bits(key, dtype="uint32"), learning_rate)
-    state = resume(recipe, run, params, estimator)
-    state, losses = advance(recipe, run, state, data, num_steps)
-    return state.params, state.estimator, losses
+    state, losses = resume(recipe, run, params, estimator), []
+
+    @jax.jit
+    def trained(state, data, number):
+        return advance(recipe, run, state, data, number, LONGEST)
+
+    for first, last in Pace(LONGEST).chunks(num_steps):
+        state, some = jax.block_until_ready(trained(state, data, np.int32(last - first)))
+        losses.append(np.asarray(some)[: last - first])
+        if last < num_steps:
+            progress(last / num_steps)
+    return state.params, state.estimator, np.concatenate(losses)
 
 
 def _key(run: Run, number: Any) -> jax.Array:

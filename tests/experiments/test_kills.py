@@ -17,7 +17,8 @@ from experiments.running.results import FILE
 from experiments.system import hosts, signals
 from experiments.system.folder import OWN
 from experiments.system.signals import Interrupted
-from experiments.training.batch import LONGEST, Batch
+from experiments.training.batch import Batch
+from experiments.training.run import LONGEST
 from tests.experiments.processes import HANG
 from tests.experiments.test_resume import ARGUMENTS, numbers
 

@@ -65,12 +65,8 @@ def test_training_with_the_exact_gradient_lowers_the_bound():
     data = problem.data()
     exact_loss = jax.jit(problem.exact_loss)
 
-    @jax.jit
-    def run(key, data):
-        params = problem.initial(key)
-        return params, *train(key, problem, params, Exact(), data, 100, 3e-3)
-
-    params, trained, _, losses = run(KEY, data)
+    params = problem.initial(KEY)
+    trained, _, losses = train(KEY, problem, params, Exact(), data, 100, 3e-3)
     assert losses.shape == (100,)
     # On images that it may not have seen, in nats per image.
     batch = problem.batch(jax.random.key(2), data)
@@ -90,15 +86,16 @@ def test_steps_are_adams(steps):
         first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
         unbiased = first / (1 - 0.9**step), second / (1 - 0.999**step)
         expected = expected - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
-    run = jax.jit(lambda params: train(KEY, PROBLEM, params, Exact(), None, steps, rate))
-    trained, _, losses = run(params)
+    trained, _, losses = train(KEY, PROBLEM, params, Exact(), None, steps, rate)
     np.testing.assert_allclose(trained["logits"], expected, rtol=1e-4)
     # The loss of a step is the one before it.
     np.testing.assert_allclose(losses[0], jax.jit(PROBLEM.exact_loss)(params, None), rtol=1e-6)
 
 
 def test_seeds_differ_and_repeat():
-    run = jax.jit(lambda key: train(key, PROBLEM, start(), ScoreFunction(), None, 5)[0]["logits"])
+    def run(key):
+        return train(key, PROBLEM, start(), ScoreFunction(), None, 5)[0]["logits"]
+
     first, again, other = run(KEY), run(KEY), run(jax.random.key(2))
     np.testing.assert_array_equal(first, again)
     assert np.all(first != other)
@@ -227,8 +224,7 @@ def test_training_carries_nvil_along():
     # The model moves, the baseline follows it, and the model does find lower values of f.
     problem = Coupled(bits=3)
     estimator = ready(ScoreFunction(NVIL()))
-    run = jax.jit(lambda params, e: train(KEY, problem, params, e, None, 2000, 0.01))
-    trained, carried, losses = run(start(), estimator)
+    trained, carried, losses = train(KEY, problem, start(), estimator, None, 2000, 0.01)
     exact_loss = jax.jit(problem.exact_loss)
     after = float(exact_loss(trained, None))
     assert after < exact_loss(start(), None) - 0.3

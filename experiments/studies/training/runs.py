@@ -25,12 +25,10 @@ from experiments.studies.training.settings import TrainSettings
 from experiments.system import hosts
 from experiments.system.folder import slug
 from experiments.system.signals import Interrupted
-from experiments.training.batch import LONGEST, Batch
+from experiments.training.batch import Batch
 from experiments.training.checkpoints import Checkpoints
-from experiments.training.run import State
-
-_SECONDS = 1.0
-"""Seconds of training between two checks for a signal."""
+from experiments.training.pace import Pace
+from experiments.training.run import LONGEST, State
 
 _REFERENCE = 4
 """Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
@@ -101,6 +99,7 @@ class EstimatorBatch:
         self.history = History(settings, members, runs)
         self.tally = Tally()
         self.clock = _Clock()
+        self.pace = Pace(LONGEST)
         self.last: Any = None
         configuration = settings.configuration() | {"estimator": self.name}
         modules = {__name__} | settings.modules
@@ -148,9 +147,10 @@ class EstimatorBatch:
             if step == self.settings.steps or ((lost >= 0).all() and not self.tally.count):
                 break
             stop = min(later for later in set().union(*stops.values()) if later > step)
-            number = self._few(stop - step)
+            number = min(hosts.gathered(min(self.pace.size, stop - step)))
             self.clock.start()
-            state, losses = self.batch.advance(state, number)
+            with self.pace.timed(number):
+                state, losses = self.batch.advance(state, number)
             self.clock.stop(number)
             step, lost = step + number, self.batch.gather(state.diverged)
             self.tally.add(losses)
@@ -173,12 +173,6 @@ class EstimatorBatch:
             self.history.add(run, step, "steps_per_second", self._speed)
         self.last = state, lost
         return self.history.rows
-
-    def _few(self, most: int) -> int:
-        """Return the number of steps until the next check for a signal: about a second."""
-        speed = self.clock.speed  # unknown at first
-        own = 1 if math.isnan(speed) else int(min(speed * _SECONDS, LONGEST))
-        return max(1, min(most, *hosts.gathered(min(own, LONGEST))))
 
     def _settle(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
         """Measure and evaluate what is due at a step, all of it or, if interrupted, nothing."""
