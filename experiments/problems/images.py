@@ -1,4 +1,4 @@
-"""What problems on images share: the data set, its binarisation, minibatches."""
+"""Base class of problems on images: the data set, its binarisation, minibatches."""
 
 import dataclasses
 import functools
@@ -25,8 +25,9 @@ def mean_image(dataset: Dataset, binarisation: Binarisation) -> np.ndarray:
 
 
 def log_odds(image: np.ndarray) -> jax.Array:
-    """Return the logits of a mean image, kept off 0 and 1: where the pixels' bias starts."""
+    """Return the logits of a mean image, clipped off 0 and 1: the pixels' initial bias."""
     kept = np.clip(image, 0.001, 0.999)
+    # scipy.special.logit differs in the last bits, and with it every trained number.
     return jnp.asarray(np.log(kept / (1 - kept)), jnp.float32)
 
 
@@ -40,9 +41,10 @@ class ImageProblem(EvaluatedProblem):
 
     Args:
         dataset: "MNIST", "FashionMNIST" or "Omniglot".
-        binarisation: how grey pixels become targets. "threshold": above one half; "fixed": drawn
-            once, from a seed; "published": the static file of MNIST that papers share; "dynamic":
-            drawn anew for every minibatch; "real": the grey values themselves, as probabilities.
+        binarisation: conversion of grey pixels to targets. "threshold": above one half; "fixed":
+            drawn once, from a seed; "published": the static file of MNIST that papers share;
+            "dynamic": drawn anew for every minibatch; "real": the grey values, as
+            probabilities.
         batch_size: images in a minibatch, drawn with replacement.
     """
 
@@ -79,7 +81,7 @@ class ImageProblem(EvaluatedProblem):
             return images
         if self.binarisation == "real":
             return images / 255
-        # Whole numbers up to 254, so that a pixel x is 1 with probability exactly x / 255.
+        # Integers up to 254, so that a pixel x is 1 with probability exactly x / 255.
         noise = jax.random.randint(key, images.shape, 0, 255, jnp.int32)
         return (noise < data.astype(jnp.int32)).astype(jnp.float32)
 

@@ -18,8 +18,8 @@ Coding = Literal["one-hot", "corners"]
 class Layer:
     """A layer of `size` variables of a family, categorical ones with `classes` classes.
 
-    A categorical sample enters a network as it is, or as the `corners` of a hypercube: of K
-    classes, log2 K numbers.
+    A categorical sample enters a network as it is, or with `corners` coding as a corner of a
+    hypercube: log2 K numbers for K classes.
     """
 
     family: Family
@@ -34,7 +34,7 @@ class Layer:
 
     @property
     def num_units(self) -> int:
-        """Number of inputs that a sample is to the next network."""
+        """Number of inputs of the next network."""
         if self.family == "Categorical" and self.coding == "corners":
             return self.size * _corners(self.classes).shape[1]
         return int(np.prod(self.event_shape))
@@ -52,7 +52,7 @@ class Layer:
         return family(logits.reshape(self.event_shape))
 
     def code(self, sample: jax.Array) -> jax.Array:
-        r"""Return what of a sample enters a network: bits as $\pm 1$ (Tucker et al. 2017)."""
+        r"""Return a sample as input of a network: bits as $\pm 1$ (Tucker et al. 2017)."""
         if self.family == "Bernoulli":
             return 2 * sample - 1
         if self.family == "Categorical" and self.coding == "corners":
@@ -94,8 +94,8 @@ def _corners(classes: int) -> np.ndarray:
 def evaluations(estimator: Estimator, distribution: Distribution, depth: int) -> int:
     """Return the evaluations of the innermost f of `depth` nested calls over equal layers.
 
-    A continuous pass of an outer layer evaluates it once, whatever is below; every other
-    evaluation is a whole estimate of the layer below.
+    A continuous pass of an outer layer evaluates the innermost f once; every other evaluation is a
+    whole estimate of the layer below.
     """
     passes, count = estimator.continuous_passes, 1
     for _ in range(depth):

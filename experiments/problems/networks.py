@@ -1,4 +1,4 @@
-"""The networks of the problems, in flax nnx."""
+"""Networks of the problems, in flax nnx."""
 
 import functools
 from collections.abc import Callable
@@ -29,10 +29,10 @@ class FeedForward(nnx.Module):
 ACTIVATIONS = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
-    # The slope of the DisARM and RODEO papers' programs.
+    # The slope in the code of DisARM and RODEO.
     "leaky_relu": functools.partial(jax.nn.leaky_relu, negative_slope=0.3),
 }
-"""The nonlinearities that a problem can name."""
+"""The nonlinearities, by name."""
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def hidden_sizes(text: str | int) -> tuple[int, ...]:
     """Return the units of hidden layers written as papers do: "512-256", or "" for none.
 
     Raises:
-        ValueError: where it is not that.
+        ValueError: for any other text.
     """
     words = [word for word in str(text).split("-") if text != ""]
     if not all(word.isdecimal() and int(word) for word in words):

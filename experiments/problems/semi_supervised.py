@@ -28,7 +28,7 @@ _SEED = 2017  # of which images keep their labels
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SemiSupervised(ImageProblem):
-    r"""Classes y and styles z of an image x: the model M2 of Kingma et al. 2014, in nats per image.
+    r"""The model M2 of Kingma et al. 2014: classes y and styles z of an image x, in nats per image.
 
     $p(x, y, z) = p(y) p(z) p(x \mid y, z)$ with y uniform, z standard normal and independent
     Bernoulli pixels; $q(y, z \mid x) = q(y \mid x) q(z \mid x, y)$, categorical and normal.
@@ -291,10 +291,10 @@ def _prior(style: Normal) -> Normal:
 
 @functools.cache
 def _labelled(dataset: Dataset, count: int) -> np.ndarray:
-    """Return which training images keep their labels, `[count]`, in the data set's order.
+    """Return the indices of the training images that keep their labels, `[count]`, ascending.
 
     Raises:
-        UsageError: where a class has too few.
+        UsageError: if a class has too few images.
     """
     labels = data_sets.load(dataset, "train").labels
     generator, chosen = np.random.default_rng(_SEED), []

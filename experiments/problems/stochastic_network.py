@@ -1,4 +1,4 @@
-"""What problems with layers of stochastic units share: the units, their paths, what fits them."""
+"""Base class of problems with layers of stochastic units."""
 
 import abc
 import dataclasses
@@ -18,7 +18,7 @@ from experiments.problems.problem import Params
 Network = tuple[Callable, Callable]
 
 _MOST_NESTED = 24
-"""Layers: to trace one gradient of these takes seconds, of a few more Python's stack ends."""
+"""Maximum depth: tracing a gradient takes seconds, and a few more overflow Python's stack."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class StochasticNetwork(ImageProblem):
 
     @property
     def layer(self) -> Layer:
-        """A layer of stochastic units; all are alike."""
+        """The layer of stochastic units; all have the same size and family."""
         return Layer(self.latent, self.size, self.classes, self.coding)
 
     def network(self, inputs: int, outputs: int, *, reverse: bool = False) -> Network:
@@ -100,7 +100,7 @@ class StochasticNetwork(ImageProblem):
         return jnp.split(path, self.depth)
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
-        """Return why an estimator does not fit: distributions, bound, the states of all layers."""
+        """Return why an estimator does not fit: distributions, bound, number of states."""
         if self.num_samples > 1:
             return estimator.refusal(distribution)
         if reason := super().refusal(estimator, distribution):
@@ -144,7 +144,7 @@ def square(pixels: jax.Array) -> jax.Array:
 
 
 def softplus(x: jax.Array) -> jax.Array:
-    """Return log(1 + e^x) to an absolute error of one rounding, which is all that a sum needs.
+    """Return log(1 + e^x) to an absolute error of one rounding, which suffices in a sum.
 
     `jax.nn.softplus`, accurate relative to its value, takes log1p, and once more in its derivative.
     """

@@ -1,4 +1,4 @@
-"""Toy problems whose answers are known in closed form."""
+"""Toy problems with exact answers in closed form."""
 
 import abc
 import dataclasses
@@ -98,7 +98,7 @@ class SharedLogit(Toy):
 
 @dataclasses.dataclass(frozen=True)
 class Coupled(Toy):
-    r"""Several bits with a coupled f that is no quadratic: no estimator is exact by accident.
+    r"""Several bits with a coupled, nonquadratic f, for which no estimator is exact by accident.
 
     $f(b) = \cos(w \cdot b) + \frac12 (\bar b - 0.45)^2 \prod_i (0.5 + b_i)^{1/D}$, with weights w
     and logits spread evenly over [1, 2] and [-2, 2].

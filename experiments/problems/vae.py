@@ -256,7 +256,7 @@ class VAE(StochasticNetwork):
 
         Each reconstruction is below its image. A row of traversals begins with the picture of an
         image's most likely z_1; then one variable at a time is changed, those that change the
-        picture most. Independent pixels are shown as their means, autoregressive ones are drawn.
+        picture most. Independent pixels are shown as their means, autoregressive ones are sampled.
         """
         prior_key, posterior_key = jax.random.split(key)
 
@@ -280,7 +280,7 @@ class VAE(StochasticNetwork):
 
         def traverse(image):
             likeliest = self.layer.likeliest(self.encode(params, image))
-            shown = functools.partial(picture, posterior_key)  # one noise: only the code differs
+            shown = functools.partial(picture, posterior_key)  # common noise: only the code differs
             first = shown(likeliest)[None]
             changed = jax.vmap(jax.vmap(shown))(self.layer.variations(likeliest))
             distance = jnp.square(changed - first[None]).sum((-1, -2)).max(1)

@@ -19,8 +19,8 @@ _AXIS = "runs"
 class Batch:
     """Runs that share a recipe and differ in seed, learning rate and their estimator's leaves.
 
-    Every device trains its share of them, mapped over; none speaks to another. All are advanced
-    together, so the whole batch is the unit of resuming.
+    Each device trains a share of them under `jax.vmap`, without communication. All advance
+    together, so a batch is resumed as a whole.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class Batch:
             recipe: how to train.
             runs: the runs, one seed and rate each.
             estimators: the estimator of each, of one structure.
-            data: what `problem.data()` returned; every device holds it.
-            devices: the devices, those of all hosts unless given.
+            data: the result of `problem.data()`; replicated on every device.
+            devices: the devices; by default those of all hosts.
         """
         devices = jax.devices() if devices is None else devices
-        # Where there are several hosts, each takes part, if only with a copy.
+        # Every host must take part, if only with copies.
         count = len(devices) if jax.process_count() > 1 else min(len(devices), len(runs))
         self.num_runs = len(runs)
         self.recipe = recipe
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
-        # Padded with copies of the last run, which nobody sees.
+        # Padded with copies of the last run, which are dropped.
         padded = list(range(len(runs))) + [-1] * (-len(runs) % count)
         chosen = Run(
             np.array([runs[i].seed for i in padded], np.uint32),
@@ -69,11 +69,11 @@ class Batch:
         return jax.tree.map(put, tree)
 
     def start(self) -> State:
-        """Return all runs at their beginning."""
+        """Return the initial state of all runs."""
         return jax.jit(self._sharded_start)(self._runs, self._estimators, self._data)
 
     def shape(self) -> State:
-        """Return the shapes, types and places of the state, as a checkpoint wants them."""
+        """Return the shapes, types and shardings of the state, to restore a checkpoint."""
         shapes = jax.eval_shape(self._sharded_start, self._runs, self._estimators, self._data)
         sharding = NamedSharding(self.mesh, PartitionSpec(_AXIS))
         return jax.tree.map(
@@ -81,7 +81,7 @@ class Batch:
         )
 
     def compile(self, num_steps: int) -> None:
-        """Compile the program that trains for so many steps, and run nothing."""
+        """Compile the program for a number of steps without running it."""
         steps = self.place(np.int32(num_steps), PartitionSpec())
         most = _room(num_steps)
         self._advance.lower(self._runs, self.shape(), self._data, steps, most).compile()
@@ -89,10 +89,11 @@ class Batch:
     def advance(self, state: State, num_steps: int) -> tuple[State, np.ndarray]:
         """Train every run for some steps; `state` is consumed.
 
-        One program serves all numbers of steps up to `LONGEST`, and so does every step's last bit.
+        One program serves all numbers of steps up to `LONGEST`, so that results do not depend on
+        how the steps are divided.
 
         Returns:
-            Where the runs then are, and their losses `[runs, num_steps]`.
+            The new state of the runs, and their losses `[runs, num_steps]`.
         """
         steps = self.place(np.int32(num_steps), PartitionSpec())
         state, losses = self._advance(self._runs, state, self._data, steps, _room(num_steps))
@@ -126,13 +127,13 @@ class Batch:
             mesh=self.mesh,
             in_specs=(own, own, PartitionSpec()),
             out_specs=own,
-            # Nothing crosses devices, and a user's own scan need not say what varies.
+            # There is no communication, and a user's scan need not declare what varies.
             check_vma=False,
         )
 
 
 def _room(num_steps: int) -> int:
-    """Return the steps whose losses a program has room for: few values, so few programs."""
+    """Return the number of losses that a program allocates: few values, so few programs."""
     return max(LONGEST, 1 << (num_steps - 1).bit_length())
 
 

@@ -17,13 +17,13 @@ from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
 TUNING_STEPS = 8000
-"""The most steps unless told: on the default VAE all but RELAX have converged by then."""
+"""Default maximum of steps; on the default VAE all estimators but RELAX converge within it."""
 
 _FIRST_ROUND = 200
 _LEAST = 1000
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-# Of what learns a fall shrinks at least so much from one doubling to the next.
+# While an estimator learns, falls shrink by at least this factor from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
 # Steps and samples of a chunk: at first, and at most.
@@ -36,7 +36,7 @@ class Tuned:
 
     Attributes:
         estimator: the estimator.
-        note: what a table should say of it: nothing where tuning has converged.
+        note: note for tables, empty if tuning has converged.
     """
 
     estimator: Estimator
@@ -44,7 +44,7 @@ class Tuned:
 
 
 class Tuning:
-    """Tunes the estimators of a problem, wherever its parameters are; compiled once for each."""
+    """Tunes the estimators of a problem at any parameters; compiled once for each estimator."""
 
     def __init__(self, problem: Measurable):
         """Prepare to tune; nothing is computed yet."""
@@ -60,7 +60,7 @@ class Tuning:
         truth: Any,
         limit: int,
     ) -> Tuned:
-        r"""Bring an estimator's learned leaves to frozen parameters and a fixed minibatch.
+        r"""Tune an estimator's learned leaves at frozen parameters and a fixed minibatch.
 
         Adam at rate $0.1 \min(1, \sqrt{100 / t})$, in rounds that double the number of steps; a
         round leaves the mean of its iterates (of a moving average, which is corrected for its
@@ -118,10 +118,10 @@ class Tuning:
         def one(number, carry):
             state, total, errors = carry
             estimator, adam = state
-            # One program for steps and samples, which compiling takes most of the time for.
+            # One program for both steps and samples, since compilation takes most of the time.
             is_step = number < num_steps
             index = number - num_steps
-            # Of a moving average too, or its own noise would be taken for falls and rises.
+            # Of a moving average too, whose own noise would look like falls and rises.
             mean = jax.tree.map(lambda leaf: leaf / num_steps, total)
             at = optax.tree.where(is_step, estimator, mean)
             key = jax.random.fold_in(
@@ -155,7 +155,7 @@ def _have_converged(rounds: Sequence[np.ndarray]) -> bool:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))
     flat = max(abs(first), -second, second + error) < _TOLERANCE
-    # What learns slowly at first falls by little too, but by ever more.
+    # If learning starts slowly, the first falls are small too, but grow.
     return flat and not (first > noise and second > max(error, _CLEAR, _SHRINKING * first))
 
 

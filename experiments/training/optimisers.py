@@ -17,7 +17,7 @@ Rate = float | jax.Array | Callable[[Any], Any]
 
 
 class Optimiser(Named, abc.ABC):
-    """A frozen dataclass of an optimiser's settings, but for its learning rate."""
+    """Settings of an optimiser, except its learning rate: a frozen dataclass."""
 
     weight_decay: float
 
@@ -30,7 +30,7 @@ class Optimiser(Named, abc.ABC):
 
     @abc.abstractmethod
     def descend(self, rate: Rate) -> optax.GradientTransformation:
-        """Return it without weight decay."""
+        """Return the optimiser without weight decay."""
 
     def check(self) -> None:
         """Raise where a setting is out of range."""
@@ -55,16 +55,16 @@ class Adam(_Moments):
     """Adam (Kingma and Ba 2015). `weight_decay` adds to the gradient: a squared penalty."""
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
-        """Return optax's."""
+        """Return the optax transformation."""
         return optax.adam(rate, self.b1, self.b2)
 
 
 @dataclasses.dataclass(frozen=True)
 class RAdam(_Moments):
-    """Rectified Adam (Liu et al. 2020), which ReinMax's programs use."""
+    """Rectified Adam (Liu et al. 2020), used by the ReinMax code."""
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
-        """Return optax's."""
+        """Return the optax transformation."""
         return optax.radam(rate, self.b1, self.b2)
 
 
@@ -77,7 +77,7 @@ class SGD(Optimiser):
     weight_decay: float = 0.0
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
-        """Return optax's."""
+        """Return the optax transformation."""
         return optax.sgd(rate, self.momentum or None, self.nesterov)
 
     def check(self) -> None:
@@ -89,13 +89,13 @@ class SGD(Optimiser):
 
 @dataclasses.dataclass(frozen=True)
 class RMSProp(Optimiser):
-    """RMSProp, with which RELAX's and Double CV's toys were trained."""
+    """RMSProp, used for the toy problems of RELAX and Double CV."""
 
     decay: float = 0.9
     weight_decay: float = 0.0
 
     def descend(self, rate: Rate) -> optax.GradientTransformation:
-        """Return optax's."""
+        """Return the optax transformation."""
         return optax.rmsprop(rate, self.decay)
 
     def check(self) -> None:
@@ -105,4 +105,4 @@ class RMSProp(Optimiser):
 
 
 ALL = (Adam, RAdam, SGD, RMSProp)
-"""Every optimiser that the command line knows by name."""
+"""The optimisers that the command line knows by name."""

@@ -35,7 +35,7 @@ class Pace:
         """Yield the first step of each chunk, and the one after its last; check signals between.
 
         Raises:
-            Interrupted: where this run was asked to end.
+            Interrupted: if a signal asked the process to end.
         """
         first = 0
         while first < num_steps:

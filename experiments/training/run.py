@@ -25,7 +25,7 @@ RATE = "learning_rate"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train: what all runs of a batch share.
+    """Settings of training that all runs of a batch share.
 
     Attributes:
         problem: the objective.
@@ -43,10 +43,10 @@ class Recipe:
 
 
 class Run(NamedTuple):
-    """What runs of a batch differ in, beside their estimator's leaves.
+    """Settings in which the runs of a batch differ, beside their estimator's leaves.
 
     Attributes:
-        seed: of everything random in the run.
+        seed: seed of all randomness of the run.
         rate: the model's learning rate.
     """
 
@@ -55,7 +55,7 @@ class Run(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a run is.
+    """State of a run.
 
     Attributes:
         step: steps done.
@@ -73,7 +73,7 @@ class State(NamedTuple):
 
 
 def start(recipe: Recipe, run: Run, estimator: Estimator, data: Any) -> State:
-    """Return a run at its beginning: initial parameters, and the estimator with its networks."""
+    """Return the initial state of a run: parameters, and the estimator with its networks."""
     initial, networks, batch = jax.random.split(_key(run, 0), 3)
     params = recipe.problem.initial(initial)
     distribution = recipe.problem.distribution(params, recipe.problem.batch(batch, data))
@@ -82,7 +82,7 @@ def start(recipe: Recipe, run: Run, estimator: Estimator, data: Any) -> State:
 
 
 def resume(recipe: Recipe, run: Run, params: Params, estimator: Estimator) -> State:
-    """Return a run that begins at given parameters, with an estimator that has its networks."""
+    """Return the initial state of a run at given parameters, with an initialised estimator."""
     model, leaves = _optimisers(recipe, run, estimator)
     states = model.init(params), leaves.init(estimator)  # pyright: ignore[reportArgumentType]
     return State(jnp.int32(0), params, estimator, states, jnp.int32(-1))
@@ -91,21 +91,21 @@ def resume(recipe: Recipe, run: Run, params: Params, estimator: Estimator) -> St
 def advance(
     recipe: Recipe, run: Run, state: State, data: Any, num_steps: Any, most: int | None = None
 ) -> tuple[State, jax.Array]:
-    """Train for some steps, each on a minibatch and noise of its own.
+    """Train for a number of steps, each with its own minibatch and noise.
 
-    Where a run stands after so many steps does not depend on how they are divided among calls.
+    The result does not depend on how the steps are divided among calls.
 
     Args:
-        recipe: how to train.
+        recipe: settings of training.
         run: the seed and the learning rate.
-        state: where the run is.
-        data: what `problem.data()` returned.
+        state: the current state.
+        data: the result of `problem.data()`.
         num_steps: number of steps; it may be traced where `most` is given.
-        most: the most steps; one program then serves all numbers up to it.
+        most: maximum number of steps; one program then serves all smaller numbers.
 
     Returns:
-        Where the run then is, and the loss estimate of every step, each before it is taken; with
-        `most` so many, of which the first are such.
+        The new state, and the loss estimate before each step, `[num_steps]`, or `[most]`, of which
+        the first `num_steps` are valid.
     """
     problem = recipe.problem
     optimisers = _optimisers(recipe, run, state.estimator)
@@ -165,8 +165,8 @@ def train(
         key: a typed random key, consumed.
         problem: the objective.
         params: initial parameters.
-        estimator: estimates the gradient; give it its networks first (`initialise`).
-        data: what `problem.data()` returned.
+        estimator: the gradient estimator, already initialised (`initialise`).
+        data: the result of `problem.data()`.
         num_steps: number of Adam steps, each on a minibatch of its own.
         learning_rate: Adam's, for the parameters.
         tuned: whether the estimator's own leaves learn.
@@ -177,7 +177,7 @@ def train(
         step.
 
     Raises:
-        Interrupted: where this run was asked to end.
+        Interrupted: if a signal asked the process to end.
     """
     recipe = Recipe(problem, tuned=tuned)
     run = Run(jax.random.bits(key, dtype="uint32"), learning_rate)
@@ -196,7 +196,7 @@ def train(
 
 
 def _key(run: Run, number: Any) -> jax.Array:
-    """Return the key of a step of a run; number 0 is its beginning."""
+    """Return the key of a step of a run; number 0 is for its initial state."""
     return jax.random.fold_in(jax.random.key(run.seed), number)
 
 

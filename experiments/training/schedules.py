@@ -1,4 +1,4 @@
-"""Schedules of a temperature, a slope or a learning rate, by name; each is one of optax's."""
+"""Optax schedules of a temperature, a slope or a learning rate, by name."""
 
 import abc
 import dataclasses
@@ -11,7 +11,7 @@ from estimators.naming import Named
 
 
 class Schedule(Named, abc.ABC):
-    """A frozen dataclass of a schedule's settings."""
+    """Settings of a schedule: a frozen dataclass."""
 
     @abc.abstractmethod
     def make(self) -> optax.Schedule:
@@ -58,7 +58,7 @@ class Exponential(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class Linear(Schedule):
-    """From start to end in so many steps, and then end.
+    """Linear from start to end over `steps` steps, then constant.
 
     The slope of Chung et al. 2017: from 1 to 5 at 0.04 an epoch.
     """
@@ -80,7 +80,7 @@ class Linear(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from start to end in so many steps, and then end."""
+    """Half a cosine from start to end over `steps` steps, then constant."""
 
     start: float
     end: float
@@ -98,4 +98,4 @@ class Cosine(Schedule):
 
 
 ALL = (Exponential, Linear, Cosine)
-"""Every schedule that the command line knows by name."""
+"""The schedules that the command line knows by name."""

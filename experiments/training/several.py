@@ -1,4 +1,4 @@
-"""Several runs of one estimator, from their beginning to their end."""
+"""Training of several runs with one estimator."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ def train_several(
     """Train runs of one recipe, mapped over in one program.
 
     Args:
-        recipe: how to train.
+        recipe: settings of training.
         runs: the runs.
-        estimator: what trains them.
+        estimator: the gradient estimator.
         steps: of each run.
-        advance: is told the fraction that is done, 1 excluded: there is more to do.
+        advance: called with the fraction done, always below 1.
 
     Returns:
-        The parameters of each, and the losses `[runs, steps]` along it.
+        The parameters of each run, and the losses `[runs, steps]`.
     """
     batch = Batch(recipe, runs, [estimator] * len(runs), recipe.problem.data())
     state, losses = batch.start(), []

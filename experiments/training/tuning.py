@@ -1,4 +1,4 @@
-"""The optimiser of an estimator's own leaves, alone at frozen parameters or in a run."""
+"""The optimiser of an estimator's own leaves, at frozen parameters or during training."""
 
 import dataclasses
 from typing import Any
@@ -25,7 +25,7 @@ def tuner(
     gradients and stay.
 
     Args:
-        estimator: the estimator; only its structure and its decays count.
+        estimator: the estimator; only its structure and its decays are used.
         learning_rate: Adam's; may be traced.
         b2: Adam's decay of the squares.
         step: the number of the step, from zero, where averages are corrected for their start as
