@@ -5,6 +5,8 @@
 `jax.grad` of that scalar is the gradient estimate.
 """
 
+from typing import Any as _Any
+
 from estimators.antithetic.arm import ARM as ARM
 from estimators.antithetic.arms import ARMS as ARMS
 from estimators.antithetic.carms import CARMS as CARMS
@@ -28,14 +30,15 @@ from estimators.core.distribution import Discrete as Discrete
 from estimators.core.distribution import Distribution as Distribution
 from estimators.core.estimator import Estimator as Estimator
 from estimators.core.estimator import Unbiased as Unbiased
+from estimators.core.estimator import fact as fact
 from estimators.core.gradients import attach_gradient as attach_gradient
 from estimators.core.gradients import attach_tuning as attach_tuning
 from estimators.core.gradients import replace_gradient as replace_gradient
 from estimators.core.identity import stack as stack
 from estimators.core.identity import unstack as unstack
-from estimators.core.network import MLP as MLP
 from estimators.core.objective import BlackBox as BlackBox
 from estimators.core.objective import ImportanceBound as ImportanceBound
+from estimators.core.objective import Objective as Objective
 from estimators.core.objective import black_box as black_box
 from estimators.core.pytree import averaged as averaged
 from estimators.core.pytree import counter as counter
@@ -69,6 +72,7 @@ from estimators.score_function.average import Average as Average
 from estimators.score_function.baseline import Baseline as Baseline
 from estimators.score_function.leave_one_out import LeaveOneOut as LeaveOneOut
 from estimators.score_function.moving_average import MovingAverage as MovingAverage
+from estimators.score_function.network import MLP as MLP
 from estimators.score_function.nvil import NVIL as NVIL
 from estimators.score_function.score_function import ScoreFunction as ScoreFunction
 from estimators.straight_through.darn import DARN as DARN
@@ -82,7 +86,7 @@ from estimators.straight_through.straight_through import StraightThrough as Stra
 
 _CLASSES = [value for value in list(globals().values()) if isinstance(value, type)]
 
-FAMILIES: dict[str, tuple[type[Estimator], ...]] = {
+FAMILIES: dict[str, tuple[type[Estimator[_Any, _Any]], ...]] = {
     family: tuple(
         cls
         for cls in _CLASSES
@@ -98,30 +102,32 @@ FAMILIES: dict[str, tuple[type[Estimator], ...]] = {
         "relaxations",
     )
 }
-"""Every estimator class, by family: the folder that it is in."""
+"""Every estimator class, by family: the folder of its file."""
 
-ALL: tuple[type[Estimator], ...] = tuple(cls for family in FAMILIES.values() for cls in family)
+ALL: tuple[type[Estimator[_Any, _Any]], ...] = tuple(
+    cls for family in FAMILIES.values() for cls in family
+)
 """Every estimator class."""
 
 PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, NVIL, MLP)
-"""What estimators are built of, and `parse` knows as well."""
+"""Components of estimators that `parse` knows too."""
 
 
-def parse(text: str, *more: type[Estimator]) -> Estimator:
-    """Build the estimator that a text names: the inverse of `str(estimator)`.
+def parse(text: str, *more: type[Estimator[_Any, _Any]]) -> Estimator[_Any, _Any]:
+    """Build an estimator from its name: the inverse of `str(estimator)`.
 
     Example:
         `parse("GumbelSoftmax[temperature=0.5]")`,
         `parse("ScoreFunction[baseline=LeaveOneOut[4]]")`.
 
     Args:
-        text: `Name`, `Name[value]` or `Name[field=value,...]`, nested at will.
+        text: `Name`, `Name[value]` or `Name[field=value,...]`; values may be names themselves.
         *more: further classes that may be named, such as a user's own.
 
     Raises:
-        ValueError: for an unknown name or field (with the nearest one), or a value out of range.
+        ValueError: for an unknown name or field, suggesting the nearest, or a value out of range.
     """
     value = _identity.parse(text, {cls.__name__: cls for cls in (*ALL, *PARTS, *more)})
     if not isinstance(value, Estimator):
-        raise ValueError(f"{text!r} is no estimator, but a part of one")
+        raise ValueError(f"{text!r} is a component, not an estimator")
     return value

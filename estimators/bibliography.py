@@ -1,4 +1,4 @@
-"""The papers that the estimators come from: `references.bib`, and who cites what of it."""
+"""The papers behind the estimators, in `references.bib`, and their citation."""
 
 import dataclasses
 import importlib.resources
@@ -10,7 +10,7 @@ from estimators.core.part import Part
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """One source.
+    """A paper.
 
     Attributes:
         bibtex: its entry in `references.bib`.
@@ -19,18 +19,18 @@ class Paper:
     bibtex: str
 
     def field(self, name: str) -> str:
-        """Return a field of the entry, without its braces; empty where it has none."""
+        """Return a field of the entry without braces, or an empty string."""
         found = re.search(rf"^  {name} = \{{(.*)\}},$", self.bibtex, re.MULTILINE)
         return found[1] if found else ""
 
     @property
     def link(self) -> str:
-        """Address of the paper, or an empty string."""
+        """URL of the paper, or an empty string."""
         return self.field("url")
 
     @property
     def short(self) -> str:
-        """Authors and year as a table shows them."""
+        """Authors and year, as shown in tables."""
         last = [name.split(",")[0] for name in self.field("author").split(" and ")]
         shown = {1: last[0], 2: " and ".join(last)}.get(len(last), f"{last[0]} et al.")
         return f"{shown} {self.field('year')}"
@@ -47,17 +47,17 @@ BIBLIOGRAPHY = _papers()
 
 
 def citation(*estimators: Part) -> str:
-    """Return BibTeX of the papers behind estimators and their parts, each once.
+    """Return BibTeX of the papers behind estimators and their components, each once.
 
     Example:
         `print(citation(GumbelSoftmax(0.5), ScoreFunction(LeaveOneOut(4))))`
 
     Args:
-        *estimators: estimators, or parts of them such as baselines.
+        *estimators: estimators, or components such as baselines.
 
     Raises:
         TypeError: for anything else, such as a class.
-        ValueError: where an estimator names a paper that `BIBLIOGRAPHY` does not hold.
+        ValueError: where an estimator names a paper that is not in `BIBLIOGRAPHY`.
     """
     for estimator in estimators:
         if not isinstance(estimator, Part):
@@ -70,11 +70,11 @@ def citation(*estimators: Part) -> str:
 
 
 def _cited(part: Part) -> Iterator[str]:
-    yield getattr(part, "paper", "")
-    for field in dataclasses.fields(part):  # type: ignore[arg-type]
+    yield part.paper
+    for field in dataclasses.fields(part):
         inner = getattr(part, field.name)
         if isinstance(inner, Part):
             yield from _cited(inner)
             if field.default is None:
-                # With an optional part it may show that one's paper; without, it shows its own.
-                yield from _cited(dataclasses.replace(part, **{field.name: None}))  # type: ignore[type-var]
+                # Its own paper too, which one of an optional component may replace.
+                yield from _cited(dataclasses.replace(part, **{field.name: None}))

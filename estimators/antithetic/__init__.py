@@ -1,1 +1,1 @@
-"""Score functions of negatively dependent samples, reweighted where that is needed."""
+"""Score functions of negatively dependent samples, reweighted to be unbiased where necessary."""

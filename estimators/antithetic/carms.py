@@ -9,8 +9,7 @@ import numpy as np
 from estimators.antithetic.copula import repelled_log_uniforms
 from estimators.antithetic.orders import nth_order, num_orders, pair_weights
 from estimators.core.averages import mean
-from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient
 from estimators.core.noise import logistic, sample_keys, uniform
 from estimators.core.objective import Objective
@@ -20,21 +19,21 @@ from estimators.distributions.categorical import Categorical
 
 
 @pytree
-class CARMS(Estimator):
+class CARMS(Estimator[Categorical, Objective]):
     r"""CARMS: leave-one-out over n negatively dependent categorical samples, reweighted.
 
     $\frac{1}{2 n (n-1)} \sum_{i \ne j} r(D_i, D_j) (f_i - f_j) (D_i - D_j)$ per variable, where
-    $r(k, l) = p_k p_l / P(D_i = k, D_j = l)$ is the weight of a pair of classes that would be
-    independent. Unbiased, since pairs of equal classes have no part in it. With independent samples
-    (r = 1) it is `ScoreFunction` with `LeaveOneOut`. Dimitriev and Zhou 2021 (arXiv:2110.14002),
-    with the samples of the authors' code:
+    $r(k, l) = p_k p_l / P(D_i = k, D_j = l)$ is the probability of a pair of classes under
+    independence over its actual probability. Unbiased, since pairs of equal classes do not
+    contribute. With independent samples (r = 1) it is `ScoreFunction` with `LeaveOneOut`. Dimitriev
+    and Zhou 2021 (arXiv:2110.14002), sampled as in the authors' code:
 
-    uniform numbers repelled by the Dirichlet copula (see `ARMS`) are looked up in the classes'
-    cumulative probabilities, in an order of the classes drawn for each variable among K (K - 1) / 2
-    orders, each pair of classes being the first and the last of one, so that every pair occurs. The
-    joint law is over all orders. So r is at most their number, and the weight never explodes; in
-    any precision it is right to some roundings, however rare both classes are. Two samples of two
-    classes are `DisARM`. Time grows with $n^2 K^2$ beside that of f, memory with $n^2 K$; more than
+    negatively dependent uniform numbers of the Dirichlet copula (see `ARMS`) are looked up in the
+    classes' cumulative probabilities. For each variable the order of the classes is drawn from
+    K (K - 1) / 2 orders, each with another pair of classes first and last, so that every pair has
+    positive probability. The joint distribution is averaged over all orders, so r is at most their
+    number. It is exact up to a few roundings, however rare both classes are. Two samples of two
+    classes are `DisARM`. Besides f, time grows as $n^2 K^2$ and memory as $n^2 K$; more than
     `Discrete.max_states` orders are refused.
 
     Args:
@@ -43,18 +42,11 @@ class CARMS(Estimator):
 
     num_samples: int = static()
 
-    distributions = (Categorical,)
-    differentiates = False
+    unbiased = "yes"
     paper = "dimitriev2021carms"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
+    def evaluations(self, distribution: Categorical) -> int:
         """One for each sample."""
-        del distribution
         return self.num_samples
 
     @classmethod
@@ -62,9 +54,8 @@ class CARMS(Estimator):
         """A pair, and four samples."""
         return (cls(2), cls(4))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f over the samples, the weighted differences attached."""
-        assert isinstance(distribution, Categorical)
+    def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:
+        """Return the mean of f over the samples, with the weighted differences attached."""
         count, shape, dtype = self.num_samples, distribution.event_shape, distribution.dtype
         chance = jax.lax.stop_gradient(distribution.mean).reshape(distribution.class_shape)
         size, classes = chance.shape
@@ -73,7 +64,7 @@ class CARMS(Estimator):
         drawn = uniform(jax.random.fold_in(key, count), (size,), dtype) * num_orders(classes)
         order = nth_order(drawn.astype("int32"), classes)
         ordered = jnp.take_along_axis(chance, order, 1)
-        # Where the classes' intervals end, but for the last one's that is not empty.
+        # Upper ends of the classes' intervals; one from the last class of positive probability on.
         left = jnp.cumsum(ordered[:, ::-1], -1)[:, ::-1][:, 1:]
         ends = jnp.where(left > 0, jnp.cumsum(ordered[:, :-1], -1), 1)
         places = (uniforms[..., None] > ends[None]).sum(-1, dtype="int32")
@@ -86,16 +77,13 @@ class CARMS(Estimator):
         gradient = (step[..., None] * (samples[first] - samples[second])).mean(0) / 2
         return attach_gradient(mean(values), distribution.logits, gradient.reshape(shape))
 
-    def refusal(self, distribution: Distribution) -> str | None:
-        """Also refuse where there are too many orders: K (K - 1) / 2 of K classes."""
-        if reason := super().refusal(distribution):
-            return reason
-        assert isinstance(distribution, Categorical)
+    def unfit(self, distribution: Categorical) -> str | None:
+        """Refuse too many orders of the classes: K classes have K (K - 1) / 2."""
         orders, most = num_orders(distribution.event_shape[-1]), distribution.max_states
         if orders <= most:
             return None
         return f"{distribution.event_shape[-1]:,} classes have {orders:,} orders; at most {most:,}"
 
     def check(self) -> None:
-        """Raise unless there are two samples or more."""
+        """Raise unless there are at least two samples."""
         check_count("CARMS num_samples", self.num_samples, 2)

@@ -1,13 +1,10 @@
-"""The DisARM estimator of categorical variables."""
-
-from typing import Self
+"""The DisARM estimator for categorical variables."""
 
 import jax
 import jax.numpy as jnp
 
 from estimators.antithetic.pairs import antithetic_pair, at_pair, paired_score
-from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient
 from estimators.core.noise import logistic
 from estimators.core.objective import Objective
@@ -17,45 +14,32 @@ from estimators.distributions.categorical import Categorical
 
 
 @pytree
-class CategoricalDisARM(Estimator):
-    r"""DisARM by stick-breaking: each class but the last is a bit, "this one, if none before".
+class CategoricalDisARM(Estimator[Categorical, Objective]):
+    r"""DisARM by stick-breaking: each class but the last is a bit, "this class, if none before".
 
     Bit l has the logit $\alpha_l = \theta_l - \log \sum_{k > l} e^{\theta_k}$, and the class is
-    that of the first one. An antithetic pair of such bits gives two samples D and $\tilde D$. With
-    $\Delta = f(D) - f(\tilde D)$ the gradient in $\alpha_l$ is
+    that of the first bit that is one. An antithetic pair of such bits gives two samples D and
+    $\tilde D$. With $\Delta = f(D) - f(\tilde D)$ the gradient in $\alpha_l$ is
 
     - $\frac12 \Delta (b_l - \tilde b_l) \sigma(|\alpha_l|)$, as in `DisARM`, where both samples
       reach bit l;
-    - $\frac12 \Delta (b_l - \sigma(\alpha_l))$ where D alone does: f of the other sample, which
-      does not depend on bit l, is a baseline; and the same with the roles exchanged.
+    - $\frac12 \Delta (b_l - \sigma(\alpha_l))$ where only D does: f at the other sample, which does
+      not depend on bit l, is a baseline; and likewise with the roles exchanged.
 
-    Then the chain rule to $\theta$. Unbiased; two classes are `DisARM`. The sticks are in the order
-    of the classes. Dong, Mnih and Tucker 2021 (arXiv:2106.08056), DisARM-SB, as in the authors'
-    code.
+    The chain rule then gives that in $\theta$. Unbiased; two classes are `DisARM`. The sticks are
+    in the order of the classes. Dong, Mnih and Tucker 2021 (arXiv:2106.08056), DisARM-SB, as in the
+    authors' code.
     """
 
-    distributions = (Categorical,)
-    differentiates = False
+    unbiased = "yes"
     paper = "dong2021"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One for each of the pair."""
-        del distribution
+    def evaluations(self, distribution: Categorical) -> int:
+        """One for each sample of the pair."""
         return 2
 
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """The one there is."""
-        return (cls(),)
-
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f over the pair, the weighted differences attached."""
-        assert isinstance(distribution, Categorical)
+    def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:
+        """Return the mean of f over the pair, with the weighted differences attached."""
         logits, back = jax.vjp(_sticks, jax.lax.stop_gradient(distribution.logits))
         sticks = Bernoulli(logits)
         bits = antithetic_pair(sticks, logistic(key, logits.shape, logits.dtype))
@@ -71,7 +55,7 @@ class CategoricalDisARM(Estimator):
 
 
 def _sticks(logits: jax.Array) -> jax.Array:
-    """Return the logits `[..., K - 1]` of each class against all later ones."""
+    """Return the logits `[..., K - 1]` of each class but the last against all later ones."""
     later = jax.lax.cumlogsumexp(logits, logits.ndim - 1, reverse=True)[..., 1:]
     return logits[..., :-1] - later
 

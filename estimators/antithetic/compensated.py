@@ -1,4 +1,4 @@
-"""Sums of twice the precision: each number is a pair, the number and what its rounding left."""
+"""Compensated sums in doubled precision: a number is a pair of its rounded value and the rest."""
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +26,10 @@ def where(condition: jax.Array, one: Pair, other: Pair) -> Pair:
 
 
 def cumsum(values: jax.Array) -> Pair:
-    """Return the sums along the last axis of what is not negative, of all before an entry and it.
+    """Return the inclusive cumulative sums along the last axis of nonnegative numbers.
 
-    The sum of all is at most two. Multiples of the precision are then summed exactly, and the rest
-    is as small as the precision is.
+    Their total is at most two. Multiples of the precision are then summed exactly, and the rest is
+    no larger than the precision.
     """
     precision = jnp.finfo(values.dtype).eps
     coarse = jnp.floor(values / precision) * precision

@@ -13,11 +13,11 @@ def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
     r"""Return logarithms of n uniform numbers, each pair of which is negatively dependent.
 
     Exponential variables $E_i = -\log(1 - \sigma(L_i))$ over their sum are a uniform point d on the
-    simplex; each $u_i = (1 - d_i)^{n - 1}$ is uniform. Two of them are $u, 1 - u$. $u_i$ falls in
-    $L_i$.
+    simplex, and each $u_i = (1 - d_i)^{n - 1}$ is uniform. For n = 2 they are $u, 1 - u$. $u_i$
+    decreases in $L_i$.
 
     Args:
-        noise: $L$, independent logistic noise, `[n, ...]` with n of two or more.
+        noise: $L$, independent logistic noise, `[n, ...]` with n at least two.
     """
     count = len(noise)
     shares = jax.nn.softplus(noise)
@@ -25,9 +25,9 @@ def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
 
 
 class Interval(NamedTuple):
-    """A part of [0, 1]: what lies before it, its positive length, and what lies after it.
+    """An interval in [0, 1]: the lengths before it, of it (positive) and after it.
 
-    All three, since each can be too small to be told from the sum of the others.
+    All three, since each may be too small to be the difference of the others.
     """
 
     before: Pair
@@ -36,16 +36,16 @@ class Interval(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A point x of [0, 1] as $x^{1/m}$ and $1 - x^{1/m}$: neither loses anything if it is small."""
+    """A point x of [0, 1] as $x^{1/m}$ and $1 - x^{1/m}$, both to full relative precision."""
 
     root: Pair
     rest: Pair
 
 
 class Repelling(NamedTuple):
-    """An interval as `repulsion` needs it: its ends, and how far their roots are apart.
+    """An interval as input of `repulsion`: its ends, and the distance of their roots, the width.
 
-    The slope is its length over that width.
+    The slope is its length over the width.
     """
 
     low: Edge
@@ -55,7 +55,7 @@ class Repelling(NamedTuple):
 
 
 def repelling(interval: Interval, count: int) -> Repelling:
-    """Return what depends on one interval alone, for n repelled uniform numbers."""
+    """Return the part of `repulsion` that depends on one interval, for `count` uniform numbers."""
     power = count - 1
     before, length, after = interval
     own = length, jnp.zeros_like(length)
@@ -71,37 +71,37 @@ def repelling(interval: Interval, count: int) -> Repelling:
 
 
 def repulsion(one: Repelling, other: Repelling, count: int) -> jax.Array:
-    r"""Return $P(u_1 \in I, u_2 \in J) / (|I| |J|)$ of two of n repelled uniform numbers.
+    r"""Return $P(u_1 \in I, u_2 \in J) / (|I| |J|)$ of two of n numbers of the Dirichlet copula.
 
-    With $m = n - 1$ it is $P(u_1 < p, u_2 < q) = \max(0, p^{1/m} + q^{1/m} - 1)^m$: so the mixed
-    difference of $h^m$ over the corners of a rectangle, where h is that maximum. It is found from
-    that of $h^{m - 1}$ by products and sums of what is not negative: nothing cancels.
+    With $m = n - 1$, $P(u_1 < p, u_2 < q) = h^m$ where $h = \max(0, p^{1/m} + q^{1/m} - 1)$, so the
+    result is a mixed difference of $h^m$ over the corners of a rectangle. It is computed from that
+    of $h^{m - 1}$ by products and sums of nonnegative numbers, without cancellation.
     """
     least, most = _above(one.low, other.low), _above(one.high, other.high)
     left, right = _above(one.low, other.high), _above(one.high, other.low)
-    # Differences of h over those of the roots, along I and along J, and the mixed one.
+    # Differences of h over those of the roots: along I, along J, and mixed.
     bottom, top = jnp.clip(right / one.width, 0, 1), jnp.clip(most / one.width, 0, 1)
     start, end = jnp.clip(left / other.width, 0, 1), jnp.clip(most / other.width, 0, 1)
     both = jnp.clip(jnp.minimum(most, -least) / jnp.minimum(one.width, other.width), 0, 1)
     both = both / jnp.maximum(one.width, other.width)
-    # Of the powers of h, from 0 on: the lowest corner, and the same differences.
+    # Of the powers of h, from 0 on: the value at the lowest corner, and the same differences.
     value, along, across, mixed = 1.0, 0.0, 0.0, 0.0
     for _ in range(count - 1):
         mixed = jnp.maximum(most, 0) * mixed + end * along + top * across + both * value
         along = jnp.maximum(right, 0) * along + bottom * value
         across = jnp.maximum(left, 0) * across + start * value
         value = jnp.maximum(least, 0) * value
-    # The maximum keeps XLA from dividing by the product of both, which may be rounded to zero.
+    # The maximum keeps XLA from dividing by the product of both slopes, which may underflow.
     return jnp.maximum(mixed / one.slope, 0) / other.slope
 
 
 def _root(x: Pair, power: int) -> Pair:
-    # What is left of x is less than the rounding of its root, if one is taken.
+    # The compensation of x is below the rounding of its root, if a root is taken.
     return x if power == 1 else (x[0] ** (1 / power), jnp.zeros_like(x[0]))
 
 
 def _quotient(x: jax.Array, y: jax.Array, power: int) -> jax.Array:
-    """Return $(x^m - y^m) / (x - y)$, as the sum that it is."""
+    """Return $(x^m - y^m) / (x - y)$ as a sum of products."""
     value, total = jnp.ones_like(y), jnp.zeros_like(x)
     for _ in range(power):
         value, total = y * value, x * total + value
@@ -109,7 +109,7 @@ def _quotient(x: jax.Array, y: jax.Array, power: int) -> jax.Array:
 
 
 def _above(one: Edge, other: Edge) -> jax.Array:
-    """Return the sum of the roots, less one."""
+    """Return the sum of the roots minus one."""
     first = one.root[0] < other.root[0]
     small, rest = where(first, one.root, other.root), where(first, other.rest, one.rest)
     head, left = subtract(small, rest)

@@ -1,4 +1,4 @@
-"""The orders in which CARMS lays out K classes, and the weights of pairs that follow."""
+"""The orders in which CARMS lays out K classes, and the resulting weights of pairs."""
 
 import operator
 from typing import NamedTuple
@@ -11,42 +11,43 @@ from estimators.antithetic.compensated import Pair, add, cumsum, subtract, where
 from estimators.antithetic.copula import Interval, repelling, repulsion
 from estimators.core.evaluate import evaluate_all
 
-# Orders are looked at some at a time: numbers in an array over them, and arrays held at once.
+# Orders are processed in blocks. Limits: numbers per array over a block, and arrays held at once.
 _NUMBERS = 2**17
 _ARRAYS = 16
 
 
 def num_orders(count: int) -> int:
-    """Return how many there are of K classes."""
+    """Return the number of orders of `count` classes."""
     return count * (count - 1) // 2
 
 
 def _starts(count: int) -> np.ndarray:
-    """Return the number of the first order of each first class, and of what follows the last."""
+    """Return the index of the first order of each first class, and the number of all orders."""
     return np.append(0, np.cumsum(np.arange(count - 1, 0, -1))).astype("int32")
 
 
 def nth_order(number: jax.Array, count: int) -> jax.Array:
-    """Return some of the orders of K classes: `[D, K]` of the numbers `[D]`.
+    """Return the orders `[D, K]` of K classes with the indices `[D]`.
 
-    Each is of a pair of classes a < b, the first and the last of it: a, then in a ring those after
-    b up to b, but for a.
+    Each belongs to a pair of classes a < b: it begins with a, continues cyclically after b, without
+    a, and ends with b.
     """
     starts = _starts(count)
     number = jnp.minimum(number, starts[-1] - 1)
-    # No `searchsorted`, unlike below: it is not sharded on explicit axes.
+    # Not `searchsorted`, as below, which cannot be sharded over explicit axes.
     first = (number[:, None] >= starts[None, 1:]).sum(-1, dtype="int32")
     last = count - 1 - (number - jnp.asarray(starts)[first])
-    # In the ring without a, after a.
+    # Positions in the ring without a, from a on.
     place = (jnp.arange(count - 1, dtype="int32")[None] + (last - first)[:, None]) % (count - 1)
     return jnp.concatenate([first[:, None], (first[:, None] + 1 + place) % count], -1)
 
 
 class _Arcs(NamedTuple):
-    """Chances of the classes beside a drawn one in the ring of all, `[n, K]` for each last one.
+    """Total probabilities of classes beside a drawn one in the ring of all classes.
 
-    Those from the last to the drawn, without both; from the drawn to the last, with it; all but the
-    drawn, `[n, 1]`. Each is a sum of its own: a difference would lose what is small.
+    Of those from the last to the drawn, without both, `[n, K]` for each last one; of those from the
+    drawn to the last, with the last, `[n, K]`; of all but the drawn, `[n, 1]`. Each is summed
+    separately, since differences would lose small numbers.
     """
 
     before: Pair
@@ -58,7 +59,7 @@ def _arcs(chance: jax.Array, drawn: jax.Array) -> _Arcs:
     number, place = jnp.arange(chance.size, dtype="int32")[None], drawn[:, None]
 
     def beside(step: int, count: jax.Array) -> Pair:
-        """Return the sums of the nearest classes on one side, as many as said (modulo K)."""
+        """Return the sums over the nearest `count` (modulo K) classes on one side."""
         near = jnp.where(number > 0, chance[(place + step * number) % chance.size], 0)
         head, left = cumsum(near)
         count = count % chance.size
@@ -69,15 +70,17 @@ def _arcs(chance: jax.Array, drawn: jax.Array) -> _Arcs:
 
 
 def pair_weights(chance: jax.Array, drawn: jax.Array) -> jax.Array:
-    """Return `[pairs, D]`: the chance of two classes if independent, over their chance in mean.
+    """Return the weights of pairs of samples, `[pairs, D]`: r of `CARMS`.
+
+    The probability of their classes under independence, over that averaged over orders.
 
     Args:
-        chance: `[D, K]`.
-        drawn: the samples' classes, `[n, D]`.
+        chance: probabilities of the classes, `[D, K]`.
+        drawn: classes of the samples, `[n, D]`.
     """
     (count, size), classes = drawn.shape, chance.shape[1]
     numbers = count * (count + 1) // 2 * classes
-    # A block of orders takes as much as the sums of all classes do, or little.
+    # A block of orders takes at most the memory of the classes' sums, or little.
     block = min(max(1, num_orders(classes)), max(classes, _NUMBERS * classes // (size * numbers)))
     ratios = evaluate_all(
         lambda variable: _ratios(variable[0], variable[1], block),
@@ -88,26 +91,26 @@ def pair_weights(chance: jax.Array, drawn: jax.Array) -> jax.Array:
 
 
 def _ratios(chance: jax.Array, drawn: jax.Array, block: int) -> jax.Array:
-    """Return those `[pairs]` of one variable, looking at some of the orders at once."""
+    """Return the weights `[pairs]` of one variable, processing `block` orders at once."""
     count, classes = drawn.size, chance.size
     pairs, orders = np.triu_indices(count, 1), num_orders(classes)
     own, place = chance[drawn], drawn[:, None]
-    # Also a class that is never drawn has a length, and no weight.
+    # A class of probability zero gets a positive length too; its weight is zero.
     length = jnp.maximum(own, jnp.finfo(own.dtype).tiny)[:, None]
     nothing = jnp.zeros_like(length), jnp.zeros_like(length)
     arcs, starts = _arcs(chance, drawn), _starts(classes)
 
     def together(number: jax.Array) -> jax.Array:
-        """Return the sum over some orders."""
+        """Return the sum over the orders of a block."""
         first = jnp.searchsorted(starts[1:-1], number, side="right").astype("int32")
         last = classes - 1 - (jnp.minimum(number, orders - 1) - jnp.asarray(starts)[first])
         first, last = first[None], last[None]
         its = chance[first], jnp.zeros_like(chance[first])
         before, after = jax.tree.map(lambda sums: sums[:, last[0]], (arcs.before, arcs.after))
-        # Whether the first class is between the last and the drawn, in the ring of all.
+        # Whether the first class lies between the last and the drawn one in the ring of all.
         skips = (place - first) % classes <= (place - 1 - last) % classes
         before = where(skips, before, add(before, its))
-        # What this may lose is nothing beside the chance of the first, which lies before.
+        # What cancels here is negligible beside the probability of the first, which lies before.
         rest = subtract(after, its)
         after = where(skips, after, where(rest[0] > 0, rest, nothing))
         is_first = place == first
@@ -121,6 +124,6 @@ def _ratios(chance: jax.Array, drawn: jax.Array, block: int) -> jax.Array:
 
     blocks = jnp.arange(-(-orders // block), dtype="int32")
     total, _ = jax.lax.scan(step, jnp.zeros_like(own[pairs[0]]), blocks)
-    # As first and last class they meet at least as often as if independent, in one order.
+    # In the order where they are first and last, they occur at least as often as if independent.
     ratio = orders / jnp.maximum(total, 1)
     return jnp.where((own[pairs[0]] > 0) & (own[pairs[1]] > 0), ratio, 0)

@@ -1,4 +1,4 @@
-"""Antithetic pairs of Bernoulli samples: one noise, used with both signs."""
+"""Antithetic pairs of Bernoulli samples: the same noise with both signs."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from estimators.distributions.bernoulli import Bernoulli
 def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
     r"""Return the hard samples of logistic noise L and of -L.
 
-    With $u = \sigma(L)$ they are $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$: each has the
-    distribution's law, and they agree as rarely as two such samples can.
+    With $u = \sigma(L)$ they are $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$: each follows the
+    distribution, and they agree as rarely as two such samples can.
     """
     samples = (distribution.hard(distribution.perturb(signed)) for signed in (noise, -noise))
     first, second = jax.lax.stop_gradient(tuple(samples))
@@ -19,11 +19,11 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
 
 
 def at_pair(f: Objective, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return f at both samples, with the same keys where f draws further ones."""
-    if jax.debug_key_reuse.value:  # which would take the second call for a mistake
+    """Return f at both samples, with the same keys where f draws samples of its own."""
+    if jax.debug_key_reuse.value:  # would report the second call as key reuse
         at_first, at_second = jax.vmap(f)(jnp.stack([first, second]))
         return at_first, at_second
-    # Not by vmap: around an axis of two XLA copies and transposes f's arrays.
+    # Without vmap, which makes XLA copy and transpose f's arrays around an axis of two.
     return f(first), f(second)
 
 

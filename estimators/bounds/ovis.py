@@ -1,6 +1,6 @@
-"""The OVIS estimators of multi-sample bounds."""
+"""The OVIS estimators for multi-sample bounds."""
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,11 @@ from estimators.bounds.copies import (
     too_few,
     with_replaced,
 )
-from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator, fact
 from estimators.core.noise import sample_keys
-from estimators.core.objective import ImportanceBound, Objective
-from estimators.core.pytree import pytree, static
+from estimators.core.objective import ImportanceBound
+from estimators.core.pytree import Scalar, pytree, static
 from estimators.core.validation import check_count, check_share
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -25,7 +25,7 @@ from estimators.distributions.chain import Chain
 
 
 @pytree
-class OVIS(Estimator):
+class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     r"""OVIS: the score function of a multi-sample bound with nearly optimal control variates.
 
     $\sum_i (\hat L - c_i) \nabla \log q(z_i)$, beside the ordinary gradient of the log-weights,
@@ -34,39 +34,34 @@ class OVIS(Estimator):
     $\hat L - v_i$ over $z_i$, given the others.
 
     - The asymptotic form: $c_i = \hat L_{-i} - \gamma v_i + (1 - \gamma) \log(1 - \frac1m)$, with
-      $\hat L_{-i}$ of the other m - 1 weights. Unbiased for $\gamma = 0$, the limit where one
-      weight outweighs the others: then $c_i$ does not depend on $z_i$. Biased for $\gamma > 0$:
-      there $v_i$ is cancelled, and with $\gamma = 1$, the limit of many effective samples,
-      what is left is $\sum_i (\hat L - \hat L_{-i}) \nabla \log q(z_i)$.
-    - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in the
-      place of $z_i$, which all i share. Unbiased.
+      $\hat L_{-i}$ of the other m - 1 weights. For $\gamma = 0$, the limit where one weight
+      dominates, $c_i$ does not depend on $z_i$, so it is unbiased. For $\gamma > 0$ it is biased,
+      since $v_i$ cancels; for $\gamma = 1$, the limit of many effective samples, what remains is
+      $\sum_i (\hat L - \hat L_{-i}) \nabla \log q(z_i)$.
+    - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in place
+      of $z_i$, which all i share. Unbiased.
 
-    Where the other samples' likelihoods are all zero, so that what is subtracted would be infinite,
-    0 takes its place.
+    Where the likelihoods of the other samples are all zero, an infinite baseline is replaced by 0.
 
-    Liévin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as their authors' program has them;
-    the bias follows from the formulas and is measured by the tests.
+    Liévin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as in the authors' code; the bias
+    follows from the formulas and is verified by the tests.
 
     Args:
-        gamma: of the asymptotic form, in [0, 1]; the Monte Carlo form has no use for it.
-        auxiliary_samples: number of auxiliary samples; 0 is the asymptotic form.
+        gamma: $\gamma$ of the asymptotic form, in [0, 1]; unused by the Monte Carlo form.
+        auxiliary_samples: number of auxiliary samples; 0 selects the asymptotic form.
     """
 
-    gamma: Any = 1.0
+    gamma: Scalar = 1.0
     auxiliary_samples: int = static(default=0)
 
-    distributions = (Bernoulli, Categorical, Chain)
-    differentiates = False
-    needs_bound = True
+    # Biased where the control variate of a sample depends on it.
+    unbiased = fact(
+        lambda self: "yes" if self.auxiliary_samples or np.all(self.gamma == 0) else "no"
+    )
     paper = "lievin2020"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased unless the control variate depends on its sample."""
-        return "yes" if self.auxiliary_samples or np.all(self.gamma == 0) else "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One of the log-weight for each sample, auxiliary ones included."""
+    def evaluations(self, distribution: Discrete | Chain) -> int:
+        """One evaluation of the log-weight for each sample, auxiliary samples included."""
         return distribution.event_shape[0] + self.auxiliary_samples
 
     @classmethod
@@ -74,9 +69,10 @@ class OVIS(Estimator):
         """Both limits of the asymptotic form, and the Monte Carlo form."""
         return (cls(), cls(0.0), cls(auxiliary_samples=1))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the negated bound, the scores attached."""
-        assert isinstance(f, ImportanceBound)
+    def estimate(
+        self, key: jax.Array, distribution: Discrete | Chain, f: ImportanceBound
+    ) -> jax.Array:
+        """Return the negated bound, with the weighted scores attached."""
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped, origin = shifted(log_weights)
@@ -85,8 +81,8 @@ class OVIS(Estimator):
             baselines = jax.vmap(lambda weight: _swapped(stopped, weight, f))(further - origin)
             baseline = finite_baseline(baselines, origin).mean(0)
         else:
-            gamma = jax.lax.stop_gradient(self.gamma).astype(stopped.dtype)
-            # A weight of zero in its place leaves the others, over m.
+            gamma = jnp.asarray(jax.lax.stop_gradient(self.gamma), stopped.dtype)
+            # With weight i zero: the sum of the others, over m.
             others = f.reduce(with_replaced(stopped, jnp.full_like(stopped, -jnp.inf)))
             fewer = jnp.log1p(jnp.asarray(-1 / len(stopped), stopped.dtype))
             share = jax.nn.softmax(stopped)
@@ -95,15 +91,15 @@ class OVIS(Estimator):
         copies = distribution.given(samples)
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
-    def _further(self, key: jax.Array, distribution: Distribution) -> jax.Array:
-        """Return the auxiliary samples, `[auxiliary_samples, *event]`: copies of further draws."""
+    def _further(self, key: jax.Array, distribution: Discrete | Chain) -> jax.Array:
+        """Return the auxiliary samples, `[auxiliary_samples, *event]`: copies in further draws."""
         draws = -(-self.auxiliary_samples // distribution.event_shape[0])
         copies = jax.vmap(distribution.sample)(sample_keys(key, 1 + draws)[1:])
         return copies.reshape(-1, *distribution.event_shape[1:])[: self.auxiliary_samples]
 
-    def refusal(self, distribution: Distribution) -> str | None:
-        """Also refuse where there is one sample: it has no others."""
-        return super().refusal(distribution) or too_few(distribution)
+    def unfit(self, distribution: Discrete | Chain) -> str | None:
+        """Refuse a single sample, which has no others."""
+        return too_few(distribution)
 
     def check(self) -> None:
         """Raise where gamma or the number of auxiliary samples is out of range."""
@@ -112,9 +108,9 @@ class OVIS(Estimator):
 
 
 def _swapped(log_weights: jax.Array, auxiliary: jax.Array, f: ImportanceBound) -> jax.Array:
-    """Return `[m]`: f plus weight i's share, with the auxiliary weight in its place.
+    """Return `[m]`: f plus the share of weight i, with weight i replaced by the auxiliary one.
 
-    Infinite where no weight is left.
+    Infinite where all weights are zero.
     """
     rows = with_replaced(log_weights, auxiliary)
     with_share = jnp.where(jnp.isneginf(rows.max(-1, keepdims=True)), 0, rows)  # else 0 / 0

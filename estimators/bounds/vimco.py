@@ -1,6 +1,4 @@
-"""The VIMCO estimator of multi-sample bounds."""
-
-from typing import Self
+"""The VIMCO estimator for multi-sample bounds."""
 
 import jax
 
@@ -12,9 +10,9 @@ from estimators.bounds.copies import (
     with_replaced,
 )
 from estimators.core.averages import mean_of_others
-from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.objective import ImportanceBound, Objective
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
+from estimators.core.objective import ImportanceBound
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -22,38 +20,27 @@ from estimators.distributions.chain import Chain
 
 
 @pytree
-class VIMCO(Estimator):
+class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     r"""VIMCO: the score function of a multi-sample bound, with a learning signal per sample.
 
     $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, beside the ordinary gradient of the
     log-weights, where $\hat L = \log \frac1m \sum_j e^{w_j}$ and $\hat L^{-i}$ has $w_i$ replaced
-    by the mean of the others: it depends on them alone, so it is a baseline. Where their
-    likelihoods are all zero it is infinite, and 0 takes its place. Needs two samples or more.
-    Mnih and Rezende 2016 (arXiv:1602.06725), the geometric mean.
+    by the mean of the others. The latter is a baseline, since it depends on them alone; where their
+    likelihoods are all zero it is infinite and replaced by 0. Needs at least two samples.
+    Mnih and Rezende 2016 (arXiv:1602.06725), the variant with the geometric mean.
     """
 
-    distributions = (Bernoulli, Categorical, Chain)
-    differentiates = False
-    needs_bound = True
+    unbiased = "yes"
     paper = "mnih2016"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One of the log-weight for each sample."""
+    def evaluations(self, distribution: Discrete | Chain) -> int:
+        """One evaluation of the log-weight for each sample."""
         return distribution.event_shape[0]
 
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """The one there is."""
-        return (cls(),)
-
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the negated bound, the scores attached."""
-        assert isinstance(f, ImportanceBound)
+    def estimate(
+        self, key: jax.Array, distribution: Discrete | Chain, f: ImportanceBound
+    ) -> jax.Array:
+        """Return the negated bound, with the weighted scores attached."""
         samples = distribution.sample(key)
         log_weights = f.log_weights(samples)
         stopped, origin = shifted(log_weights)
@@ -62,6 +49,6 @@ class VIMCO(Estimator):
         copies = distribution.given(samples)
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
-    def refusal(self, distribution: Distribution) -> str | None:
-        """Also refuse where there is one sample: it has no others."""
-        return super().refusal(distribution) or too_few(distribution)
+    def unfit(self, distribution: Discrete | Chain) -> str | None:
+        """Refuse a single sample, which has no others."""
+        return too_few(distribution)

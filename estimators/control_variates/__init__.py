@@ -1,1 +1,1 @@
-"""Score functions with a control variate that knows the shape of f."""
+"""Score functions with control variates that model f or its derivative."""

@@ -1,12 +1,13 @@
-"""The score function with a control variate on the relaxed sample: what REBAR and RELAX share."""
+"""The score function with a control variate on the relaxed sample, as in REBAR and RELAX."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import jax
 
+from estimators.control_variates.coupling import noise_given
+from estimators.control_variates.learning import attach_learning
 from estimators.core.distribution import Discrete
-from estimators.core.gradients import attach_learning
 from estimators.core.objective import Objective
 
 E = TypeVar("E")
@@ -23,16 +24,17 @@ def relaxed_control(
     r"""Return f at a hard sample b, with the controlled score attached.
 
     $(f(b) - c(\tilde z)) \nabla \log q(b) + \nabla c(z) - \nabla c(\tilde z)$, where z are the
-    perturbed logits whose hard map is b, and $\tilde z$ an independent draw of them given b. Its
-    mean is the true gradient for every c, so the estimator's leaves learn by its squared norm.
+    perturbed logits with hard sample b, and $\tilde z$ is an independent draw of them given b. Its
+    mean is the true gradient for every c, so the estimator's leaves are learned from its squared
+    norm.
 
     Args:
-        estimator: the estimator, whose leaves c depends on.
+        estimator: the estimator, on whose leaves c depends.
         key: a typed random key, consumed.
         distribution: the distribution.
         f: the objective.
         control: c, as `control(estimator, distribution, perturbed)`.
-        coupled: whether $\tilde z$ takes the noise that makes it z itself, in place of its own.
+        coupled: whether $\tilde z$ takes the noise for which it equals z, instead of its own.
     """
     noise = distribution.noise(key)
     fixed = jax.lax.stop_gradient(distribution)
@@ -40,7 +42,7 @@ def relaxed_control(
     sample = fixed.hard(perturbed)
     value = f(sample)
     if coupled:
-        further = fixed.noise_given(perturbed, sample)
+        further = noise_given(fixed, perturbed, sample)
     else:
         further = fixed.noise(jax.random.fold_in(key, 1))
 
@@ -51,7 +53,7 @@ def relaxed_control(
             return free - given, given
 
         correction, given = jax.grad(difference, has_aux=True)(fixed)
-        # The signal is live in the estimator's leaves, for tuning.
+        # Differentiable in the estimator's leaves, for tuning.
         signal = jax.lax.stop_gradient(value) - given
         return jax.tree.map(lambda s, c: signal * s + c, fixed.score(sample), correction)
 

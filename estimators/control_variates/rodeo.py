@@ -2,15 +2,17 @@
 
 import dataclasses
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 
+from estimators.control_variates.learning import attach_learning
 from estimators.core.averages import differences, mean, mean_of_others
 from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_learning, value_and_slope
+from estimators.core.estimator import Estimator
+from estimators.core.gradients import value_and_slope
 from estimators.core.noise import normal, sample_keys
 from estimators.core.objective import Objective
 from estimators.core.products import dot
@@ -21,58 +23,53 @@ from estimators.distributions.bernoulli import Bernoulli
 
 
 @pytree
-class RODEO(Estimator):
-    r"""RODEO: leave-one-out with control variates made by a discrete Stein operator.
+class RODEO(Estimator[Bernoulli, Objective]):
+    r"""RODEO: leave-one-out with control variates from a discrete Stein operator.
 
-    Where $x^{(i)}$ is x with bit i flipped,
+    With $x^{(i)}$ denoting x with bit i flipped,
 
     $$(A h)(x) = \frac{1}{D} \sum_i q(x^{(i)}_i) (h(x^{(i)}) - h(x))$$
 
-    has mean zero under q for every h: each term is the step of a Gibbs sampler, which leaves q as
-    it is. The gradient is
+    has mean zero under q for every h, since each term is a step of a Gibbs sampler, which leaves q
+    invariant. The gradient is
 
     $$\frac1n \sum_k \Big(f_k - \frac{1}{n-1} \sum_{j \ne k} (f_j + (A h_j)(x_j))\Big)
     \nabla \log q(x_k) + (A \tilde h_k)(x_k).$$
 
-    $h_k$ and $\tilde h_k = H_2 \nabla \log q$ are built of the other samples' f and f' alone, as
-    means over $j \ne k$ of the two outputs $H_1, H_2$ of a network that sees $f_j$ and the linear
-    guess $f'_j \cdot (x - x_j)$ of the rest. So it is unbiased for every network, and needs f at
-    the n samples only. The network learns by descent on the squared gradient; its output weights
-    start at zero, where it is `ScoreFunction` with `LeaveOneOut`. Shi et al. 2022
-    (arXiv:2202.09497); which mean, operator and inputs: as in the authors' code.
+    $h_k$ and $\tilde h_k = H_2 \nabla \log q$ depend on f and f' at the other samples alone: they
+    are means over $j \ne k$ of the two outputs $H_1, H_2$ of a network with inputs $f_j$ and
+    $f'_j \cdot (x - x_j)$, the linear prediction of f(x) minus $f_j$. So it is unbiased for every
+    network, and evaluates f at the n samples only. The network is learned by gradient descent on
+    the squared gradient; its output weights start at zero, where it is `ScoreFunction` with
+    `LeaveOneOut`. Shi et al. 2022 (arXiv:2202.09497); mean, operator and inputs as in the authors'
+    code.
 
     Args:
         num_samples: n, at least two.
-        hidden: number of the network's hidden units, leaky rectifiers: values of f have any scale.
-        layers: learned; `initialise` gives the network its weights.
+        hidden: number of hidden units: leaky rectifiers, since f may have any scale.
+        layers: learned weights of the network, made by `initialise`.
     """
 
     num_samples: int = static()
     hidden: int = static(default=100)
-    layers: Any = learned(default=None)
+    layers: Mapping[str, jax.Array] | None = learned(default=None)
 
-    distributions = (Bernoulli,)
+    unbiased = "yes"
     differentiates = True
     tuning = Tuning(1e-3, is_relative=False)
     paper = "shi2022"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
+    def evaluations(self, distribution: Bernoulli) -> int:
         """One for each sample."""
-        del distribution
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """A pair."""
+        """Two samples."""
         return (cls(2),)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with a network; `key` is consumed."""
+        """Return it with an initialised network; `key` is consumed."""
         dtype = distribution.dtype
         scale = math.sqrt(2 / (1 + self.hidden))
         layers = {
@@ -83,13 +80,8 @@ class RODEO(Estimator):
         }
         return dataclasses.replace(self, layers=layers)
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f over the samples, the controlled differences attached."""
-        assert isinstance(distribution, Bernoulli)
-        if self.layers is None:
-            raise ValueError(
-                "RODEO has no network yet: call estimator.initialise(key, distribution) first"
-            )
+    def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:
+        """Return the mean of f over the samples, with the controlled differences attached."""
         count, shape = self.num_samples, distribution.event_shape
         samples = jax.vmap(distribution.sample)(sample_keys(key, count))
         values, slopes = jax.vmap(value_and_slope(f))(samples)
@@ -99,7 +91,7 @@ class RODEO(Estimator):
         steps = differences(stopped)
         score = points - centre.reshape(1, -1)
         step = 1 - 2 * points
-        # A bit's chance of the other value.
+        # Probability of a bit's other value.
         rate = abs(score)
 
         def gradient(estimator: "RODEO") -> Bernoulli:
@@ -114,7 +106,7 @@ class RODEO(Estimator):
                     "kd,kdo->ko", rate, at_flipped - at_here[:, None], precision="highest"
                 )
                 control += change[:, 0]
-                # The score at a flipped point is the score here, but for the bit itself.
+                # The score at a flipped point differs from that at the point in this bit alone.
                 more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
             terms = (count - 1) * points.shape[1]
             control, more = control / terms, more / terms
@@ -125,14 +117,18 @@ class RODEO(Estimator):
         return attach_learning(mean(values), distribution, self, gradient)
 
     def _network(self, value: jax.Array, linear: jax.Array) -> jax.Array:
-        """Return the two outputs `[n, 2]` for `[n]` values of f and `[n]` linear guesses."""
+        """Return the outputs `[n, 2]` for `[n]` values of f and `[n]` linear predictions."""
         layers = self.layers
+        if layers is None:
+            raise ValueError(
+                "RODEO has no weights yet: call estimator.initialise(key, distribution) first"
+            )
         inputs = jnp.stack([linear, value], -1)
         hidden = jax.nn.leaky_relu(dot(inputs, layers["weight"]) + layers["bias"][None], 0.3)
         return dot(hidden, layers["out"]) + layers["out_bias"][None]
 
     def check(self) -> None:
-        """Raise unless there are two samples or more, a hidden unit, and one network."""
+        """Raise unless there are at least two samples, a hidden unit and a single network."""
         check_count("RODEO num_samples", self.num_samples, 2)
         check_count("RODEO hidden", self.hidden, 1)
         stack = jnp.shape(self.layers["out_bias"])[:-1] if self.layers else ()

@@ -1,29 +1,30 @@
-"""The operations behind `attach_gradient` and `attach_tuning`: a value with one more derivative.
+"""The JAX primitives behind `attach_gradient` and `attach_tuning`.
 
-Primitives of their own and neither `jax.custom_jvp` nor `jax.custom_vjp`, whose rules JAX drops
-from a `lax.scan` that was differentiated once: a second estimator that differentiates f, or a
-second derivative, would find none.
+Not `jax.custom_jvp` or `jax.custom_vjp`, whose rules JAX drops from a `lax.scan` that was
+differentiated once: a second estimator that differentiates f, or a second derivative, would find
+none.
 """
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.typing import ArrayLike
 
 _owner = contextvars.ContextVar("owner", default="attach_gradient")
 
-# Whether the derivative under way will be stopped. A JAX context, so that inner jits retrace.
+# Whether the derivative being taken will be stopped. A JAX context, so that inner jits retrace.
 _stopped = jax.make_user_context(False)
 
 
 @contextlib.contextmanager
-def attached_by(name: str) -> Iterator[None]:
-    """Name who attaches gradients inside, for the error that a second derivative raises."""
+def attached_by(name: str) -> Generator[None]:
+    """Name the estimator that attaches gradients inside, for the error on a second derivative."""
     token = _owner.set(name)
     try:
         yield
@@ -34,14 +35,15 @@ def attached_by(name: str) -> Iterator[None]:
 def slope_is_stopped() -> contextlib.AbstractContextManager[None]:
     """Allow the derivative taken inside to be differentiated again; the caller stops its result.
 
-    Inside, one derivative is taken of what is traced already: any other would be allowed it too.
+    Take a single derivative inside, of a function traced before: others would be allowed it too.
     """
     return _stopped(True)
 
 
-def attach(value: jax.Array, at: Sequence[Any], gradient: Sequence[Any]) -> jax.Array:
-    """Return the scalar `value`, with the gradient in leaves attached at leaves."""
-    at = [jnp.asarray(leaf) for leaf in at]  # a user may have written a number
+def attach(value: jax.Array, at: Iterable[ArrayLike], gradient: Iterable[Any]) -> jax.Array:
+    """Return the scalar `value`, with a gradient attached: one leaf for each of `at`."""
+    at = [jnp.asarray(leaf) for leaf in at]  # a user may pass a number
+    gradient = list(gradient)
     if value.shape != ():
         raise ValueError(f"value must be a scalar, not of shape {value.shape}")
     for leaf, slope in zip(at, gradient, strict=True):
@@ -50,38 +52,42 @@ def attach(value: jax.Array, at: Sequence[Any], gradient: Sequence[Any]) -> jax.
                 f"gradient has a leaf of shape {jnp.shape(slope)} where `at` has one of shape "
                 f"{leaf.shape}"
             )
-    # Stopped here: the rules below are called for the others' derivatives alone.
-    stopped = jax.lax.stop_gradient(list(gradient))
+    # Stopped here, so that the rules below see no tangents of the gradient.
+    stopped = jax.lax.stop_gradient(gradient)
     return _attach_p.bind(value, *at, *stopped, owner=_owner.get())
 
 
-def _attach_jvp(primals, tangents, *, owner):
+def _attach_jvp(
+    primals: Sequence[jax.Array], tangents: Sequence[Any], *, owner: str
+) -> tuple[jax.Array, jax.Array]:
     value, *rest = primals
     half = len(rest) // 2
     at, gradient = rest[:half], rest[half:]
     value_dot, *at_dot = tangents[: 1 + half]
-    terms = []
+    terms: list[jax.Array] = []
     if not isinstance(value_dot, ad.Zero):
         terms.append(value_dot * _first(owner, jnp.ones_like(value), at))
     for slope, tangent in zip(gradient, at_dot, strict=True):
         if not isinstance(tangent, ad.Zero):
             slope = _first(owner, slope, [value, *at])
-            # Behind the axes of the value, those of a batch. In the type of the leaf, as its
-            # gradient is: f may be less precise, or more.
+            # The value's axes, those of a batch, come first. In the leaf's dtype, as its gradient
+            # is: f may have less precision, or more.
             product = slope.astype(tangent.dtype) * tangent
             change = product.sum(range(value.ndim, product.ndim)).astype(value.dtype)
             terms.append(jnp.broadcast_to(change, value.shape))
-    # Attached again: f's value is differentiated once more where f's slope was asked for with it.
+    # Attached again, since `value_and_grad` inside f differentiates f's value once more.
     return _attach_p.bind(*primals, owner=owner), sum(terms[1:], terms[0])
 
 
-def _attach_batched(operands, axes, *, owner):
+def _attach_batched(
+    operands: Sequence[jax.Array], axes: Sequence[int | None], *, owner: str
+) -> tuple[jax.Array, int]:
     size = next(
         operand.shape[axis]
         for operand, axis in zip(operands, axes, strict=True)
         if axis is not None
     )
-    # One for all has an axis of one; the value has the whole batch, for each has its derivative.
+    # Unbatched operands get an axis of one; the value is broadcast, since each has its derivative.
     value, *rest = (
         operand[None] if axis is None else jnp.moveaxis(operand, axis, 0)
         for operand, axis in zip(operands, axes, strict=True)
@@ -91,38 +97,42 @@ def _attach_batched(operands, axes, *, owner):
 
 
 def sizes_of_cotangents(value: jax.Array) -> jax.Array:
-    """Return `value`, whose derivative takes each cotangent's absolute value. Reverse mode only."""
+    """Return `value`, with the absolute value of its cotangent. Reverse mode only."""
     return _sizes_p.bind(value)
 
 
-def _first(owner, derivative, at):
-    """Return `derivative`, which cannot be differentiated with respect to `at`."""
+def _first(owner: str, derivative: jax.Array, at: Iterable[jax.Array]) -> jax.Array:
+    """Return `derivative`; differentiating it with respect to `at` raises TypeError."""
     return derivative if _stopped.value else _first_p.bind(derivative, *at, owner=owner)
 
 
-def _first_jvp(primals, tangents, *, owner):
-    del primals, tangents  # the derivative itself is stopped
+def _first_jvp(primals: object, tangents: object, *, owner: str) -> NoReturn:
+    del primals, tangents  # of `at` alone, since the derivative is stopped
     raise TypeError(
-        f"{owner} estimates first derivatives only, and was differentiated twice with respect "
-        "to its distribution or its own leaves. Where its gradient is only read, first stop the "
-        "gradient of the distribution's parameters"
+        f"{owner} estimates first derivatives only, but was differentiated twice with respect to "
+        "its distribution or its own leaves. To read its gradient without differentiating it, "
+        "stop the gradient of the distribution's parameters first"
     )
 
 
-def _first_batched(operands, axes, *, owner):
+def _first_batched(
+    operands: Sequence[jax.Array], axes: Sequence[int | None], *, owner: str
+) -> tuple[jax.Array, int | None]:
     return _first_p.bind(*operands, owner=owner), axes[0]
 
 
-def _forward(tangent):
+def _forward(tangent: object) -> NoReturn:
     del tangent
     raise TypeError(
-        "forward mode cannot differentiate with respect to what attach_tuning attaches at, such as "
-        "an estimator's own leaves: use reverse mode"
+        "leaves at which attach_tuning attaches a gradient, such as an estimator's own, cannot be "
+        "differentiated in forward mode: use reverse mode"
     )
 
 
-def elementwise(name: str, evaluate: Callable, lower: Callable) -> Primitive:
-    """Return a primitive of one array, whose result has its type; it has no derivative yet."""
+def elementwise(
+    name: str, evaluate: Callable[[Any], Any], lower: Callable[[Any, Any], Any]
+) -> Primitive:
+    """Return a primitive from one array to one of its shape and dtype, without a derivative."""
     primitive = Primitive(name)
     primitive.def_impl(evaluate)
     primitive.def_abstract_eval(lambda value: value)
@@ -131,7 +141,10 @@ def elementwise(name: str, evaluate: Callable, lower: Callable) -> Primitive:
     return primitive
 
 
-def _returns_first(name, jvp, batched):
+def _returns_first(
+    name: str, jvp: Callable[..., Any], batched: Callable[..., tuple[jax.Array, int | None]]
+) -> Primitive:
+    """Return a primitive whose result is its first operand."""
     primitive = Primitive(name)
     primitive.def_impl(lambda first, *_, owner: first)
     primitive.def_abstract_eval(lambda first, *_, owner: first)
@@ -145,7 +158,7 @@ _attach_p = _returns_first("attach_gradient", _attach_jvp, _attach_batched)
 _first_p = _returns_first("first_derivative_only", _first_jvp, _first_batched)
 
 _sizes_p = elementwise("sizes_of_cotangents", lambda value: value, lambda _, value: [value])
-# Only ever transposed.
+# Reached by transposition alone.
 _tangent_p = elementwise("sizes_of_cotangents_tangent", _forward, lambda _, value: _forward(value))
 ad.deflinear(_tangent_p, lambda cotangent: [jnp.abs(cotangent)])
 ad.defjvp(_sizes_p, lambda tangent, value: _tangent_p.bind(tangent))

@@ -1,4 +1,4 @@
-"""Sums and means that lose nothing to a constant in all values, or to one value beside the rest."""
+"""Sums and means that neither a common constant nor one large value rounds."""
 
 import jax
 import jax.numpy as jnp
@@ -9,30 +9,30 @@ from estimators.core.products import vdot
 def mean(values: jax.Array) -> jax.Array:
     """Return the mean over the first axis, taken of the differences to the first value.
 
-    So its error is one rounding of the result, and otherwise as small as the differences are.
+    Its error is one rounding of the result, beyond which only the differences are rounded.
     """
     origin = as_origin(values[0])
     return origin + (values - origin[None]).mean(0)
 
 
 def differences(values: jax.Array) -> jax.Array:
-    """Return the values less the first, which is stopped.
+    """Return the values minus the first, which is stopped.
 
-    Exact for values within a factor of two of it, as they are where a large constant is in them.
+    Exact for values within a factor of two of it, such as those that share a large constant.
     """
     return values - as_origin(values[:1])
 
 
 def deviations(values: jax.Array) -> jax.Array:
-    """Return the values less their mean over the first axis, rounded as their differences are."""
+    """Return the values minus their mean over the first axis, computed from their differences."""
     steps = differences(values)
     return steps - steps.mean(0, keepdims=True)
 
 
 def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
-    r"""Return $\sum_i w_i v_i$ for weights whose sum is one, rounded as the differences of v are.
+    r"""Return $\sum_i w_i v_i$ for weights that sum to one, computed from the differences of v.
 
-    Also its derivatives, of every order.
+    Correct in derivatives of every order.
 
     Args:
         weights: `[n]`.
@@ -47,8 +47,8 @@ def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
 def sum_of_others(values: jax.Array) -> jax.Array:
     """Return, for each entry on the first axis, the sum of all others.
 
-    Not by subtracting it from the whole sum: beside one that is large or infinite, that would leave
-    its rounding, or NaN. Linear in memory.
+    Not by subtracting from the total, which a large entry would round and an infinite one make NaN.
+    Linear in memory.
     """
     nothing = jnp.zeros_like(values[:1])
     before = jnp.concatenate([nothing, jnp.cumsum(values[:-1], 0)])
@@ -62,6 +62,6 @@ def mean_of_others(values: jax.Array) -> jax.Array:
 
 
 def as_origin(value: jax.Array) -> jax.Array:
-    """Return what may be subtracted from values: stopped, and zero where it is not finite."""
+    """Return `value` as a constant to subtract: stopped, and zero where it is not finite."""
     value = jax.lax.stop_gradient(value)
     return jnp.where(jnp.isfinite(value), value, 0)

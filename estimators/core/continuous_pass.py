@@ -1,26 +1,27 @@
 """The continuous pass: one evaluation of a whole stack of stochastic layers without discreteness.
 
-A control variate such as MuProp's or REBAR's needs f at points that are no samples. Where f holds
-further estimator calls, evaluating them as usual would multiply the cost with every layer; in the
-continuous pass each of them becomes "f at the mean", or "f at the relaxed sample" with the noise of
-its hard sample, instead. So L layers cost L + 1 passes, or 2 L + 1. User code does not change.
+A control variate such as MuProp's or REBAR's needs f at points that are not samples. Where f
+contains further estimator calls, evaluating these as usual would multiply the cost with every
+layer. In a continuous pass each of them instead becomes "f at the mean", or "f at the relaxed
+sample" with the noise of its hard sample. So L layers cost L + 1 passes, or 2 L + 1. User code does
+not change.
 """
 
 import contextlib
-from typing import Any
 
 import jax
 
 from estimators.core.distribution import Discrete, Distribution
+from estimators.core.pytree import Scalar
 
-# A JAX context, not a Python global: it is part of jit's cache key, so an inner jit retraces.
+# A JAX context, which is part of jit's cache key, so that an inner jit retraces.
 _pass = jax.make_user_context(None)
 
 
 class _Relaxation:
-    """The temperature of a pass: traced, it has no hash, so each pass is a jit cache key itself."""
+    """The temperature of a relaxed pass. Traced, it has no hash: each pass is a jit cache key."""
 
-    def __init__(self, temperature: Any):
+    def __init__(self, temperature: Scalar):
         self.temperature = temperature
 
 
@@ -29,23 +30,23 @@ def mean_field_pass() -> contextlib.AbstractContextManager[None]:
     return _pass("mean")
 
 
-def relaxed_pass(temperature: Any) -> contextlib.AbstractContextManager[None]:
+def relaxed_pass(temperature: Scalar) -> contextlib.AbstractContextManager[None]:
     """Make every estimator call inside evaluate f at its relaxed sample at a temperature."""
     return _pass(_Relaxation(temperature))
 
 
 def in_continuous_pass() -> bool:
-    """Return whether a continuous pass is under way."""
+    """Return whether the caller is inside a continuous pass."""
     return _pass.value is not None
 
 
 def continuous_point(key: jax.Array, distribution: Distribution) -> jax.Array:
-    """Return where the pass under way evaluates f; differentiable in the parameters."""
+    """Return the point at which the current pass evaluates f; differentiable in the parameters."""
     if not isinstance(distribution, Discrete):
-        # It has no discreteness to remove; the same draw keeps the pass correlated.
+        # Nothing to relax; the same draw keeps the pass correlated.
         return distribution.sample(key)
     if isinstance(_pass.value, _Relaxation):
-        # From the key's own noise, as the hard sample is.
+        # From the noise of the hard sample.
         perturbed = distribution.perturb(distribution.noise(key))
         return distribution.relaxed(perturbed, _pass.value.temperature)
     return distribution.mean

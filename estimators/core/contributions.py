@@ -1,4 +1,4 @@
-"""How many estimates were summed in the gradient of a moving average."""
+"""Averaging the gradients of moving averages over the estimates that they sum."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -11,25 +11,25 @@ E = TypeVar("E", bound=Part)
 
 
 def mean_contributions(gradient: E) -> E:
-    r"""Return an estimator's gradient, in which that of each moving average is a mean.
+    r"""Return an estimator's gradient with that of each moving average divided by its count.
 
-    $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the weight of
-    call b in the loss. This holds for a mean over the batch, a sum, a scaled loss, and several
-    layers that share the estimator. Gradient descent at rate `1 - decay` then is the moving
-    average. Zero where nothing was summed; everything else stays, and counters become zero.
+    It becomes $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the
+    weight of call b in the loss: for a mean over the batch, a sum, a scaled loss, and several
+    layers that share the estimator. Gradient descent at rate `1 - decay` is then the moving
+    average. It is zero without calls. Counters become zero; all else is unchanged.
 
     Args:
-        gradient: of a loss with respect to an estimator, which it is shaped like; or of a part.
+        gradient: the gradient of a loss with respect to an estimator or a component of one.
 
     Raises:
-        TypeError: where a part has several counters.
+        TypeError: where a class has several counters.
     """
-    fields: Any = dataclasses.fields(gradient)  # type: ignore[arg-type]
+    fields = dataclasses.fields(gradient)
     found = [field.name for field in fields if "counter" in field.metadata]
     if len(found) > 1:
         raise TypeError(
-            f"{type(gradient).__name__} has several counters, {', '.join(found)}: one counts for "
-            "all averages of a part"
+            f"{type(gradient).__name__} has several counters, {', '.join(found)}: one serves all "
+            "its averages"
         )
     changes: dict[str, Any] = {}
     for field in fields:
@@ -41,4 +41,4 @@ def mean_contributions(gradient: E) -> E:
             changes[field.name] = slope / jnp.where(count > 0, count, jnp.ones_like(count))
         elif field.name in found:
             changes[field.name] = jnp.zeros_like(slope)
-    return dataclasses.replace(gradient, **changes)  # type: ignore[type-var]
+    return dataclasses.replace(gradient, **changes)

@@ -1,4 +1,4 @@
-"""What a distribution offers to estimators: the abstract classes."""
+"""Abstract classes of distributions."""
 
 import abc
 import dataclasses
@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators.core.pytree import leaf_names
+from estimators.core.pytree import Scalar, leaf_names
 from estimators.core.validation import check_count
 from estimators.core.varying import vary_alike
 
 LARGEST_LOGIT = 1e9
-"""What stands for an infinite logit: far beyond all noise.
+"""Stands in for an infinite logit: far beyond all noise.
 
 In float32 its probability is zero at temperatures below 1e7, and dividing it by a temperature above
 1e-29 does not overflow.
@@ -24,12 +24,14 @@ In float32 its probability is zero at temperatures below 1e7, and dividing it by
 class Distribution(abc.ABC):
     """A distribution over one example's event; batch it with `jax.vmap`.
 
-    Its parameters are pytree leaves, so a distribution can be differentiated, mapped and attached
-    to.
+    Its parameters are pytree leaves, so that a distribution can be differentiated and mapped over,
+    and gradients can be attached at it.
     """
 
-    def __post_init__(self):
-        """Turn integers that a user wrote into floats: JAX differentiates no integer."""
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
+        """Convert integers to floats: JAX does not differentiate integers."""
         for name in leaf_names(type(self)):
             if isinstance(getattr(self, name), int):
                 object.__setattr__(self, name, float(getattr(self, name)))
@@ -40,8 +42,8 @@ class Distribution(abc.ABC):
         """Shape of one sample."""
 
     @property
-    def dtype(self) -> Any:
-        """Type of the parameters, and so of samples, log-probabilities and gradients."""
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the parameters, and so of samples, log-probabilities and gradients."""
         return jnp.result_type(*jax.tree.leaves(self))
 
     @abc.abstractmethod
@@ -54,7 +56,7 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Raise ValueError or TypeError where shapes, types or concrete parameters are wrong."""
+        """Raise ValueError or TypeError for wrong shapes, dtypes or concrete parameters."""
 
     def score(self, sample: jax.Array) -> Self:
         """Return the gradient of `log_prob(sample)` in the parameters, shaped like them."""
@@ -62,27 +64,22 @@ class Distribution(abc.ABC):
         return jax.grad(lambda distribution: distribution.log_prob(sample))(distribution)
 
     def canonical(self) -> Self:
-        """Return the same distribution with finite logits, centred: what estimators compute with.
+        """Return the same distribution with finite, centred logits, which estimators work with.
 
-        Itself, where it has no logits.
+        Itself where it has no logits.
         """
         return self
 
-    def given(self, sample: jax.Array) -> "Distribution":
-        """Return what the distribution is along a sample: itself, unless it has several layers."""
-        del sample
-        return self
-
     def too_large(self) -> str | None:
-        """Return how many states there are where they are too many to enumerate, else None."""
+        """Return why there are too many states to enumerate, or None where there are not."""
         return None
 
     def independent(self, num_copies: int) -> Self:
         """Return independent copies as one distribution of event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)
 
-        def repeat(parameter):
-            if self.event_shape and jnp.ndim(parameter) == 0:  # a temperature that all share
+        def repeat(parameter: jax.Array) -> jax.Array:
+            if self.event_shape and jnp.ndim(parameter) == 0:  # a shared temperature
                 return parameter
             return jnp.broadcast_to(parameter, (num_copies, *jnp.shape(parameter)))
 
@@ -94,29 +91,29 @@ class Continuous(Distribution):
 
 
 class Relaxed(Continuous):
-    """A relaxed discrete distribution; its variable is unsquashed, where densities are stable."""
+    """A relaxed discrete distribution, of the unsquashed variable, whose densities are stable."""
 
-    logits: Any
-    temperature: Any
+    logits: jax.Array
+    temperature: Scalar
 
     @abc.abstractmethod
     def squash(self, sample: jax.Array) -> jax.Array:
-        """Return the relaxed sample between the corners: in (0, 1), or on the simplex."""
+        """Return the relaxed sample in (0, 1), or on the simplex."""
 
     @abc.abstractmethod
     def log_density(self, squashed: jax.Array) -> jax.Array:
-        """Return the log-density of the squashed variable in nats, given that it is inside."""
+        """Return the log-density of the squashed variable, inside its range, in nats."""
 
 
 class Discrete(Distribution):
-    r"""A discrete distribution with logits, sampled by perturbing them with parameter-free noise.
+    r"""A discrete distribution with logits, sampled by adding parameter-free noise to them.
 
     `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick),
     and from the same perturbed logits the relaxed sample at any temperature (Concrete: Jang et al.
     2017, Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample.
     """
 
-    logits: Any
+    logits: jax.Array
     max_states: ClassVar[int] = 2**20
 
     @property
@@ -126,21 +123,16 @@ class Discrete(Distribution):
 
     @abc.abstractmethod
     def canonical(self) -> Self:
-        """Return the same distribution with finite logits, centred: what estimators compute with.
+        """Return the same distribution with finite, centred logits, which estimators work with.
 
-        What lies beyond +-`LARGEST_LOGIT` becomes that, whose probability rounds to zero or one; no
-        derivative passes there.
+        Logits beyond +-`LARGEST_LOGIT` are clipped there, where probabilities round to zero or one,
+        and have no derivative.
         """
 
     @property
     @abc.abstractmethod
     def class_shape(self) -> tuple[int, int]:
-        """Number of variables, and of classes of each. A bit's classes are 0 and 1."""
-
-    @property
-    @abc.abstractmethod
-    def centre(self) -> float:
-        """Every coordinate of the centre of the domain: 1/2, or 1/K."""
+        """Number of variables and of the classes of each. The classes of a bit are 0 and 1."""
 
     @abc.abstractmethod
     def noise(self, key: jax.Array) -> jax.Array:
@@ -151,12 +143,8 @@ class Discrete(Distribution):
         """Return perturbed logits given the hard sample, from noise like that of `perturb`."""
 
     @abc.abstractmethod
-    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
-        """Return the noise from which `perturb_given` makes these perturbed logits: its inverse."""
-
-    @abc.abstractmethod
     def hard(self, perturbed: jax.Array) -> jax.Array:
-        """Return the hard sample that the perturbed logits stand for."""
+        """Return the hard sample of perturbed logits: their threshold, or one-hot arg max."""
 
     @abc.abstractmethod
     def class_log_probs(self) -> jax.Array:
@@ -164,28 +152,11 @@ class Discrete(Distribution):
 
     @abc.abstractmethod
     def of_classes(self, classes: jax.Array) -> jax.Array:
-        """Return the sample whose variables have the given classes `[variables]`, integers."""
-
-    @abc.abstractmethod
-    def classes_of(self, sample: jax.Array) -> jax.Array:
-        """Return the classes `[variables]` of a hard sample: the inverse of `of_classes`."""
-
-    @abc.abstractmethod
-    def log_excess(self, noise: jax.Array) -> jax.Array:
-        r"""Return $\log E$, `[variables, classes]`, by which classes fall short of their arg max.
-
-        The perturbed log-probabilities of a variable, given their maximum M, are
-        $-\log(e^{-M} + E_k / p_k)$: E is zero for the arg max (the class of the hard sample) and
-        for the others exponential, independent of each other, of M and of the arg max.
-        """
+        """Return the sample whose variables have the given integer classes `[variables]`."""
 
     @abc.abstractmethod
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return probabilities: sigmoid of Bernoulli logits, softmax of categorical ones."""
-
-    @abc.abstractmethod
-    def hard_squash(self, logits: jax.Array) -> jax.Array:
-        """Return the piecewise linear counterpart of `squash`: the hard sigmoid of the log-odds."""
 
     @abc.abstractmethod
     def log_probs(self, sample: jax.Array) -> jax.Array:
@@ -196,12 +167,16 @@ class Discrete(Distribution):
         """
 
     @abc.abstractmethod
-    def halfway_logits(self, sample: jax.Array) -> jax.Array:
-        """Return the logits of the mean half way to a hard sample, `(mean + sample) / 2`."""
-
-    @abc.abstractmethod
-    def relax(self, temperature: Any) -> Relaxed:
+    def relax(self, temperature: Scalar) -> Relaxed:
         """Return the relaxed (Concrete) distribution with the same logits."""
+
+    def given(self, sample: jax.Array) -> "Discrete":
+        """Return the distribution of independent variables along a sample: itself.
+
+        See `Chain.given`.
+        """
+        del sample
+        return self
 
     @property
     def mean(self) -> jax.Array:
@@ -215,7 +190,7 @@ class Discrete(Distribution):
         return classes**variables
 
     def state(self, index: jax.Array) -> jax.Array:
-        """Return one of `num_states` values, in lexicographic order, which must not be too many."""
+        """Return the value number `index` in lexicographic order; there must not be too many."""
         self.check_enumerable()
         variables, classes = self.class_shape
         place = (classes ** np.arange(variables)[::-1]).astype("int32")
@@ -228,10 +203,10 @@ class Discrete(Distribution):
 
     def with_logits(self, logits: jax.Array) -> Self:
         """Return the same kind of distribution with other logits."""
-        return dataclasses.replace(self, logits=logits)  # type: ignore[type-var]
+        return dataclasses.replace(self, logits=logits)
 
     def perturb(self, noise: jax.Array) -> jax.Array:
-        """Return the perturbed logits: the canonical ones plus the noise."""
+        """Return the perturbed logits: the canonical logits plus the noise."""
         return self.canonical().logits + noise
 
     def posterior(self, key: jax.Array, sample: jax.Array) -> jax.Array:
@@ -242,12 +217,12 @@ class Discrete(Distribution):
         """Draw one hard sample; `key` is consumed."""
         return jax.lax.stop_gradient(self.hard(self.perturb(self.noise(key))))
 
-    def relaxed(self, perturbed: jax.Array, temperature: Any) -> jax.Array:
-        """Return the relaxed sample at a temperature from the perturbed logits."""
+    def relaxed(self, perturbed: jax.Array, temperature: Scalar) -> jax.Array:
+        """Return the relaxed sample of perturbed logits at a temperature."""
         return self.squash(perturbed / temperature)
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        """Return the log-probability in nats; linear in `sample`, so relaxed ones will do."""
+        """Return the log-probability in nats; linear in `sample`, which may be relaxed."""
         return self.log_probs(sample).sum()
 
     def entropy(self) -> jax.Array:
@@ -260,7 +235,7 @@ class Discrete(Distribution):
         return self.log_prob(self.mean) - other.log_prob(self.mean)
 
     def too_large(self) -> str | None:
-        """Return how many states there are where they are too many to enumerate, else None."""
+        """Return why there are too many states to enumerate, or None where there are not."""
         count = self.num_states
         if count <= self.max_states:
             return None
@@ -271,6 +246,6 @@ class Discrete(Distribution):
         )
 
     def check_enumerable(self) -> None:
-        """Raise ValueError where there are too many states to enumerate, saying how many."""
+        """Raise ValueError where there are too many states to enumerate."""
         if reason := self.too_large():
             raise ValueError(reason)

@@ -1,14 +1,18 @@
 """The contract of every estimator: an expectation operator and a pytree."""
 
 import abc
-from typing import Any, ClassVar, Literal, Self
+import typing
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from estimators.core.attaching import attached_by
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
 from estimators.core.distribution import Distribution
+from estimators.core.fields import alternatives
 from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
 from estimators.core.part import Part
 from estimators.core.tuning import Tuning
@@ -17,73 +21,99 @@ from estimators.core.varying import axes_of_result, only_axes_matter, vary, vary
 
 Unbiased = Literal["yes", "no", "up to scale"]
 
+T = TypeVar("T")
+D = TypeVar("D", bound=Distribution, contravariant=True)
+F = TypeVar("F", bound=Objective, contravariant=True)
 
-class Estimator(Part, abc.ABC):
+
+def fact(of: Callable[[Any], T]) -> T:
+    """Return a fact of a class that depends on its fields: a property, typed as its value.
+
+    Example:
+        `differentiates = fact(lambda self: self.relaxes_objective)`
+    """
+    return cast(T, property(of))
+
+
+class Estimator(Part, Generic[D, F], abc.ABC):
     r"""An estimator of $\nabla E_{z \sim q}[f(z)]$, as an expectation operator.
 
         loss = estimator(key, distribution, f)
 
     is a scalar estimate of $E[f(z)]$ (a loss to minimise), and `jax.grad` of it with respect to
-    anything upstream is the gradient estimate. What the estimator attaches is the part through
-    sampling; f's ordinary derivative at the sample, with respect to whatever f closes over, is the
-    rest.
+    anything upstream is the gradient estimate. The estimator attaches the part of the gradient
+    that goes through sampling; the rest is f's ordinary derivative at the sample, with respect to
+    whatever f closes over.
 
-    Two stochastic layers are two nested calls, each with a key of its own: one key for two layers
-    is silently biased. The distribution is one example's; batch by `jax.vmap` over keys and
-    examples. A batch inside f is legal, but then every example's noise multiplies every other's
-    loss.
+    Two stochastic layers are two nested calls, each with its own key: using one key for two layers
+    biases the estimate silently. The distribution is that of one example; batch with `jax.vmap`
+    over keys and examples. A batch inside f is allowed, but then the noise of every example
+    multiplies the losses of all.
 
-    First derivatives only: a second derivative with respect to what the distribution depends on, or
+    First derivatives only: a second derivative with respect to the distribution's parameters or
     the estimator's own leaves, alone or mixed with what f closes over, raises TypeError, unless the
     estimator's gradient is ordinary autodiff. Second derivatives in what f alone closes over are
-    right. Leaves that learn have a derivative in reverse mode only.
+    correct. Learned leaves are differentiable in reverse mode only.
 
-    Inside `jax.shard_map` the derivatives that an estimator takes itself are each device's own, so
-    that a gradient is what it is on one device: JAX sums it over devices where the parameters are
-    shared by them. On a mesh with explicit axes JAX cannot infer the sharding of a gather whose
-    indices are sharded: `UnorderedSet`, `SumAndSample` and `CARMS` raise its `ShardingTypeError`
-    there, and need `jax.shard_map` or automatic axes.
+    Inside `jax.shard_map`, the derivatives that an estimator takes internally are local to each
+    device, so the gradient equals that on one device: JAX sums it over devices for parameters that
+    they share. On a mesh with explicit axes JAX cannot infer the sharding of a gather with sharded
+    indices: `UnorderedSet`, `SumAndSample` and `CARMS` raise its `ShardingTypeError` there, and
+    need `jax.shard_map` or automatic axes.
 
-    Facts, which tests and tables read:
-        distributions: the types of distribution that the estimator takes.
+    A subclass names its distributions (a union for several) and its objective, `Objective` or
+    `ImportanceBound`, as type arguments: `class VIMCO(Estimator[Bernoulli | Categorical,
+    ImportanceBound])`. It implements `estimate`, and states these facts where the default is wrong:
+
+    Attributes:
+        distributions: the supported types of distribution; by default the first type argument.
+        needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`; by default
+            whether the second type argument is.
+        unbiased: whether the mean of the gradient estimates is the true gradient.
         differentiates: whether it needs the derivative of f with respect to its sample.
-        enumerates: whether it visits every state, so that there must not be too many.
+        enumerates: whether it visits every state, so their number is limited.
         continuous_passes: how many of its evaluations of f are continuous passes, which evaluate
             further layers once.
         relaxes: whether it evaluates f at relaxed samples of a `temperature`, and differentiates
             through them.
-        needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`.
         tuning: how the published experiments tuned its own leaves.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
-        unbiased: whether the mean of its gradients is the true gradient.
     """
 
-    distributions: Any
-    differentiates: Any
-    enumerates: Any = False
-    continuous_passes: Any = 0
+    distributions: ClassVar[tuple[type[Distribution], ...]] = (Distribution,)
+    needs_bound: ClassVar[bool] = False
+    unbiased: ClassVar[Unbiased] = "no"
+    differentiates: ClassVar[bool] = False
+    enumerates: ClassVar[bool] = False
+    continuous_passes: ClassVar[int] = 0
     relaxes: ClassVar[bool] = False
-    needs_bound: Any = False
-    tuning: Any = Tuning()
-    paper: Any
+    tuning: ClassVar[Tuning] = Tuning()
 
-    @property
-    @abc.abstractmethod
-    def unbiased(self) -> Unbiased:
-        """Whether the mean of the gradient estimates is the true gradient."""
-
-    @abc.abstractmethod
-    def evaluations(self, distribution: Distribution) -> int:
-        """Return the number of evaluations of f that one gradient takes."""
+    def __init_subclass__(cls) -> None:
+        """Derive `distributions` and `needs_bound` from the type arguments, unless stated."""
+        super().__init_subclass__()
+        for base in vars(cls).get("__orig_bases__", ()):
+            if typing.get_origin(base) is not Estimator:
+                continue
+            distribution, objective = typing.get_args(base)
+            if "distributions" not in vars(cls) and not isinstance(distribution, TypeVar):
+                cls.distributions = alternatives(distribution)
+            if "needs_bound" not in vars(cls):
+                cls.needs_bound = objective is ImportanceBound
 
     @classmethod
-    @abc.abstractmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return an instance of every variant: what tests prove and `estimax compare` shows."""
+        """Return one instance of every variant: what tests check and `estimax compare` shows."""
+        return (cls(),)
+
+    def evaluations(self, distribution: D) -> int:
+        """Return the number of evaluations of f per gradient."""
+        del distribution
+        return 1
 
     @abc.abstractmethod
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the estimate; arguments are checked and leaves have the distribution's type."""
+    def estimate(self, key: jax.Array, distribution: D, f: F) -> jax.Array:
+        """Return the estimate; arguments are checked and leaves have the distribution's dtype."""
 
     def __call__(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Estimate the expectation of `f` under `distribution`.
@@ -94,14 +124,13 @@ class Estimator(Part, abc.ABC):
             f: maps one sample, of the distribution's event shape, to a scalar.
 
         Returns:
-            A scalar, whose derivative is the gradient estimate. Its type is the wider of f's and
-            the distribution's; gradients have the types of what they are gradients of.
+            A scalar, whose derivative is the gradient estimate. Its dtype is the wider of f's and
+            the distribution's; gradients have the dtypes of what they are gradients of.
 
         Raises:
-            TypeError: for a legacy key, a distribution that the estimator does not take, parameters
-                or values of f that are no floating-point numbers, a black box that would be
-                differentiated or evaluated off its corners, or an f that is no `ImportanceBound`
-                where one is needed.
+            TypeError: for a legacy key, a distribution of another type, parameters or values of f
+                that are not floating-point, a black box that would be differentiated or evaluated
+                off its corners, or an f that is not an `ImportanceBound` where one is needed.
             ValueError: for wrong shapes, an event without variables, and hyperparameters out of
                 range. Where these are traced, value and gradient are NaN instead.
         """
@@ -120,7 +149,7 @@ class Estimator(Part, abc.ABC):
         if in_continuous_pass():
             return f(continuous_point(key, distribution))
 
-        def at_zeros():
+        def at_zeros() -> jax.Array:
             return f(jnp.zeros(distribution.event_shape, distribution.dtype))
 
         estimator = self._with_type(distribution.dtype)
@@ -129,7 +158,7 @@ class Estimator(Part, abc.ABC):
         axes = axes_of_result(at_zeros, key, distribution, estimator)
         distribution, estimator = vary((distribution, estimator), axes)
         with attached_by(type(self).__name__):
-            value = estimator.estimate(key, distribution, f)
+            value = estimator.estimate(key, cast(D, distribution), cast(F, f))
         self._check_value(value)
         return value * one_or_nan(conditions, value.dtype) if conditions else value
 
@@ -138,7 +167,13 @@ class Estimator(Part, abc.ABC):
         if not isinstance(distribution, self.distributions):
             allowed = " or ".join(cls.__name__ for cls in self.distributions)
             return f"takes {allowed}, not {type(distribution).__name__}"
-        return distribution.too_large() if self.enumerates else None
+        if self.enumerates and (reason := distribution.too_large()):
+            return reason
+        return self.unfit(cast(D, distribution))
+
+    def unfit(self, distribution: D) -> str | None:
+        """Return why a distribution of a supported type does not fit, or None where it does."""
+        del distribution
 
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):
@@ -151,7 +186,7 @@ class Estimator(Part, abc.ABC):
             )
         return checked(f)
 
-    def _check_value(self, value: Any) -> None:
+    def _check_value(self, value: object) -> None:
         name = type(self).__name__
         if not isinstance(value, jax.Array):
             raise TypeError(
@@ -163,7 +198,7 @@ class Estimator(Part, abc.ABC):
                 f"{value.dtype} of shape {value.shape}"
             )
 
-    def _with_type(self, dtype) -> Self:
+    def _with_type(self, dtype: DTypeLike) -> Self:
         for name, value in self.hyperparameters().items():
             if isinstance(value, jax.Array) and value.ndim:
                 raise ValueError(

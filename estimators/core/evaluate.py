@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-# Points evaluated at once, and the numbers in them: above these, memory would grow with the points.
+# Limits on what is evaluated at once, beyond which memory would grow with the number of points:
+# points, and numbers in them.
 _POINTS = 1024
 _NUMBERS = 2**22
 
@@ -15,9 +16,9 @@ def evaluate_all(function: Callable[[Any], Any], points: Any, shape: tuple[int, 
     """Return the `[N]` values of a function of one point, differentiable.
 
     Args:
-        function: from one point to scalars. Large points are best made inside it, from an index.
-        points: what it is called on: a pytree of `[N, ...]`.
-        shape: of what one point expands to; bounds how many are expanded at once.
+        function: maps one point to scalars. Build large points inside it, from an index.
+        points: its arguments: a pytree of `[N, ...]`.
+        shape: shape that one point expands to; limits how many are expanded at once.
     """
     (count,) = {len(leaf) for leaf in jax.tree.leaves(points)}
     batch = max(1, min(_POINTS, _NUMBERS // max(1, math.prod(shape))))

@@ -1,30 +1,32 @@
-"""The declared types of a frozen dataclass's fields, and values brought to them."""
+"""Declared types of a frozen dataclass's fields, and conversion to them."""
 
 import dataclasses
 import functools
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any, Generic, Union
 
 import numpy as np
 
 
 @functools.cache
-def declared(cls: type) -> Mapping[str, tuple]:
-    """Return the declared types of a dataclass's fields, by name: of a union, each.
+def declared(cls: type) -> Mapping[str, tuple[Any, ...]]:
+    """Return the declared types of a dataclass's fields by name: the members of a union.
 
-    What cannot be found out, as in a class inside a function whose annotations are texts, is `Any`.
+    `Any` where annotations cannot be evaluated, as strings in a class inside a function.
     """
     try:
         hints = typing.get_type_hints(cls)
     except Exception:  # annotations may be any code
         hints = {}
-    return {field.name: _alternatives(hints.get(field.name, Any)) for field in _fields(cls)}
+    return {
+        field.name: alternatives(hints.get(field.name, Any)) for field in dataclasses.fields(cls)
+    }
 
 
 def settle(value: Any) -> None:
-    """Make an integer a float where a field is declared to be one, and numpy's scalars Python's."""
+    """Convert integers to floats in fields declared `float`, and numpy scalars to Python's."""
     for name, types_ in declared(type(value)).items():
         current = getattr(value, name)
         settled = current.item() if isinstance(current, np.generic) else current
@@ -35,18 +37,16 @@ def settle(value: Any) -> None:
 
 
 def as_float(number: int) -> float:
-    """Return an integer as a float, infinite where it is too large: what checks refuse."""
+    """Convert an integer to a float: infinity where it is too large, which checks refuse."""
     try:
         return float(number)
     except OverflowError:
         return float("inf") if number > 0 else float("-inf")
 
 
-def _fields(cls: type) -> tuple[dataclasses.Field, ...]:
-    return dataclasses.fields(cls)  # type: ignore[arg-type]
-
-
-def _alternatives(hint: Any) -> tuple:
-    if typing.get_origin(hint) in (Union, types.UnionType):
-        return tuple(one for part in typing.get_args(hint) for one in _alternatives(part))
-    return (hint,)
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, or the type itself, without type arguments."""
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return tuple(one for part in typing.get_args(hint) for one in alternatives(part))
+    return (origin if Generic in getattr(origin, "__mro__", ()) else hint,)

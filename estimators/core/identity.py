@@ -1,12 +1,12 @@
-"""Names of estimators: `str` and its inverse `parse`; and stacks of estimators for sweeps."""
+"""Printable identities: `describe` and its inverse `parse`; and stacks of estimators for sweeps."""
 
 import contextlib
 import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,16 @@ from estimators.core.fields import declared, settle
 T = TypeVar("T")
 
 _DEEPEST = 20
-"""Names inside each other; no estimator has more than three."""
+"""Largest depth of nested names; no estimator has more than three."""
 
 
 class Named:
-    """A frozen dataclass of settings with a printable identity, of which `parse` is the inverse."""
+    """Base class of frozen dataclasses with a printable identity, inverse to `parse`."""
 
-    def __post_init__(self):
-        """Bring numbers to the types that their fields declare: 1 and 1.0 are one setting."""
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    def __post_init__(self) -> None:
+        """Convert numbers to the declared types of their fields, so that 1 and 1.0 are equal."""
         settle(self)
 
     def __str__(self) -> str:
@@ -37,16 +39,16 @@ class Named:
 
 
 def describe(value: Any) -> str:
-    """Return `Name[field=value,...]` of a dataclass, without the fields that have their default.
+    """Return `Name[field=value,...]` of a dataclass, without fields that have their default value.
 
-    A number is the shortest decimal that its own type reads back. A learned network is not
-    identity.
+    A number is the shortest decimal that parses back to the same value of its dtype. Learned
+    parameters are not shown.
 
     Raises:
-        ValueError: for a stack of estimators, which has no one name.
+        ValueError: for a stack of estimators, which has no single name.
     """
     shown = []
-    # What cannot be given by position comes last.
+    # Fields that cannot be given by position come last.
     for field in sorted(dataclasses.fields(value), key=lambda field: bool(field.kw_only)):
         current = getattr(value, field.name)
         if field.metadata.get("learned") or _is_default(field, current):
@@ -55,7 +57,7 @@ def describe(value: Any) -> str:
     return type(value).__name__ + (f"[{','.join(shown)}]" if shown else "")
 
 
-def _is_default(field: dataclasses.Field, current: Any) -> bool:
+def _is_default(field: dataclasses.Field[Any], current: Any) -> bool:
     default = field.default
     if isinstance(current, jax.Array | np.ndarray | np.generic):
         scalar = isinstance(default, int | float) and np.ndim(current) == 0
@@ -74,23 +76,23 @@ def _describe_field(owner: str, name: str, value: Any) -> str:
         raise ValueError(f"{owner} cannot be named while it is traced: {name} has no value yet")
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         if np.ndim(value):
-            raise ValueError(f"a stack of {owner} has no one name: unstack it first")
+            raise ValueError(f"a stack of {owner} has no single name: unstack it first")
         return str(np.asarray(value)[()])
     return str(value)
 
 
 def parse(text: str, known: Mapping[str, type]) -> Any:
-    """Build what `describe` named: `Name`, `Name[value]`, `Name[field=value,...]`, nested at will.
+    """Build the value that `describe` named: `Name`, `Name[value]` or `Name[field=value,...]`.
 
-    A value is read as its field's declared type says; where that is `Any`, as a number, True, False
-    or None if it looks like one.
+    Names nest. A value is read as its field's declared type; where that is `Any`, as a number,
+    True, False or None if it looks like one, else as a string.
 
     Args:
         text: the identity. Fields may be given by position, in the order of the constructor.
-        known: the classes that may be named.
+        known: the classes that may be named, by name.
 
     Raises:
-        ValueError: naming what is wrong, what is allowed and the nearest known name.
+        ValueError: saying what is wrong, what is allowed, and the nearest known name.
     """
     named, rest = _named(text, re.findall(r"[\[\],=]|[^\[\],=\s]+", text))
     if rest:
@@ -101,7 +103,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
 
 
 class _Named(NamedTuple):
-    """A name and, where brackets follow it, what they give by position and by field."""
+    """A name and the fields in the brackets that follow it, by position and by name."""
 
     name: str
     positional: tuple["_Named", ...] = ()
@@ -116,15 +118,17 @@ def _named(text: str, tokens: Sequence[str], depth: int = 0) -> tuple[_Named, Se
     if rest[:1] != ["["]:
         return _Named(word), rest
     if depth == _DEEPEST:
-        raise ValueError(f"cannot read {text!r}: more than {_DEEPEST} brackets inside each other")
-    positional, fields, rest = [], {}, rest[1:]
+        raise ValueError(f"cannot read {text!r}: brackets are nested more than {_DEEPEST} deep")
+    positional: list[_Named] = []
+    fields: dict[str, _Named] = {}
+    rest = rest[1:]
     while rest[:1] != ["]"]:
         name = None
         if rest[1:2] == ["="]:
             name, rest = rest[0], rest[2:]
         value, rest = _named(text, rest, depth + 1)
         if name is None and fields:
-            raise ValueError(f"cannot read {text!r}: positions come before names")
+            raise ValueError(f"cannot read {text!r}: positional values come before named ones")
         if name in fields:
             raise ValueError(f"{text!r} gives {name} twice")
         if name is None:
@@ -146,8 +150,8 @@ def _build(text: str, named: _Named, known: Mapping[str, type]) -> Any:
     for name in named.fields:
         if name not in fields:
             raise ValueError(
-                f"{cls.__name__} has no {name!r}{nearest(name, fields)}; it has: "
-                f"{', '.join(fields) or 'nothing to set'}"
+                f"{cls.__name__} has no field {name!r}{nearest(name, fields)}; "
+                + (f"choose from {', '.join(fields)}" if fields else "it has none")
             )
     ordered = [name for name, field in fields.items() if not field.kw_only]
     if len(named.positional) > len(ordered):
@@ -172,11 +176,12 @@ def _build(text: str, named: _Named, known: Mapping[str, type]) -> Any:
 
 
 def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, type]) -> Any:
-    """Return a field's value, by the first of its declared types that takes it."""
-    word, allowed = value.name, []
+    """Return a field's value, as the first of its declared types that accepts it."""
+    word = value.name
+    allowed: list[str] = []
     if value.bracketed and word not in known:
         raise ValueError(_unknown(text, word, known))
-    for kind in sorted(declared(owner)[name], key=lambda kind: kind is str):  # which takes anything
+    for kind in sorted(declared(owner)[name], key=lambda kind: kind is str):  # accepts any text
         if (choices := _choices(kind)) is not None:
             if word in choices and not value.bracketed:
                 return choices[word]
@@ -185,7 +190,7 @@ def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, 
             if not value.bracketed:
                 with contextlib.suppress(ValueError):
                     return kind(word)
-            allowed.append({int: "an integer", float: "a number", str: "a text"}[kind])
+            allowed.append({int: "an integer", float: "a number", str: "text"}[kind])
         elif isinstance(kind, type) and kind is not Any:
             fitting = [key for key, cls in known.items() if issubclass(cls, kind)]
             if word in fitting:
@@ -201,7 +206,7 @@ def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, 
 
 
 def _choices(kind: Any) -> dict[str, Any] | None:
-    """Return the values of a type that has only a few, by how they are written."""
+    """Return the values of a type that has finitely many, by their spelling; None for others."""
     if kind is type(None):
         return {"None": None}
     if kind is bool:
@@ -225,8 +230,8 @@ def _unknown(text: str, word: str, known: Mapping[str, type]) -> str:
     return f"unknown name {word!r} in {text!r}{nearest(word, known)}; known: {', '.join(known)}"
 
 
-def nearest(word: str, known) -> str:
-    """Return `, did you mean 'X'?` for the nearest known word, or nothing."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'X'?` for the nearest known word, or an empty string."""
     folded = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), folded, 1)
     return f", did you mean {folded[found[0]]!r}?" if found else ""
@@ -236,14 +241,14 @@ def stack(members: Sequence[T]) -> T:
     """Stack pytrees of one structure leaf by leaf, to be mapped over with `jax.vmap`.
 
     Raises:
-        ValueError: where there are none, or their types or static fields differ.
+        ValueError: for an empty sequence, or where types or static fields differ.
     """
     if not members:
         raise ValueError("nothing to stack")
     structures = {jax.tree.structure(member) for member in members}
     if len(structures) > 1:
         raise ValueError(
-            f"only estimators of one structure stack, not {', '.join(map(str, members))}"
+            f"only estimators of one structure can be stacked, not {', '.join(map(str, members))}"
         )
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
 
@@ -252,7 +257,7 @@ def unstack(stacked: T) -> list[T]:
     """Return the members of a stack.
 
     Raises:
-        ValueError: where there is no leaf, or the leaves have no common leading axis.
+        ValueError: where there are no leaves, or they do not share the size of their leading axis.
     """
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(stacked)}
     if len(sizes) != 1 or sizes == {()}:

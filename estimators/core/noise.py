@@ -1,27 +1,35 @@
-"""Random numbers: the only file that draws them, from the words of `threefry`.
+"""Random numbers. No other module draws any.
 
-JAX's default float32 samplers keep 23 bits of a uniform number: a Gumbel variable never exceeds
-15.9 and `bernoulli(1e-8)` fires eleven times too often. Here all 32 bits (64 in float64) of one
-random word reach *both* tails, at the cost of one word per number.
+Our own, since JAX's float32 samplers keep 23 bits of a uniform number by default: a Gumbel variable
+never exceeds 15.9, and `bernoulli(1e-8)` is one eleven times too often. Their `mode="high"` takes
+two random words per number, and uniform, logistic and normal numbers have no such mode. Here all 32
+bits (64 in float64) of a single word reach *both* tails.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from estimators.core.threefry import random_words
 
 
-def _half_open(key: jax.Array, shape: tuple[int, ...], dtype) -> tuple[jax.Array, jax.Array]:
-    """Return u and 1 - u, both exact to the precision of `dtype` even where they are tiny."""
+def _both_tails(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
+) -> tuple[jax.Array, jax.Array]:
+    """Return u and 1 - u, both to full relative precision even where they are tiny."""
     bits = jnp.finfo(dtype).bits
     word = random_words(key, shape, bits)
-    # The offset of one half keeps both ends open.
+    # The offset of one half excludes both ends.
     scale = jnp.asarray(2.0**-bits, dtype)
     half = jnp.asarray(0.5, dtype)
     return (word.astype(dtype) + half) * scale, ((~word).astype(dtype) + half) * scale
 
 
-def uniform(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
+def uniform(
+    key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     """Draw uniform numbers from the open interval (0, 1).
 
     Args:
@@ -29,12 +37,14 @@ def uniform(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> j
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    u, _ = _half_open(key, shape, dtype)
-    # Rounding may reach one from below.
+    u, _ = _both_tails(key, shape, dtype)
+    # Rounding may give one.
     return jnp.minimum(u, jnp.asarray(1.0 - jnp.finfo(dtype).epsneg, dtype))
 
 
-def logistic(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
+def logistic(
+    key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     r"""Draw standard logistic noise, $\log u - \log(1 - u)$: a difference of two Gumbels.
 
     Args:
@@ -42,11 +52,13 @@ def logistic(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> 
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    u, v = _half_open(key, shape, dtype)
+    u, v = _both_tails(key, shape, dtype)
     return jnp.log(u / v)
 
 
-def gumbel(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
+def gumbel(
+    key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     r"""Draw standard Gumbel noise, $-\log(-\log u)$.
 
     Args:
@@ -54,13 +66,15 @@ def gumbel(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> ja
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    u, v = _half_open(key, shape, dtype)
-    # -log u, from the side on which it is accurate: u near one is the upper tail.
+    u, v = _both_tails(key, shape, dtype)
+    # -log u, from the side where it is accurate: the upper tail is that of u near one.
     exponential = jnp.where(u < v, -jnp.log(u), -jnp.log1p(-v))
     return -jnp.log(exponential)
 
 
-def normal(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> jax.Array:
+def normal(
+    key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     """Draw standard normal noise.
 
     Args:
@@ -68,8 +82,8 @@ def normal(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> ja
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    # Symmetric, so the accurate lower tail serves both: ndtri of the smaller of u and 1 - u.
-    u, v = _half_open(key, shape, dtype)
+    # By symmetry, both tails come from the accurate lower one: ndtri of the smaller of u and 1 - u.
+    u, v = _both_tails(key, shape, dtype)
     tail = jax.scipy.special.ndtri(jnp.minimum(u, v))
     return jnp.where(u < v, tail, -tail)
 
@@ -77,7 +91,7 @@ def normal(key: jax.Array, shape: tuple[int, ...] = (), dtype=jnp.float32) -> ja
 def sample_keys(key: jax.Array, num_samples: int) -> jax.Array:
     """Return `[num_samples]` keys: `key` itself, then `fold_in(key, 1)`, `fold_in(key, 2)`, ...
 
-    So every estimator's first draw under one key is the same draw (common random numbers).
+    So the first draw under one key is the same for every estimator (common random numbers).
     """
     if num_samples == 1:
         return key[None]
@@ -85,6 +99,10 @@ def sample_keys(key: jax.Array, num_samples: int) -> jax.Array:
     return jnp.concatenate([key[None], further])
 
 
-def draw_like(sampler, key: jax.Array, parameter: jax.Array) -> jax.Array:
-    """Draw noise from `sampler` with the shape and type of a parameter."""
+def draw_like(
+    sampler: Callable[[jax.Array, tuple[int, ...], DTypeLike], jax.Array],
+    key: jax.Array,
+    parameter: jax.Array,
+) -> jax.Array:
+    """Draw noise from `sampler` with the shape and dtype of a parameter."""
     return sampler(key, jnp.shape(parameter), jnp.result_type(parameter))

@@ -1,9 +1,9 @@
-"""What f may be: a plain function, a black box, or a multi-sample bound."""
+"""Kinds of f: a plain function, a black box, or a multi-sample bound."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +12,17 @@ from jax.interpreters import ad
 from estimators.core.attaching import elementwise
 from estimators.core.continuous_pass import in_continuous_pass
 
-Objective = Callable[[jax.Array], Any]
+Objective = Callable[[jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class BlackBox:
-    """An f that is only ever called at hard samples and never differentiated there."""
+    """An f that is evaluated at hard samples only, and never differentiated in its sample."""
 
     f: Objective
 
     def __call__(self, sample: jax.Array) -> jax.Array:
-        """Evaluate f; TypeError in a continuous pass, or for a derivative in `sample`."""
+        """Evaluate f; raise TypeError in a continuous pass, or when differentiated in `sample`."""
         if in_continuous_pass():
             raise TypeError(
                 "a black box f cannot be evaluated between its corners (continuous pass)"
@@ -31,10 +31,10 @@ class BlackBox:
 
 
 def black_box(f: Objective) -> BlackBox:
-    """Mark an f that must not be called off the corners of its domain, nor differentiated.
+    """Mark an f that must not be evaluated off the corners of its domain, nor differentiated.
 
-    Estimators that need either raise TypeError, also through an enclosing layer. Derivatives with
-    respect to whatever f closes over are untouched.
+    Estimators that need either raise TypeError, also those of an enclosing layer. Derivatives with
+    respect to whatever f closes over are unaffected.
 
     Args:
         f: a function from one sample to a scalar.
@@ -42,32 +42,33 @@ def black_box(f: Objective) -> BlackBox:
     return BlackBox(f)
 
 
-def _corner_only(sample):
+def _corner_only(sample: jax.Array) -> jax.Array:
     return _corner_only_p.bind(jnp.asarray(sample))
 
 
-def _refuse(tangent, sample):
+def _refuse(tangent: object, sample: object) -> NoReturn:
+    del tangent, sample
     raise TypeError("a black box f cannot be differentiated with respect to its sample")
 
 
-# No `jax.custom_jvp`, whose rule JAX drops from a `lax.scan` that was differentiated once.
+# Not `jax.custom_jvp`, whose rule JAX drops from a `lax.scan` that was differentiated once.
 _corner_only_p = elementwise("corner_only", lambda sample: sample, lambda _, sample: [sample])
 ad.defjvp(_corner_only_p, _refuse)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportanceBound:
-    r"""The multi-sample bound as an f of $m$ samples, negated: a loss to minimise.
+    r"""The negated multi-sample bound, an f of $m$ samples: a loss to minimise.
 
     $f(z_1, \dots, z_m) = -\log \frac{1}{m} \sum_i e^{w(z_i)}$, where $w(z) = \log p(x, z) - \log
-    q(z)$. Call it over `q.independent(m)`; its event has the shape `[m, *event]`. Not linear in
-    $w$, so never nest a stochastic function in it: several layers are one joint path per sample.
+    q(z)$. Use it with `q.independent(m)`, whose event has the shape `[m, *event]`. It is not linear
+    in $w$, so never nest a stochastic function in it: several layers are one joint path per sample.
     Burda et al. 2016 (arXiv:1509.00519).
 
     Args:
         log_weight: a function from one sample to its scalar log-weight in nats. It may close over
             live logits (for $\log q$); their ordinary gradient is part of the bound's. It may be
-            minus infinity (likelihood zero), where its own derivative must be finite.
+            minus infinity (likelihood zero), where its derivative must be finite.
     """
 
     log_weight: Objective
@@ -88,13 +89,13 @@ class ImportanceBound:
 
 
 def checked(f: Objective) -> Objective:
-    """Return f with a clear error where it does not return a real scalar.
+    """Return f with an error where it does not return a real scalar.
 
-    Its values have the wider of their own type and the sample's, which is the distribution's:
-    what an estimator averages, subtracts or adds is never rounded to half precision.
+    Its values are converted to the wider of their own dtype and the sample's, so that no
+    estimator computes in half precision.
     """
     if isinstance(f, ImportanceBound):
-        return f  # its parts are checked, and estimators look for its type
+        return f  # its log-weights are checked, and estimators test for its type
 
     @functools.wraps(f)
     def scalar(sample: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
-"""What estimators and their parts (baselines, networks) share: leaves, a name, checks."""
+"""The base class of estimators and their components (baselines, networks)."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,13 @@ from estimators.core.validation import in_range, is_number
 
 
 class Part(Named):
-    """A frozen dataclass and pytree with a printable identity: an estimator, or a part of one."""
+    """An estimator or a component of one: a frozen dataclass, a pytree, with a printable name."""
 
-    def __post_init__(self):
-        """Turn numbers into arrays: a float and an array would compile separately."""
+    paper: ClassVar[str] = ""
+    """Key of its source in `estimators.BIBLIOGRAPHY`."""
+
+    def __post_init__(self) -> None:
+        """Convert numbers to arrays: a float and an array would compile separately."""
         super().__post_init__()
         for name in leaf_names(type(self)):
             value = getattr(self, name)
@@ -25,14 +28,14 @@ class Part(Named):
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
                 dtype = jnp.result_type(float)
-                # What the type does not hold stays as it is, so that checks name what was written.
+                # Out of the dtype's range it stays as written, for the checks' error messages.
                 kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
                 object.__setattr__(self, name, kept)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return all that a user may set, by name; a part's as in `baseline.decay`."""
-        found = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        """Return all settings by name, those of components as in `baseline.decay`."""
+        found: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Part):
                 found[field.name] = type(value).__name__
@@ -43,9 +46,9 @@ class Part(Named):
         return found
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return the part with its networks sized to a distribution; `key` is consumed.
+        """Return it with its networks initialised for a distribution; `key` is consumed.
 
-        Parts without a network return themselves.
+        Without a network, return it unchanged.
         """
         del key, distribution
         return self

@@ -1,7 +1,7 @@
 """Inner products in the full precision of their type.
 
-An accelerator's default rounds what it multiplies: to 10 bits on recent GPUs, to 7 on a TPU. A
-user may choose that for f; an estimator's own weights and differences would be biased by it.
+By default an accelerator rounds factors: to 10 bits on recent GPUs, to 7 on a TPU. A user may
+choose that for f; in an estimator's own weights and differences it would be a bias.
 """
 
 import functools

@@ -1,52 +1,56 @@
-"""Frozen dataclasses that JAX sees as pytrees."""
+"""Frozen dataclasses that are JAX pytrees."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
 T = TypeVar("T")
 
+Scalar = jax.Array | float
+"""A leaf that is a number: an array in an estimator; any number where a user writes it."""
+
 
 def static(**options: Any) -> Any:
-    """Mark a dataclass field as structure: compared and hashed by JAX, never traced."""
+    """Mark a dataclass field as static: compared and hashed by JAX, never traced."""
     return dataclasses.field(metadata={"static": True}, **options)
 
 
 def learned(**options: Any) -> Any:
-    """Mark a dataclass field as a learned network's parameters: leaves, but no part of a name."""
+    """Mark a dataclass field as learned parameters: leaves, but not shown in the name."""
     return dataclasses.field(metadata={"learned": True}, **options)
 
 
 def averaged(**options: Any) -> Any:
-    """Mark a moving average: a leaf that learns by descent at rate `1 - decay`.
+    """Mark a moving average: a leaf updated by gradient descent at rate `1 - decay`.
 
-    Use `mean_contributions` first; the same part needs a `counter`.
+    Apply `mean_contributions` to its gradient first; the same class needs a `counter`.
     """
     return dataclasses.field(metadata={"average": True}, **options)
 
 
 def counter(**options: Any) -> Any:
-    """Mark the leaf whose tuning gradient is one, so that it counts what is summed in the others'.
+    """Mark a leaf whose tuning gradient is one per call, which counts the terms in the averages'.
 
-    It is no part of the name, and never learns. Its gradient counts calls: use
-    `mean_contributions`, which sets it to zero, before the gradient is clipped or its norm taken.
+    It is not shown in the name and never learns. Apply `mean_contributions`, which sets its
+    gradient to zero, before the gradient is clipped or its norm taken.
     """
     return dataclasses.field(metadata={"learned": True, "counter": True}, **options)
 
 
 def tuned(**options: Any) -> Any:
-    """Mark a part whose leaves learn, whatever pytree it is; it is part of the name."""
+    """Mark a pytree of any kind whose leaves are learned; it is shown in the name."""
     return dataclasses.field(metadata={"tuned": True}, **options)
 
 
 def leaf_names(cls: type) -> list[str]:
-    """Return the names of a dataclass's fields that hold pytree leaves."""
+    """Return the names of a dataclass's fields that hold pytree leaves, in order."""
     return [field.name for field in dataclasses.fields(cls) if not field.metadata.get("static")]
 
 
 def static_names(cls: type) -> list[str]:
-    """Return the names of a dataclass's fields that are structure."""
+    """Return the names of a dataclass's static fields, in order."""
     return [field.name for field in dataclasses.fields(cls) if field.metadata.get("static")]
 
 
@@ -56,23 +60,23 @@ def static_names(cls: type) -> list[str]:
     field_specifiers=(static, learned, averaged, counter, tuned),
 )
 def pytree(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass and a pytree: fields are leaves, `static()` fields structure.
+    """Make a class a frozen dataclass and a pytree, whose leaves are the fields not `static()`.
 
-    `eq=False`, because comparing array leaves with `==` would raise. Rebuilding a value from its
-    leaves bypasses `__init__` (`jax.tree_util.register_dataclass` calls it), so `__post_init__`
-    sees only what a user wrote, never tracers, gradients or the axis numbers of `in_axes`.
+    `eq=False`, because comparing array leaves with `==` would raise. Unflattening bypasses
+    `__init__` (which `jax.tree_util.register_dataclass` calls), so `__post_init__` sees only what a
+    user wrote, never tracers, gradients or the axis numbers of `in_axes`.
     """
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     leaves, statics = leaf_names(cls), static_names(cls)
 
-    def flatten(value):
+    def flatten(value: T) -> tuple[list[Any], tuple[Any, ...]]:
         return [getattr(value, name) for name in leaves], tuple(getattr(value, n) for n in statics)
 
-    def flatten_with_keys(value):
+    def flatten_with_keys(value: T) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
         children, structure = flatten(value)
         return [*zip(map(jax.tree_util.GetAttrKey, leaves), children, strict=True)], structure
 
-    def unflatten(structure, children):
+    def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> T:
         value = object.__new__(cls)
         for name, part in zip(leaves + statics, (*children, *structure), strict=True):
             object.__setattr__(value, name, part)

@@ -1,16 +1,16 @@
-"""How the published experiments tuned an estimator's own leaves."""
+"""Published settings for tuning an estimator's own leaves."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """Adam's settings for the leaves of an estimator that learn.
+    """Adam's settings for an estimator's learned leaves.
 
     Attributes:
-        rate: the learning rate; where `is_relative`, as a multiple of the model's.
-        is_relative: whether it is.
-        b2: the decay of Adam's average of squares.
+        rate: the learning rate, or a multiple of the model's where `is_relative`.
+        is_relative: whether `rate` is a multiple of the model's learning rate.
+        b2: the decay rate of Adam's second moment.
     """
 
     rate: float = 1.0

@@ -1,14 +1,15 @@
-"""Checks at the public edge. A traced value has none to check: its range becomes a condition."""
+"""Input checks. The range of a traced value, unknown as yet, becomes a condition on the result."""
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import ArrayLike, DTypeLike
 
 from estimators.core.fields import as_float
 
@@ -18,8 +19,8 @@ _conditions: contextvars.ContextVar[list[jax.Array] | None] = contextvars.Contex
 
 
 @contextlib.contextmanager
-def traced_conditions() -> Iterator[list[jax.Array]]:
-    """Collect, from the checks inside, whether traced numbers are in their ranges."""
+def traced_conditions() -> Generator[list[jax.Array]]:
+    """Collect from the checks inside the conditions that traced numbers are in range."""
     found: list[jax.Array] = []
     token = _conditions.set(found)
     try:
@@ -28,26 +29,26 @@ def traced_conditions() -> Iterator[list[jax.Array]]:
         _conditions.reset(token)
 
 
-def one_or_nan(conditions: list[jax.Array], dtype: Any) -> jax.Array:
-    """Return one where all conditions hold, else NaN."""
+def one_or_nan(conditions: list[jax.Array], dtype: DTypeLike) -> jax.Array:
+    """Return one if all conditions hold, else NaN."""
     held = jnp.stack(conditions).all()
     return jnp.where(held, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
 
 
 def is_concrete(value: Any) -> bool:
-    """Return whether `value` holds numbers now: neither a tracer nor JAX's stand-in for one."""
+    """Return whether `value` is a number or an array with known values, not a tracer."""
     return isinstance(value, (bool, int, float, np.ndarray, np.generic)) or (
         isinstance(value, jax.Array) and not isinstance(value, Tracer)
     )
 
 
 def is_number(value: Any) -> bool:
-    """Return whether `value` holds numbers now, and neither True nor False."""
+    """Return whether `value` is a number or an array, not Boolean, with known values."""
     return is_concrete(value) and np.dtype(bool) != getattr(value, "dtype", type(value))
 
 
-def in_range(value: Any, dtype: Any) -> bool:
-    """Return whether a type keeps finite numbers finite, and none but zero zero or subnormal."""
+def in_range(value: ArrayLike, dtype: DTypeLike) -> bool:
+    """Return whether converting to `dtype` neither overflows nor gives zero or a subnormal."""
     with np.errstate(over="ignore", under="ignore"):
         cast = np.asarray(value, dtype)
     overflows = np.isinf(cast) & ~np.isinf(value)
@@ -56,37 +57,37 @@ def in_range(value: Any, dtype: Any) -> bool:
 
 
 def check_number(name: str, value: Any) -> None:
-    """Raise TypeError unless `value` is a number or an array of numbers, or traced."""
+    """Raise TypeError unless `value` is a number, an array of numbers or traced."""
     if not (is_number(value) or isinstance(value, Tracer)):
         raise TypeError(f"{name} must be numeric, not {value}")
 
 
 def check_finite(name: str, value: Any) -> None:
-    """Raise unless `value` is a number, and where concrete finite in the type it is used in."""
+    """Raise unless `value` is a number and, where concrete, finite in the dtype it is used in."""
     check_number(name, value)
     if is_concrete(value) and not np.all(np.isfinite(_as_used(value))):
         raise ValueError(f"{name} must be finite, not {value}{_range(value)}")
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Raise unless `value` is a number, and where concrete finite and a normal one above zero."""
+    """Raise unless `value` is a number and, where concrete, positive, finite and not subnormal."""
     check_number(name, value)
     if not is_concrete(value):
         _add_condition((value > 0) & (value < jnp.inf))
         return
     used = _as_used(value)
-    # XLA takes what is below the smallest normal number for zero.
+    # XLA flushes subnormal numbers to zero.
     if not (np.all(used >= jnp.finfo(used.dtype).tiny) and np.all(np.isfinite(used))):
         raise ValueError(f"{name} must be above zero and finite, not {value}{_range(value)}")
 
 
 def _as_used(value: Any) -> np.ndarray:
-    """Return numbers in the floating-point type that JAX computes with."""
+    """Return numbers in the floating-point dtype that JAX computes with."""
     with np.errstate(over="ignore"):
         return np.asarray(as_float(value) if type(value) is int else value, _type(value))
 
 
-def _type(value: Any) -> Any:
+def _type(value: Any) -> np.dtype[Any]:
     dtype = jnp.result_type(value)
     return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
 
@@ -99,13 +100,13 @@ def _range(value: Any) -> str:
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
-    """Raise unless `value` is a number, and where concrete lies in [low, high)."""
+    """Raise unless `value` is a number and, where concrete, in [low, high)."""
     allowed = f"at least {low} and below {high}"
     _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 
 def check_share(name: str, value: Any) -> None:
-    """Raise unless `value` is a number, and where concrete lies in [0, 1]."""
+    """Raise unless `value` is a number and, where concrete, in [0, 1]."""
     _check_range(name, value, lambda x: (x >= 0) & (x <= 1), "at least 0 and at most 1")
 
 
@@ -123,7 +124,7 @@ def _add_condition(holds: jax.Array) -> None:
         conditions.append(holds.all())
 
 
-def check_count(name: str, value: Any, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
     """Raise unless `value` is an integer of at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, not {value!r}")
@@ -131,14 +132,14 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...] | tuple[bool, ...]) -> None:
-    """Raise ValueError unless `value` is one of `choices`, of the same type: 1 is not True."""
+def check_choice(name: str, value: object, choices: Sequence[str] | Sequence[bool]) -> None:
+    """Raise ValueError unless `value` equals one of `choices` and has its type: 1 is not True."""
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def check_precision(name: str, value: Any) -> None:
-    """Raise unless `value` is a float32 or float64 array (or float), or traced."""
+    """Raise unless `value` is a float, a float32 or float64 array, or traced."""
     numeric = is_concrete(value) or isinstance(value, Tracer)
     if numeric and (dtype := jnp.result_type(value)) not in (jnp.float32, jnp.float64):
         raise TypeError(f"{name} must be float32 or float64, not {dtype}")
@@ -146,13 +147,13 @@ def check_precision(name: str, value: Any) -> None:
 
 
 def check_floating(name: str, value: Any) -> None:
-    """Raise unless `value` is a float32 or float64 array (or float), and where concrete finite."""
+    """Raise unless `value` is a float, or a float32 or float64 array, and finite where concrete."""
     check_precision(name, value)
     check_finite(name, value)
 
 
-def check_key(key: Any) -> None:
-    """Raise unless `key` is one typed random key."""
+def check_key(key: object) -> None:
+    """Raise unless `key` is a single typed random key."""
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         raise TypeError("key must be a typed random key from jax.random.key, not a legacy PRNGKey")
     if key.shape != ():

@@ -1,18 +1,21 @@
 """Mesh axes over which values vary inside `jax.shard_map`.
 
-There JAX sums a derivative with respect to what all devices share over the devices. An estimator's
-own derivatives are one device's, so what it differentiates is cast to vary first; the sum is then
-taken once, where the caller asked for it.
+There JAX sums a derivative with respect to a shared value over the devices. An estimator's own
+derivatives are local to each device, so what it differentiates is cast to vary first; the sum is
+then taken once, in the caller's derivative.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import jax
 import jax.numpy as jnp
 
-# Without it every layer would look for its axes whenever one above does: 2 ** layers traces. A JAX
-# context, so that inner jits retrace.
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# Whether `axes_of_result` is tracing. Without it every layer would trace those below once more, in
+# all 2 ** layers times. A JAX context, so that inner jits retrace.
 _looking = jax.make_user_context(False)
 
 
@@ -22,27 +25,27 @@ def varying_axes(*trees: Any) -> frozenset[Any]:
     return frozenset().union(*(jax.typeof(leaf).manual_axis_type.varying for leaf in leaves))
 
 
-def vary(tree: Any, axes: frozenset[Any]) -> Any:
-    """Return `tree`, all leaves of which vary over `axes` too."""
+def vary(tree: T, axes: frozenset[Any]) -> T:
+    """Return `tree` with all leaves cast to vary over `axes` too."""
 
-    def cast(leaf):
+    def cast(leaf: jax.Array) -> jax.Array:
         missing = axes - varying_axes(leaf)
         return jax.lax.pcast(leaf, tuple(sorted(missing)), to="varying") if missing else leaf
 
     return jax.tree.map(cast, tree)
 
 
-def vary_alike(*trees: Any) -> Any:
-    """Return the trees, all leaves of which vary over the axes that any of them varies over."""
+def vary_alike(*trees: *Ts) -> tuple[*Ts]:
+    """Return the trees with all leaves cast to vary over the axes that any of them varies over."""
     axes = varying_axes(*trees)
     return vary(trees, axes) if axes else trees
 
 
 def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
-    """Return the mesh axes over which a function's result varies, or the trees do."""
+    """Return the mesh axes over which the trees vary or the result of `function` does."""
     axes = varying_axes(*trees)
     manual = jax.sharding.get_abstract_mesh().manual_axes
-    # Traced only where the answer is open: further axes, and JAX keeps track of them.
+    # Traced only where there are further axes and JAX tracks them.
     further = tuple(axis for axis in manual if axis not in axes)
     if further and varying_axes(jax.lax.pcast(jnp.zeros(()), further, to="varying")):
         with _looking(True):
@@ -51,5 +54,5 @@ def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
 
 
 def only_axes_matter() -> bool:
-    """Return whether `axes_of_result` is tracing: what has the right type and axes will do."""
+    """Return whether `axes_of_result` is tracing: only dtype and axes of a result matter."""
     return _looking.value

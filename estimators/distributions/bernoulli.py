@@ -1,7 +1,6 @@
 """Independent Bernoulli variables and their relaxation, the binary Concrete distribution."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 
 from estimators.core.distribution import LARGEST_LOGIT, Discrete, Relaxed
 from estimators.core.noise import draw_like, logistic
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import (
     check_floating,
     check_positive,
@@ -24,10 +23,10 @@ class Bernoulli(Discrete):
 
     Args:
         logits: $\phi$, of any shape (usually `[D]`), float32 or float64; +-infinity fixes a bit.
-            A sample has the same shape and type and holds zeros and ones.
+            A sample has the same shape and dtype, and consists of zeros and ones.
     """
 
-    logits: Any
+    logits: jax.Array
 
     def canonical(self) -> "Bernoulli":
         """Return the same bits with finite logits."""
@@ -37,11 +36,6 @@ class Bernoulli(Discrete):
     def class_shape(self) -> tuple[int, int]:
         """Number of bits, and two."""
         return math.prod(self.event_shape), 2
-
-    @property
-    def centre(self) -> float:
-        """One half."""
-        return 0.5
 
     def noise(self, key: jax.Array) -> jax.Array:
         """Draw logistic noise."""
@@ -57,33 +51,12 @@ class Bernoulli(Discrete):
         return -jax.nn.softplus(jnp.stack([logits, -logits], -1))
 
     def of_classes(self, classes: jax.Array) -> jax.Array:
-        """Return the bits in the event's shape."""
+        """Return the bits, in the event's shape."""
         return classes.reshape(self.event_shape).astype(self.dtype)
-
-    def classes_of(self, sample: jax.Array) -> jax.Array:
-        """Return the bits as integers."""
-        return sample.ravel().astype("int32")
-
-    def log_excess(self, noise: jax.Array) -> jax.Array:
-        r"""Return $\log E$ of the other value from the logistic noise, `[D, 2]`.
-
-        What is left of the noise, given the winner, is by how much it won: $x = |\phi + L|$. Its
-        survival function is a uniform variable U, and $E = -\log U = \log(1 + (e^x - 1) q)$
-        with q the other value's probability.
-        """
-        perturbed = jnp.ravel(self.perturb(noise))[:, None]
-        lead = jnp.abs(perturbed)
-        other = self.class_log_probs() + lead + jnp.log(-jnp.expm1(-lead))
-        excess = jnp.log(jax.nn.softplus(other))
-        return jnp.where((perturbed > 0) == jnp.array([[False, True]]), -jnp.inf, excess)
 
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the sigmoid."""
         return jax.nn.sigmoid(logits)
-
-    def hard_squash(self, logits: jax.Array) -> jax.Array:
-        r"""Return $\min(1, \max(0, (\phi + 1) / 2))$."""
-        return jnp.clip((logits + 1) / 2, 0, 1)
 
     def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
         r"""Return $z$ given $b$, where $z = \phi + L$ and $b = 1[z > 0]$.
@@ -92,19 +65,10 @@ class Bernoulli(Discrete):
         and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
         logit. Tucker et al. 2017 (REBAR), appendix, rewritten.
         """
-        # Given b, sign * z is a logistic variable of logit sign * phi conditioned to be positive.
+        # Given b, sign * z is logistic around sign * phi, conditioned on being positive.
         sign = 2 * sample - 1
         logits = self.canonical().logits
         return sign * jax.nn.softplus(sign * noise + jax.nn.softplus(sign * logits))
-
-    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
-        r"""Return $V = \pm(\log(e^{|z|} - 1) - \mathrm{softplus}(\pm\phi))$, + where b = 1."""
-        sign = 2 * sample - 1
-        size = jnp.maximum(sign * perturbed, jnp.finfo(self.dtype).tiny)
-        # log(e^x - 1), for large and for small x.
-        inverse_softplus = size + jnp.log(-jnp.expm1(-size))
-        logits = self.canonical().logits
-        return sign * (inverse_softplus - jax.nn.softplus(sign * logits))
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
@@ -115,18 +79,12 @@ class Bernoulli(Discrete):
         nothing = jnp.where(other > 0, -jnp.inf, 0.0).astype(sample.dtype)
         return jnp.where(fixed, nothing, sample * logits - jax.nn.softplus(logits))
 
-    def halfway_logits(self, sample: jax.Array) -> jax.Array:
-        r"""Return $\log\frac{1 + s}{1 - s}$ where b = 1 and $\log\frac{s}{2 - s}$ where b = 0."""
-        sign = 2 * sample - 1
-        towards = sign * self.canonical().logits
-        return sign * (jnp.log1p(jax.nn.sigmoid(towards)) + jax.nn.softplus(towards))
-
-    def relax(self, temperature: Any) -> "RelaxedBernoulli":
+    def relax(self, temperature: Scalar) -> "RelaxedBernoulli":
         """Return the binary Concrete distribution at a temperature."""
         return RelaxedBernoulli(self.logits, temperature)
 
     def check(self) -> None:
-        """Raise where the logits are not a float32 or float64 array, or NaN where concrete."""
+        """Raise where the logits are not a float32 or float64 array, or are concrete and NaN."""
         _check_logits("Bernoulli", self.logits)
 
 
@@ -134,18 +92,18 @@ class Bernoulli(Discrete):
 class RelaxedBernoulli(Relaxed):
     r"""The binary Concrete distribution in logit space: $x = (\phi + L) / \tau$, L logistic.
 
-    $\sigma(x)$ is the binary Concrete variable in (0, 1). Its density is evaluated at $x$, where it
-    is finite at every temperature; at $\sigma(x)$ itself float32 would round it away.
+    $\sigma(x)$ is the binary Concrete variable in (0, 1). The density is that of $x$, finite at any
+    temperature; $\sigma(x)$ itself rounds to 0 or 1 in float32.
     Maddison et al. 2017 (arXiv:1611.00712), appendix B; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
-        logits: $\phi$, of any shape; a sample has the same shape. Where one is infinite,
-            $\sigma(x)$ is zero or one, and has no part in the density.
+        logits: $\phi$, of any shape; a sample has the same shape. Where a logit is infinite,
+            $\sigma(x)$ is zero or one and does not enter the density.
         temperature: $\tau > 0$, a scalar or an array of the logits' shape.
     """
 
-    logits: Any
-    temperature: Any
+    logits: jax.Array
+    temperature: Scalar
 
     def canonical(self) -> "RelaxedBernoulli":
         """Return the same distribution with finite logits."""
@@ -166,7 +124,7 @@ class RelaxedBernoulli(Relaxed):
         return jax.nn.sigmoid(sample)
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        """Return the log-density at $x$ in logit space, in nats."""
+        """Return the log-density of $x$ in nats."""
         logits = self.canonical().logits
         excess = self.temperature * sample - logits
         each = (
@@ -177,15 +135,15 @@ class RelaxedBernoulli(Relaxed):
         return jnp.where(_is_fixed(logits), 0, each).sum()
 
     def log_density(self, squashed: jax.Array) -> jax.Array:
-        r"""Return the log-density of $y = \sigma(x)$ in nats, given y inside (0, 1)."""
-        # A fixed bit is at its end, where the logarithms are infinite.
+        r"""Return the log-density of $y = \sigma(x)$ in nats, for y inside (0, 1)."""
+        # A fixed bit is 0 or 1, where the logarithms are infinite.
         squashed = jnp.where(_is_fixed(self.logits), 0.5, squashed)
         inside = jnp.log(squashed) + jnp.log1p(-squashed)
         inside = jnp.where(_is_fixed(self.logits), 0, inside)
         return self.log_prob(jax.scipy.special.logit(squashed)) - inside.sum()
 
     def check(self) -> None:
-        """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
+        """Raise for wrong dtypes or shapes, or a concrete temperature out of range."""
         _check_logits("RelaxedBernoulli", self.logits)
         check_positive("RelaxedBernoulli temperature", self.temperature)
         check_floating("RelaxedBernoulli temperature", self.temperature)
@@ -197,16 +155,16 @@ class RelaxedBernoulli(Relaxed):
             )
 
 
-def _finite(logits: Any) -> jax.Array:
+def _finite(logits: jax.Array) -> jax.Array:
     return jnp.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
 
 
-def _is_fixed(logits: Any) -> jax.Array:
-    """Return which bits are deterministic, whether or not the logits are canonical."""
+def _is_fixed(logits: jax.Array) -> jax.Array:
+    """Return which bits are fixed, whether or not the logits are canonical."""
     return abs(logits) > LARGEST_LOGIT / 2
 
 
-def _check_logits(name: str, logits: Any) -> None:
+def _check_logits(name: str, logits: jax.Array) -> None:
     check_precision(f"{name} logits", logits)
     if is_concrete(logits) and np.any(np.isnan(logits)):
         raise ValueError(f"{name} logits must not be NaN: {logits}")

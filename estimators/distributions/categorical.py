@@ -1,17 +1,15 @@
 """Independent categorical variables and their relaxation, the Concrete distribution."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from estimators.core.averages import sum_of_others
 from estimators.core.distribution import LARGEST_LOGIT, Discrete, Relaxed
 from estimators.core.noise import draw_like, gumbel
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import (
     check_floating,
     check_positive,
@@ -24,22 +22,22 @@ from estimators.core.validation import (
 class Categorical(Discrete):
     r"""Independent one-hot categorical variables, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
 
-    A logit of minus infinity masks its class: it has probability zero and is never drawn, its
-    log-probability is minus infinity, it adds nothing to the entropy, and its logit has derivative
-    zero. Everything else is as with a logit of -1e9, so relaxations leave it out at temperatures
-    below 1e7. A divergence from what allows it is infinite.
+    A logit of minus infinity masks its class: the class has probability zero, log-probability minus
+    infinity, no contribution to the entropy, is never drawn, and its logit has derivative zero. In
+    all else the logit acts as -1e9, so relaxations omit the class at temperatures below 1e7. The
+    divergence from a distribution that allows the class is infinite.
 
     Args:
         logits: $\theta$, unnormalised, of shape `[..., K]` (usually `[D, K]`), float32 or float64.
-            A sample has the same shape and type, one-hot on the last axis.
+            A sample has the same shape and dtype, one-hot on the last axis.
     """
 
-    logits: Any
+    logits: jax.Array
 
     def canonical(self) -> "Categorical":
-        """Return the same distribution with finite logits, of which each variable's largest is 0.
+        """Return the same distribution with finite logits, the largest of each variable 0.
 
-        NaN where all of them are minus infinity.
+        NaN where all logits of a variable are minus infinity.
         """
         return Categorical(_centred(self.logits))
 
@@ -48,11 +46,6 @@ class Categorical(Discrete):
         """Number of variables, and of classes."""
         *variables, classes = self.event_shape
         return math.prod(variables), classes
-
-    @property
-    def centre(self) -> float:
-        """One over the number of classes."""
-        return 1 / self.event_shape[-1]
 
     def noise(self, key: jax.Array) -> jax.Array:
         """Draw Gumbel noise."""
@@ -68,49 +61,18 @@ class Categorical(Discrete):
         return self._log_softmax().reshape(-1, self.event_shape[-1])
 
     def of_classes(self, classes: jax.Array) -> jax.Array:
-        """Return the one-hot vectors in the event's shape."""
+        """Return the one-hot vectors, in the event's shape."""
         one_hot = jax.nn.one_hot(classes, self.event_shape[-1], dtype=self.dtype)
         return one_hot.reshape(self.event_shape)
-
-    def classes_of(self, sample: jax.Array) -> jax.Array:
-        """Return where the ones are."""
-        return jnp.argmax(sample.reshape(self.class_shape), -1).astype("int32")
-
-    def log_excess(self, noise: jax.Array) -> jax.Array:
-        r"""Return $\log E$ of the other classes from the Gumbel noise, `[D, K]`.
-
-        $E_k = e^{-G_k} - p_k e^{-M}$, which is what an exponential variable exceeds a bound by.
-        """
-        shape = -1, self.event_shape[-1]
-        log_probs, noise = self.class_log_probs(), noise.reshape(shape)
-        perturbed = log_probs + noise
-        winner = jnp.argmax(self.perturb(noise.reshape(self.event_shape)).reshape(shape), -1)
-        lead = jnp.max(perturbed, -1, keepdims=True) - perturbed
-        excess = -noise + jnp.log(-jnp.expm1(-lead))
-        return jnp.where(jax.nn.one_hot(winner, shape[-1], dtype=bool), -jnp.inf, excess)
 
     def squash(self, logits: jax.Array) -> jax.Array:
         """Return the softmax over the last axis."""
         return jax.nn.softmax(logits)
 
-    def hard_squash(self, logits: jax.Array) -> jax.Array:
-        r"""Return the hard sigmoid of each class's log-odds.
-
-        These are $\theta_k - \log\sum_{j \ne k} e^{\theta_j}$.
-        With two classes it is the Bernoulli variable's. It need not sum to one: only its derivative
-        is used.
-        """
-        logits = _centred(logits)
-        others = sum_of_others(jnp.moveaxis(jnp.exp(logits), -1, 0))
-        # Where the others vanish, the result is one whatever their logarithm.
-        others = jnp.log(jnp.maximum(others, jnp.finfo(logits.dtype).tiny))
-        log_odds = logits - jnp.moveaxis(others, 0, -1)
-        return jnp.clip((log_odds + 1) / 2, 0, 1)
-
     def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
         r"""Return $\theta + G$ given that its arg max is the sample.
 
-        The maximum is a Gumbel variable located at $\log \sum_k e^{\theta_k}$; the others are
+        The maximum is a Gumbel variable with location $\log \sum_k e^{\theta_k}$; the others are
         Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
         arXiv:2010.04838).
         """
@@ -119,19 +81,10 @@ class Categorical(Discrete):
         others = -jnp.logaddexp(-noise - log_probs, -winner)
         shift = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
         maximum = winner + shift
-        # Rounding can lift another class to the maximum: keep it one step below.
+        # Rounding may raise another class to the maximum: keep it one step below.
         step = jnp.finfo(self.dtype).eps * jnp.abs(maximum) + jnp.finfo(self.dtype).tiny
         below = jnp.minimum(others + shift, maximum - jax.lax.stop_gradient(step))
         return jnp.where(sample > 0, maximum, below)
-
-    def noise_given(self, perturbed: jax.Array, sample: jax.Array) -> jax.Array:
-        """Return the Gumbel noise: the maximum's own, the others' before truncation."""
-        shift = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
-        centred = perturbed - shift
-        winner = jnp.sum(sample * centred, -1, keepdims=True)
-        below = jnp.maximum(winner - centred, jnp.finfo(self.dtype).tiny)
-        others = centred - jnp.log(-jnp.expm1(-below)) - self._log_softmax()
-        return jnp.where(sample > 0, winner, others)
 
     def log_probs(self, sample: jax.Array) -> jax.Array:
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
@@ -144,24 +97,20 @@ class Categorical(Discrete):
         nothing = jnp.where(sample > 0, -jnp.inf, 0.0).astype(sample.dtype)
         return jnp.sum(jnp.where(masked, nothing, sample * log_probs), -1, keepdims=True)
 
-    def halfway_logits(self, sample: jax.Array) -> jax.Array:
-        r"""Return $\log (p + D)$: logits need no normalisation."""
-        log_probs = self._log_softmax()
-        return jnp.where(sample > 0, jnp.log1p(jnp.exp(log_probs)), log_probs)
-
-    def relax(self, temperature: Any) -> "RelaxedCategorical":
+    def relax(self, temperature: Scalar) -> "RelaxedCategorical":
         """Return the Concrete distribution at a temperature."""
         return RelaxedCategorical(self.logits, temperature)
 
     def check(self) -> None:
         """Raise where the logits are not a float array with a last axis of at least two classes.
 
-        Where they are concrete, also for NaN, plus infinity, and a variable without any class left.
+        Where they are concrete, also for NaN, plus infinity, and a variable whose classes are all
+        masked.
         """
         _check_logits("Categorical", self.logits)
 
     def _log_softmax(self) -> jax.Array:
-        """Return the log-probabilities in the event's shape; finite, where a class is masked."""
+        """Return the log-probabilities, in the event's shape; finite where a class is masked."""
         return jax.nn.log_softmax(self.canonical().logits)
 
 
@@ -171,23 +120,23 @@ class RelaxedCategorical(Relaxed):
 
     $x = \log\mathrm{softmax}((\theta + G) / \tau)$ with Gumbel noise G.
 
-    $e^x$ is the Concrete variable on the simplex. Its density is evaluated at $x$ (the ExpConcrete
-    density), where it is finite at every temperature.
+    $e^x$ is the Concrete variable on the simplex. The density is that of $x$ (ExpConcrete), finite
+    at any temperature.
     Maddison et al. 2017 (arXiv:1611.00712), appendix C; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
         logits: $\theta$, of shape `[..., K]`; a sample has the same shape. A masked class (minus
-            infinity) is zero on the simplex, and has no part in the density: that of the others.
+            infinity) is zero on the simplex; the density is that of the other classes.
         temperature: $\tau > 0$, a scalar or an array of shape `[..., 1]`.
     """
 
-    logits: Any
-    temperature: Any
+    logits: jax.Array
+    temperature: Scalar
 
     def canonical(self) -> "RelaxedCategorical":
-        """Return the same distribution with finite logits, of which each variable's largest is 0.
+        """Return the same distribution with finite logits, the largest of each variable 0.
 
-        NaN where all of them are minus infinity.
+        NaN where all logits of a variable are minus infinity.
         """
         return RelaxedCategorical(_centred(self.logits), self.temperature)
 
@@ -206,15 +155,15 @@ class RelaxedCategorical(Relaxed):
         return jnp.exp(sample)
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        r"""Return the log-density at $x$ in log-simplex space, in nats.
+        r"""Return the log-density of $x$ in nats.
 
         $\log (K-1)! + (K-1) \log\tau + \sum_k (\theta_k - \tau x_k)
-        - K \log \sum_k e^{\theta_k - \tau x_k}$ for each variable, over its K classes that are not
-        masked.
+        - K \log \sum_k e^{\theta_k - \tau x_k}$ for each variable, where K counts its unmasked
+        classes.
         """
         logits, allowed = self.canonical().logits, self._allowed()
         classes = jnp.sum(allowed, -1, keepdims=True, dtype=self.dtype)
-        # In log-simplex space the density is a function of one gap per class, so shifting is free.
+        # The density is invariant to a shift of the gaps, so they need no normalisation.
         gap = jnp.where(allowed, logits - self.temperature * sample, 0)
         total = jax.nn.logsumexp(gap, axis=-1, keepdims=True, where=allowed)
         each = (
@@ -225,16 +174,16 @@ class RelaxedCategorical(Relaxed):
         return each.sum()
 
     def log_density(self, squashed: jax.Array) -> jax.Array:
-        """Return the log-density of $y = e^x$ on the simplex, in nats, given y strictly inside."""
+        """Return the log-density of $y = e^x$ in nats, for y inside the simplex."""
         log = jnp.log(jnp.where(self._allowed(), squashed, 1))
         return self.log_prob(log) - log.sum()
 
     def _allowed(self) -> jax.Array:
-        """Return which classes are not masked, whether or not the logits are canonical."""
+        """Return which classes are unmasked, whether or not the logits are canonical."""
         return _centred(self.logits) > -LARGEST_LOGIT / 2
 
     def check(self) -> None:
-        """Raise where types or shapes are wrong, or a concrete temperature is out of range."""
+        """Raise for wrong dtypes or shapes, or a concrete temperature out of range."""
         _check_logits("RelaxedCategorical", self.logits)
         check_positive("RelaxedCategorical temperature", self.temperature)
         check_floating("RelaxedCategorical temperature", self.temperature)
@@ -252,7 +201,7 @@ def _centred(logits: jax.Array) -> jax.Array:
     return jnp.where(centred < -LARGEST_LOGIT, -LARGEST_LOGIT, centred)
 
 
-def _check_logits(name: str, logits: Any) -> None:
+def _check_logits(name: str, logits: jax.Array) -> None:
     check_precision(f"{name} logits", logits)
     shape = jnp.shape(logits)
     if len(shape) < 1 or shape[-1] < 2:

@@ -1,10 +1,12 @@
 """Several layers of discrete variables as one distribution over paths."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.pytree import pytree, static
@@ -15,16 +17,17 @@ from estimators.core.validation import check_count
 class Chain(Distribution):
     r"""Paths through several layers: $q(z_1) \, q(z_2 \mid z_1) \cdots q(z_L \mid z_{L-1})$.
 
-    What a multi-sample bound over several layers is an expectation of: each of its samples is one
-    joint path (Mnih and Rezende 2016), so `estimator(key, chain.independent(m),
-    ImportanceBound(log_weight))`. The event has the layers behind each other on its first axis. For
-    one sample, nest calls of the estimator instead.
+    For multi-sample bounds over several layers, each sample of which is one joint path (Mnih and
+    Rezende 2016): `estimator(key, chain.independent(m), ImportanceBound(log_weight))`. The event is
+    the concatenation of the layers on the first axis. For a single sample, nest calls of the
+    estimator instead.
 
     Args:
         first: the distribution of $z_1$.
-        parameters: a pytree, live: what the conditionals depend on.
+        parameters: a pytree of differentiable parameters of the conditionals.
         conditionals: functions `(parameters, sample of the layer before) -> distribution`, one for
-            each further layer, of the first one's kind.
+            each further layer, of the type of `first`.
+        num_copies: number of independent copies, see `independent`; 0 for a single path.
     """
 
     first: Discrete
@@ -33,13 +36,13 @@ class Chain(Distribution):
     num_copies: int = static(default=0)
 
     @property
-    def dtype(self) -> Any:
-        """Type of the first layer's logits, and so of the rest."""
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the first layer's logits, and so of the others."""
         return self.first.dtype
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of one path; `[copies, ...]` of independent ones."""
+        """Shape of one path, or `[copies, ...]` for independent copies."""
         length = sum(layer.event_shape[0] for layer in self._shapes())
         path = (length, *self.first.event_shape[1:])
         return (self.num_copies, *path) if self.num_copies else path
@@ -62,40 +65,40 @@ class Chain(Distribution):
         return self.first.with_logits(jnp.concatenate([layer.logits for layer in layers]))
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        """Return the log-probability of a path (of all copies together), in nats."""
+        """Return the log-probability of a path, or of all copies together, in nats."""
         return self.given(sample).log_prob(sample)
 
     def state(self, index: jax.Array) -> jax.Array:
-        """Return one of all paths, or combinations of them."""
+        """Return path number `index`, or a combination of paths."""
         return self._flat().state(index)
 
     def states(self) -> jax.Array:
-        """Return all paths, or combinations of them, `[num_states, *event_shape]`."""
+        """Return all paths, or combinations of paths, `[num_states, *event_shape]`."""
         return self._flat().states()
 
     @property
     def num_states(self) -> int:
-        """Number of paths, or of their combinations."""
+        """Number of paths, or of combinations of paths."""
         return self._flat().num_states
 
     def too_large(self) -> str | None:
-        """Return how many states there are where they are too many to enumerate, else None."""
+        """Return why there are too many states to enumerate, or None where there are not."""
         return self._flat().too_large()
 
     def independent(self, num_copies: int) -> Self:
         """Return independent paths as one distribution of event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)
-        return Chain(self.first, self.parameters, self.conditionals, num_copies)  # type: ignore
+        return dataclasses.replace(self, num_copies=num_copies)
 
     def check(self) -> None:
-        """Raise where the first layer's logits are wrong, or the layers are of several kinds."""
+        """Raise where the first layer's logits are wrong, or the layers differ in type."""
         self.first.check()
         kinds = {(type(layer), layer.event_shape[1:]) for layer in self._shapes()}
         if len(kinds) > 1:
-            raise ValueError("the layers of a Chain must be of one kind")
+            raise ValueError("the layers of a Chain must be of one type")
 
     def _one(self) -> "Chain":
-        return Chain(self.first, self.parameters, self.conditionals)
+        return dataclasses.replace(self, num_copies=0)
 
     def _flat(self) -> Discrete:
         """Return independent variables that take the same values as the paths."""
@@ -111,9 +114,9 @@ class Chain(Distribution):
         return layers
 
     def _shapes(self) -> list[Discrete]:
-        """Return the layers with the shapes of their logits in the place of these."""
+        """Return the layers with the shapes of their logits in place of the logits."""
 
-        def layers():
+        def layers() -> list[Discrete]:
             found = [self.first]
             for conditional in self.conditionals:
                 below = jnp.zeros(found[-1].event_shape, self.dtype)

@@ -1,7 +1,7 @@
-"""Independent normal variables: the continuous reference point."""
+"""Independent normal variables."""
 
 import math
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,8 @@ class Normal(Continuous):
         log_scale: $s$, the logarithm of the standard deviation, of the same shape.
     """
 
-    mean: Any
-    log_scale: Any
+    mean: jax.Array
+    log_scale: jax.Array
 
     @property
     def event_shape(self) -> tuple[int, ...]:

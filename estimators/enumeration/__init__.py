@@ -1,1 +1,1 @@
-"""Sums over states, all of them or some without replacement."""
+"""Sums over states: all, or some drawn without replacement."""

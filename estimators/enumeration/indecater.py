@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import mean
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.evaluate import evaluate_all
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
@@ -15,68 +15,59 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-from estimators.enumeration.local import attach_local, neighbour
+from estimators.enumeration.local import attach_local, classes_of, neighbour
 
 
 @pytree
-class IndeCateR(Estimator):
-    r"""IndeCateR: every variable summed over, given n samples of the others drawn for it alone.
+class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
+    r"""IndeCateR: a sum over each variable, given n samples of the others drawn for it alone.
 
     $\sum_v \nabla q(z_i = v) \frac1n \sum_k f(z^{(i, k)}_{\ne i}, v)$ for each variable i: the
     CatLog-derivative trick for independent variables. Unbiased for every f; exact for one variable.
-    Since no two variables share a sample, their gradients are independent: per coordinate the
-    variance is that of `LocalExpectation` over n, without its correlation between variables.
-    A sample's own value of variable i is one of those summed over, so f is evaluated n K times for
-    each variable. De Smet et al. 2023 (arXiv:2311.12569); the text could be had in part only, so
-    that the samples are drawn anew for each variable, and not shared, is a reading of it. Mean and
-    variance per coordinate are the same either way.
+    Variables do not share samples, so their gradients are independent: per coordinate the variance
+    is 1/n of that of `LocalExpectation`, without its correlation between variables. f is evaluated
+    n K times for each variable. De Smet et al. 2023 (arXiv:2311.12569). Only part of the text was
+    available; that each variable has its own samples is our reading. Mean and variance per
+    coordinate do not depend on it.
 
     Args:
-        num_samples: n for each variable, at least 1.
+        num_samples: number of samples n for each variable, at least 1.
     """
 
     num_samples: int = static(default=1)
 
-    distributions = (Bernoulli, Categorical)
-    differentiates = False
+    unbiased = "yes"
     paper = "desmet2023"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
+    def evaluations(self, distribution: Discrete) -> int:
         """One for each value of each variable in each of its samples."""
-        assert isinstance(distribution, Discrete)
         variables, classes = distribution.class_shape
         return self.num_samples * variables * classes
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """With one sample, and with two."""
+        """One sample, and two."""
         return (cls(1), cls(2))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of the local expectations, their gradients attached."""
-        assert isinstance(distribution, Discrete)
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+        """Return the mean of the local expectations, with their gradients attached."""
         variables, classes = distribution.class_shape
         keys = sample_keys(key, self.num_samples * variables)
-        drawn = jax.vmap(lambda key: distribution.classes_of(distribution.sample(key)))(keys)
+        drawn = jax.vmap(lambda key: classes_of(distribution, distribution.sample(key)))(keys)
 
-        def at(point):
+        def at(point: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
             return f(neighbour(distribution, *point))
 
         row, step = jnp.divmod(jnp.arange(len(keys) * classes, dtype="int32"), classes)
         each = jnp.broadcast_to(drawn[:, None], (len(keys), classes, variables))
         points = each.reshape(-1, variables), row % variables, step
-        # In one call, so that a layer below uses its key once.
+        # In one call, so that nested estimators use their keys once.
         found = evaluate_all(at, points, distribution.event_shape)
         found = found.reshape(self.num_samples, variables, classes)
         drawn = drawn.reshape(self.num_samples, variables, variables)
         own = jnp.where(jnp.eye(variables, dtype=bool)[None], drawn, 0).sum(-1, dtype="int32")
 
-        def local(own, found):
+        def local(own: jax.Array, found: jax.Array) -> jax.Array:
             return attach_local(distribution, own, found[:, 0], found[:, 1:])
 
         return mean(jax.vmap(local)(own, found))

@@ -1,26 +1,46 @@
 """Local expectations: each variable's exact gradient, given a sample of the others."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import mean
 from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.gradients import attach_gradient
+from estimators.distributions.bernoulli import Bernoulli
+from estimators.distributions.categorical import Categorical
+
+
+@functools.singledispatch
+def classes_of(distribution: Discrete, sample: jax.Array) -> jax.Array:
+    """Return the classes `[variables]` of a hard sample: the inverse of `of_classes`."""
+    raise NotImplementedError(f"classes_of {type(distribution).__name__}")
+
+
+@classes_of.register
+def _(distribution: Bernoulli, sample: jax.Array) -> jax.Array:
+    return sample.ravel().astype("int32")
+
+
+@classes_of.register
+def _(distribution: Categorical, sample: jax.Array) -> jax.Array:
+    return jnp.argmax(sample.reshape(distribution.class_shape), -1).astype("int32")
 
 
 def neighbour(
     distribution: Discrete, classes: jax.Array, variable: jax.Array, step: jax.Array
 ) -> jax.Array:
-    """Return a sample, of which one variable has moved on: 0 is itself, 1 to K - 1 the others.
+    """Return a sample with one variable moved to another class; or itself for step 0.
 
-    Where it has moved to a class of probability zero the sample itself: f need not have a value
-    there, and its weight is zero.
+    Also itself where that class has probability zero: f need not have a value there, and its weight
+    is zero.
 
     Args:
-        distribution: of the sample.
+        distribution: the distribution of the sample.
         classes: the sample's classes, `[variables]`.
-        variable: the number of the variable.
-        step: how far it has moved, in a ring.
+        variable: index of the variable.
+        step: number of classes to move by, cyclically: 1 to K - 1.
     """
     variables, num_classes = distribution.class_shape
     moves = jnp.arange(variables, dtype=classes.dtype) == variable
@@ -35,25 +55,25 @@ def attach_local(
     r"""Return the mean of the local expectations of f, with their gradients attached.
 
     For each variable i, $E_i = \sum_v q(z_i = v) f(z^{(i)}_{\ne i}, v)$; attached, $\sum_v \nabla
-    q(z_i = v) f(z^{(i)}_{\ne i}, v)$. Both are taken from the differences to f at the sample, so
+    q(z_i = v) f(z^{(i)}_{\ne i}, v)$. Both are computed from differences to f at the sample, so
     that a constant in f is not rounded.
 
     Args:
-        distribution: of the samples.
+        distribution: the distribution of the samples.
         own: the class of variable i in sample i, `[variables]`.
         values: f at these samples, `[variables]`.
-        found: f at their neighbours that have moved by 1 to K - 1, `[variables, K - 1]`.
+        found: f at their neighbours by steps 1 to K - 1, `[variables, K - 1]`.
     """
     steps = found - values[:, None]
-    # From the neighbours' order, of which the sample is the first, to that of the classes.
+    # From the order of steps, where the sample is the first, to that of classes.
     change = _turned(jnp.pad(steps, ((0, 0), (1, 0))), own)
 
-    def expected(distribution, change):
+    def expected(distribution: Discrete, change: jax.Array) -> jax.Array:
         chances = jnp.exp(distribution.class_log_probs())
         dtype = jnp.promote_types(chances.dtype, change.dtype)
         return jnp.sum(chances.astype(dtype) * change.astype(dtype), -1)
 
-    def weighted(distribution):
+    def weighted(distribution: Discrete) -> jax.Array:
         return expected(distribution, jax.lax.stop_gradient(change)).sum()
 
     step = expected(jax.lax.stop_gradient(distribution), change)
@@ -62,10 +82,10 @@ def attach_local(
 
 
 def _turned(rows: jax.Array, by: jax.Array) -> jax.Array:
-    """Return each row moved on in a ring, by a number of its own that is below its length.
+    """Return each row rolled by its own number of steps, below the row's length.
 
-    By rolls over powers of two, not by indexing: on a mesh with explicit axes JAX cannot infer the
-    sharding of a gather.
+    By rolls over powers of two rather than by indexing: on a mesh with explicit axes JAX cannot
+    infer the sharding of a gather.
     """
     for power in range((rows.shape[1] - 1).bit_length()):
         turns = (by >> power) % 2 == 1

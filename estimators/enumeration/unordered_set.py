@@ -8,68 +8,59 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators.core.averages import weighted_mean
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
-from estimators.core.gradients import attach_scores
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.products import dot
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-from estimators.enumeration.without_replacement import all_states, draw, too_many
+from estimators.enumeration.without_replacement import all_states, attach_scores, draw, too_many
 
 
 @pytree
-class UnorderedSet(Estimator):
+class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     r"""The score function over a set S of k distinct states, drawn without replacement.
 
     $\sum_{s \in S} w_s (f(s) - b_s) \nabla \log q(s)$. The weight $w_s = q(s) R(S, s)$ is the
     probability that s was drawn first, given the set; the built-in baseline is
     $b_s = q(s) f(s) + (1 - q(s)) \sum_{s' \ne s} v_{ss'} f(s')$, where $v_{ss'}$ is the
-    probability that s' came next, given the set and that s was first. Unbiased: averaging the
-    single sample over the order of the set is a Rao-Blackwell step, and $b_s$ estimates E f without
-    bias given that s was first. One state has no baseline and is the plain score function; all
-    states are the exact gradient.
+    probability that s' was drawn second, given the set and that s was first. Unbiased, since the
+    average over the order of the set is a Rao-Blackwell step, and $b_s$ is an unbiased estimate of
+    E f given that s was first. One state gives the plain score function without a baseline; all
+    states give the exact gradient.
 
-    Of exponential clocks with rates q, that of s rings first with the probability
+    Of exponential clocks with rates q, that of s rings first with probability
 
     $w_s \propto \int_0^\infty q(s) e^{-t} \prod_{s' \ne s} (1 - e^{-q(s') t / r}) \, dt$,
 
-    where r is the probability outside S; v likewise, without s. The integrals are taken in log t by
-    the trapezoidal rule, which converges exponentially, at nodes that k and the precision fix.
+    where r is the probability outside S; likewise v, without s. The integrals are computed in log t
+    by the trapezoidal rule, which converges exponentially, at nodes set by k and the precision.
 
     Kool et al. 2020 (arXiv:2002.06043). The set is drawn by stochastic beam search
-    (arXiv:1903.06059), so there may be any number of variables.
+    (arXiv:1903.06059), so for any number of variables.
 
     Args:
-        num_samples: k, at least one. Where there are no more states than that, all are taken.
+        num_samples: k, at least one. With at most k states, all are taken.
     """
 
     num_samples: int = static()
 
-    distributions = (Bernoulli, Categorical)
-    differentiates = False
+    unbiased = "yes"
     paper = "kool2020"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
+    def evaluations(self, distribution: Discrete) -> int:
         """One for each state in the set."""
-        assert isinstance(distribution, Discrete)
         return min(self.num_samples, distribution.num_states)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """A pair, and four."""
+        """Two states, and four."""
         return (cls(2), cls(4))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
         """Return the weighted mean of f over the set, with the weighted scores attached."""
-        assert isinstance(distribution, Discrete)
         if self.num_samples < distribution.num_states:
             states, log_probs, log_rest = draw(key, distribution, self.num_samples)
         else:
@@ -78,16 +69,13 @@ class UnorderedSet(Estimator):
         values = jax.vmap(f)(states)
         value = weighted_mean(first, values)
         stopped = jax.lax.stop_gradient(values)
-        if len(states) > 1:  # of a single state there is no baseline that takes a constant out
+        if len(states) > 1:  # a single state has no baseline that removes a constant
             stopped = stopped - jax.lax.stop_gradient(value)
         signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
 
-    def refusal(self, distribution: Distribution) -> str | None:
-        """Also refuse where the states would not fit into memory."""
-        if reason := super().refusal(distribution):
-            return reason
-        assert isinstance(distribution, Discrete)
+    def unfit(self, distribution: Discrete) -> str | None:
+        """Refuse where the states would not fit into memory."""
         return too_many(distribution, self.num_samples, pairs=True)
 
     def check(self) -> None:
@@ -100,17 +88,17 @@ def order_probabilities(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""Return w `[k]`, v `[k, k]` and $1 - q$ `[k]` of a set of states.
 
-    Of a single state, which has no next, v is zero and the last one, so that there is no baseline.
+    For a single state v is zero and the last is one, so that there is no baseline.
 
     Args:
-        log_probs: `[k]`, of the states in the set.
+        log_probs: log-probabilities of the states in the set, `[k]`.
         log_rest: the log-probability of all other states.
     """
     count, dtype = len(log_probs), log_probs.dtype
     log_t = jnp.asarray(_nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
     ratio = (log_probs - log_rest)[None]
-    # The log of 1 - exp(-z), less the log of q / r where that is below zero: it is common to all
-    # nodes, and large, so that rounding it would spoil the rest.
+    # The log of 1 - exp(-z), minus that of q / r where negative: common to all nodes and large, it
+    # would round the rest.
     log_z = ratio + log_t
     z = jnp.exp(log_z)
     small = jnp.minimum(z, 0.05)
@@ -136,18 +124,18 @@ def order_probabilities(
 
 
 def _nodes(count: int, precision: float) -> np.ndarray:
-    r"""Return equidistant nodes in log t that integrate to a relative precision.
+    r"""Return equidistant nodes in log t for integrals to a relative precision.
 
-    Below the first node there is less than that share, since the product grows with t. The hardest
-    integrand is $t^k e^{-t}$, a gamma function's: its tail bounds the last node by Chernoff's
-    inequality, and its modulus on a rotated ray bounds the trapezoidal rule's error.
+    The integral below the first node is a smaller share, since the product grows with t. The
+    hardest integrand is $t^k e^{-t}$, that of a gamma function: Chernoff's bound on its tail gives
+    the last node, and its modulus on a rotated ray bounds the trapezoidal rule's error.
     """
     power, wanted = count + 1, math.log(precision) - 1
 
-    def tail(t):
+    def tail(t: float) -> float:
         return power - t + power * math.log(t / power)
 
-    def error(step):
+    def error(step: float) -> float:
         frequency = 2 * math.pi / step
         angle = math.atan2(frequency, power)
         return math.log(2) - frequency * angle - power * math.log(math.cos(angle))

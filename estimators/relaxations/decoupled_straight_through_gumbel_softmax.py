@@ -1,61 +1,48 @@
 """The decoupled straight-through Gumbel-softmax estimator."""
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 
 
 @pytree
-class DecoupledStraightThroughGumbelSoftmax(Estimator):
-    r"""Straight-through Gumbel-softmax with a temperature for each direction.
+class DecoupledStraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, Objective]):
+    r"""Straight-through Gumbel-softmax with separate forward and backward temperatures.
 
     Forward $D = \mathrm{onehot}(\arg\max(\theta / \tau_f + G))$, backward the derivative of $y_b =
-    \mathrm{softmax}(\theta / \tau_b + G)$, from the same noise. The paper divides the logits alone,
-    not the noise, so the forward temperature changes *what is sampled*:
-    $\mathrm{softmax}(\theta / \tau_f)$. Value and gradient are those of the distribution itself
-    only at $\tau_f = 1$; elsewhere the value is biased too. With both at 1 it is
-    `StraightThroughGumbelSoftmax` at 1. Biased. Shah et al. 2024 (arXiv:2410.13331), first version;
-    where the noise stands was read from an account of the paper, not its text.
+    \mathrm{softmax}(\theta / \tau_b + G)$, from the same noise. The paper divides the logits, not
+    the noise, so the forward temperature changes *the distribution sampled from* to
+    $\mathrm{softmax}(\theta / \tau_f)$: for $\tau_f \ne 1$ the value is biased too. With both at 1
+    it is `StraightThroughGumbelSoftmax` at 1. Biased. Shah et al. 2024 (arXiv:2410.13331), first
+    version; the text was unavailable, and the place of the noise is from a secondary source.
 
     Args:
         forward_temperature: $\tau_f > 0$.
         backward_temperature: $\tau_b > 0$.
     """
 
-    forward_temperature: Any
-    backward_temperature: Any
+    forward_temperature: Scalar
+    backward_temperature: Scalar
 
-    distributions = (Bernoulli, Categorical)
     differentiates = True
     paper = "shah2024"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Biased."""
-        return "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
-
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """The distribution's own sample, with both kinds of backward pass."""
+        """Samples of the distribution itself, with a low and a high backward temperature."""
         return (cls(1.0, 0.5), cls(1.0, 2.0))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return f at the hard sample of one temperature, with the derivative at the other."""
-        assert isinstance(distribution, Discrete)
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+        """Return f at the forward sample, with the derivative of the backward one."""
         noise = distribution.noise(key)
         forward, backward = (
             distribution.logits / jax.lax.stop_gradient(temperature) + noise

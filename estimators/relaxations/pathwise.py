@@ -1,11 +1,9 @@
-"""The pathwise estimator, or reparametrisation."""
-
-from typing import Self
+"""The pathwise estimator, or reparametrisation trick."""
 
 import jax
 
 from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import RelaxedBernoulli
@@ -14,31 +12,16 @@ from estimators.distributions.normal import Normal
 
 
 @pytree
-class Pathwise(Estimator):
+class Pathwise(Estimator[Normal | RelaxedBernoulli | RelaxedCategorical, Objective]):
     r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ at parameter-free noise.
 
-    Also the reparametrisation trick. For continuous distributions and differentiable f; unbiased.
-    Kingma and Welling 2014 (arXiv:1312.6114), Rezende et al. 2014 (arXiv:1401.4082).
+    Also called the reparametrisation trick. For continuous distributions and differentiable f;
+    unbiased. Kingma and Welling 2014 (arXiv:1312.6114), Rezende et al. 2014 (arXiv:1401.4082).
     """
 
-    distributions = (Normal, RelaxedBernoulli, RelaxedCategorical)
+    unbiased = "yes"
     differentiates = True
     paper = "kingma2014"
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """Unbiased for the expectation under the continuous distribution."""
-        return "yes"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
-
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """The one there is."""
-        return (cls(),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return f at a sample that is differentiable in the parameters."""

@@ -1,23 +1,22 @@
-"""The mean of relaxed samples given the hard one: Rao-Blackwellisation by Monte Carlo."""
-
-from typing import Any
+"""Monte Carlo Rao-Blackwellisation: the mean of relaxed samples given the hard one."""
 
 import jax
 
 from estimators.core.distribution import Discrete
+from estimators.core.pytree import Scalar
 
 
 def mean_relaxed(
-    keys: jax.Array, distribution: Discrete, sample: jax.Array, temperature: Any
+    keys: jax.Array, distribution: Discrete, sample: jax.Array, temperature: Scalar
 ) -> jax.Array:
     r"""Return the mean of relaxed samples whose noise is drawn given the hard sample.
 
-    The noise counts as constant: the derivative in the logits is the mean of $J(y_k) / \tau$, as of
-    straight-through Gumbel-softmax, not that of the posterior's own reparameterisation.
+    The noise is treated as constant: the derivative in the logits is the mean of $J(y_k) / \tau$,
+    as in straight-through Gumbel-softmax, not that of a reparametrised posterior.
 
     Args:
-        keys: one for each relaxed sample, consumed.
-        distribution: where the hard sample is taken to come from.
+        keys: one key for each relaxed sample, consumed.
+        distribution: the distribution that the hard sample is treated as a draw of.
         sample: the hard sample.
         temperature: $\tau$; no derivative passes through it.
     """
@@ -25,7 +24,7 @@ def mean_relaxed(
     fixed = jax.lax.stop_gradient(distribution)
     live = distribution.logits - fixed.logits  # zero, with a derivative
 
-    def relaxed(key):
+    def relaxed(key: jax.Array) -> jax.Array:
         return distribution.relaxed(fixed.posterior(key, sample) + live, temperature)
 
     return jax.vmap(relaxed)(keys).mean(0)

@@ -1,22 +1,22 @@
 """The straight-through Gumbel-softmax estimator."""
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 
 
 @pytree
-class StraightThroughGumbelSoftmax(Estimator):
-    r"""Straight-through Gumbel-softmax: f' at the hard sample, the relaxed one's derivative.
+class StraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, Objective]):
+    r"""Straight-through Gumbel-softmax: f at the hard sample, the derivative of the relaxed one.
 
     Forward $D = \mathrm{onehot}(\arg\max(\theta + G))$, backward $y = \mathrm{softmax}((\theta + G)
     / \tau)$ from the same noise. Biased. Jang et al. 2017 (arXiv:1611.01144), section 2.2.
@@ -25,30 +25,18 @@ class StraightThroughGumbelSoftmax(Estimator):
         temperature: $\tau > 0$.
     """
 
-    temperature: Any
+    temperature: Scalar
 
-    distributions = (Bernoulli, Categorical)
     differentiates = True
     paper = "jang2017"
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """Biased."""
-        return "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """A low temperature and a high one."""
         return (cls(0.5), cls(1.0))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the derivative of the relaxed one."""
-        assert isinstance(distribution, Discrete)
         perturbed = distribution.perturb(distribution.noise(key))
         soft = distribution.relaxed(perturbed, jax.lax.stop_gradient(self.temperature))
         return f(replace_gradient(jax.lax.stop_gradient(distribution.hard(perturbed)), soft))

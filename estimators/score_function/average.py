@@ -2,76 +2,53 @@
 
 import dataclasses
 import zlib
-from typing import Self
+from typing import Any, Self
 
 import jax
 
 from estimators.core.averages import mean
 from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.estimator import Estimator, fact
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
-from estimators.core.tuning import Tuning
 from estimators.core.validation import check_count
 from estimators.score_function.score_function import ScoreFunction
 
-# A stream of its own: the estimator inside folds small numbers into the same key.
+# A separate stream: the inner estimator folds small numbers into the same key.
 _STREAM = zlib.crc32(b"Average")
 
 
 @pytree
-class Average(Estimator):
-    r"""The mean of n independent estimates, so that estimators compare at equal evaluations of f.
+class Average(Estimator[Any, Any]):
+    r"""The mean of n independent estimates, to compare estimators at equal evaluations of f.
 
-    Same mean as the estimator inside, 1/n of its variance, n times its evaluations. The first
-    estimate uses the key itself, as the estimator alone would.
+    It has the mean of the inner estimator, 1/n of its variance and n times its evaluations. The
+    first estimate uses the key itself, as the inner estimator alone would.
 
     Args:
-        estimator: the estimator inside; not another Average.
+        estimator: the inner estimator; not another Average.
         num_samples: n.
     """
 
-    estimator: Estimator
+    estimator: Estimator[Any, Any]
     num_samples: int = static()
 
-    @property
-    def distributions(self) -> tuple[type[Distribution], ...]:
-        """Those of the estimator inside."""
-        return self.estimator.distributions
-
-    @property
-    def differentiates(self) -> bool:
-        """As the estimator inside."""
-        return self.estimator.differentiates
-
-    @property
-    def tuning(self) -> Tuning:
-        """As the estimator inside."""
-        return self.estimator.tuning
-
-    @property
-    def paper(self) -> str:
-        """That of the estimator inside."""
-        return self.estimator.paper
-
-    @property
-    def continuous_passes(self) -> int:
-        """As many times those of the estimator inside as there are samples."""
-        return self.num_samples * self.estimator.continuous_passes
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """As the estimator inside."""
-        return self.estimator.unbiased
+    distributions = fact(lambda self: self.estimator.distributions)
+    needs_bound = fact(lambda self: self.estimator.needs_bound)
+    unbiased = fact(lambda self: self.estimator.unbiased)
+    differentiates = fact(lambda self: self.estimator.differentiates)
+    continuous_passes = fact(lambda self: self.num_samples * self.estimator.continuous_passes)
+    tuning = fact(lambda self: self.estimator.tuning)
+    paper = fact(lambda self: self.estimator.paper)
 
     def evaluations(self, distribution: Distribution) -> int:
-        """As many times those of the estimator inside as there are samples."""
+        """N times those of the inner estimator."""
         return self.num_samples * self.estimator.evaluations(distribution)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """The plain score function at the cost of a pair."""
+        """The plain score function with two samples."""
         return (cls(ScoreFunction(), 2),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
@@ -81,14 +58,14 @@ class Average(Estimator):
         return mean(jax.vmap(lambda key: self.estimator(key, distribution, f))(keys))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Give the estimator inside the networks it learns; `key` is consumed."""
+        """Return it with the inner estimator's networks initialised; `key` is consumed."""
         return dataclasses.replace(self, estimator=self.estimator.initialise(key, distribution))
 
     def check(self) -> None:
-        """Raise unless there is an estimator, no Average, and at least one sample."""
+        """Raise unless there is an inner estimator, not an Average, and at least one sample."""
         check_count("Average num_samples", self.num_samples, 1)
         if not isinstance(self.estimator, Estimator) or isinstance(self.estimator, Average):
             raise TypeError(
-                f"Average takes an estimator that is no Average, not {self.estimator!r}"
+                f"Average takes an estimator that is not an Average, not {self.estimator!r}"
             )
         self.estimator.check()

@@ -1,32 +1,29 @@
-"""The contract of baselines: what is subtracted from what multiplies the score."""
+"""The abstract class of baselines."""
 
 import abc
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
 
 from estimators.core.part import Part
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 
 
 class Baseline(Part, abc.ABC):
-    """A baseline: turns the values of f into the learning signal that multiplies the score.
+    """A baseline: maps the values of f to the learning signal that multiplies the score.
 
-    Baselines see values of f and the stopped parameters of the distribution, never live ones: a
-    live logit in a baseline biases the gradient.
+    Baselines see values of f and stopped parameters of the distribution: a baseline that is
+    differentiable in the logits would bias the gradient.
     """
-
-    paper: Any
-    """Key of its source in `estimators.BIBLIOGRAPHY`."""
 
     @abc.abstractmethod
     def num_evaluations(self) -> int:
-        """Return the number of samples, and so of evaluations of f, that one gradient takes."""
+        """Return the number of samples, and so of evaluations of f, per gradient."""
 
     @property
     def unbiased(self) -> Literal["yes", "up to scale"]:
-        """Whether the signal keeps the gradient unbiased, or only its direction on average."""
+        """Whether the signal keeps the gradient unbiased, or unbiased up to a positive scale."""
         return "yes"
 
     @abc.abstractmethod
@@ -38,14 +35,14 @@ class Baseline(Part, abc.ABC):
             parameters: the distribution's parameters as one vector, stopped.
         """
 
-    def scale(self) -> Any:
-        """Return what the signal was multiplied by, to multiply what is added to the score by."""
+    def scale(self) -> Scalar:
+        """Return the factor in the signal, by which a control variate's other term is scaled."""
         return 1.0
 
-    def tuning(self, values: jax.Array, parameters: jax.Array) -> Any:
+    def tuning(self, values: jax.Array, parameters: jax.Array) -> Self:
         """Return the gradient of the baseline's own objective, shaped like the baseline.
 
-        Zero for a baseline that learns nothing.
+        Zero for a baseline that is not learned.
         """
         del values, parameters
         return jax.tree.map(jnp.zeros_like, self)
@@ -58,7 +55,7 @@ class Zero(Baseline):
     paper = "williams1992"
 
     def num_evaluations(self) -> int:
-        """One."""
+        """Return one."""
         return 1
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
@@ -68,12 +65,12 @@ class Zero(Baseline):
 
 
 def given(baseline: Baseline | None) -> Baseline:
-    """Return the baseline of an estimator's field, where None is none."""
+    """Return the baseline of an estimator's field, which is None for no baseline."""
     return Zero() if baseline is None else baseline
 
 
 def check_baseline(baseline: Any) -> None:
-    """Raise where a field holds no baseline, or one whose hyperparameter is out of range."""
+    """Raise where a field is not None or a baseline, or has a hyperparameter out of range."""
     if not isinstance(given(baseline), Baseline):
         raise TypeError(f"baseline must be a baseline or None, not {baseline!r}")
     given(baseline).check()

@@ -10,7 +10,7 @@ from estimators.score_function.baseline import Baseline
 
 @pytree
 class LeaveOneOut(Baseline):
-    r"""Of n samples, each one's baseline is the mean of f over the others.
+    r"""The baseline of each of n samples is the mean of f over the others.
 
     $\frac{1}{n} \sum_i (f_i - \frac{1}{n-1} \sum_{j \ne i} f_j) \nabla \log q(z_i)$, also called
     RLOO, LOORF or VarGrad. Unbiased: a sample's baseline does not depend on it. Kool et al. 2019
@@ -25,11 +25,11 @@ class LeaveOneOut(Baseline):
     paper = "kool2019"
 
     def num_evaluations(self) -> int:
-        """One for each sample."""
+        """Return n."""
         return self.num_samples
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
-        """Return each value less the mean of the others."""
+        """Return each value minus the mean of the others."""
         del parameters
         n = self.num_samples
         return deviations(values) * (n / (n - 1))

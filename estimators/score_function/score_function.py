@@ -8,9 +8,8 @@ import jax
 
 from estimators.core.averages import mean
 from estimators.core.distribution import Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.estimator import Estimator, fact
 from estimators.core.gradients import attach_gradient, attach_tuning
-from estimators.core.network import flat_parameters
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
@@ -20,14 +19,17 @@ from estimators.distributions.normal import Normal
 from estimators.score_function.baseline import Baseline, check_baseline, given
 from estimators.score_function.leave_one_out import LeaveOneOut
 from estimators.score_function.moving_average import MovingAverage
+from estimators.score_function.network import flat_parameters
 from estimators.score_function.nvil import NVIL
 
 
 @pytree
-class ScoreFunction(Estimator):
+class ScoreFunction(
+    Estimator[Bernoulli | Categorical | Normal | RelaxedBernoulli | RelaxedCategorical, Objective]
+):
     r"""The score function estimator: $(f(z) - \beta) \nabla_\phi \log q_\phi(z)$.
 
-    Also REINFORCE or the likelihood-ratio estimator. Unbiased for every distribution and every f,
+    Also called REINFORCE or likelihood-ratio estimator. Unbiased for every distribution and f,
     differentiable or not, for a baseline $\beta$ that does not depend on z. Williams 1992.
 
     Args:
@@ -36,32 +38,21 @@ class ScoreFunction(Estimator):
 
     baseline: Baseline | None = None
 
-    distributions = (Bernoulli, Categorical, Normal, RelaxedBernoulli, RelaxedCategorical)
-    differentiates = False
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """As the baseline leaves it."""
-        return given(self.baseline).unbiased
-
-    @property
-    def paper(self) -> str:
-        """That of the baseline, or the estimator's own."""
-        return given(self.baseline).paper
+    unbiased = fact(lambda self: given(self.baseline).unbiased)
+    paper = fact(lambda self: given(self.baseline).paper)
 
     def evaluations(self, distribution: Distribution) -> int:
-        """One for each sample that the baseline takes."""
-        del distribution
+        """One for each sample that the baseline needs."""
         return given(self.baseline).num_evaluations()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Without a baseline, and with each."""
+        """Without a baseline, and with each baseline."""
         baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
         return tuple(cls(baseline) for baseline in baselines)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return the mean of f at the samples, the weighted score attached."""
+        """Return the mean of f at the samples, with the weighted score attached."""
         baseline = given(self.baseline)
         parameters = flat_parameters(distribution)
         samples = _map(distribution.sample, sample_keys(key, baseline.num_evaluations()))
@@ -70,23 +61,23 @@ class ScoreFunction(Estimator):
         stopped = jax.lax.stop_gradient(values)
         signal = baseline.signal(stopped, parameters)
 
-        def weighted(distribution):
+        def weighted(distribution: Distribution) -> jax.Array:
             return (signal * _map(distribution.log_prob, samples)).mean()
 
         value = attach_gradient(mean(values), distribution, jax.grad(weighted)(distribution))
         return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Give the baseline's network weights; `key` is consumed."""
+        """Return it with the baseline's network initialised; `key` is consumed."""
         return dataclasses.replace(
             self, baseline=self.baseline and self.baseline.initialise(key, distribution)
         )
 
     def check(self) -> None:
-        """Raise where the baseline is none, or has a hyperparameter out of range."""
+        """Raise unless the baseline is None or a baseline with valid hyperparameters."""
         check_baseline(self.baseline)
 
 
 def _map(function: Callable[[jax.Array], jax.Array], samples: jax.Array) -> jax.Array:
-    """Return `jax.vmap(function)(samples)`; XLA would transpose matrices around an axis of one."""
+    """Return `jax.vmap(function)(samples)`, without an axis of one, at which XLA transposes."""
     return function(samples[0])[None] if len(samples) == 1 else jax.vmap(function)(samples)

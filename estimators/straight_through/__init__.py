@@ -1,1 +1,1 @@
-"""A hard sample in the forward pass, another derivative in the backward pass."""
+"""A hard sample in the forward pass, a surrogate derivative in the backward pass."""

@@ -1,14 +1,14 @@
 """The ReinMax estimator."""
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
-from estimators.core.pytree import pytree
+from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -16,7 +16,7 @@ from estimators.straight_through.halfway import halfway
 
 
 @pytree
-class ReinMax(Estimator):
+class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
     r"""ReinMax: straight-through with Heun's method, of second order instead of first.
 
     $f'(D) (2 J(\frac{p_\tau + D}{2}) - \frac12 J(p))$ with $J(p) = \mathrm{diag}(p) - p p^T$ and
@@ -29,30 +29,18 @@ class ReinMax(Estimator):
         temperature: $\tau > 0$ of the half step; above 1 it trades bias for variance.
     """
 
-    temperature: Any = 1.0
+    temperature: Scalar = 1.0
 
-    distributions = (Bernoulli, Categorical)
     differentiates = True
     paper = "liu2023"
 
-    @property
-    def unbiased(self) -> Unbiased:
-        """Biased beyond quadratics."""
-        return "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
-
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Where it is of second order, and where its variance is lower."""
+        """Second order, and lower variance."""
         return (cls(1.0), cls(1.5))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the derivative of Heun's step."""
-        assert isinstance(distribution, Discrete)
         sample = distribution.sample(key)
         middle = halfway(distribution, sample, self.temperature)
         return f(replace_gradient(sample, heun(distribution, middle)))
@@ -63,5 +51,5 @@ class ReinMax(Estimator):
 
 
 def heun(distribution: Discrete, middle: Discrete) -> jax.Array:
-    """Return what stands in for the sample, given the distribution half way to it."""
+    """Return the surrogate of the sample, given the distribution halfway to it."""
     return 2 * middle.mean - distribution.mean / 2

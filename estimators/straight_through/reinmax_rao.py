@@ -1,15 +1,15 @@
 """The ReinMax-Rao estimator."""
 
-from typing import Any, Self
+from typing import Self
 
 import jax
 
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import replace_gradient
 from estimators.core.noise import sample_keys
 from estimators.core.objective import Objective
-from estimators.core.pytree import pytree, static
+from estimators.core.pytree import Scalar, pytree, static
 from estimators.core.validation import check_count, check_positive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
@@ -18,47 +18,35 @@ from estimators.straight_through.halfway import halfway
 
 
 @pytree
-class ReinMaxRao(Estimator):
-    r"""ReinMax-Rao: ReinMax whose half step is differentiated as Gumbel-Rao would.
+class ReinMaxRao(Estimator[Bernoulli | Categorical, Objective]):
+    r"""ReinMax-Rao: ReinMax with the half step differentiated as in Gumbel-Rao.
 
     $f'(D) (2 \cdot \frac1K \sum_k J(y_k) / \tau - \frac12 J(p))$ with $y_k =
     \mathrm{softmax}((\theta' + G_k) / \tau)$, $\theta' = \log \frac{p + D}{2}$ and $G_k$ drawn
-    given $\arg\max(\theta' + G_k) = D$. What is averaged is straight-through Gumbel-softmax at
-    $\theta'$; it is no conditional mean of `ReinMax`, which is a function of D already. So no
-    theorem says that its variance is less than ReinMax's, and it is not exact for quadratics, nor
-    for linear f, as quadrature shows. Biased. Wang and Bui 2026 (arXiv:2603.08257): the formula was
-    read from the authors' published code, the text itself was unavailable.
+    given $\arg\max(\theta' + G_k) = D$. The average is of straight-through Gumbel-softmax at
+    $\theta'$. It is not a conditional mean of `ReinMax`, which is already a function of D, so its
+    variance need not be lower than ReinMax's, and it is exact neither for quadratics nor for linear
+    f, as quadrature shows. Biased. Wang and Bui 2026 (arXiv:2603.08257), from the authors'
+    published code, since the text was unavailable.
 
     Args:
         temperature: $\tau > 0$.
         num_samples: K, at least 1.
     """
 
-    temperature: Any = 1.0
+    temperature: Scalar = 1.0
     num_samples: int = static(default=10)
 
-    distributions = (Bernoulli, Categorical)
     differentiates = True
     paper = "wang2026"
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """Biased."""
-        return "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """A low temperature and a high one."""
         return (cls(0.5), cls(1.0))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return f at the hard sample, with the derivative of the relaxed Heun's step."""
-        assert isinstance(distribution, Discrete)
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the derivative of the relaxed Heun step."""
         keys = sample_keys(key, 1 + self.num_samples)
         sample = distribution.sample(keys[0])
         middle = halfway(distribution, sample)
@@ -66,6 +54,6 @@ class ReinMaxRao(Estimator):
         return f(replace_gradient(sample, 2 * soft - distribution.mean / 2))
 
     def check(self) -> None:
-        """Raise unless the temperature is positive, and there is at least one sample."""
+        """Raise unless the temperature is positive and there is at least one sample."""
         check_positive("ReinMaxRao temperature", self.temperature)
         check_count("ReinMaxRao num_samples", self.num_samples, 1)

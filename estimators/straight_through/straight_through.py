@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 import jax
 
-from estimators.core.distribution import Discrete, Distribution
-from estimators.core.estimator import Estimator, Unbiased
+from estimators.core.distribution import Discrete
+from estimators.core.estimator import Estimator
 from estimators.core.gradients import replace_gradient
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
@@ -15,11 +15,11 @@ from estimators.distributions.categorical import Categorical
 
 
 @pytree
-class StraightThrough(Estimator):
-    r"""The straight-through estimator: f' at the hard sample, passed on as if sampling were smooth.
+class StraightThrough(Estimator[Bernoulli | Categorical, Objective]):
+    r"""The straight-through estimator: f' at the hard sample times a surrogate derivative of it.
 
-    With `derivative="mean"` sampling counts as its mean: $f'(D) J(p)$, exact for linear f. With
-    `derivative="identity"` it counts as the identity of the logits: $f'(D)$. Biased otherwise.
+    With `derivative="mean"` that of the mean: $f'(D) J(p)$, exact for linear f. With
+    `derivative="identity"` that of the logits: $f'(D)$. Biased otherwise.
     Bengio et al. 2013 (arXiv:1308.3432).
 
     Args:
@@ -28,28 +28,16 @@ class StraightThrough(Estimator):
 
     derivative: Literal["mean", "identity"] = static(default="mean")
 
-    distributions = (Bernoulli, Categorical)
     differentiates = True
     paper = "bengio2013"
-
-    @property
-    def unbiased(self) -> Unbiased:
-        """Biased."""
-        return "no"
-
-    def evaluations(self, distribution: Distribution) -> int:
-        """One."""
-        del distribution
-        return 1
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Both derivatives."""
         return (cls("mean"), cls("identity"))
 
-    def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
-        """Return f at the hard sample, with the derivative of the stand-in."""
-        assert isinstance(distribution, Discrete)
+    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+        """Return f at the hard sample, with the surrogate derivative."""
         soft = distribution.mean if self.derivative == "mean" else distribution.logits
         return f(replace_gradient(distribution.sample(key), soft))
 

@@ -19,6 +19,7 @@ from estimators import (
     black_box,
     stack,
 )
+from estimators.control_variates.coupling import noise_given
 from estimators.core.continuous_pass import relaxed_pass
 from tests.estimators import checks
 from tests.estimators.cost import flops
@@ -183,9 +184,9 @@ def test_noise_given_inverts_perturb_given(name):
     @jax.vmap
     def there_and_back(key):
         z = q.perturb(q.noise(key))
-        again = q.perturb_given(q.noise_given(z, q.hard(z)), q.hard(z))
+        again = q.perturb_given(noise_given(q, z, q.hard(z)), q.hard(z))
         further = q.noise(jax.random.fold_in(key, 1))
-        back = q.noise_given(q.perturb_given(further, q.hard(z)), q.hard(z))
+        back = noise_given(q, q.perturb_given(further, q.hard(z)), q.hard(z))
         return z, again, further, back
 
     z, again, further, back = there_and_back(jax.random.split(jax.random.key(0), 50))

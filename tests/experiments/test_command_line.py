@@ -91,7 +91,10 @@ def contents(folder):
         (["compare", "--estimators", "GumbelSoftmax[temperature=0]"], ["above zero", "not 0"]),
         (["compare", "--estimators", "GumbelSoftmax[temperature=-1]"], ["above zero", "not -1"]),
         (["compare", "--estimators", "GumbelSoftmax[temperature=nan]"], ["above zero"]),
-        (["compare", "--estimators", "GumbelSoftmax[temperature=warm]"], ["must be numeric"]),
+        (
+            ["compare", "--estimators", "GumbelSoftmax[temperature=warm]"],
+            ["a number, not 'warm'"],
+        ),
         (["compare", "--estimators", "Average[GumbelSoftmax[0],2]"], ["above zero"]),
         (["compare", "--estimators", "GumbelSoftmax"], ["needs temperature"]),
         (["compare", "--estimators", "GumbelSoftmax[temperature=0.5"], ["closing ]"]),

@@ -1,7 +1,8 @@
-"""A small network in plain JAX, for baselines and control variates that are learned."""
+"""A small network in plain JAX, for learned baselines and control variates."""
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +19,18 @@ from estimators.core.validation import check_count
 class MLP(Part):
     r"""A network with one hidden layer and a scalar output, $w \cdot \tanh(W x + b) + c$.
 
-    The output weights start at zero, so an untrained network is the constant zero.
+    The output weights are initialised to zero, so that the untrained network is zero.
 
     Args:
         hidden: number of hidden units.
+        layers: learned weights, made by `initialise`.
     """
 
     hidden: int = static(default=100)
-    layers: Any = learned(default=None)
+    layers: Mapping[str, jax.Array] | None = learned(default=None)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with weights for the parameters of `distribution`; `key` is consumed."""
+        """Return it with weights sized to the parameters of `distribution`; `key` is consumed."""
         inputs = flat_parameters(distribution)
         scale = 1 / math.sqrt(max(inputs.size, 1))
         layers = {
@@ -57,6 +59,6 @@ class MLP(Part):
 
 
 def flat_parameters(distribution: Distribution) -> jax.Array:
-    """Return a distribution's parameters as one vector, with stopped gradients."""
+    """Return the stopped parameters of a distribution as one vector."""
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(distribution)]
     return jax.lax.stop_gradient(jnp.concatenate(leaves))
