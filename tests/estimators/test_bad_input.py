@@ -199,7 +199,7 @@ def test_distributions(distribution, error, message):
         (UnorderedSet(0), ValueError, "num_samples must be at least 1"),
         (SumAndSample(2.0), TypeError, "num_samples must be an integer"),
         (Average(MuProp, 2), TypeError, "takes an estimator"),
-        (Average(Average(MuProp(), 2), 2), TypeError, "no Average"),
+        (Average(Average(MuProp(), 2), 2), TypeError, "not an Average"),
         (Average(MuProp(), 0), ValueError, "num_samples must be at least 1"),
         (Average(GumbelSoftmax(0), 2), ValueError, "temperature must be above zero"),
     ],

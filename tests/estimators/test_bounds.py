@@ -11,6 +11,7 @@ import estimators
 from estimators import (
     OVIS,
     VIMCO,
+    Average,
     Bernoulli,
     Categorical,
     ImportanceBound,
@@ -347,3 +348,7 @@ def test_every_estimator_takes_a_bound(example, problem):
     samples = gradient_samples(problem, (checks.prepared(example, problem),), count)
     assert np.isfinite(samples).all()
     forget()
+
+
+def test_an_average_needs_what_its_estimator_needs():
+    assert Average(VIMCO(), 2).needs_bound and not Average(ScoreFunction(), 2).needs_bound

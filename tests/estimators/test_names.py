@@ -158,7 +158,7 @@ def test_other_spellings(text, name):
         ("StraightThrough[nan]", "derivative must be one of mean, identity, not 'nan'"),
         ("StraightThrough[mean[3]]", "unknown name 'mean'"),
         pytest.param("LeaveOneOut[" * 2000, "brackets are nested more than 20 deep", id="deep"),
-        ("Average[Average[MuProp,2],2]", "takes an estimator that is no Average"),
+        ("Average[Average[MuProp,2],2]", "takes an estimator that is not an Average"),
         ("Average[GumbelSoftmax[0],2]", "temperature must be above zero"),
     ],
 )
