@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from experiments.data.errors import DataError
+from experiments.system.paths import write_whole
 
 MAX_BYTES = 2**30
 """Maximum size of a file: several times that of the largest expected one."""
@@ -40,14 +41,9 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         DataError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, content)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 
