@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 TREE = Path(__file__).resolve().parent.parent
-TIMED = {"metric": ["seconds", "steps_per_second"], "column": ["seconds"]}
+TIMED = {"metric": ["seconds", "plain_seconds", "steps_per_second"], "column": ["seconds"]}
 WORDS = ["title", "source"]  # of claims, which may be put and cited otherwise
 
 _MAIN = "from experiments.command_line import main; raise SystemExit(main())"
