@@ -53,7 +53,7 @@ def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add `--output` and `--force`."""
     option = command.add_argument
-    option("--output", type=path, metavar="DIR", help="results folder (default: a new one)")
+    option("--output", type=path, metavar="DIR", help="results folder (default: one in ./results)")
     option("--force", action="store_true", help="run again, and replace results in the folder")
 
 
