@@ -1,6 +1,7 @@
 """The command's arguments."""
 
 import argparse
+import importlib
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -9,20 +10,22 @@ from typing import NoReturn
 import estimators
 from estimators.naming import nearest
 from experiments import data, problems
-from experiments.command_line import (
-    benchmark,
-    claims,
-    compare,
-    diagnose,
-    figure,
-    options,
-    report,
-    reproduce,
-    train,
-)
+from experiments.command_line import options
 from experiments.command_line.unused import given_options
 from experiments.system import device
 from experiments.system.errors import UsageError
+
+_COMMANDS = (
+    "compare",  # and temperature
+    "diagnose",
+    "train",
+    "reproduce",
+    "claims",
+    "figure",
+    "report",
+    "benchmark",
+)
+"""Modules beside this one; each adds its commands to the parser."""
 
 _EPILOG = """\
 problems:    {problems}
@@ -117,7 +120,7 @@ def _parser() -> _Parser:
         )
         return command
 
-    for module in (compare, diagnose, train, reproduce, claims, figure, report, benchmark):
-        module.add(add)
+    for name in _COMMANDS:
+        importlib.import_module(f"experiments.command_line.{name}").add(add)
     parser.commands = dict(commands.choices)
     return parser

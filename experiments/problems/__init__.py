@@ -1,22 +1,23 @@
 """The problems that estimators are measured on and trained with."""
 
+import inspect
+
 from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
 from experiments.problems.problem import Measurable as Measurable
 from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
-from experiments.problems.semi_supervised import SemiSupervised
-from experiments.problems.structured_prediction import StructuredPrediction
-from experiments.problems.toy import Coupled, Polynomial, Quadratic, SharedLogit, SimplexQuadratic
-from experiments.problems.vae import VAE
+from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
+from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction
+from experiments.problems.toy import Coupled as Coupled
+from experiments.problems.toy import Polynomial as Polynomial
+from experiments.problems.toy import Quadratic as Quadratic
+from experiments.problems.toy import SharedLogit as SharedLogit
+from experiments.problems.toy import SimplexQuadratic as SimplexQuadratic
+from experiments.problems.vae import VAE as VAE
 
-ALL: tuple[type[Problem], ...] = (
-    VAE,
-    StructuredPrediction,
-    SemiSupervised,
-    Quadratic,
-    SharedLogit,
-    Coupled,
-    SimplexQuadratic,
-    Polynomial,
+ALL: tuple[type[Problem], ...] = tuple(
+    value
+    for value in list(globals().values())
+    if isinstance(value, type) and issubclass(value, Problem) and not inspect.isabstract(value)
 )
 """The problem classes that the command line knows by name."""

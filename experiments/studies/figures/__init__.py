@@ -1,42 +1,31 @@
 """The studies behind the figures of `estimax figure`; `analysis.figures` draws them."""
 
-from collections.abc import Callable
+import importlib
 
 from estimators.naming import nearest
-from experiments.studies.figures import (
-    densities,
-    evaluations,
-    integrality,
-    presets,
-    relaxed_samples,
-    simplex,
-    toy_curves,
-    traces,
-    vae_pictures,
-)
 from experiments.studies.figures.study import SCALES as SCALES
 from experiments.studies.figures.study import Figure as Figure
 from experiments.system.errors import UsageError
 
-FIGURES: dict[str, Callable[[str], Figure]] = {
-    "relaxed-samples": relaxed_samples.study,
-    "densities": densities.study,
-    "variance-by-evaluations": evaluations.study,
-    "gumbel-rao-simplex": simplex.study,
-    "gradient-traces": traces.study,
-    "toy-curves": toy_curves.study,
-    "temperature-toy": presets.temperature_toy,
-    "temperature-vae": presets.temperature_vae,
-    "temperature-vae200": presets.temperature_vae200,
-    "gumbel-rao-temperature": presets.gumbel_rao_temperature,
-    "bias-variance": presets.bias_variance,
-    "error-cost": presets.error_cost,
-    "training-curves": presets.training_curves,
-    "variance-along-training": presets.variance_along_training,
-    "integrality-gap": integrality.study,
-    "vae-pictures": vae_pictures.study,
+FIGURES = {
+    "relaxed-samples": "relaxed_samples.study",
+    "densities": "densities.study",
+    "variance-by-evaluations": "evaluations.study",
+    "gumbel-rao-simplex": "simplex.study",
+    "gradient-traces": "traces.study",
+    "toy-curves": "toy_curves.study",
+    "temperature-toy": "presets.temperature_toy",
+    "temperature-vae": "presets.temperature_vae",
+    "temperature-vae200": "presets.temperature_vae200",
+    "gumbel-rao-temperature": "presets.gumbel_rao_temperature",
+    "bias-variance": "presets.bias_variance",
+    "error-cost": "presets.error_cost",
+    "training-curves": "presets.training_curves",
+    "variance-along-training": "presets.variance_along_training",
+    "integrality-gap": "integrality.study",
+    "vae-pictures": "vae_pictures.study",
 }
-"""Functions that build each figure's study at a scale, by the figure's name."""
+"""The function of a module here that builds a figure's study at a scale, by the figure's name."""
 
 
 def build(name: str, scale: str = "laptop") -> Figure:
@@ -49,4 +38,5 @@ def build(name: str, scale: str = "laptop") -> Figure:
         known = ", ".join(FIGURES)
         near = nearest(name, list(FIGURES))
         raise UsageError(f"unknown figure {name!r}; choose from {known}{near}")
-    return FIGURES[name](scale)
+    module, _, function = FIGURES[name].partition(".")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), function)(scale)

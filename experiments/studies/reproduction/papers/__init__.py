@@ -1,38 +1,23 @@
-"""The papers whose tables are reproduced, one file a paper."""
+"""The papers whose tables are reproduced, one file a paper.
 
+A paper's module has `TABLES`: functions from a binarisation of MNIST to a table, by its name.
+"""
+
+import importlib
+import pkgutil
 from collections.abc import Callable
 
 from estimators.naming import nearest
 from experiments.data import Binarisation
-from experiments.studies.reproduction.papers import (
-    grathwohl2018,
-    gu2016,
-    jang2017,
-    liu2023,
-    maddison2017,
-    paulus2021,
-    toys,
-    yin2019,
-)
 from experiments.studies.reproduction.table import Table
 from experiments.system.errors import UsageError
 
+_PAPERS = [
+    importlib.import_module(f"{__name__}.{paper.name}") for paper in pkgutil.iter_modules(__path__)
+]
+
 TABLES: dict[str, Callable[[Binarisation], Table]] = {
-    "jang2017-table1": jang2017.table1,
-    "jang2017-table2": jang2017.table2,
-    "jang2017-figure5a": jang2017.figure5a,
-    "gu2016-table2": gu2016.table2,
-    "gu2016-table3": gu2016.table3,
-    "maddison2017-table1": maddison2017.table1,
-    "maddison2017-table2": maddison2017.table2,
-    "maddison2017-figure4": maddison2017.figure4,
-    "yin2019-table2": yin2019.table2,
-    "yin2019-table3": yin2019.table3,
-    "grathwohl2018-table1": grathwohl2018.table1,
-    "paulus2021-table2": paulus2021.table2,
-    "liu2023-polynomial": liu2023.polynomial,
-    "liu2023-vae": liu2023.vae,
-    "toys": toys.toys,
+    name: table for paper in _PAPERS for name, table in paper.TABLES.items()
 }
 """Functions that build the tables, by name; building an estimator starts JAX, so not here."""
 

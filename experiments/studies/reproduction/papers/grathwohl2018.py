@@ -83,3 +83,6 @@ def table1(binarisation: Binarisation) -> Table:
             "submitted version others) lie far above the rest of the field's.",
         ),
     )
+
+
+TABLES = {"grathwohl2018-table1": table1}

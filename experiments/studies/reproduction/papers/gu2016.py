@@ -143,3 +143,6 @@ def table3(binarisation: Binarisation) -> Table:
 
 def _others(labels: tuple[str, ...], label: str) -> tuple[str, ...]:
     return tuple(one for one in labels if one != label)
+
+
+TABLES = {"gu2016-table2": table2, "gu2016-table3": table3}

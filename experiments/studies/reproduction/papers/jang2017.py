@@ -274,3 +274,6 @@ def _predictions() -> tuple[Prediction, ...]:
             ("ST Gumbel-Softmax",),
         ),
     )
+
+
+TABLES = {"jang2017-table1": table1, "jang2017-table2": table2, "jang2017-figure5a": figure5a}

@@ -140,3 +140,6 @@ def vae(binarisation: Binarisation) -> Table:
             "60,000.",
         ),
     )
+
+
+TABLES = {"liu2023-polynomial": polynomial, "liu2023-vae": vae}

@@ -252,3 +252,10 @@ def figure4(binarisation: Binarisation) -> Table:
         tuple(predictions),
         (*_NOTES, "Bounds are of 100 samples, as published."),
     )
+
+
+TABLES = {
+    "maddison2017-table1": table1,
+    "maddison2017-table2": table2,
+    "maddison2017-figure4": figure4,
+}

@@ -125,3 +125,6 @@ def table2(binarisation: Binarisation) -> Table:
             "temperatures is compared (laptop: two rates, temperature 0.5).",
         ),
     )
+
+
+TABLES = {"paulus2021-table2": table2}

@@ -161,3 +161,6 @@ def _simplex() -> list[Cell]:
 
 def _target(block: str, label: str, number: Published, metric: str) -> Target:
     return Target(block, label, number, metric, "", is_known=True)
+
+
+TABLES = {"toys": toys}

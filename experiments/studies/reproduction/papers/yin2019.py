@@ -139,3 +139,6 @@ def table3(binarisation: Binarisation) -> Table:
         (),
         ("The other columns of the table are copied from Jang et al. 2017: see jang2017-table1.",),
     )
+
+
+TABLES = {"yin2019-table2": table2, "yin2019-table3": table3}
