@@ -7,7 +7,6 @@ host, in float64.
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 import operator
@@ -166,13 +165,14 @@ class Sampler:
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
-        per_device: Callable = functools.partial(self._blocks, size=size, chunk=chunk)
-        if stacked:
-            per_device = jax.vmap(per_device, (0, 0, None, None, None, None))
+        def one(operands, numbers):
+            return self._blocks(*operands, numbers, size=size, chunk=chunk)
+
+        per_device = jax.vmap(one, ((0, 0, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
         sharded = jax.shard_map(
-            lambda operands, numbers: per_device(*operands, numbers),
+            per_device,
             mesh=self.mesh,
             in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
             out_specs=out,
