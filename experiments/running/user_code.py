@@ -19,7 +19,7 @@ import jax
 import estimators
 from estimators import Estimator, Unbiased, naming
 from experiments import problems
-from experiments.problems import Problem
+from experiments.problems import EvaluatedProblem, Problem
 from experiments.system import paths
 from experiments.system.errors import UsageError
 from experiments.system.text import described
@@ -37,7 +37,10 @@ def parse_problem(text: str) -> Problem:
     """
     name, own = _split(text, Problem)
     known = own or {cls.__name__: cls for cls in problems.ALL}
-    return _parse(name, known, Problem)
+    problem = _parse(name, known, Problem)
+    if hasattr(problem, "log_weight") and not isinstance(problem, EvaluatedProblem):
+        raise UsageError(f"{problem} defines log_weight: make it an EvaluatedProblem")
+    return problem
 
 
 def parse_estimator(text: str) -> Estimator:

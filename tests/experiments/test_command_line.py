@@ -635,6 +635,11 @@ class Unfinished(Toy):
         return jnp.zeros(2)
 
 @dataclasses.dataclass(frozen=True)
+class NotEvaluated(Cubic):
+    def log_weight(self, params, key, example):
+        return 0.0
+
+@dataclasses.dataclass(frozen=True)
 class VectorLoss(Cubic):
     def loss(self, params, estimator, key, batch):
         return params["logits"]
@@ -671,6 +676,7 @@ class ExitingProblem(Cubic):
         ("problem", "NoDataclass", "dataclass(frozen=True)"),
         ("problem", "Melted", "dataclass(frozen=True)"),
         ("problem", "Unfinished", "must define f"),
+        ("problem", "NotEvaluated", "make it an EvaluatedProblem"),
         ("problem", "VectorLoss", "shape: (2,)"),
         ("problem", "ListOfParams", "expected str"),
         ("problem", "ExitingProblem", "SystemExit"),
