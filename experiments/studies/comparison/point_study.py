@@ -1,14 +1,14 @@
 """Studies that measure estimators one after the other, at one point of a problem."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from estimators import Estimator, stack
 from experiments.measurement.rows import Row, estimator_columns, metric_rows
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.running.study import Study
+from experiments.running.study import Study, found_in
 from experiments.studies.comparison.settings import CompareSettings
 
 Members = Callable[[Estimator], list[Estimator]]
@@ -34,19 +34,16 @@ def point_study(
         caution: returns notes.
         more: further settings, as plain values.
     """
-    parts = {str(estimator): estimator for estimator in settings.estimators}
-
-    def done(rows: Sequence[Row]) -> set[str]:
-        found = {row["estimator"] for row in rows}
-        return {name for name, one in parts.items() if str(members(one)[0]) in found}
-
+    parts: dict[str, Estimator] = {}
+    for estimator in settings.estimators:  # two may have the same variants
+        parts.setdefault(str(members(estimator)[0]), estimator)
     return Study(
         kind,
         settings.configuration(kind) | more,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
         functools.partial(_rows, settings, kind, members, caution),
-        done,
+        found_in("estimator"),
     )
 
 
@@ -64,8 +61,8 @@ def _rows(
     keys = settings.keys()
     point = settings.point(progress)
     shared = settings.columns(point, kind)
-    for name, estimator in parts.items():
-        with progress.task(name) as advance:
+    for estimator in parts.values():
+        with progress.task(str(estimator)) as advance:
             members = members_of(estimator)
             columns = [shared | estimator_columns(member) for member in members]
             context = point.params, point.batch
