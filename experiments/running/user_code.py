@@ -39,7 +39,7 @@ def parse_problem(text: str) -> Problem:
     known = own or {cls.__name__: cls for cls in problems.ALL}
     problem = _parse(name, known, Problem)
     if hasattr(problem, "log_weight") and not isinstance(problem, EvaluatedProblem):
-        raise UsageError(f"{problem} defines log_weight: make it an EvaluatedProblem")
+        raise UsageError(f"{_place(type(problem))} has log_weight: make it an EvaluatedProblem")
     return problem
 
 
