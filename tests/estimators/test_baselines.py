@@ -130,7 +130,7 @@ def test_contributions_are_no_part_of_a_name():
     assert jax.tree.structure(back) == jax.tree.structure(estimator)
     members = unstack(stack([estimator, estimator]))
     assert [str(member) for member in members] == [str(estimator)] * 2
-    with pytest.raises(ValueError, match="has no 'count'"):
+    with pytest.raises(ValueError, match="has no field 'count'"):
         parse("ScoreFunction[baseline=MovingAverage[decay=0.9,count=1]]")
 
 
