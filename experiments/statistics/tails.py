@@ -6,7 +6,7 @@ k. The number of effective events is $n v^2 / (v^2 + s^2)$: that of rare events 
 A variance that consists of few large samples has no interval: those that were not drawn would
 change it by an unknown amount. Below `needed` effective events none is given. Above, the skewness
 of v, $k / (s^3 \sqrt n)$, determines how many standard errors higher the truth may be, with
-constants calibrated on log-normal, Student's and rare gradients (tests/experiments/test_tails.py).
+constants calibrated on log-normal, Student's and rare gradients (test_tails.py).
 """
 
 import dataclasses

@@ -20,7 +20,7 @@ from analysis import report
 from analysis.tables import claims
 from analysis.text import https, printable
 from experiments.command_line import main
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_report import CHROMIUM, FLAGS, needs_browser, write
 from tests.analysis.test_reproduction import expected, ours, target
 

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from analysis.figures import evaluations, gradient_traces, integrality, vae_pictures
 from analysis.figures.legend import framed
 from analysis.style import COLOURS, looks, method_look
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_result_figures import assert_readable, labels
 
 TEMPERATURES = (0.1, 1.0, 16.0)

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis import save_figure, style
 from analysis.figures import pictures
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 
 SHAPES = {
     "samples": (8, 10, 28, 28),

@@ -14,7 +14,7 @@ import pytest
 from analysis import reading, report
 from analysis.studies import STUDIES
 from experiments.command_line import main
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_hostile_folders import studies
 
 

@@ -11,7 +11,7 @@ import pytest
 from analysis import reading, report
 from analysis.figures import bias_variance
 from analysis.style import save_figure
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_reproduction import expected, ours, target
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,7 +10,7 @@ from matplotlib.text import Annotation, Text
 
 from analysis import files, save_figure, style
 from analysis.figures import bias_variance, error_cost, temperature
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_result_tables import USER, with_value
 
 FIGURES = {

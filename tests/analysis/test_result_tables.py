@@ -12,7 +12,7 @@ import analysis
 from analysis import formats
 from analysis.names import natural, without, wrap
 from analysis.render.latex import escape
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 
 USER = "My_Own%Estimator[path_a=C:\\x~1,k=50%,s={a|b}#&$^]"
 

@@ -6,7 +6,7 @@ import pytest
 import analysis
 from analysis import figures
 from analysis.studies import STUDIES, readable
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_hostile_folders import studies
 
 

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 import analysis
 from analysis import save_figure, style
 from analysis.figures import along_training, bias_variance, training
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_result_figures import arrows, assert_readable, drawn, labels
 from tests.analysis.test_result_tables import USER
 

@@ -10,7 +10,7 @@ import pytest
 
 import analysis
 from analysis import formats
-from tests.analysis import synthetic_rows as synthetic
+from tests.analysis.helpers import synthetic_rows as synthetic
 
 TEST = {"split": "test", "bound_samples": 1000}
 VALIDATION = {"split": "validation", "bound_samples": 100}

@@ -34,9 +34,9 @@ from estimators import (
     pytree,
     stack,
 )
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import EXAMPLES, FIRST, is_first, parameter
-from tests.estimators.problems import BOUNDS, PROBLEMS
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import EXAMPLES, FIRST, is_first, parameter
+from tests.estimators.helpers.problems import BOUNDS, PROBLEMS
 
 KEY = jax.random.key(0)
 BITS = Bernoulli(jnp.zeros(3))

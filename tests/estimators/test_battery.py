@@ -20,10 +20,10 @@ from estimators import (
     MuProp,
     ScoreFunction,
 )
-from tests.estimators import checks
-from tests.estimators.examples import EXAMPLES, is_first, parameter, parameters
-from tests.estimators.problems import BOUNDS, MIXED, MORE_NESTED, NESTED, PROBLEMS
-from tests.estimators.sampling import COUNT, forget
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.examples import EXAMPLES, is_first, parameter, parameters
+from tests.estimators.helpers.problems import BOUNDS, MIXED, MORE_NESTED, NESTED, PROBLEMS
+from tests.estimators.helpers.sampling import COUNT, forget
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

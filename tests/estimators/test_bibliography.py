@@ -17,7 +17,7 @@ from estimators import (
     StraightThrough,
     citation,
 )
-from tests.estimators.examples import EXAMPLES
+from tests.estimators.helpers.examples import EXAMPLES
 
 
 def cited(*members):

@@ -25,8 +25,8 @@ from estimators import (
     UnorderedSet,
 )
 from estimators.core.averages import deviations, mean_of_others, sum_of_others
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import EXAMPLES, is_first, parameter
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import EXAMPLES, is_first, parameter
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

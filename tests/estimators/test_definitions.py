@@ -20,7 +20,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
     parse,
 )
-from tests.estimators.enumeration import (
+from tests.estimators.helpers.enumeration import (
     FAST_TO_COMPILE,
     exact,
     hard_moments,
@@ -29,7 +29,7 @@ from tests.estimators.enumeration import (
     moments,
     per_key,
 )
-from tests.estimators.scripted import hard_keys, logistic_keys, two_class_keys
+from tests.estimators.helpers.scripted import hard_keys, logistic_keys, two_class_keys
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
 

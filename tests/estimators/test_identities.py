@@ -16,7 +16,7 @@ from estimators import (
     SlopeAnnealedStraightThrough,
     StraightThrough,
 )
-from tests.estimators.enumeration import (
+from tests.estimators.helpers.enumeration import (
     exact,
     hard_moments,
     joint,
@@ -24,8 +24,8 @@ from tests.estimators.enumeration import (
     moments,
     per_key,
 )
-from tests.estimators.examples import EXAMPLES, parameters
-from tests.estimators.scripted import hard_keys, logistic_keys, two_class_keys
+from tests.estimators.helpers.examples import EXAMPLES, parameters
+from tests.estimators.helpers.scripted import hard_keys, logistic_keys, two_class_keys
 
 pytestmark = pytest.mark.usefixtures("float64", "strict_dtypes")
 

@@ -18,8 +18,8 @@ from estimators import (
     ScoreFunction,
     UnorderedSet,
 )
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import EXAMPLES, is_first, parameter
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import EXAMPLES, is_first, parameter
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

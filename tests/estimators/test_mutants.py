@@ -22,9 +22,9 @@ from estimators import (
 from estimators.core.continuous_pass import mean_field_pass
 from estimators.core.gradients import replace_gradient
 from estimators.core.pytree import pytree, static
-from tests.estimators import checks
-from tests.estimators.problems import BERNOULLI, CATEGORICAL, NESTED
-from tests.estimators.sampling import one_key
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.problems import BERNOULLI, CATEGORICAL, NESTED
+from tests.estimators.helpers.sampling import one_key
 
 
 @pytree

@@ -18,13 +18,13 @@ from estimators import (
     ScoreFunction,
     black_box,
 )
-from tests.estimators import checks
-from tests.estimators.enumeration import FAST_TO_COMPILE, joint
-from tests.estimators.examples import EXAMPLES, FIRST, parameters
-from tests.estimators.problems import MORE_NESTED
-from tests.estimators.sampling import layer_keys, one_key
-from tests.estimators.scripted import hard_keys, logistic_keys
-from tests.estimators.truth import true_gradient
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE, joint
+from tests.estimators.helpers.examples import EXAMPLES, FIRST, parameters
+from tests.estimators.helpers.problems import MORE_NESTED
+from tests.estimators.helpers.sampling import layer_keys, one_key
+from tests.estimators.helpers.scripted import hard_keys, logistic_keys
+from tests.estimators.helpers.truth import true_gradient
 
 pytestmark = pytest.mark.usefixtures("strict_dtypes")
 

@@ -7,9 +7,9 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from estimators import ARMS, Bernoulli, Categorical, ImportanceBound, LeaveOneOut, ScoreFunction
-from tests.estimators import checks
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import is_first
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import is_first
 from tests.estimators.test_battery import cases, on_first_distribution
 
 ON_FIRST = list(cases(lambda case: not (is_first(case.estimator) and on_first_distribution(case))))

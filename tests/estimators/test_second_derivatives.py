@@ -22,10 +22,10 @@ from estimators import (
     ScoreFunction,
     attach_gradient,
 )
-from tests.estimators import checks
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import EXAMPLES, FIRST, is_first
-from tests.estimators.problems import BERNOULLI, MORE_NESTED
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import EXAMPLES, FIRST, is_first
+from tests.estimators.helpers.problems import BERNOULLI, MORE_NESTED
 from tests.estimators.test_battery import CASES, cases, on_first_distribution
 
 KEY = jax.random.key(4)

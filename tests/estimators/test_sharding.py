@@ -23,10 +23,10 @@ from estimators import (
     attach_gradient,
     attach_tuning,
 )
-from tests.estimators import checks
-from tests.estimators.enumeration import FAST_TO_COMPILE
-from tests.estimators.examples import is_first
-from tests.estimators.problems import BERNOULLI, BOUNDS, CATEGORICAL
+from tests.estimators.helpers import checks
+from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
+from tests.estimators.helpers.examples import is_first
+from tests.estimators.helpers.problems import BERNOULLI, BOUNDS, CATEGORICAL
 from tests.estimators.test_battery import CASES, Case, cases, on_first_distribution
 
 DEVICES = 4

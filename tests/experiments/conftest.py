@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from tests.experiments.processes import server
+from tests.experiments.helpers.processes import server
 
 
 @functools.cache

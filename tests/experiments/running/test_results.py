@@ -1,0 +1,416 @@
+"""Results are whole or absent, survive a kill, and are never mixed with another run's."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import reading
+from analysis.reading import read as read_results
+from experiments.running import code
+from experiments.running.identity import identity
+from experiments.running.results import FILE, FORMAT, Results
+from experiments.running.user_code import parse_estimator, parse_problem
+from experiments.studies.comparison.settings import CompareSettings
+from experiments.studies.comparison.study import comparison
+from experiments.studies.temperature.study import temperature_sweep
+from experiments.system.errors import UsageError
+from experiments.system.folder import OWN, Folder
+from tests.experiments.helpers.processes import HANG
+
+ROW = {"estimator": "Exact", "metric": "variance", "value": 0.0}
+CONFIGURATION = {"study": "a study of tests", "seed": 0}
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_every_added_row_is_on_disk(tmp_path):
+    folder = tmp_path / "a" / "b"
+    results = Results.open(Folder(folder), CONFIGURATION)
+    assert names(tmp_path) == set()  # nothing was measured yet
+    results.add([ROW])
+    table = pd.read_parquet(folder / FILE)
+    assert table.to_dict("records") == [ROW]
+    assert not table.attrs["complete"]
+    results.finish()
+    assert pd.read_parquet(folder / FILE).attrs["complete"]
+    assert names(folder) == {FILE, OWN}
+
+
+def test_reopening_continues(tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    again = Results.open(Folder(tmp_path), CONFIGURATION)
+    assert [row["estimator"] for row in again.rows] == ["Exact"] and not again.complete
+    again.add([ROW | {"estimator": "MuProp"}])
+    assert list(pd.read_parquet(tmp_path / FILE)["estimator"]) == ["Exact", "MuProp"]
+    again.finish()
+    assert Results.open(Folder(tmp_path), CONFIGURATION).complete
+
+
+def test_rows_of_different_columns_are_kept_as_they_are(tmp_path):
+    # Estimators have hyperparameters of their own: numbers, names, truth values, none.
+    rows = [
+        ROW | {"p_temperature": 0.5, "samples": 64},
+        ROW | {"p_baseline": "NVIL", "p_baseline.normalise": True, "samples": 64},
+        ROW | {"p_baseline": None, "samples": 64},
+    ]
+    results = Results.open(Folder(tmp_path), CONFIGURATION)
+    for row in rows:
+        results.add([row])
+        results = Results.open(Folder(tmp_path), CONFIGURATION)
+    (at_once := Results.open(Folder(tmp_path / "other"), CONFIGURATION)).add(rows)
+    tables = [pd.read_parquet(one.folder.path / FILE) for one in (results, at_once)]
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["samples"].dtype == np.int64
+
+
+def test_a_failing_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    results = Results.open(Folder(tmp_path), CONFIGURATION)
+    results.add([ROW])
+    before = (tmp_path / FILE).read_bytes()
+
+    def fail(table, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    with pytest.raises(UsageError, match="cannot be written: No space left on device"):
+        results.add([ROW])
+    assert (tmp_path / FILE).read_bytes() == before
+    assert names(tmp_path) == {FILE, OWN}
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "other", "flipped"])
+def test_a_damaged_file_is_refused_and_kept(damage, tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    path = tmp_path / FILE
+    whole = path.read_bytes()
+    flipped = bytes([*whole[:-40], whole[-40] ^ 1, *whole[-39:]])  # in the footer
+    cut = whole[: len(whole) // 2]
+    damaged = {"empty": b"", "cut": cut, "other": b"text", "flipped": flipped}[damage]
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match=f"{FILE}, changed or damaged .*--force"):
+        Results.open(Folder(tmp_path), CONFIGURATION)
+    assert path.read_bytes() == damaged
+    forced = Results((folder := Folder(tmp_path)), CONFIGURATION)
+    folder.begin_anew()
+    forced.add([ROW])
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
+    assert (tmp_path / f"{FILE}.old1").read_bytes() == damaged
+
+
+def test_no_flipped_bit_is_read(tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    path = tmp_path / FILE
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).choice(8 * len(whole), 300, replace=False):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UsageError, match="changed or damaged"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+        with pytest.raises(ValueError, match="changed or damaged after estimax wrote it"):
+            read_results(path)
+
+
+def test_pages_of_a_table_have_checksums(tmp_path):
+    # Where a table was copied without its manifest, they find what they can.
+    values = np.random.default_rng(0).normal(size=3000)
+    rows = [ROW | {"value": value} for value in values]
+    Results.open(Folder(tmp_path), CONFIGURATION).add(rows)
+    whole = (tmp_path / FILE).read_bytes()
+    (alone := tmp_path / "alone" / FILE).parent.mkdir()
+    alone.write_bytes(whole)
+    pd.read_parquet(alone, page_checksum_verification=True)
+    place = whole.index(values[1234].tobytes())
+    alone.write_bytes(bytes([*whole[:place], whole[place] ^ 1, *whole[place + 1 :]]))
+    assert (pd.read_parquet(alone)["value"] != values).any()  # without a word
+    with pytest.raises(OSError, match="CRC"):
+        pd.read_parquet(alone, page_checksum_verification=True)
+
+
+def test_a_table_of_other_making_is_refused(tmp_path):
+    pd.DataFrame([ROW]).to_parquet(tmp_path / FILE)
+    with pytest.raises(UsageError, match="estimax did not write there"):
+        Results.open(Folder(tmp_path), CONFIGURATION)
+
+
+def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    with pytest.raises(UsageError, match="another run.*--force"):
+        Results.open(Folder(tmp_path), CONFIGURATION | {"seed": 1})
+    monkeypatch.setattr(reading, "FORMAT", FORMAT + 1)
+    with pytest.raises(UsageError, match=f"format {FORMAT}, not"):
+        Results.open(Folder(tmp_path), CONFIGURATION)
+
+
+# Identity and provenance ------------------------------------------------------------------------
+
+
+def settings(**changes):
+    plain = {"problem": "Quadratic", "estimators": ["ScoreFunction"]} | changes
+    problem = parse_problem(plain.pop("problem"))
+    return CompareSettings(problem, [*map(parse_estimator, plain.pop("estimators"))], **plain)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"problem": "Quadratic[target=0.4]"},
+        {"estimators": ["MuProp"]},
+        {"estimators": ["ScoreFunction", "MuProp"]},
+        {"group": "all"},
+        {"samples": 64},
+        {"seed": 1},
+        {"train_steps": 1},
+        {"tuning_steps": 1},
+        {"budget": 10.0},
+    ],
+    ids=str,
+)
+def test_every_setting_is_part_of_the_identity(changes):
+    default = identity(settings().configuration("compare"))
+    assert identity(settings().configuration("compare")) == default
+    assert identity(settings().configuration("temperature")) != default
+    assert identity(settings(**changes).configuration("compare")) != default
+
+
+def test_the_order_of_settings_does_not_matter():
+    assert identity(CONFIGURATION) == identity(dict(reversed(CONFIGURATION.items())))
+
+
+SOURCES = {
+    "estimators/__init__.py": "from estimators.core import noise\n",
+    "estimators/core/__init__.py": "",
+    "estimators/core/noise.py": '"""Noise."""\n\nSCALE = 2.0\n"""Of it."""\n',
+    "experiments/__init__.py": "",
+    "experiments/study.py": """
+def run(x):
+    \"\"\"Run it.\"\"\"
+    import experiments.deep.late
+    from estimators import noise
+
+    return noise.SCALE * x  # twice
+""",
+    "experiments/deep/__init__.py": "",
+    "experiments/deep/late.py": "import analysis\n",
+    "experiments/other.py": "from experiments import study\n",
+    "analysis/__init__.py": "",
+}
+
+
+@pytest.fixture
+def digest(tmp_path):
+    """Write sources, changed or new ones by name, and return the digest of `experiments.study`."""
+
+    def of(changes):
+        for name, text in (SOURCES | changes).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return code.digest(["experiments.study"], tmp_path)
+
+    return of
+
+
+def edited(name, before, after):
+    assert before in SOURCES[name]
+    return {name: SOURCES[name].replace(before, after)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        edited("experiments/study.py", "Run it.", "Run it again."),
+        edited("experiments/study.py", '    """Run it."""\n', ""),
+        edited("experiments/study.py", "# twice", "# two times"),
+        edited("experiments/study.py", "noise.SCALE * x", "(noise.SCALE\n            * x)"),
+        edited("estimators/core/noise.py", '"""Of it."""', '"""Of noise."""'),
+        edited("estimators/core/noise.py", '"""Noise."""\n', ""),
+        {"experiments/other.py": "SCALE = 3.0\n"},  # which the study does not import
+        {"experiments/new.py": "SCALE = 3.0\n"},
+        {"analysis/__init__.py": "SCALE = 3.0\n"},  # it draws what is there
+    ],
+    ids=str,
+)
+def test_what_computes_no_number_keeps_the_identity(changes, digest):
+    assert digest({}) == digest(changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        edited("experiments/study.py", "* x", "+ x"),
+        edited("experiments/study.py", "noise.SCALE", "'text' and noise.SCALE"),
+        edited("estimators/core/noise.py", "2.0", "2.5"),  # two imports away
+        edited("experiments/deep/late.py", "import analysis", "import analysis\nSCALE = 1"),
+        {"estimators/core/__init__.py": "SCALE = 1\n"},  # a package on the way
+    ],
+    ids=str,
+)
+def test_code_that_the_study_imports_is_part_of_the_identity(changes, digest):
+    assert digest({}) != digest(changes)
+
+
+def test_the_code_of_a_study_is_what_it_imports():
+    modules = comparison(settings()).modules
+    assert "experiments.studies.comparison.point_study" in modules
+    sweep = temperature_sweep(settings()).modules
+    assert "experiments.studies.temperature.study" in sweep - modules
+    started = time.perf_counter()
+    first = code.digest(modules)
+    assert code.digest(modules) == first != code.digest(["experiments.studies.training.study"])
+    assert time.perf_counter() - started < 3  # well below a second, on an idle machine
+    assert identity(CONFIGURATION, modules) != identity(CONFIGURATION)
+
+
+def test_other_versions_and_devices_are_another_run(monkeypatch, tmp_path):
+    from importlib import metadata
+
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    version, devices = metadata.version, jax.devices()
+    for package in ("jax", "jaxlib", "numpy", "optax", "flax"):
+
+        def newer(name, package=package):
+            return version(name) + "1" * (name == package)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(metadata, "version", newer)
+            with pytest.raises(UsageError, match=rf"another run \({package} {version(package)}\)"):
+                Results.open(Folder(tmp_path), CONFIGURATION)
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "devices", lambda: devices[:1])
+        with pytest.raises(UsageError, match=rf"another run \(devices {len(devices)}\)"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("enable_x64", True), ("default_matmul_precision", "highest"), ("default_prng_impl", "rbg")],
+)
+def test_numbers_of_two_arithmetics_are_not_mixed(name, value, tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    before = getattr(jax.config, f"jax_{name}")
+    jax.config.update(f"jax_{name}", value)
+    try:
+        with pytest.raises(UsageError, match=rf"another run \(jax_{name} {before}\)"):
+            Results.open(Folder(tmp_path), CONFIGURATION)
+    finally:
+        jax.config.update(f"jax_{name}", before)
+    assert Results.open(Folder(tmp_path), CONFIGURATION).rows == [ROW]
+
+
+USER = """
+import dataclasses
+from experiments.problems.toy import Quadratic
+
+@dataclasses.dataclass(frozen=True)
+class Mine(Quadratic):
+    shift = {}
+"""
+
+
+def test_identity_is_of_the_users_own_file(tmp_path):
+    # Or an edited file would find its old results and measure nothing.
+    path = tmp_path / "mine.py"
+    found = []
+    for shift in (1, 2, 1):
+        path.write_text(USER.format(shift))
+        problem = f"{path}:Mine"
+        assert parse_problem(problem).shift == shift
+        found.append(comparison(settings(problem=problem)).identity)
+    assert found[0] == found[2] != found[1]
+
+
+def test_identity_is_of_what_the_users_own_file_imports(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path, helper = tmp_path / "mine.py", tmp_path / "helper_of_mine.py"
+    path.write_text("import helper_of_mine\n" + USER.format(1))
+    found = []
+    for text in ("SCALE = 1", "SCALE = 1  # one", "SCALE = 2"):
+        helper.write_text(text)
+        found.append(comparison(settings(problem=f"{path}:Mine")).identity)
+    assert found[0] == found[1] != found[2]
+
+
+def test_provenance_is_in_the_file(tmp_path):
+    Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
+    attributes = pd.read_parquet(tmp_path / FILE).attrs
+    assert attributes["configuration"] == CONFIGURATION
+    assert attributes["identity"] == identity(CONFIGURATION)
+    provenance = attributes["provenance"]
+    assert provenance["versions"]["jax"] and provenance["python"]
+    assert provenance["device"].endswith("(cpu)") or provenance["device"].endswith("(gpu)")
+    assert {"command", "revision", "dirty", "matmul_precision", "float"} <= provenance.keys()
+
+
+# A run that is stopped --------------------------------------------------------------------------
+
+
+def arguments(folder):
+    chosen = ["Exact", "ScoreFunction", "StraightThrough", "MuProp", "GumbelSoftmax[temperature=1]"]
+    common = ["compare", "--problem", "Quadratic", "--samples", "64"]
+    return [*common, "--output", str(folder), "--estimators", *chosen]
+
+
+def stopped_by(blow, folder, cache):
+    """Run `compare` in a process of its own; with a blow, stop it once there are rows."""
+    command = [sys.executable, "-m", "experiments.command_line", *arguments(folder)]
+    run = subprocess.Popen(
+        command,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + HANG
+    while blow and not (folder / FILE).exists():
+        assert run.poll() is None and time.monotonic() < deadline, run.communicate()
+        time.sleep(0.01)
+    if blow:
+        run.send_signal(blow)
+    out, err = run.communicate()
+    return run.returncode, out, err
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_numbers(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    status, _, _ = stopped_by(signal.SIGKILL, killed, tmp_path / "cache")
+    assert status == -signal.SIGKILL
+    kept = pd.read_parquet(killed / FILE)
+    assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
+
+    for folder in (killed, whole):  # on as many devices
+        assert stopped_by(None, folder, tmp_path / "cache")[0] == 0
+    continued, uninterrupted = (pd.read_parquet(folder / FILE) for folder in (killed, whole))
+    # Times included: nothing that had finished was measured again. Later estimators add columns.
+    pd.testing.assert_frame_equal(continued.head(len(kept))[kept.columns], kept)
+    assert continued.attrs["complete"]
+    assert list(continued["estimator"].unique()) == list(uninterrupted["estimator"].unique())
+    numbers = [
+        table[table["metric"] != "seconds"].reset_index(drop=True)
+        for table in (continued, uninterrupted)
+    ]
+    pd.testing.assert_frame_equal(*numbers, check_exact=True)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
+    folder = tmp_path / "out"
+    status, out, err = stopped_by(signal.SIGINT, folder, tmp_path / "cache")
+    assert status == 130 and out == ""
+    assert err.splitlines()[-1] == "estimax: interrupted; finished parts are kept"
+    assert "Traceback" not in err
+    kept = pd.read_parquet(folder / FILE)
+    assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
+    assert names(folder) == {FILE, OWN}
