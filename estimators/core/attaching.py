@@ -122,7 +122,6 @@ def _first_batched(
 
 
 def _forward(tangent: object) -> NoReturn:
-    del tangent
     raise TypeError(
         "leaves at which attach_tuning attaches a gradient, such as an estimator's own, cannot be "
         "differentiated in forward mode: use reverse mode"

@@ -175,7 +175,6 @@ class Discrete(Distribution):
 
         See `Chain.given`.
         """
-        del sample
         return self
 
     @property

@@ -108,7 +108,6 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
     def evaluations(self, distribution: D) -> int:
         """Return the number of evaluations of f per gradient."""
-        del distribution
         return 1
 
     @abc.abstractmethod
@@ -173,7 +172,6 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
     def unfit(self, distribution: D) -> str | None:
         """Return why a distribution of a supported type does not fit, or None where it does."""
-        del distribution
 
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):

@@ -50,5 +50,4 @@ class Part(Named):
 
         Without a network, return it unchanged.
         """
-        del key, distribution
         return self

@@ -32,7 +32,6 @@ class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
 
     def estimate(self, key: jax.Array, distribution: Discrete | Chain, f: Objective) -> jax.Array:
         """Return the sum over all states."""
-        del key
 
         def term(index: jax.Array) -> tuple[jax.Array, jax.Array]:
             state = distribution.state(index)

@@ -44,7 +44,6 @@ class Baseline(Part, abc.ABC):
 
         Zero for a baseline that is not learned.
         """
-        del values, parameters
         return jax.tree.map(jnp.zeros_like, self)
 
 
@@ -60,7 +59,6 @@ class Zero(Baseline):
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return the values themselves."""
-        del parameters
         return values
 
 

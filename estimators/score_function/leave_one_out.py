@@ -30,7 +30,6 @@ class LeaveOneOut(Baseline):
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return each value minus the mean of the others."""
-        del parameters
         n = self.num_samples
         return deviations(values) * (n / (n - 1))
 

@@ -38,12 +38,10 @@ class MovingAverage(Baseline):
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
         """Return the values minus the average."""
-        del parameters
         return values - self.value
 
     def tuning(self, values: jax.Array, parameters: jax.Array) -> Self:
         """Return the gradient of half the squared error of `value`; zero in `decay`."""
-        del parameters
         error = self.value - values.mean()
         return type(self)(jnp.zeros_like(self.decay), error, jnp.ones_like(self.count))
 

@@ -166,7 +166,7 @@ class Sampler:
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
         def one(operands, numbers):
-            return self._blocks(*operands, numbers, size=size, chunk=chunk)
+            return self._blocks(operands, numbers, size=size, chunk=chunk)
 
         per_device = jax.vmap(one, ((0, 0, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
@@ -182,12 +182,12 @@ class Sampler:
         )
         return sharded(operands, numbers)
 
-    def _blocks(self, estimator, about, context, truth, key, numbers, *, size, chunk):
+    def _blocks(self, operands, numbers, *, size, chunk):
         """Return the sums of the blocks of these numbers, `size` samples each.
 
         Sums are of deviations from a centre; their squares and powers are scaled.
         """
-        centre, scale = about
+        estimator, (centre, scale), context, truth, key = operands
 
         def one(index):
             gradient = self.gradient(estimator, context, sample_key(key, index))

@@ -46,7 +46,6 @@ class Measurable(abc.ABC):
 
     def measured_params(self, params: Params, batch: Any) -> Params:
         """Return the parameters, with any groups that exist only while measuring."""
-        del batch
         return params
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
@@ -80,11 +79,9 @@ class Problem(Named, Measurable):
 
     def data(self, split: Split = "train") -> Any:
         """Return a split of the data as a pytree of arrays, or None for a problem without data."""
-        del split
 
     def batch(self, key: jax.Array, data: Any) -> Any:
         """Return a minibatch of `data()`, by default all of it; `key` is consumed."""
-        del key
         return data
 
     @property
@@ -113,10 +110,8 @@ class EvaluatedProblem(Problem):
 
     def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
         """Return further scores of one example, by name, such as its `accuracy`."""
-        del params, example
         return {}
 
     def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
         """Return grids of images `[rows, columns, height, width]` in [0, 1], by name."""
-        del params, key, examples
         return {}

@@ -164,7 +164,6 @@ class SemiSupervised(ImageProblem):
 
     def exact_loss(self, params: Params, batch: Any) -> None:
         """Return None: z cannot be enumerated, so `Exact` leaves its noise."""
-        del params, batch
 
     def measured_params(self, params: Params, batch: Any) -> Params:
         """Add `logits`: zeros added to the logits of q(y|x) of each unlabelled image."""
@@ -242,7 +241,6 @@ class SemiSupervised(ImageProblem):
 
         The style is the mean of q(z|x,y) at the most likely class. Fig. 5b of the paper.
         """
-        del key
         images, _ = examples
 
         def row(image):

@@ -27,12 +27,10 @@ class Toy(Problem):
 
     def initial(self, key: jax.Array) -> Params:
         """Return the logits; nothing is random."""
-        del key
         return {"logits": self.logits()}
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the Bernoulli variables of the logits."""
-        del batch
         return Bernoulli(params["logits"])
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
@@ -63,7 +61,6 @@ class Quadratic(Toy):
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the squared distance to the target."""
-        del logits
         return jnp.sum((sample - self.target) ** 2)
 
 
@@ -87,12 +84,10 @@ class SharedLogit(Toy):
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the three variables."""
-        del batch
         return Bernoulli(jnp.broadcast_to(params["logits"], 3))
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the squared distance to the targets."""
-        del logits
         return jnp.sum((sample - jnp.array([0.6, 0.51, 0.48])) ** 2)
 
 
@@ -112,7 +107,6 @@ class Coupled(Toy):
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the coupled function."""
-        del logits
         weights = jnp.linspace(1.0, 2.0, self.bits)
         product = jnp.exp(jnp.mean(jnp.log(0.5 + sample)))
         return jnp.cos(weights @ sample) + 0.5 * (sample.mean() - 0.45) ** 2 * product
@@ -141,7 +135,6 @@ class SimplexQuadratic(Toy):
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the categorical variable of the logits."""
-        del batch
         return Categorical(params["logits"])
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
@@ -182,19 +175,16 @@ class Polynomial(Toy):
 
     def distribution(self, params: Params, batch: Any) -> Discrete:
         """Return the variables."""
-        del batch
         family = Bernoulli if self.latent == "Bernoulli" else Categorical
         return family(params["logits"])
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the mean power of the distance to 0.45."""
-        del logits
         x = sample if self.latent == "Bernoulli" else sample[:, 1]
         return jnp.mean(jnp.abs(x - 0.45) ** self.power)
 
     def exact_loss(self, params: Params, batch: Any) -> jax.Array:
         """Return E f, a sum over bits since f is separable."""
-        del batch
         x = self.distribution(params, None).mean
         p = x if self.latent == "Bernoulli" else x[:, 1]
         return jnp.mean(p * 0.55**self.power + (1 - p) * 0.45**self.power)

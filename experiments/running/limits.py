@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend import core
 
 from estimators import Estimator
@@ -218,7 +219,7 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
             each += times * gather(one.each for one in costs)
         elif equation.primitive.name not in ("broadcast_in_dim", "iota", "reshape"):
             # Arrays that only repeat numbers are not materialised.
-            arrays = [x.aval for x in equation.outvars if isinstance(x.aval, jax.core.ShapedArray)]
+            arrays = [x.aval for x in equation.outvars if isinstance(x.aval, ShapedArray)]
             sizes = [(math.prod(array.shape), array.dtype) for array in arrays]
             largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
             count = sum(size for size, _ in sizes)

@@ -41,7 +41,6 @@ def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 def end_at_once(number: int, frame: Any) -> None:
     """End the process with one line: the handler of signals while nothing has begun."""
-    del frame
     # No exception: while modules are imported, it is lost, or reported in many lines.
     os.write(2, b"estimax: interrupted\n")
     os._exit(128 + number)
@@ -67,7 +66,6 @@ def deferred() -> Iterator[None]:
 
 def _record(number: int, frame: Any) -> None:
     global _received
-    del frame
     _received = number
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_DFL)

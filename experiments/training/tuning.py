@@ -41,7 +41,6 @@ def tuner(
         return jax.tree.map_with_path(lambda path, _: label(path), leaves)
 
     def descend(updates, params=None):
-        del params
 
         def scale(path, slope):
             decay = _field(estimator, path)[0].decay
@@ -51,7 +50,6 @@ def tuner(
         return jax.tree.map_with_path(scale, updates)
 
     def means(updates: Any, params=None):
-        del params
         return mean_contributions(updates)
 
     rules: dict[Any, optax.GradientTransformation] = {

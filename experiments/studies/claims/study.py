@@ -40,7 +40,6 @@ def _rows(
     scale: str, parts: Mapping[str, ClaimStudy], results: Results, progress: Progress
 ) -> Iterator[list[Row]]:
     """Run studies; each yields a row for each of its claims."""
-    del results
     size = Scale(smoke=scale == "smoke", progress=progress)
     for name, one in parts.items():
         with progress.task(name):

@@ -35,11 +35,9 @@ class CustomToy(Toy):
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the variables."""
-        del batch
         family = Bernoulli if np.ndim(self.at) == 1 else Categorical
         return family(params["logits"])
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the function at the sample."""
-        del logits
         return self.function(sample)

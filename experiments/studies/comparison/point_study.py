@@ -57,7 +57,6 @@ def _rows(
     progress: Progress,
 ) -> Iterator[list[Row]]:
     """Measure estimators; variants of one are mapped over in one compiled program."""
-    del results
     keys = settings.keys()
     point = settings.point(progress)
     shared = settings.columns(point, kind)

@@ -102,7 +102,6 @@ class Model(Measurable):
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return a distribution of the type and the shape of a call's."""
-        del params, batch
         return self.calls.distribution
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
@@ -111,7 +110,6 @@ class Model(Measurable):
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit the calls of the loss, None if it does."""
-        del distribution
         if estimator.needs_bound and not self.calls.is_bound:
             return "needs a multi-sample bound, an ImportanceBound"
         if estimator.differentiates and self.calls.is_black_box:

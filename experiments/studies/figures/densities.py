@@ -48,7 +48,6 @@ def study(scale: str) -> Figure:
 
 def _simplex(temperature: float, points: int, advance) -> list[Row]:
     """Return the density over a grid strictly inside the triangle; weights 2, 0.5 and 1."""
-    del advance
     places = lattice(points, 0.01)
     relaxed = Categorical(jnp.log(jnp.asarray(_TRIANGLE))).relax(temperature)
     density = jax.vmap(relaxed.log_density)(jnp.asarray(places, jnp.float32))
@@ -66,7 +65,6 @@ def _simplex(temperature: float, points: int, advance) -> list[Row]:
 
 def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
     """Return the density of the binary Concrete variable on (0, 1), evenly spaced in its logit."""
-    del advance
     logits = np.linspace(-7, 7, points)
     places = special.expit(logits)
     relaxed = Bernoulli(jnp.log(jnp.asarray([odds]))).relax(temperature)
@@ -85,7 +83,6 @@ def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
 
 def _seven(temperature: float, num_samples: int, advance) -> list[Row]:
     """Return quantiles of each coordinate of a Concrete variable of seven classes."""
-    del advance
     weights = np.array(WEIGHTS, float)
     samples = relaxed_samples(temperature, jax.random.split(jax.random.key(0), num_samples))
     found = np.quantile(samples, _QUANTILES, axis=0)

@@ -33,7 +33,6 @@ def study(scale: str) -> Figure:
 
 def _rows(temperature: float, num_samples: int, advance) -> list[Row]:
     """Return the mean and some samples at a temperature; 0 is the categorical variable itself."""
-    del advance
     samples = relaxed_samples(temperature, jax.random.split(jax.random.key(3), num_samples))
     rows: list[Row] = []
     for place in range(len(WEIGHTS)):

@@ -71,7 +71,6 @@ def _rows(
     figure: str, parts: Mapping[str, Task], results: Results, progress: Progress
 ) -> Iterator[list[Row]]:
     """Run tasks."""
-    del results
     for name, task in parts.items():
         with progress.task(name) as advance:
             shared = {"study": STUDY, "figure": figure, "task": name}
