@@ -1,0 +1,62 @@
+"""The README's table of estimators, made from their families: `python -m docs.estimator_table`."""
+
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+
+import estimators
+from estimators import Bernoulli, Estimator
+
+README = Path(__file__).parents[1] / "README.md"
+_BEGIN = "<!-- made by `python -m docs.estimator_table` -->\n\n"
+_HEAD = """\
+| family | estimator | unbiased? | needs the gradient of f? | evaluations of f | paper |
+| --- | --- | --- | --- | --- | --- |
+"""
+# By the evaluations with two and three bits, or with the bound of as many samples.
+_FORMULAS = {
+    (4, 8): "2^D or K^D",
+    (3, 4): "1 + D (K - 1)",
+    (4, 6): "n D K",
+    (8, 12): "n D K",
+}
+_BOUNDS = {(2, 3): "m", (3, 4): "m + 1", (4, 6): "2 m"}
+
+
+def table() -> str:
+    """Return the table; of variants that differ only in numbers, the first one."""
+    rows = []
+    for family, classes in estimators.FAMILIES.items():
+        title = family.replace("_", " ")
+        variants = {
+            re.sub(r"[\d.]+", "#", str(one)): one for cls in classes for one in cls.examples()[::-1]
+        }
+        names = [str(one) for cls in classes for one in cls.examples()]
+        for one in sorted(variants.values(), key=lambda one: names.index(str(one))):
+            rows.append(f"| {' | '.join((title, *_row(one)))} |\n")
+            title = ""
+    return _HEAD + "".join(rows)
+
+
+def _row(estimator: Estimator) -> tuple[str, ...]:
+    counts = tuple(estimator.evaluations(Bernoulli(jnp.zeros(size))) for size in (2, 3))
+    formulas = _BOUNDS if estimator.needs_bound else _FORMULAS
+    source = estimators.BIBLIOGRAPHY.get(estimator.paper)
+    return (
+        f"`{estimator}`",
+        estimator.unbiased,
+        "yes" if estimator.differentiates else "no",
+        formulas.get(counts, str(counts[0])),
+        (f"[{source.short}]({source.link})" if source.link else source.short) if source else "",
+    )
+
+
+def renewed(text: str) -> str:
+    """Return the README's text with the table in its place."""
+    before, after = text.split(_BEGIN)
+    return before + _BEGIN + table() + after[re.search(r"^(?!\|)", after, re.MULTILINE).start() :]
+
+
+if __name__ == "__main__":
+    README.write_text(renewed(README.read_text()))
