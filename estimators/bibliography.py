@@ -1,4 +1,4 @@
-"""The papers behind the estimators, in `references.bib`, and their citation."""
+"""The papers behind the estimators, in `references.bib`, and how to cite them."""
 
 import dataclasses
 import importlib.resources
@@ -57,7 +57,7 @@ def citation(*estimators: Part) -> str:
 
     Raises:
         TypeError: for anything else, such as a class.
-        ValueError: where an estimator names a paper that is not in `BIBLIOGRAPHY`.
+        ValueError: if an estimator names a paper that is not in `BIBLIOGRAPHY`.
     """
     for estimator in estimators:
         if not isinstance(estimator, Part):
@@ -76,5 +76,5 @@ def _cited(part: Part) -> Iterator[str]:
         if isinstance(inner, Part):
             yield from _cited(inner)
             if field.default is None:
-                # Its own paper too, which one of an optional component may replace.
+                # Include the class's own paper, which an optional component's may replace.
                 yield from _cited(dataclasses.replace(part, **{field.name: None}))

@@ -17,7 +17,7 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_choice, check_count
 from estimators.distributions.bernoulli import Bernoulli
 
-# Beyond it the rarer value is never drawn; its probability still has full precision in float32.
+# Beyond this the rarer value is never drawn, but its probability keeps full float32 precision.
 _LARGEST_LOGIT = 80.0
 
 
@@ -49,7 +49,7 @@ class ARMS(Estimator[Bernoulli, Objective]):
     paper = "dimitriev2021"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One for each sample."""
+        """One per sample."""
         return self.num_samples
 
     @classmethod
@@ -83,7 +83,7 @@ def _dirichlet(keys: jax.Array, distribution: Bernoulli) -> tuple[jax.Array, jax
     log_rare = jax.nn.log_sigmoid(-abs(logits))
     rare = repelled_log_uniforms(noise) < log_rare[None]
     samples = (rare == (sign > 0)[None]).astype(logits.dtype)
-    # P(both are rare) / P(one is rare), without underflow.
+    # P(both rare) / P(one rare), without underflow.
     both = jnp.maximum(2 - jnp.exp(-log_rare / power), 0) ** power
     return samples, jax.nn.sigmoid(abs(logits)) / (1 - both)
 
@@ -101,7 +101,7 @@ def _gaussian(keys: jax.Array, distribution: Bernoulli) -> tuple[jax.Array, jax.
 
 def _differ(threshold: jax.Array, rare: jax.Array, count: int) -> jax.Array:
     """Return the chance of a pair (1, 0), from the rarer value's threshold and probability."""
-    if count == 2:  # one is the other's negative, so that never both are rare
+    if count == 2:  # each is the negative of the other, so they are never both rare
         return rare
     end = math.atan(math.sqrt(count / (count - 2)))
     # 16 nodes are exact up to rounding for logits up to 15, and to 1e-7 for the largest.

@@ -46,7 +46,7 @@ class CARMS(Estimator[Categorical, Objective]):
     paper = "dimitriev2021carms"
 
     def evaluations(self, distribution: Categorical) -> int:
-        """One for each sample."""
+        """One per sample."""
         return self.num_samples
 
     @classmethod
@@ -78,7 +78,7 @@ class CARMS(Estimator[Categorical, Objective]):
         return attach_gradient(mean(values), distribution.logits, gradient.reshape(shape))
 
     def unfit(self, distribution: Categorical) -> str | None:
-        """Refuse too many orders of the classes: K classes have K (K - 1) / 2."""
+        """Raise if there are too many orders of the classes: K (K - 1) / 2."""
         orders, most = num_orders(distribution.event_shape[-1]), distribution.max_states
         if orders <= most:
             return None

@@ -1,4 +1,4 @@
-"""Compensated sums in doubled precision: a number is a pair of its rounded value and the rest."""
+"""Compensated sums in doubled precision: a number is a rounded value plus a remainder."""
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +28,8 @@ def where(condition: jax.Array, one: Pair, other: Pair) -> Pair:
 def cumsum(values: jax.Array) -> Pair:
     """Return the inclusive cumulative sums along the last axis of nonnegative numbers.
 
-    Their total is at most two. Multiples of the precision are then summed exactly, and the rest is
-    no larger than the precision.
+    Their total is at most two, so multiples of the precision are summed exactly, and the remainder
+    is at most the precision.
     """
     precision = jnp.finfo(values.dtype).eps
     coarse = jnp.floor(values / precision) * precision

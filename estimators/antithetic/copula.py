@@ -25,9 +25,9 @@ def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
 
 
 class Interval(NamedTuple):
-    """An interval in [0, 1]: the lengths before it, of it (positive) and after it.
+    """An interval in [0, 1]: the lengths before, inside (positive) and after it.
 
-    All three, since each may be too small to be the difference of the others.
+    All three are kept, since each may be too small to compute from the other two.
     """
 
     before: Pair
@@ -43,9 +43,9 @@ class Edge(NamedTuple):
 
 
 class Repelling(NamedTuple):
-    """An interval as input of `repulsion`: its ends, and the distance of their roots, the width.
+    """An interval as input of `repulsion`: its ends, and their roots' distance (the width).
 
-    The slope is its length over the width.
+    The slope is the length divided by the width.
     """
 
     low: Edge
@@ -74,8 +74,8 @@ def repulsion(one: Repelling, other: Repelling, count: int) -> jax.Array:
     r"""Return $P(u_1 \in I, u_2 \in J) / (|I| |J|)$ of two of n numbers of the Dirichlet copula.
 
     With $m = n - 1$, $P(u_1 < p, u_2 < q) = h^m$ where $h = \max(0, p^{1/m} + q^{1/m} - 1)$, so the
-    result is a mixed difference of $h^m$ over the corners of a rectangle. It is computed from that
-    of $h^{m - 1}$ by products and sums of nonnegative numbers, without cancellation.
+    result is a mixed difference of $h^m$ over the corners of a rectangle. It is computed
+    recursively from $h^{m - 1}$ by products and sums of nonnegative numbers, without cancellation.
     """
     least, most = _above(one.low, other.low), _above(one.high, other.high)
     left, right = _above(one.low, other.high), _above(one.high, other.low)
@@ -91,7 +91,7 @@ def repulsion(one: Repelling, other: Repelling, count: int) -> jax.Array:
         along = jnp.maximum(right, 0) * along + bottom * value
         across = jnp.maximum(left, 0) * across + start * value
         value = jnp.maximum(least, 0) * value
-    # The maximum keeps XLA from dividing by the product of both slopes, which may underflow.
+    # The maximum stops XLA from dividing by the product of both slopes, which may underflow.
     return jnp.maximum(mixed / one.slope, 0) / other.slope
 
 

@@ -1,4 +1,4 @@
-"""The orders in which CARMS lays out K classes, and the resulting weights of pairs."""
+"""The class orders used by CARMS, and the resulting weights of pairs."""
 
 import operator
 from typing import NamedTuple
@@ -22,32 +22,32 @@ def num_orders(count: int) -> int:
 
 
 def _starts(count: int) -> np.ndarray:
-    """Return the index of the first order of each first class, and the number of all orders."""
+    """Return the index of each first class's first order, and the total number of orders."""
     return np.append(0, np.cumsum(np.arange(count - 1, 0, -1))).astype("int32")
 
 
 def nth_order(number: jax.Array, count: int) -> jax.Array:
     """Return the orders `[D, K]` of K classes with the indices `[D]`.
 
-    Each belongs to a pair of classes a < b: it begins with a, continues cyclically after b, without
-    a, and ends with b.
+    Each belongs to a pair of classes a < b: it begins with a, continues cyclically from the class
+    after b, skipping a, and ends with b.
     """
     starts = _starts(count)
     number = jnp.minimum(number, starts[-1] - 1)
     # Not `searchsorted`, as below, which cannot be sharded over explicit axes.
     first = (number[:, None] >= starts[None, 1:]).sum(-1, dtype="int32")
     last = count - 1 - (number - jnp.asarray(starts)[first])
-    # Positions in the ring without a, from a on.
+    # Positions in the ring without a, starting after a.
     place = (jnp.arange(count - 1, dtype="int32")[None] + (last - first)[:, None]) % (count - 1)
     return jnp.concatenate([first[:, None], (first[:, None] + 1 + place) % count], -1)
 
 
 class _Arcs(NamedTuple):
-    """Total probabilities of classes beside a drawn one in the ring of all classes.
+    """Total probabilities of the classes around a drawn one in the ring of all classes.
 
-    Of those from the last to the drawn, without both, `[n, K]` for each last one; of those from the
-    drawn to the last, with the last, `[n, K]`; of all but the drawn, `[n, 1]`. Each is summed
-    separately, since differences would lose small numbers.
+    Classes strictly between the last and the drawn one, `[n, K]` by last class; classes after the
+    drawn one up to and including the last, `[n, K]`; all classes but the drawn one, `[n, 1]`. Each
+    is summed separately, since subtraction would lose small numbers.
     """
 
     before: Pair
@@ -72,7 +72,7 @@ def _arcs(chance: jax.Array, drawn: jax.Array) -> _Arcs:
 def pair_weights(chance: jax.Array, drawn: jax.Array) -> jax.Array:
     """Return the weights of pairs of samples, `[pairs, D]`: r of `CARMS`.
 
-    The probability of their classes under independence, over that averaged over orders.
+    The probability of their classes under independence, divided by its average over orders.
 
     Args:
         chance: probabilities of the classes, `[D, K]`.
@@ -80,7 +80,7 @@ def pair_weights(chance: jax.Array, drawn: jax.Array) -> jax.Array:
     """
     (count, size), classes = drawn.shape, chance.shape[1]
     numbers = count * (count + 1) // 2 * classes
-    # A block of orders takes at most the memory of the classes' sums, or little.
+    # A block of orders takes little memory, or at most that of the classes' sums.
     block = min(max(1, num_orders(classes)), max(classes, _NUMBERS * classes // (size * numbers)))
     ratios = evaluate_all(
         lambda variable: _ratios(variable[0], variable[1], block),
@@ -107,10 +107,11 @@ def _ratios(chance: jax.Array, drawn: jax.Array, block: int) -> jax.Array:
         first, last = first[None], last[None]
         its = chance[first], jnp.zeros_like(chance[first])
         before, after = jax.tree.map(lambda sums: sums[:, last[0]], (arcs.before, arcs.after))
-        # Whether the first class lies between the last and the drawn one in the ring of all.
+        # Whether the first class lies between the last and the drawn one in the full ring.
         skips = (place - first) % classes <= (place - 1 - last) % classes
         before = where(skips, before, add(before, its))
-        # What cancels here is negligible beside the probability of the first, which lies before.
+        # The cancellation is negligible compared with the first class's probability, which lies
+        # before.
         rest = subtract(after, its)
         after = where(skips, after, where(rest[0] > 0, rest, nothing))
         is_first = place == first
@@ -124,6 +125,6 @@ def _ratios(chance: jax.Array, drawn: jax.Array, block: int) -> jax.Array:
 
     blocks = jnp.arange(-(-orders // block), dtype="int32")
     total, _ = jax.lax.scan(step, jnp.zeros_like(own[pairs[0]]), blocks)
-    # In the order where they are first and last, they occur at least as often as if independent.
+    # In the order that puts them first and last, they occur at least as often as if independent.
     ratio = orders / jnp.maximum(total, 1)
     return jnp.where((own[pairs[0]] > 0) & (own[pairs[1]] > 0), ratio, 0)

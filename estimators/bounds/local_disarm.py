@@ -14,14 +14,14 @@ from estimators.distributions.bernoulli import Bernoulli
 
 @pytree
 class LocalDisARM(Estimator[Bernoulli, ImportanceBound]):
-    r"""Local DisARM: each sample of a multi-sample bound against its own antithetic one.
+    r"""Local DisARM: each sample of a multi-sample bound against its antithetic counterpart.
 
     With pairs $(b_i, \tilde b_i)$, i = 1 ... m, the bound changes by $L(b) - L(b_{-i}, \tilde b_i)$
     when one sample is replaced. That difference, weighted as in `DisARM`, is the gradient in sample
-    i. It is averaged with that of the roles of b and $\tilde b$ exchanged (the symmetrised form),
+    i. It is averaged with the gradient after exchanging b and $\tilde b$ (the symmetrised form),
     which needs no further log-weights. Unbiased: given the other samples, the gradient in each
-    sample is DisARM. With one sample it is `DisARM` on the bound.
-    Dong, Mnih and Tucker 2020 (arXiv:2006.10680), section on multi-sample bounds.
+    sample is DisARM. With one sample it is `DisARM` on the bound. Dong, Mnih and Tucker 2020
+    (arXiv:2006.10680), section on multi-sample bounds.
     """
 
     unbiased = "yes"
@@ -44,5 +44,5 @@ class LocalDisARM(Estimator[Bernoulli, ImportanceBound]):
         return attach_gradient((bounds[0] + bounds[1]) / 2, distribution.logits, gradient)
 
     def unfit(self, distribution: Bernoulli) -> str | None:
-        """Refuse an event without an axis of samples."""
+        """Raise if the event has no axis of samples."""
         return None if distribution.event_shape else "needs samples: q.independent(m)"

@@ -92,17 +92,17 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
     def _further(self, key: jax.Array, distribution: Discrete | Chain) -> jax.Array:
-        """Return the auxiliary samples, `[auxiliary_samples, *event]`: copies in further draws."""
+        """Return the auxiliary samples, `[auxiliary_samples, *event]`, from further draws."""
         draws = -(-self.auxiliary_samples // distribution.event_shape[0])
         copies = jax.vmap(distribution.sample)(sample_keys(key, 1 + draws)[1:])
         return copies.reshape(-1, *distribution.event_shape[1:])[: self.auxiliary_samples]
 
     def unfit(self, distribution: Discrete | Chain) -> str | None:
-        """Refuse a single sample, which has no others."""
+        """Raise if there is only one sample."""
         return too_few(distribution)
 
     def check(self) -> None:
-        """Raise where gamma or the number of auxiliary samples is out of range."""
+        """Raise if gamma or the number of auxiliary samples is out of range."""
         check_share("OVIS gamma", self.gamma)
         check_count("OVIS auxiliary_samples", self.auxiliary_samples, 0)
 

@@ -50,5 +50,5 @@ class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
         return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
 
     def unfit(self, distribution: Discrete | Chain) -> str | None:
-        """Refuse a single sample, which has no others."""
+        """Raise if there is only one sample."""
         return too_few(distribution)

@@ -46,7 +46,7 @@ class DoubleCV(Estimator[Bernoulli, Objective]):
     paper = "titsias2022"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One for each sample."""
+        """One per sample."""
         return self.num_samples
 
     @classmethod

@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 def attach_learning(value: jax.Array, at: T, estimator: E, gradient: Callable[[E], T]) -> jax.Array:
-    """Return `value` with an estimator's gradient attached, and that of its squared norm.
+    """Return `value` with an estimator's gradient and the gradient of its squared norm attached.
 
-    The latter at the estimator's leaves: where the mean of the gradient does not depend on them, it
-    is an unbiased estimate of the gradient of the variance.
+    The latter is attached at the estimator's leaves. If the mean gradient does not depend on them,
+    it is an unbiased estimate of the gradient of the variance.
 
     Args:
         value: a scalar.

@@ -71,7 +71,7 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
         return attach_tuning(value, baseline, baseline.tuning(rest, parameters))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with the baseline's network initialised; `key` is consumed."""
+        """Return a copy with the baseline's network initialised; `key` is consumed."""
         return dataclasses.replace(
             self, baseline=self.baseline and self.baseline.initialise(key, distribution)
         )

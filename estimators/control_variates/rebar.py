@@ -87,7 +87,7 @@ class REBAR(Estimator[Bernoulli | Categorical, Objective]):
         return relaxed_control(self, key, distribution, f, control, self.coupled)
 
     def check(self) -> None:
-        """Raise where a setting has the wrong type or is out of range."""
+        """Raise if a setting has the wrong type or is out of range."""
         check_positive("REBAR temperature", self.temperature)
         check_finite("REBAR eta", self.eta)
         check_choice("REBAR relaxation", self.relaxation, ("plain", "modified"))

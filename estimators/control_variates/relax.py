@@ -26,7 +26,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
     $(f(b) - c(\tilde z)) \nabla \log q(b) + \nabla c(z) - \nabla c(\tilde z)$, with perturbed
     logits z, their hard sample b, and $\tilde z$ drawn given b. Unbiased for every fixed c, which
     is learned by gradient descent on the squared gradient. With $c =
-    \mathrm{net}(\sigma_\tau(z))$, f may be a black box. With `relaxes_objective`, $c =
+    \mathrm{net}(\sigma_\tau(z))$, f may be a black box. If `relaxes_objective`, $c =
     f(\sigma_\tau(z)) + \mathrm{net}(\sigma_\tau(z))$: REBAR at eta = 1 plus a network. Grathwohl
     et al. 2018 (arXiv:1711.00123).
 
@@ -63,7 +63,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
         return jax.lax.stop_gradient(self.temperature) * jnp.exp(self.log_temperature_change)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with an initialised network; `key` is consumed."""
+        """Return a copy with an initialised network; `key` is consumed."""
         if not isinstance(self.control_variate, Part):
             return self
         network = self.control_variate.initialise(key, distribution)
@@ -84,7 +84,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
         return relaxed_control(self, key, distribution, f, control)
 
     def check(self) -> None:
-        """Raise where a setting has the wrong type or is out of range."""
+        """Raise if a setting has the wrong type or is out of range."""
         if not callable(self.control_variate):
             raise TypeError(f"RELAX control_variate must be callable, not {self.control_variate!r}")
         if isinstance(self.control_variate, Part):

@@ -34,7 +34,8 @@ def relaxed_control(
         distribution: the distribution.
         f: the objective.
         control: c, as `control(estimator, distribution, perturbed)`.
-        coupled: whether $\tilde z$ takes the noise for which it equals z, instead of its own.
+        coupled: whether $\tilde z$ uses the noise for which it equals z, instead of independent
+            noise.
     """
     noise = distribution.noise(key)
     fixed = jax.lax.stop_gradient(distribution)

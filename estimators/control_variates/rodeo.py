@@ -46,7 +46,7 @@ class RODEO(Estimator[Bernoulli, Objective]):
 
     Args:
         num_samples: n, at least two.
-        hidden: number of hidden units: leaky rectifiers, since f may have any scale.
+        hidden: number of hidden units: leaky rectifiers, since the scale of f is arbitrary.
         layers: learned weights of the network, made by `initialise`.
     """
 
@@ -60,7 +60,7 @@ class RODEO(Estimator[Bernoulli, Objective]):
     paper = "shi2022"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One for each sample."""
+        """One per sample."""
         return self.num_samples
 
     @classmethod
@@ -69,7 +69,7 @@ class RODEO(Estimator[Bernoulli, Objective]):
         return (cls(2),)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with an initialised network; `key` is consumed."""
+        """Return a copy with an initialised network; `key` is consumed."""
         dtype = distribution.dtype
         scale = math.sqrt(2 / (1 + self.hidden))
         layers = {
@@ -106,7 +106,7 @@ class RODEO(Estimator[Bernoulli, Objective]):
                     "kd,kdo->ko", rate, at_flipped - at_here[:, None], precision="highest"
                 )
                 control += change[:, 0]
-                # The score at a flipped point differs from that at the point in this bit alone.
+                # The scores at a point and at its flipped neighbour differ in this bit only.
                 more += change[:, 1:] * score + rate * step * at_flipped[..., 1]
             terms = (count - 1) * points.shape[1]
             control, more = control / terms, more / terms

@@ -1,8 +1,8 @@
 """The JAX primitives behind `attach_gradient` and `attach_tuning`.
 
-Not `jax.custom_jvp` or `jax.custom_vjp`, whose rules JAX drops from a `lax.scan` that was
-differentiated once: a second estimator that differentiates f, or a second derivative, would find
-none.
+Not `jax.custom_jvp` or `jax.custom_vjp`, because JAX drops their rules from a `lax.scan` that has
+been differentiated once, so they would be missing for a second estimator that differentiates f, or
+for a second derivative.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _stopped = jax.make_user_context(False)
 
 @contextlib.contextmanager
 def attached_by(name: str) -> Generator[None]:
-    """Name the estimator that attaches gradients inside, for the error on a second derivative."""
+    """Set the estimator named by the error on a second derivative taken inside."""
     token = _owner.set(name)
     try:
         yield
@@ -33,15 +33,15 @@ def attached_by(name: str) -> Generator[None]:
 
 
 def slope_is_stopped() -> contextlib.AbstractContextManager[None]:
-    """Allow the derivative taken inside to be differentiated again; the caller stops its result.
+    """Allow the derivative taken inside to be differentiated again; the caller stops the result.
 
-    Take a single derivative inside, of a function traced before: others would be allowed it too.
+    Take only one derivative inside, of a function already traced: the permission covers all.
     """
     return _stopped(True)
 
 
 def attach(value: jax.Array, at: Iterable[ArrayLike], gradient: Iterable[Any]) -> jax.Array:
-    """Return the scalar `value`, with a gradient attached: one leaf for each of `at`."""
+    """Return the scalar `value` with a gradient attached, one leaf for each leaf of `at`."""
     at = [jnp.asarray(leaf) for leaf in at]  # a user may pass a number
     gradient = list(gradient)
     if value.shape != ():
@@ -70,8 +70,8 @@ def _attach_jvp(
     for slope, tangent in zip(gradient, at_dot, strict=True):
         if not isinstance(tangent, ad.Zero):
             slope = _first(owner, slope, [value, *at])
-            # The value's axes, those of a batch, come first. In the leaf's dtype, as its gradient
-            # is: f may have less precision, or more.
+            # The value's (batch) axes come first. Computed in the leaf's dtype, like its gradient:
+            # the precision of f may be lower or higher.
             product = slope.astype(tangent.dtype) * tangent
             change = product.sum(range(value.ndim, product.ndim)).astype(value.dtype)
             terms.append(jnp.broadcast_to(change, value.shape))
@@ -87,7 +87,8 @@ def _attach_batched(
         for operand, axis in zip(operands, axes, strict=True)
         if axis is not None
     )
-    # Unbatched operands get an axis of one; the value is broadcast, since each has its derivative.
+    # Unbatched operands get an axis of size one; the value is broadcast, to get one derivative
+    # each.
     value, *rest = (
         operand[None] if axis is None else jnp.moveaxis(operand, axis, 0)
         for operand, axis in zip(operands, axes, strict=True)
@@ -131,7 +132,7 @@ def _forward(tangent: object) -> NoReturn:
 def elementwise(
     name: str, evaluate: Callable[[Any], Any], lower: Callable[[Any, Any], Any]
 ) -> Primitive:
-    """Return a primitive from one array to one of its shape and dtype, without a derivative."""
+    """Return a primitive without derivative, whose result has its operand's shape and dtype."""
     primitive = Primitive(name)
     primitive.def_impl(evaluate)
     primitive.def_abstract_eval(lambda value: value)
@@ -157,7 +158,7 @@ _attach_p = _returns_first("attach_gradient", _attach_jvp, _attach_batched)
 _first_p = _returns_first("first_derivative_only", _first_jvp, _first_batched)
 
 _sizes_p = elementwise("sizes_of_cotangents", lambda value: value, lambda _, value: [value])
-# Reached by transposition alone.
+# Reached only by transposition.
 _tangent_p = elementwise("sizes_of_cotangents_tangent", _forward, lambda _, value: _forward(value))
 ad.deflinear(_tangent_p, lambda cotangent: [jnp.abs(cotangent)])
 ad.defjvp(_sizes_p, lambda tangent, value: _tangent_p.bind(tangent))

@@ -1,4 +1,4 @@
-"""Sums and means that neither a common constant nor one large value rounds."""
+"""Sums and means that keep precision despite a common constant or one large value."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,9 @@ from estimators.core.products import vdot
 
 
 def mean(values: jax.Array) -> jax.Array:
-    """Return the mean over the first axis, taken of the differences to the first value.
+    """Return the mean over the first axis, computed from differences to the first value.
 
-    Its error is one rounding of the result, beyond which only the differences are rounded.
+    The result is rounded once; otherwise only the differences are rounded.
     """
     origin = as_origin(values[0])
     return origin + (values - origin[None]).mean(0)
@@ -18,7 +18,7 @@ def mean(values: jax.Array) -> jax.Array:
 def differences(values: jax.Array) -> jax.Array:
     """Return the values minus the first, which is stopped.
 
-    Exact for values within a factor of two of it, such as those that share a large constant.
+    Exact for values within a factor of two of the first, as with a large common constant.
     """
     return values - as_origin(values[:1])
 
@@ -47,8 +47,8 @@ def weighted_mean(weights: jax.Array, values: jax.Array) -> jax.Array:
 def sum_of_others(values: jax.Array) -> jax.Array:
     """Return, for each entry on the first axis, the sum of all others.
 
-    Not by subtracting from the total, which a large entry would round and an infinite one make NaN.
-    Linear in memory.
+    Entries are not subtracted from the total, which would lose precision to a large entry and give
+    NaN for an infinite one. Memory is linear.
     """
     nothing = jnp.zeros_like(values[:1])
     before = jnp.concatenate([nothing, jnp.cumsum(values[:-1], 0)])
@@ -62,6 +62,6 @@ def mean_of_others(values: jax.Array) -> jax.Array:
 
 
 def as_origin(value: jax.Array) -> jax.Array:
-    """Return `value` as a constant to subtract: stopped, and zero where it is not finite."""
+    """Return `value` as a constant to subtract: stopped, and zero if it is not finite."""
     value = jax.lax.stop_gradient(value)
     return jnp.where(jnp.isfinite(value), value, 0)

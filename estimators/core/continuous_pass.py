@@ -1,4 +1,4 @@
-"""The continuous pass: one evaluation of a whole stack of stochastic layers without discreteness.
+"""The continuous pass: one evaluation of a stack of stochastic layers at continuous points.
 
 A control variate such as MuProp's or REBAR's needs f at points that are not samples. Where f
 contains further estimator calls, evaluating these as usual would multiply the cost with every
@@ -43,7 +43,7 @@ def in_continuous_pass() -> bool:
 def continuous_point(key: jax.Array, distribution: Distribution) -> jax.Array:
     """Return the point at which the current pass evaluates f; differentiable in the parameters."""
     if not isinstance(distribution, Discrete):
-        # Nothing to relax; the same draw keeps the pass correlated.
+        # Nothing to relax; reusing the draw keeps the pass correlated with the sample.
         return distribution.sample(key)
     if isinstance(_pass.value, _Relaxation):
         # From the noise of the hard sample.

@@ -1,4 +1,4 @@
-"""Averaging the gradients of moving averages over the estimates that they sum."""
+"""Averages the gradients of moving averages over the estimates they sum over."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ E = TypeVar("E", bound=Part)
 
 
 def mean_contributions(gradient: E) -> E:
-    r"""Return an estimator's gradient with that of each moving average divided by its count.
+    r"""Return an estimator's gradient, with each moving average's gradient divided by its count.
 
     It becomes $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the
     weight of call b in the loss: for a mean over the batch, a sum, a scaled loss, and several
@@ -22,7 +22,7 @@ def mean_contributions(gradient: E) -> E:
         gradient: the gradient of a loss with respect to an estimator or a component of one.
 
     Raises:
-        TypeError: where a class has several counters.
+        TypeError: if a class has several counters.
     """
     fields = dataclasses.fields(gradient)
     found = [field.name for field in fields if "counter" in field.metadata]

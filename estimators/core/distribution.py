@@ -64,14 +64,14 @@ class Distribution(abc.ABC):
         return jax.grad(lambda distribution: distribution.log_prob(sample))(distribution)
 
     def canonical(self) -> Self:
-        """Return the same distribution with finite, centred logits, which estimators work with.
+        """Return the same distribution with finite, centred logits, as used by estimators.
 
-        Itself where it has no logits.
+        Return it unchanged if it has no logits.
         """
         return self
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None where there are not."""
+        """Return why there are too many states to enumerate, or None if there are not."""
         return None
 
     def independent(self, num_copies: int) -> Self:
@@ -123,7 +123,7 @@ class Discrete(Distribution):
 
     @abc.abstractmethod
     def canonical(self) -> Self:
-        """Return the same distribution with finite, centred logits, which estimators work with.
+        """Return the same distribution with finite, centred logits, as used by estimators.
 
         Logits beyond +-`LARGEST_LOGIT` are clipped there, where probabilities round to zero or one,
         and have no derivative.
@@ -189,7 +189,7 @@ class Discrete(Distribution):
         return classes**variables
 
     def state(self, index: jax.Array) -> jax.Array:
-        """Return the value number `index` in lexicographic order; there must not be too many."""
+        """Return value number `index` in lexicographic order; there must not be too many."""
         self.check_enumerable()
         variables, classes = self.class_shape
         place = (classes ** np.arange(variables)[::-1]).astype("int32")
@@ -234,7 +234,7 @@ class Discrete(Distribution):
         return self.log_prob(self.mean) - other.log_prob(self.mean)
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None where there are not."""
+        """Return why there are too many states to enumerate, or None if there are not."""
         count = self.num_states
         if count <= self.max_states:
             return None
@@ -245,6 +245,6 @@ class Discrete(Distribution):
         )
 
     def check_enumerable(self) -> None:
-        """Raise ValueError where there are too many states to enumerate."""
+        """Raise ValueError if there are too many states to enumerate."""
         if reason := self.too_large():
             raise ValueError(reason)

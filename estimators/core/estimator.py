@@ -47,13 +47,13 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
     Two stochastic layers are two nested calls, each with its own key: using one key for two layers
     biases the estimate silently. The distribution is that of one example; batch with `jax.vmap`
-    over keys and examples. A batch inside f is allowed, but then the noise of every example
-    multiplies the losses of all.
+    over keys and examples. A batch inside f is allowed, but then each example's noise multiplies
+    the losses of all examples.
 
     First derivatives only: a second derivative with respect to the distribution's parameters or
     the estimator's own leaves, alone or mixed with what f closes over, raises TypeError, unless the
-    estimator's gradient is ordinary autodiff. Second derivatives in what f alone closes over are
-    correct. Learned leaves are differentiable in reverse mode only.
+    estimator's gradient is ordinary autodiff. Second derivatives with respect to values that only f
+    closes over are correct. Learned leaves are differentiable in reverse mode only.
 
     Inside `jax.shard_map`, the derivatives that an estimator takes internally are local to each
     device, so the gradient equals that on one device: JAX sums it over devices for parameters that
@@ -124,14 +124,14 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
         Returns:
             A scalar, whose derivative is the gradient estimate. Its dtype is the wider of f's and
-            the distribution's; gradients have the dtypes of what they are gradients of.
+            the distribution's; each gradient has the dtype of its parameter.
 
         Raises:
             TypeError: for a legacy key, a distribution of another type, parameters or values of f
-                that are not floating-point, a black box that would be differentiated or evaluated
-                off its corners, or an f that is not an `ImportanceBound` where one is needed.
+                that are not floating-point, a black box that the estimator would differentiate or
+                evaluate between corners, or an f that is not an `ImportanceBound` if one is needed.
             ValueError: for wrong shapes, an event without variables, and hyperparameters out of
-                range. Where these are traced, value and gradient are NaN instead.
+                range. If these are traced, value and gradient are NaN instead.
         """
         check_key(key)
         if not isinstance(distribution, self.distributions):
@@ -162,7 +162,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         return value * one_or_nan(conditions, value.dtype) if conditions else value
 
     def refusal(self, distribution: Distribution) -> str | None:
-        """Return why the estimator does not take a distribution, or None where it does."""
+        """Return why the estimator does not support a distribution, or None if it does."""
         if not isinstance(distribution, self.distributions):
             allowed = " or ".join(cls.__name__ for cls in self.distributions)
             return f"takes {allowed}, not {type(distribution).__name__}"
@@ -171,7 +171,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         return self.unfit(cast(D, distribution))
 
     def unfit(self, distribution: D) -> str | None:
-        """Return why a distribution of a supported type does not fit, or None where it does."""
+        """Return why a distribution of a supported type does not fit, or None if it does."""
 
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):

@@ -1,4 +1,4 @@
-"""Functions by which an estimator sets its derivative. First derivatives only."""
+"""Functions with which an estimator sets its derivative. First derivatives only."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,8 +22,8 @@ def value_and_slope(f: Objective) -> Callable[[jax.Array], tuple[jax.Array, jax.
     """
 
     def value_and_stopped(sample: jax.Array) -> tuple[jax.Array, jax.Array]:
-        # Traced step by step, so that the allowance covers this derivative alone, not those that f
-        # takes itself or that a caller takes of the result.
+        # Traced step by step, so that the permission covers this derivative only, not those taken
+        # inside f or those a caller takes of the result.
         traced = jaxpr_as_fun(jax.make_jaxpr(lambda sample: f(sample))(sample))
         with slope_is_stopped():
             both = jax.make_jaxpr(jax.value_and_grad(lambda sample: traced(sample)[0]))(sample)
@@ -48,7 +48,7 @@ def attach_gradient(value: jax.Array, at: T, gradient: T) -> jax.Array:
         gradient: a pytree shaped like `at`.
 
     Raises:
-        ValueError: where `value` is not a scalar, or the shapes of `at` and `gradient` differ.
+        ValueError: if `value` is not a scalar, or the shapes of `at` and `gradient` differ.
     """
     value, at, gradient = vary_alike(jnp.asarray(value), at, gradient)
     slopes = jax.tree.structure(at).flatten_up_to(gradient)
@@ -69,11 +69,11 @@ def attach_tuning(value: jax.Array, at: T, gradient: T) -> jax.Array:
         gradient: a pytree shaped like `at`.
 
     Raises:
-        ValueError: where `value` is not a scalar, or the shapes of `at` and `gradient` differ.
+        ValueError: if `value` is not a scalar, or the shapes of `at` and `gradient` differ.
     """
     value = jnp.asarray(value)
-    # A zero that is batched like the value: otherwise vmap would sum the cotangents before their
-    # absolute values are taken.
+    # A zero that is batched like the value; otherwise vmap would sum the cotangents before taking
+    # absolute values.
     stopped = jax.lax.stop_gradient(value)
     zero = jnp.where(jnp.isfinite(stopped), 0, jnp.zeros_like(stopped))
     return value + sizes_of_cotangents(attach_gradient(zero, at, gradient))

@@ -18,7 +18,7 @@ from estimators.core.fields import declared, settle
 T = TypeVar("T")
 
 _DEEPEST = 20
-"""Largest depth of nested names; no estimator has more than three."""
+"""Maximum nesting of names; no estimator exceeds three."""
 
 
 class Named:
@@ -35,14 +35,14 @@ class Named:
         return describe(self)
 
     def check(self) -> None:
-        """Raise ValueError or TypeError where a concrete setting is out of range."""
+        """Raise ValueError or TypeError if a concrete setting is out of range."""
 
 
 def describe(value: Any) -> str:
     """Return `Name[field=value,...]` of a dataclass, without fields that have their default value.
 
-    A number is the shortest decimal that parses back to the same value of its dtype. Learned
-    parameters are not shown.
+    Numbers are written as the shortest decimal that parses back to the same value in their dtype.
+    Learned parameters are not shown.
 
     Raises:
         ValueError: for a stack of estimators, which has no single name.
@@ -257,7 +257,7 @@ def unstack(stacked: T) -> list[T]:
     """Return the members of a stack.
 
     Raises:
-        ValueError: where there are no leaves, or they do not share the size of their leading axis.
+        ValueError: if there are no leaves, or they do not share the size of their leading axis.
     """
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(stacked)}
     if len(sizes) != 1 or sizes == {()}:

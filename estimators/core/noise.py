@@ -67,7 +67,7 @@ def gumbel(
         dtype: float32 or float64.
     """
     u, v = _both_tails(key, shape, dtype)
-    # -log u, from the side where it is accurate: the upper tail is that of u near one.
+    # -log u, computed from the accurate side: the upper tail corresponds to u near one.
     exponential = jnp.where(u < v, -jnp.log(u), -jnp.log1p(-v))
     return -jnp.log(exponential)
 
@@ -82,7 +82,7 @@ def normal(
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    # By symmetry, both tails come from the accurate lower one: ndtri of the smaller of u and 1 - u.
+    # By symmetry, both tails use the accurate lower one: ndtri of the smaller of u and 1 - u.
     u, v = _both_tails(key, shape, dtype)
     tail = jax.scipy.special.ndtri(jnp.minimum(u, v))
     return jnp.where(u < v, tail, -tail)

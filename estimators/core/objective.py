@@ -33,8 +33,8 @@ class BlackBox:
 def black_box(f: Objective) -> BlackBox:
     """Mark an f that must not be evaluated off the corners of its domain, nor differentiated.
 
-    Estimators that need either raise TypeError, also those of an enclosing layer. Derivatives with
-    respect to whatever f closes over are unaffected.
+    Estimators that need either raise TypeError, including those of an enclosing layer. Derivatives
+    with respect to whatever f closes over are unaffected.
 
     Args:
         f: a function from one sample to a scalar.

@@ -28,7 +28,8 @@ class Part(Named):
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
                 dtype = jnp.result_type(float)
-                # Out of the dtype's range it stays as written, for the checks' error messages.
+                # A value outside the dtype's range is kept as written, for the error messages of
+                # checks.
                 kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
                 object.__setattr__(self, name, kept)
 
@@ -46,8 +47,8 @@ class Part(Named):
         return found
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with its networks initialised for a distribution; `key` is consumed.
+        """Return a copy with its networks initialised for a distribution; `key` is consumed.
 
-        Without a network, return it unchanged.
+        It is returned unchanged if it has no network.
         """
         return self

@@ -31,7 +31,7 @@ def averaged(**options: Any) -> Any:
 
 
 def counter(**options: Any) -> Any:
-    """Mark a leaf whose tuning gradient is one per call, which counts the terms in the averages'.
+    """Mark a leaf whose tuning gradient is one per call: it counts the terms of the averages.
 
     It is not shown in the name and never learns. Apply `mean_contributions`, which sets its
     gradient to zero, before the gradient is clipped or its norm taken.

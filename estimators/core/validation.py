@@ -1,4 +1,4 @@
-"""Input checks. The range of a traced value, unknown as yet, becomes a condition on the result."""
+"""Input checks. The range of a traced value is unknown: it becomes a condition on the result."""
 
 import contextlib
 import contextvars

@@ -1,8 +1,8 @@
 """Mesh axes over which values vary inside `jax.shard_map`.
 
 There JAX sums a derivative with respect to a shared value over the devices. An estimator's own
-derivatives are local to each device, so what it differentiates is cast to vary first; the sum is
-then taken once, in the caller's derivative.
+derivatives are local to each device, so its inputs are first cast to varying; the sum is then taken
+once, in the caller's derivative.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# Whether `axes_of_result` is tracing. Without it every layer would trace those below once more, in
-# all 2 ** layers times. A JAX context, so that inner jits retrace.
+# Whether `axes_of_result` is tracing. Otherwise every layer would trace those below again, 2 **
+# layers times in total. A JAX context, so that inner jits retrace.
 _looking = jax.make_user_context(False)
 
 
@@ -42,7 +42,7 @@ def vary_alike(*trees: *Ts) -> tuple[*Ts]:
 
 
 def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
-    """Return the mesh axes over which the trees vary or the result of `function` does."""
+    """Return the mesh axes over which the trees or the result of `function` vary."""
     axes = varying_axes(*trees)
     manual = jax.sharding.get_abstract_mesh().manual_axes
     # Traced only where there are further axes and JAX tracks them.
@@ -54,5 +54,5 @@ def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
 
 
 def only_axes_matter() -> bool:
-    """Return whether `axes_of_result` is tracing: only dtype and axes of a result matter."""
+    """Return whether `axes_of_result` is tracing, when only a result's dtype and axes matter."""
     return _looking.value

@@ -74,7 +74,7 @@ class Bernoulli(Discrete):
         r"""Return $b \log \sigma(\phi) + (1 - b) \log \sigma(-\phi)$ for each variable."""
         fixed = jnp.isinf(self.logits)
         logits = jnp.where(fixed, 0, self.logits)
-        # 0 log 0 is zero, and has no derivative.
+        # 0 log 0 is zero, with derivative zero.
         other = jnp.where(self.logits > 0, 1 - sample, sample)
         nothing = jnp.where(other > 0, -jnp.inf, 0.0).astype(sample.dtype)
         return jnp.where(fixed, nothing, sample * logits - jax.nn.softplus(logits))
@@ -84,7 +84,7 @@ class Bernoulli(Discrete):
         return RelaxedBernoulli(self.logits, temperature)
 
     def check(self) -> None:
-        """Raise where the logits are not a float32 or float64 array, or are concrete and NaN."""
+        """Raise if the logits are not a float32 or float64 array, or are concrete and NaN."""
         _check_logits("Bernoulli", self.logits)
 
 
@@ -97,8 +97,8 @@ class RelaxedBernoulli(Relaxed):
     Maddison et al. 2017 (arXiv:1611.00712), appendix B; Jang et al. 2017 (arXiv:1611.01144).
 
     Args:
-        logits: $\phi$, of any shape; a sample has the same shape. Where a logit is infinite,
-            $\sigma(x)$ is zero or one and does not enter the density.
+        logits: $\phi$, of any shape; a sample has the same shape. If a logit is infinite,
+            $\sigma(x)$ is zero or one and is left out of the density.
         temperature: $\tau > 0$, a scalar or an array of the logits' shape.
     """
 

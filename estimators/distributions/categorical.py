@@ -37,7 +37,7 @@ class Categorical(Discrete):
     def canonical(self) -> "Categorical":
         """Return the same distribution with finite logits, the largest of each variable 0.
 
-        NaN where all logits of a variable are minus infinity.
+        NaN if all logits of a variable are minus infinity.
         """
         return Categorical(_centred(self.logits))
 
@@ -81,7 +81,7 @@ class Categorical(Discrete):
         others = -jnp.logaddexp(-noise - log_probs, -winner)
         shift = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
         maximum = winner + shift
-        # Rounding may raise another class to the maximum: keep it one step below.
+        # Rounding may lift another class to the maximum: keep it one float below.
         step = jnp.finfo(self.dtype).eps * jnp.abs(maximum) + jnp.finfo(self.dtype).tiny
         below = jnp.minimum(others + shift, maximum - jax.lax.stop_gradient(step))
         return jnp.where(sample > 0, maximum, below)
@@ -93,7 +93,7 @@ class Categorical(Discrete):
         masked = jnp.isneginf(shifted)  # NaN, where no class is left
         total = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
         log_probs = jnp.where(masked, 0, shifted) - total
-        # 0 log 0 is zero, and has no derivative.
+        # 0 log 0 is zero, with derivative zero.
         nothing = jnp.where(sample > 0, -jnp.inf, 0.0).astype(sample.dtype)
         return jnp.sum(jnp.where(masked, nothing, sample * log_probs), -1, keepdims=True)
 
@@ -102,9 +102,9 @@ class Categorical(Discrete):
         return RelaxedCategorical(self.logits, temperature)
 
     def check(self) -> None:
-        """Raise where the logits are not a float array with a last axis of at least two classes.
+        """Raise if the logits are not a float array with a last axis of at least two classes.
 
-        Where they are concrete, also for NaN, plus infinity, and a variable whose classes are all
+        If they are concrete, also raise for NaN, plus infinity, or a variable with all classes
         masked.
         """
         _check_logits("Categorical", self.logits)
@@ -136,7 +136,7 @@ class RelaxedCategorical(Relaxed):
     def canonical(self) -> "RelaxedCategorical":
         """Return the same distribution with finite logits, the largest of each variable 0.
 
-        NaN where all logits of a variable are minus infinity.
+        NaN if all logits of a variable are minus infinity.
         """
         return RelaxedCategorical(_centred(self.logits), self.temperature)
 

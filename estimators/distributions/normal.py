@@ -51,7 +51,7 @@ class Normal(Continuous):
         return jnp.sum(0.5 * (jnp.exp(2 * log_ratio) + distance**2 - 1) - log_ratio)
 
     def check(self) -> None:
-        """Raise where the parameters are not float arrays of one shape."""
+        """Raise if the parameters are not float arrays of one shape."""
         check_floating("Normal mean", self.mean)
         check_floating("Normal log_scale", self.log_scale)
         if jnp.shape(self.mean) != jnp.shape(self.log_scale):

@@ -18,8 +18,8 @@ from estimators.distributions.chain import Chain
 class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
-    The reference in tests and figures. Deterministic but for f, and correct in derivatives of every
-    order; the key is unused. The value of f at a state of probability zero is ignored; its
+    The reference in tests and figures. Deterministic apart from f, and correct in derivatives of
+    every order; the key is unused. The value of f at a state of probability zero is ignored; its
     derivatives there must be finite. More than `Discrete.max_states` states raise ValueError.
     """
 
@@ -27,7 +27,7 @@ class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
     enumerates = True
 
     def evaluations(self, distribution: Discrete | Chain) -> int:
-        """One for each state."""
+        """One per state."""
         return distribution.num_states
 
     def estimate(self, key: jax.Array, distribution: Discrete | Chain, f: Objective) -> jax.Array:
@@ -36,8 +36,8 @@ class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
         def term(index: jax.Array) -> tuple[jax.Array, jax.Array]:
             state = distribution.state(index)
             chance = jnp.exp(distribution.log_prob(state))
-            # f is called at every state, whatever its probability: under vmap over distributions
-            # what f computes from the state alone is then shared.
+            # f is called at every state, even of probability zero, so that under vmap over
+            # distributions anything f computes from the state alone is shared.
             return chance, jnp.where(chance > 0, f(state), 0)
 
         indices = jnp.arange(distribution.num_states, dtype="int32")

@@ -12,7 +12,7 @@ from estimators.distributions.categorical import Categorical
 
 @functools.singledispatch
 def log_excess(distribution: Discrete, noise: jax.Array) -> jax.Array:
-    r"""Return $\log E$, `[variables, classes]`, by which classes fall short of their arg max.
+    r"""Return $\log E$, `[variables, classes]`: how far each class falls short of the arg max.
 
     The perturbed log-probabilities of a variable, given their maximum M, are
     $-\log(e^{-M} + E_k / p_k)$. E is zero for the arg max, which is the class of the hard sample.
@@ -23,7 +23,7 @@ def log_excess(distribution: Discrete, noise: jax.Array) -> jax.Array:
 
 @log_excess.register
 def _(distribution: Bernoulli, noise: jax.Array) -> jax.Array:
-    # Given the winner, what is left of the noise is its lead x = |phi + L|. The survival function
+    # Given the winner, the remaining noise is its lead x = |phi + L|. The survival function
     # of x is a uniform variable U, and E = -log U = log(1 + (e^x - 1) q) with q the probability of
     # the other value.
     perturbed = jnp.ravel(distribution.perturb(noise))[:, None]

@@ -20,15 +20,15 @@ from estimators.enumeration.local import attach_local, classes_of, neighbour
 
 @pytree
 class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
-    r"""IndeCateR: a sum over each variable, given n samples of the others drawn for it alone.
+    r"""IndeCateR: a sum over each variable, with n separate samples of the others for each.
 
     $\sum_v \nabla q(z_i = v) \frac1n \sum_k f(z^{(i, k)}_{\ne i}, v)$ for each variable i: the
     CatLog-derivative trick for independent variables. Unbiased for every f; exact for one variable.
     Variables do not share samples, so their gradients are independent: per coordinate the variance
     is 1/n of that of `LocalExpectation`, without its correlation between variables. f is evaluated
     n K times for each variable. De Smet et al. 2023 (arXiv:2311.12569). Only part of the text was
-    available; that each variable has its own samples is our reading. Mean and variance per
-    coordinate do not depend on it.
+    available: separate samples for each variable are our interpretation, on which mean and variance
+    per coordinate do not depend.
 
     Args:
         num_samples: number of samples n for each variable, at least 1.
@@ -40,7 +40,7 @@ class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
     paper = "desmet2023"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One for each value of each variable in each of its samples."""
+        """One per value of each variable in each of its samples."""
         variables, classes = distribution.class_shape
         return self.num_samples * variables * classes
 
@@ -61,7 +61,7 @@ class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
         row, step = jnp.divmod(jnp.arange(len(keys) * classes, dtype="int32"), classes)
         each = jnp.broadcast_to(drawn[:, None], (len(keys), classes, variables))
         points = each.reshape(-1, variables), row % variables, step
-        # In one call, so that nested estimators use their keys once.
+        # Evaluated in one call, so that nested estimators use their keys once.
         found = evaluate_all(at, points, distribution.event_shape)
         found = found.reshape(self.num_samples, variables, classes)
         drawn = drawn.reshape(self.num_samples, variables, variables)

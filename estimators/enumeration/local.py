@@ -31,9 +31,9 @@ def _(distribution: Categorical, sample: jax.Array) -> jax.Array:
 def neighbour(
     distribution: Discrete, classes: jax.Array, variable: jax.Array, step: jax.Array
 ) -> jax.Array:
-    """Return a sample with one variable moved to another class; or itself for step 0.
+    """Return a sample with one variable moved to another class; unchanged for step 0.
 
-    Also itself where that class has probability zero: f need not have a value there, and its weight
+    Also unchanged if that class has probability zero: f need not be defined there, and its weight
     is zero.
 
     Args:
@@ -65,7 +65,7 @@ def attach_local(
         found: f at their neighbours by steps 1 to K - 1, `[variables, K - 1]`.
     """
     steps = found - values[:, None]
-    # From the order of steps, where the sample is the first, to that of classes.
+    # From step order, in which the sample comes first, to class order.
     change = _turned(jnp.pad(steps, ((0, 0), (1, 0))), own)
 
     def expected(distribution: Discrete, change: jax.Array) -> jax.Array:

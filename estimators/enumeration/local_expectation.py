@@ -41,7 +41,7 @@ class LocalExpectation(Estimator[Bernoulli | Categorical, Objective]):
         def at(point: tuple[jax.Array, jax.Array]) -> jax.Array:
             return f(neighbour(distribution, own, *point))
 
-        # The sample itself, and every step of every variable. In one call, so that nested
+        # The sample itself, and every step of every variable. Evaluated in one call, so that nested
         # estimators use their keys once.
         variable, step = jnp.divmod(
             jnp.arange(variables * (classes - 1), dtype="int32"), classes - 1

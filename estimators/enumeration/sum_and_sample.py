@@ -29,11 +29,12 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
     $\sum_{s \in C} q(s) f(s) \nabla \log q(s) + r f(z) \nabla \log q(z)$, where C are the most
     probable states, r is the probability of the others and z is drawn from these. Unbiased, since C
     depends on the parameters alone; the score function for k = 1, exact where k is the number of
-    states. The score is that of q: $r \nabla \log q(z)$ has the mean $\sum_{s \notin C} \nabla
-    q(s)$. Without a baseline, as published, so a constant added to f adds variance.
+    states. The score is that of q, not of the renormalised rest: $r \nabla \log q(z)$ has the mean
+    $\sum_{s \notin C} \nabla q(s)$. Without a baseline, as published, so adding a constant to f
+    adds variance.
 
     Liu et al. 2019 (arXiv:1810.04777), with plain REINFORCE on the rest; Kool et al. 2020
-    (arXiv:2002.06043) draw C instead. By beam search, so for any number of variables: z is the
+    (arXiv:2002.06043) draw C instead. Beam search allows any number of variables: z is the
     first state of a stochastic beam search (arXiv:1903.06059) that is not in C.
 
     Args:
@@ -46,7 +47,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
     paper = "liu2019"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One for each state in the sum, and one for the sample."""
+        """One per state in the sum, and one for the sample."""
         return min(self.num_samples, distribution.num_states)
 
     @classmethod
@@ -72,7 +73,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
         if self.num_samples == 1:
             return distribution.sample(key)[None], jnp.ones(1, distribution.dtype)
         top, log_probs, log_rest = most_probable(distribution, self.num_samples - 1)
-        # One state more than in the sum, so that at least one of them is not in it.
+        # One more state than in the sum, so that at least one is outside it.
         drawn = draw(key, distribution, self.num_samples).states
         same = (drawn[:, None] == top[None]).reshape(len(drawn), len(top), -1).all(-1)
         sample = drawn[jnp.argmin(same.any(-1))]
@@ -80,7 +81,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
         return states, jnp.exp(jnp.concatenate([log_probs, log_rest[None]]))
 
     def unfit(self, distribution: Discrete) -> str | None:
-        """Refuse where the states would not fit into memory."""
+        """Raise if the states would not fit into memory."""
         return too_many(distribution, self.num_samples)
 
     def check(self) -> None:

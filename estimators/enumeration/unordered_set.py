@@ -31,15 +31,16 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     E f given that s was first. One state gives the plain score function without a baseline; all
     states give the exact gradient.
 
-    Of exponential clocks with rates q, that of s rings first with probability
+    Among exponential clocks with rates q, the one of s rings first with probability
 
     $w_s \propto \int_0^\infty q(s) e^{-t} \prod_{s' \ne s} (1 - e^{-q(s') t / r}) \, dt$,
 
-    where r is the probability outside S; likewise v, without s. The integrals are computed in log t
-    by the trapezoidal rule, which converges exponentially, at nodes set by k and the precision.
+    where r is the probability outside S; v is computed likewise, without s. The integrals are
+    computed in log t by the trapezoidal rule, which converges exponentially, at nodes set by k and
+    the precision.
 
     Kool et al. 2020 (arXiv:2002.06043). The set is drawn by stochastic beam search
-    (arXiv:1903.06059), so for any number of variables.
+    (arXiv:1903.06059), which allows any number of variables.
 
     Args:
         num_samples: k, at least one. With at most k states, all are taken.
@@ -51,7 +52,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     paper = "kool2020"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One for each state in the set."""
+        """One per state in the set."""
         return min(self.num_samples, distribution.num_states)
 
     @classmethod
@@ -75,7 +76,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         return attach_scores(value, distribution, states, signal)
 
     def unfit(self, distribution: Discrete) -> str | None:
-        """Refuse where the states would not fit into memory."""
+        """Raise if the states would not fit into memory."""
         return too_many(distribution, self.num_samples, pairs=True)
 
     def check(self) -> None:
@@ -88,7 +89,7 @@ def order_probabilities(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""Return w `[k]`, v `[k, k]` and $1 - q$ `[k]` of a set of states.
 
-    For a single state v is zero and the last is one, so that there is no baseline.
+    For a single state v is zero and the last result is one, so there is no baseline.
 
     Args:
         log_probs: log-probabilities of the states in the set, `[k]`.
@@ -97,8 +98,8 @@ def order_probabilities(
     count, dtype = len(log_probs), log_probs.dtype
     log_t = jnp.asarray(_nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
     ratio = (log_probs - log_rest)[None]
-    # The log of 1 - exp(-z), minus that of q / r where negative: common to all nodes and large, it
-    # would round the rest.
+    # log(1 - exp(-z)), minus log(q / r) if negative: it is common to all nodes and, if large, would
+    # round the rest.
     log_z = ratio + log_t
     z = jnp.exp(log_z)
     small = jnp.minimum(z, 0.05)

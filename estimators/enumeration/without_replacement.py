@@ -1,7 +1,7 @@
-"""Distinct states of a discrete distribution: the most probable, or drawn without replacement.
+"""Distinct states of a discrete distribution: the most probable, or a draw without replacement.
 
-Both by a beam search over the variables. These are independent, so a beam as wide as the number of
-states wanted loses none of them.
+Both use beam search over the variables. These are independent, so a beam as wide as the requested
+number of states is exact.
 """
 
 import functools
@@ -23,7 +23,7 @@ _NUMBERS = 2**28
 
 
 _Beam = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Classes of the prefixes, their log-probabilities and ranks, and that of what was dropped."""
+"""Classes, log-probabilities and ranks of the prefixes, and the dropped log-probability."""
 
 
 class States(NamedTuple):
@@ -38,12 +38,12 @@ class States(NamedTuple):
 
 
 def too_many(distribution: Discrete, count: int, pairs: bool = False) -> str | None:
-    """Return why the states would take too much memory, or None where they would not.
+    """Return why the states would take too much memory, or None if they would not.
 
     Args:
         distribution: a distribution with any number of states.
-        count: number of states wanted; limited to that of all states.
-        pairs: whether a number for each pair of them is stored too.
+        count: number of states requested, capped at the total number of states.
+        pairs: whether a number is also stored for each pair of states.
     """
     count = min(count, distribution.num_states)
     numbers = count * (math.prod(distribution.event_shape) + (count if pairs else 0))
@@ -68,7 +68,7 @@ def most_probable(distribution: Discrete, count: int) -> States:
 
     Args:
         distribution: a distribution with any number of states.
-        count: number of states wanted: at least one, and fewer than there are.
+        count: number of states requested: at least one, and fewer than exist.
     """
     log_probs = jax.lax.stop_gradient(distribution).class_log_probs()
     nothing = jnp.zeros((count, *log_probs.shape), log_probs.dtype)
@@ -79,13 +79,13 @@ def draw(key: jax.Array, distribution: Discrete, count: int) -> States:
     r"""Draw states sequentially without replacement.
 
     Stochastic beam search (Kool et al. 2019, arXiv:1903.06059) finds the states with the largest
-    Gumbel-perturbed log-probabilities top down: that of a prefix is the maximum of those of its
+    Gumbel-perturbed log-probabilities top down: a prefix's value is the maximum over its
     continuations, which are drawn given it. The first state is `distribution.sample(key)`.
 
     Args:
         key: consumed; the first prefix of the beam takes its noise, the others fold in their index.
         distribution: a distribution with any number of states.
-        count: number of states wanted: at least one, and fewer than there are.
+        count: number of states requested: at least one, and fewer than exist.
     """
     stopped = jax.lax.stop_gradient(distribution)
     noise = jax.vmap(stopped.noise)(sample_keys(key, count))
@@ -142,9 +142,9 @@ def _search(
 
 
 def _possible(states: jax.Array, log_probs: jax.Array, log_rest: jax.Array) -> States:
-    """Return the states with those of a masked class replaced by the most probable one.
+    """Return the states, those with a masked class replaced by the most probable state.
 
-    Their weight is zero, and f need not have a value there.
+    Their weight is zero, and f need not be defined there.
     """
     masked = (log_probs < -LARGEST_LOGIT / 2).reshape(-1, *[1] * (states.ndim - 1))
     states = jnp.where(masked, states[jnp.argmax(log_probs)][None], states)

@@ -23,7 +23,7 @@ class DecoupledStraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, O
     the noise, so the forward temperature changes *the distribution sampled from* to
     $\mathrm{softmax}(\theta / \tau_f)$: for $\tau_f \ne 1$ the value is biased too. With both at 1
     it is `StraightThroughGumbelSoftmax` at 1. Biased. Shah et al. 2024 (arXiv:2410.13331), first
-    version; the text was unavailable, and the place of the noise is from a secondary source.
+    version; the text was unavailable; that the noise is not divided is from a secondary source.
 
     Args:
         forward_temperature: $\tau_f > 0$.

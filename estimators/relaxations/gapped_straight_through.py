@@ -20,9 +20,8 @@ class GappedStraightThrough(Estimator[Categorical, Objective]):
 
     The drawn class is raised to the largest logit, and the others are lowered, where necessary, to
     a gap below it: $\theta' = \theta + m_1 - m_2$ with $m_1, m_2$ constant. The gradient is $f'(D)
-    J(y) / \tau$ with $y = \mathrm{softmax}(\theta' / \tau)$. It is deterministic given D, without
-    the noise of straight-through Gumbel-softmax. Biased. Fan et al. 2022 (arXiv:2206.07235),
-    section 4.
+    J(y) / \tau$ with $y = \mathrm{softmax}(\theta' / \tau)$. It is deterministic given D, unlike
+    straight-through Gumbel-softmax. Biased. Fan et al. 2022 (arXiv:2206.07235), section 4.
 
     Args:
         temperature: $\tau > 0$.

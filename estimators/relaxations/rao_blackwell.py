@@ -16,7 +16,7 @@ def mean_relaxed(
 
     Args:
         keys: one key for each relaxed sample, consumed.
-        distribution: the distribution that the hard sample is treated as a draw of.
+        distribution: the distribution from which the hard sample is treated as drawn.
         sample: the hard sample.
         temperature: $\tau$; no derivative passes through it.
     """

@@ -15,7 +15,7 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.score_function.score_function import ScoreFunction
 
-# A separate stream: the inner estimator folds small numbers into the same key.
+# A separate stream, since the inner estimator folds small numbers into the same key.
 _STREAM = zlib.crc32(b"Average")
 
 
@@ -58,7 +58,7 @@ class Average(Estimator[Any, Any]):
         return mean(jax.vmap(lambda key: self.estimator(key, distribution, f))(keys))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with the inner estimator's networks initialised; `key` is consumed."""
+        """Return a copy with the inner estimator's networks initialised; `key` is consumed."""
         return dataclasses.replace(self, estimator=self.estimator.initialise(key, distribution))
 
     def check(self) -> None:

@@ -13,7 +13,7 @@ from estimators.core.pytree import Scalar, pytree
 class Baseline(Part, abc.ABC):
     """A baseline: maps the values of f to the learning signal that multiplies the score.
 
-    Baselines see values of f and stopped parameters of the distribution: a baseline that is
+    Baselines receive values of f and stopped distribution parameters: a baseline that is
     differentiable in the logits would bias the gradient.
     """
 
@@ -36,7 +36,7 @@ class Baseline(Part, abc.ABC):
         """
 
     def scale(self) -> Scalar:
-        """Return the factor in the signal, by which a control variate's other term is scaled."""
+        """Return the signal's scale factor, which also scales a control variate's other term."""
         return 1.0
 
     def tuning(self, values: jax.Array, parameters: jax.Array) -> Self:
@@ -63,12 +63,12 @@ class Zero(Baseline):
 
 
 def given(baseline: Baseline | None) -> Baseline:
-    """Return the baseline of an estimator's field, which is None for no baseline."""
+    """Return the baseline in an estimator's field; None stands for no baseline."""
     return Zero() if baseline is None else baseline
 
 
 def check_baseline(baseline: Any) -> None:
-    """Raise where a field is not None or a baseline, or has a hyperparameter out of range."""
+    """Raise if a field is not None or a baseline, or has a hyperparameter out of range."""
     if not isinstance(given(baseline), Baseline):
         raise TypeError(f"baseline must be a baseline or None, not {baseline!r}")
     given(baseline).check()

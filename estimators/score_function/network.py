@@ -30,7 +30,7 @@ class MLP(Part):
     layers: Mapping[str, jax.Array] | None = learned(default=None)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with weights sized to the parameters of `distribution`; `key` is consumed."""
+        """Return a copy with weights for the parameters of `distribution`; `key` is consumed."""
         inputs = flat_parameters(distribution)
         scale = 1 / math.sqrt(max(inputs.size, 1))
         layers = {
@@ -54,7 +54,7 @@ class MLP(Part):
         )
 
     def check(self) -> None:
-        """Raise where the number of hidden units is not a positive integer."""
+        """Raise if the number of hidden units is not a positive integer."""
         check_count("hidden", self.hidden, 1)
 
 

@@ -20,7 +20,7 @@ class NVIL(Baseline):
 
     All leaves are learned from the baseline's squared error: `value` and `variance` are moving
     averages under gradient descent at rate `1 - decay`, as in `MovingAverage`; the network takes
-    any optimiser. Its input are the distribution's *stopped* parameters. A baseline computed from
+    any optimiser. Its inputs are the distribution's *stopped* parameters. A baseline computed from
     anything else, such as the data x, is passed as `value` (with `network=None`); the chain rule
     trains the function that computed it.
 
@@ -58,7 +58,7 @@ class NVIL(Baseline):
         return "up to scale" if self.normalise else "yes"
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with an initialised network; `key` is consumed."""
+        """Return a copy with an initialised network; `key` is consumed."""
         if self.network is None:
             return self
         return dataclasses.replace(self, network=self.network.initialise(key, distribution))
@@ -68,7 +68,7 @@ class NVIL(Baseline):
         return self.value if self.network is None else self.value + self.network(parameters)
 
     def signal(self, values: jax.Array, parameters: jax.Array) -> jax.Array:
-        """Return the values minus the baseline, normalised if asked for."""
+        """Return the values minus the baseline, normalised if requested."""
         return (values - self.prediction(parameters)) * self.scale()
 
     def scale(self) -> Scalar:
@@ -86,7 +86,7 @@ class NVIL(Baseline):
         return dataclasses.replace(jax.grad(error)(self), count=jnp.ones_like(self.count))
 
     def check(self) -> None:
-        """Raise where a hyperparameter has the wrong type or is out of range."""
+        """Raise if a hyperparameter has the wrong type or is out of range."""
         check_between("NVIL decay", self.decay, 0, 1)
         check_finite("NVIL value", self.value)
         check_between("NVIL variance", self.variance, 0, math.inf)

@@ -42,7 +42,7 @@ class ScoreFunction(
     paper = fact(lambda self: given(self.baseline).paper)
 
     def evaluations(self, distribution: Distribution) -> int:
-        """One for each sample that the baseline needs."""
+        """One per sample that the baseline needs."""
         return given(self.baseline).num_evaluations()
 
     @classmethod
@@ -68,7 +68,7 @@ class ScoreFunction(
         return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return it with the baseline's network initialised; `key` is consumed."""
+        """Return a copy with the baseline's network initialised; `key` is consumed."""
         return dataclasses.replace(
             self, baseline=self.baseline and self.baseline.initialise(key, distribution)
         )
@@ -79,5 +79,5 @@ class ScoreFunction(
 
 
 def _map(function: Callable[[jax.Array], jax.Array], samples: jax.Array) -> jax.Array:
-    """Return `jax.vmap(function)(samples)`, without an axis of one, at which XLA transposes."""
+    """Return `jax.vmap(function)(samples)` without a size-one axis, which makes XLA transpose."""
     return function(samples[0])[None] if len(samples) == 1 else jax.vmap(function)(samples)

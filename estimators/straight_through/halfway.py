@@ -14,7 +14,7 @@ from estimators.distributions.categorical import Categorical
 def halfway(distribution: Discrete, sample: jax.Array, temperature: Scalar = 1.0) -> Discrete:
     """Return the distribution whose mean is halfway from the (tempered) mean to the sample.
 
-    Its logits have the derivative of the given logits: only the point at which a Jacobian is taken
+    Its logits keep the derivative of the given logits; only the point at which a Jacobian is taken
     changes.
 
     Args:

@@ -20,10 +20,9 @@ class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
     r"""ReinMax: straight-through with Heun's method, of second order instead of first.
 
     $f'(D) (2 J(\frac{p_\tau + D}{2}) - \frac12 J(p))$ with $J(p) = \mathrm{diag}(p) - p p^T$ and
-    $p_\tau = \mathrm{softmax}(\theta / \tau)$; for bits $J(s) = s (1 - s)$. At temperature 1 exact
-    in mean for every quadratic f of one variable, with any number of classes, and so for coupled
-    quadratics of several; biased beyond. For bits it then is `DARN`, sample by sample.
-    Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
+    $p_\tau = \mathrm{softmax}(\theta / \tau)$; for bits $J(s) = s (1 - s)$. At temperature 1 it is
+    exact in mean for quadratic f, coupled or not, with any number of classes; biased otherwise. For
+    bits it then equals `DARN` sample by sample. Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
 
     Args:
         temperature: $\tau > 0$ of the half step; above 1 it trades bias for variance.

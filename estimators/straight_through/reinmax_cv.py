@@ -36,14 +36,14 @@ class ReinMaxCV(Estimator[Bernoulli | Categorical, Objective]):
       G the noise that drew D, and $y_k$ as in `ReinMaxRao`. G is drawn given $\arg\max(\theta + G)
       = D$ and the $y_k$ given $\arg\max(\theta' + G_k) = D$, so the mean of the added term given D
       is not zero: it changes ReinMax's bias, and exactness for quadratics is lost. If both had the
-      same distribution it would be kept, but then the added term would be noise independent of
+      same distribution, exactness would be kept, but the added term would be noise independent of
       $f'(D) M(D)$, which cannot lower the variance. On VAEs of MNIST with few latents, squared bias
       and variance were both measured above those of ReinMax. Wang and Bui 2026 (arXiv:2603.08257),
       from the authors' published code, since the text was unavailable.
     - `control="slope"`, derived here: $(f'(D) - \eta f'(p)) M(D) + \eta f'(p) J(p)$. Since
       $E[M(D)] = J(p)$, its mean is that of ReinMax for every f, so it is exact for quadratics; it
       has zero variance for linear f at $\eta = 1$. f'(p) is one mean-field pass, as in `MuProp`.
-      Where f' at the corners is far from f' at the mean, it increases the variance.
+      If f' at the corners is far from f' at the mean, it increases the variance.
 
     The tests verify both by quadrature and enumeration. Biased beyond quadratics.
 
@@ -95,7 +95,7 @@ class ReinMaxCV(Estimator[Bernoulli | Categorical, Objective]):
         return attach_gradient(value, distribution, jax.grad(control)(distribution))
 
     def check(self) -> None:
-        """Raise where a number is out of range or the control is unknown."""
+        """Raise if a number is out of range or the control is unknown."""
         check_positive("ReinMaxCV temperature", self.temperature)
         check_finite("ReinMaxCV scale", self.scale)
         check_count("ReinMaxCV num_samples", self.num_samples, 1)

@@ -23,7 +23,7 @@ class ReinMaxRao(Estimator[Bernoulli | Categorical, Objective]):
 
     $f'(D) (2 \cdot \frac1K \sum_k J(y_k) / \tau - \frac12 J(p))$ with $y_k =
     \mathrm{softmax}((\theta' + G_k) / \tau)$, $\theta' = \log \frac{p + D}{2}$ and $G_k$ drawn
-    given $\arg\max(\theta' + G_k) = D$. The average is of straight-through Gumbel-softmax at
+    given $\arg\max(\theta' + G_k) = D$. The averaged term is straight-through Gumbel-softmax at
     $\theta'$. It is not a conditional mean of `ReinMax`, which is already a function of D, so its
     variance need not be lower than ReinMax's, and it is exact neither for quadratics nor for linear
     f, as quadrature shows. Biased. Wang and Bui 2026 (arXiv:2603.08257), from the authors'

@@ -15,7 +15,7 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float | None:
-    """Return the load average of the last minute, or None where it is unknown."""
+    """Return the load average of the last minute, or None if it is unknown."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):

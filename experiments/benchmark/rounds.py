@@ -48,7 +48,7 @@ def summarise(rounds: Sequence[float]) -> Summary:
 def ratios(ours: Sequence[float], theirs: Sequence[float], more_is_better: bool) -> list[float]:
     """Return the speed of ours over theirs, round by round.
 
-    The two sides of a round run one after the other, so other load slows both.
+    The two sides of a round run one after another, so other load slows both.
     """
     pairs = zip(ours, theirs, strict=True)
     return [one / other if more_is_better else other / one for one, other in pairs]

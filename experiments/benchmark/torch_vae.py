@@ -32,7 +32,7 @@ class Estimator:
             mean: the mean training image, `[784]`, on which the encoder centres images.
 
         Raises:
-            KeyError: where there is none.
+            KeyError: if there is none.
         """
         self.identity = identity
         self.samples = 1

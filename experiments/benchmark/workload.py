@@ -47,7 +47,7 @@ class Workload:
         return optax.tree.size(self.params)
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:
-        """Return why `times` gradients of an estimator cannot be drawn, or None where they can."""
+        """Return why `times` gradients of an estimator cannot be drawn, or None if they can."""
         context = self.params, self.batch
         distribution = self.problem.distribution(*context)
         return limits.refusal(self.problem, estimator, context, distribution, times)

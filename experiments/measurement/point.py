@@ -260,7 +260,7 @@ def check_group(problem: Measurable, params: Params, group: str | None) -> str:
     """Return the group of parameters to measure, the problem's own unless one is named.
 
     Raises:
-        UsageError: where the problem has no such group.
+        UsageError: if the problem has no such group.
     """
     group = group or problem.group
     if group not in (*params, "all"):

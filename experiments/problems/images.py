@@ -86,7 +86,7 @@ class ImageProblem(EvaluatedProblem):
         return (noise < data.astype(jnp.int32)).astype(jnp.float32)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         name = type(self).__name__
         check_choice(f"{name} dataset", self.dataset, get_args(Dataset))
         check_choice(f"{name} binarisation", self.binarisation, get_args(Binarisation))

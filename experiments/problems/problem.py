@@ -38,7 +38,7 @@ class Measurable(abc.ABC):
         """Return the estimate of the objective, a loss to minimise; `key` is consumed."""
 
     def exact_loss(self, params: Params, batch: Any) -> jax.Array | None:
-        """Return the objective itself, or None where it cannot be enumerated."""
+        """Return the objective itself, or None if it cannot be enumerated."""
         exact = Exact()
         if self.refusal(exact, self.distribution(params, batch)):
             return None
@@ -49,7 +49,7 @@ class Measurable(abc.ABC):
         return params
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
-        """Return why an estimator does not fit the problem, or None where it does."""
+        """Return why an estimator does not fit the problem, or None if it does."""
         if estimator.needs_bound:
             return "needs a multi-sample bound, as in VAE[size=4,kl=sampled,num_samples=2]"
         return estimator.refusal(distribution)

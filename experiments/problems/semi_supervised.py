@@ -258,7 +258,7 @@ class SemiSupervised(ImageProblem):
         return jnp.argmax(self.classify(params, image))
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         name = type(self).__name__
         if self.dataset == "Omniglot" or self.binarisation == "published":

@@ -119,7 +119,7 @@ class StochasticNetwork(ImageProblem):
         return evaluations(estimator, distribution, self.depth)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         name = type(self).__name__
         check_choice(f"{name} activation", self.activation, tuple(ACTIVATIONS))

@@ -158,6 +158,6 @@ class StructuredPrediction(StochasticNetwork):
         return {"completions": rows}
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         check_choice("StructuredPrediction latent", self.latent, ("Bernoulli", "Categorical"))

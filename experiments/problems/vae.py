@@ -316,7 +316,7 @@ class VAE(StochasticNetwork):
         return super().evaluations(estimator, distribution)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         check_choice("VAE latent", self.latent, ("Bernoulli", "Categorical", "Normal"))
         forms = ("analytic", "sampled", "sampled-no-score", "relaxed-density")

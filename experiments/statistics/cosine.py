@@ -55,7 +55,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the mean cosine between one gradient and the truth; NaN where that is zero."""
+    """Return the mean cosine between one gradient and the truth; NaN if that is zero."""
     if not truth.mean.any():
         return Estimate.refused(math.nan, without_direction(blocks, truth))
     found = sample_mean(blocks.cosines / blocks.size, caution(blocks, truth))
@@ -73,6 +73,6 @@ def _turned(along: float, across: float) -> float:
 
 
 def cosines(vectors: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the cosines of vectors `[..., P]` to the truth; zero where either has no length."""
+    """Return the cosines of vectors `[..., P]` to the truth; zero if either has no length."""
     lengths = np.linalg.norm(vectors, axis=-1) * np.linalg.norm(truth)
     return vectors @ truth / np.maximum(lengths, np.finfo(float).tiny)

@@ -18,7 +18,7 @@ class Estimate:
         value: the estimate.
         low: the low end of its 95% interval; NaN without one.
         high: the high end.
-        note: why there is no interval or no standard error; empty where there is one.
+        note: why there is no interval or no standard error; empty if there is one.
         error: the standard error, where Student's law applies; infinite where it is unknown.
         degrees: degrees of freedom of the standard error.
     """

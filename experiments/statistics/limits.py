@@ -33,7 +33,7 @@ def exact(blocks: Blocks, truth: Truth) -> bool:
 
 
 def refusal(blocks: Blocks, truth: Truth) -> str:
-    """Return why a statistic of samples and truth has no interval; empty where it has one."""
+    """Return why a statistic of samples and truth has no interval; empty if it has one."""
     if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
         return ""
     if alike(blocks):

@@ -70,7 +70,7 @@ class Tail:
 
     @property
     def refusal(self) -> str:
-        """Why there is no interval; empty where there is one."""
+        """Why there is no interval; empty if there is one."""
         if self.events >= needed(self.count):
             return ""
         # Samples per event; more where larger events are still to come.

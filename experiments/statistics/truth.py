@@ -13,7 +13,7 @@ class Truth:
 
     Attributes:
         mean: `[P]`.
-        blocks: the samples of the long run; None where the gradient is exact.
+        blocks: the samples of the long run; None if the gradient is exact.
     """
 
     mean: np.ndarray
@@ -21,5 +21,5 @@ class Truth:
 
     @property
     def error(self) -> float:
-        """Expected squared error: zero where the gradient is exact."""
+        """Expected squared error: zero if the gradient is exact."""
         return 0.0 if self.blocks is None else self.blocks.variance.sum() / self.blocks.count

@@ -40,7 +40,7 @@ class Checkpoints:
         self._manager: ocp.CheckpointManager | None = None
 
     def restore(self, shape: Callable[[], State]) -> tuple[State, dict[str, Any]] | None:
-        """Return the state and the history of the newest checkpoint, None where there is none.
+        """Return the state and the history of the newest checkpoint, None if there is none.
 
         Args:
             shape: returns shapes, types and shardings of the state (`Batch.shape`).
@@ -82,7 +82,7 @@ class Checkpoints:
             write_text(self._seal, json.dumps({"step": step, "files": self._digests(step)}))
 
     def _check_files(self, step: int) -> None:
-        """Raise ValueError where a file of a step is not as it was written.
+        """Raise ValueError if a file of a step is not as it was written.
 
         Orbax would report only some of this, and partly from threads whose errors cannot be caught.
         """

@@ -33,7 +33,7 @@ class Optimiser(Named, abc.ABC):
         """Return the optimiser without weight decay."""
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         check_between(f"{type(self).__name__} weight_decay", self.weight_decay, 0, math.inf)
 
 
@@ -44,7 +44,7 @@ class _Moments(Optimiser):
     weight_decay: float = 0.0
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         for name in ("b1", "b2"):
             check_between(f"{type(self).__name__} {name}", getattr(self, name), 0, 1)
@@ -81,7 +81,7 @@ class SGD(Optimiser):
         return optax.sgd(rate, self.momentum or None, self.nesterov)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         check_between("SGD momentum", self.momentum, 0, 1)
         check_choice("SGD nesterov", self.nesterov, (True, False))
@@ -99,7 +99,7 @@ class RMSProp(Optimiser):
         return optax.rmsprop(rate, self.decay)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         super().check()
         check_between("RMSProp decay", self.decay, 0, 1)
 

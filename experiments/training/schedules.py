@@ -19,7 +19,7 @@ class Schedule(Named, abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Exponential(Schedule):
         )
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         check_positive("Exponential rate", self.rate)
         check_positive("Exponential floor", self.floor)
         check_positive("Exponential start", self.start)
@@ -72,7 +72,7 @@ class Linear(Schedule):
         return optax.linear_schedule(self.start, self.end, self.steps)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         check_positive("Linear start", self.start)
         check_positive("Linear end", self.end)
         check_count("Linear steps", self.steps, 1)
@@ -91,7 +91,7 @@ class Cosine(Schedule):
         return optax.cosine_decay_schedule(self.start, self.steps, self.end / self.start)
 
     def check(self) -> None:
-        """Raise where a setting is out of range."""
+        """Raise if a setting is out of range."""
         check_positive("Cosine start", self.start)
         check_positive("Cosine end", self.end)
         check_count("Cosine steps", self.steps, 1)

@@ -202,7 +202,7 @@ def _exact_norm(truth: Truth) -> float:
     """Return the norm of an exact true gradient.
 
     Raises:
-        ValueError: where it is sampled, as its error would be neglected.
+        ValueError: if it is sampled, as its error would be neglected.
     """
     if truth.blocks is not None:
         raise ValueError("the true gradient must be exact")

@@ -1,4 +1,4 @@
-"""Studies that measure estimators one after the other, at one point of a problem."""
+"""Studies that measure estimators one after another, at one point of a problem."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping

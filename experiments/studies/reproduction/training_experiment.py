@@ -137,7 +137,7 @@ class TrainingExperiment(Experiment):
         progress: Progress,
         advance: Callable[[float], None],
     ) -> list[Row]:
-        """Train candidates: one batch of runs for each variant, one after the other."""
+        """Train candidates: one batch of runs for each variant, one after another."""
         rows: list[Row] = []
         variants = list(dict.fromkeys(variant for variant, _ in candidates))
         for number, variant in enumerate(variants):

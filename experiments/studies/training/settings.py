@@ -183,7 +183,7 @@ def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
 
 
 def _check_runs(settings: TrainSettings, params: Any) -> None:
-    """Refuse more runs, or more rows, than fit into memory."""
+    """Raise if the runs or rows would not fit into memory."""
     for estimator in settings.estimators:
         runs = settings.num_runs(estimator)
         # Parameters, gradients, two moments, and the description of the run.
@@ -195,7 +195,7 @@ def _check_runs(settings: TrainSettings, params: Any) -> None:
 
 
 def _check_evaluation(settings: TrainSettings, params: Any, data: Any) -> None:
-    """Refuse an evaluation that takes too much time or memory."""
+    """Raise if the evaluation would take too much time or memory."""
     problem, key = settings.problem, jax.random.key(0)
     if not isinstance(problem, EvaluatedProblem) or not (found := jax.tree.leaves(data)):
         return

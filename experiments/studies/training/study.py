@@ -1,4 +1,4 @@
-"""The training study: every estimator's batch of runs, one after the other."""
+"""The training study: every estimator's batch of runs, one after another."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
