@@ -1,4 +1,4 @@
-"""Time per gradient and training steps per second, beside the same work in PyTorch."""
+"""Time per gradient and training steps per second, compared with the same work in PyTorch."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ def run(
     """Time estimators on this machine; see `experiments.benchmark.suite.run` for the result.
 
     Args:
-        estimators: the estimators; by default those with a counterpart in PyTorch, and all where
-            costs are measured.
+        estimators: the estimators; by default those with a counterpart in PyTorch, and all for the
+            measurement of costs.
         named: the names of those that must fit the problems (default: all of them).
-        quick: whether to draw few samples only, as a smoke test.
+        quick: whether to draw only a few samples, as a smoke test.
         report: called with progress messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The speed of batches of runs beside that of one run, and the time to compile a study."""
+"""The speed of batches of runs compared with one run, and the time to compile a study."""
 
 import contextlib
 import time
@@ -34,7 +34,7 @@ def measure(
         work: the problem.
         estimators: the estimators.
         num_steps: steps of every run in a round.
-        num_rounds: rounds, over all estimators in turn.
+        num_rounds: rounds; each takes all estimators in turn.
         report: called with progress messages.
 
     Returns:

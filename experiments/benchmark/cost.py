@@ -1,4 +1,4 @@
-"""The cost of one gradient of each estimator, beside its evaluations of f."""
+"""The cost of one gradient of each estimator, compared with its evaluations of f."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ def measure(
 ) -> dict[str, Any]:
     """Time one gradient of each estimator that fits the problem, on one device.
 
-    Gradients are drawn one after another. Nothing is shared between them, not even terms that do
-    not depend on the noise (in `Exact`, all of them).
+    Gradients are drawn sequentially and share no computation, not even terms that do not depend on
+    the noise (in `Exact`, all terms).
 
     Args:
         work: the problem; every parameter is differentiated.
         estimators: the estimators.
         num_samples: gradients of one round.
-        num_rounds: rounds, over all estimators in turn.
+        num_rounds: rounds; each takes all estimators in turn.
         report: called with progress messages.
 
     Returns:

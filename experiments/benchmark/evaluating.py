@@ -1,4 +1,4 @@
-"""The speed of the bound of many samples, beside that of its matrix products alone."""
+"""The speed of evaluating a many-sample bound, compared with its matrix products alone."""
 
 import time
 from collections.abc import Callable
@@ -29,12 +29,12 @@ def measure(
         work: the problem.
         num_samples: samples of the bound.
         num_images: images evaluated in a round.
-        num_rounds: rounds, of both in turn.
+        num_rounds: rounds, alternating between both.
         report: called with progress messages.
 
     Returns:
         Plain values: `problem`, `samples`, the summaries of `images` per second, of the `floor`
-        (images per second if nothing but the products had to be computed) and of the `ratio` of
+        (images per second if only the products were computed) and of the `ratio` of
         the first to the second.
     """
     report(f"compiling the bound of {num_samples:,} samples")

@@ -1,4 +1,4 @@
-"""Rounds of work taken in turn, and their summary."""
+"""Alternating rounds of work, and their summary."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ def in_turn(
     """Run tasks in turn, so that a slow phase of the machine affects all of them.
 
     Args:
-        tasks: each is given the key of the round, the same for all of them.
+        tasks: each receives the round's key, which is the same for all.
         num_rounds: rounds of every task.
         about: what is timed, for messages.
         report: called with progress messages.
@@ -36,7 +36,7 @@ def in_turn(
 
 
 def summarise(rounds: Sequence[float]) -> Summary:
-    """Return the median and the extremes of a figure over rounds."""
+    """Return the median, minimum and maximum of a figure over rounds."""
     return {
         "median": statistics.median(rounds),
         "min": min(rounds),

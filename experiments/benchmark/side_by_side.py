@@ -1,4 +1,4 @@
-"""One kind of work, timed in turn here and in PyTorch."""
+"""One kind of work, timed alternately here and in PyTorch."""
 
 import dataclasses
 import statistics
@@ -14,12 +14,12 @@ from experiments.benchmark.workload import Figure, Round
 
 @dataclasses.dataclass(frozen=True)
 class SideBySide:
-    """One kind of work, timed in turn here and in PyTorch.
+    """One kind of work, timed alternately here and in PyTorch.
 
     Attributes:
         kind: its name, here and in PyTorch's process.
         figure: the quantity that is timed, with its unit.
-        more_is_better: whether the figure is a speed and not a time.
+        more_is_better: whether the figure is a speed rather than a time.
         ours: our rounds by the estimator's identity.
         about: further facts about the work, as plain values.
     """

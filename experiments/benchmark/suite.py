@@ -1,4 +1,4 @@
-"""The whole benchmark: work beside PyTorch, batches of runs, evaluation, cost of estimators."""
+"""The whole benchmark: comparison with PyTorch, batches of runs, evaluation, estimators' costs."""
 
 import contextlib
 import dataclasses
@@ -92,12 +92,12 @@ def run(
     quick: bool,
     report: Report,
 ) -> dict[str, Any]:
-    """Time estimators, and PyTorch beside them where it is installed.
+    """Time estimators, and PyTorch for comparison if it is installed.
 
     Args:
         estimators: the estimators; None for those with a counterpart in PyTorch and, unless
             `quick`, the costs of all.
-        named: the names of those that must fit; others that do not are left out. None for all.
+        named: the names of those that must fit; others that do not fit are skipped. None for all.
         quick: whether to draw few samples, and not to wait for PyTorch's compiler.
         report: called with progress messages.
 
@@ -108,8 +108,8 @@ def run(
         time.
 
     Raises:
-        UsageError: for an estimator that does not fit the problems, or where PyTorch's process
-            ends before its work is done.
+        UsageError: for an estimator that does not fit the problems, or if PyTorch's process ends
+            early.
     """
     start, load_before = time.perf_counter(), load()
     scale = QUICK if quick else Scale()
@@ -186,7 +186,7 @@ def _torch(
 def _await(
     other: TorchProcess | None, report: Report
 ) -> tuple[dict[str, Any], TorchProcess | None]:
-    """Return what is known of PyTorch, and its process unless it is missing."""
+    """Return information on PyTorch, and its process unless it is missing."""
     if other is None:
         return {"missing": torch_process.MISSING}, None
     try:

@@ -1,4 +1,4 @@
-"""The client of PyTorch's process: starts it, waits until it has compiled, asks for rounds."""
+"""The client of PyTorch's process: starts it, waits for compilation, requests rounds."""
 
 import contextlib
 import importlib.util
@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.system.errors import UsageError
 
-MISSING = "PyTorch is not installed (the [torch] extra installs it): nothing to compare with"
+MISSING = "PyTorch is not installed (the [torch] extra installs it), so there is no comparison"
 
 
 class TorchEnded(UsageError):
@@ -27,7 +27,7 @@ def is_installed() -> bool:
 
 
 class TorchProcess:
-    """The process in which PyTorch does the same work."""
+    """The process that runs the same work in PyTorch."""
 
     def __init__(self, process: subprocess.Popen, errors: Any):
         """Wrap a running process; `start` makes one."""
@@ -50,7 +50,7 @@ class TorchProcess:
         return answer
 
     def variants(self, kind: str, estimator: str) -> list[str]:
-        """Return the variants of a kind of work with an estimator; empty if it has none."""
+        """Return the variants of a kind of work for an estimator; empty if there are none."""
         return [v for k, name, v in self._tasks if (k, name) == (kind, estimator)]
 
     def round(self, kind: str, estimator: str, variant: str) -> dict[str, float]:
@@ -82,13 +82,13 @@ class TorchProcess:
 def start(
     estimators: Sequence[str], arrays: Sequence[np.ndarray], **options: Any
 ) -> Iterator[TorchProcess]:
-    """Start PyTorch's process, which compiles while this one goes on.
+    """Start PyTorch's process, which compiles while this one continues.
 
     Args:
         estimators: identities.
         arrays: the VAE's parameters (encoder weight and bias, decoder weight and bias, prior) and
             a minibatch.
-        **options: `toy`, `threads`, `device` and `quick`, of the request to `torch_server`.
+        **options: `toy`, `threads`, `device` and `quick`, for the request to `torch_server`.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
         path = os.path.join(folder, "parameters.npz")
@@ -100,7 +100,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            # The child imports the project from where this process did.
+            # The child imports the project from the same place as this process.
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         torch = TorchProcess(process, errors)

@@ -15,11 +15,11 @@ from experiments.benchmark.torch_vae import Estimator, Tensors
 from experiments.data import pixels
 
 Round = Callable[[], dict[str, float]]
-"""Returns the figure of one round, and moments by which the work can be compared."""
+"""Returns the figure of one round, and moments for checking that the work is the same."""
 
 
 class Tasks:
-    """The tasks at which PyTorch is timed, on one device, at given parameters."""
+    """The tasks for which PyTorch is timed, on one device, at given parameters."""
 
     def __init__(self, request: dict[str, Any]):
         """Load the data and the parameters that a request names."""
@@ -74,7 +74,7 @@ class Tasks:
         return makers
 
     def _loop(self, estimator: Estimator) -> Round:
-        """Backward passes one by one, moments summed by foreach operations."""
+        """Sequential backward passes, with moments summed by foreach operations."""
         w, count = self._live(), self._count()
 
         def sums():
@@ -162,7 +162,7 @@ class Tasks:
         return makers
 
     def _bulk(self, sums: Callable, power: int) -> Round:
-        """The toy's gradients, noise in bulk in one buffer."""
+        """The toy's gradients, with all noise drawn into one buffer."""
         size = 2**power
         buffer = torch.empty(size, device=self.device)
         calls = 1 if self.quick else 2**24 // size

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""The linear Bernoulli VAE in PyTorch and its estimators, as losses and with gradients by hand."""
+"""The linear Bernoulli VAE in PyTorch: its estimators as losses and hand-written gradients."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Estimator:
         samples: the number of noise draws of a gradient.
         loss: `loss(w, x, u)`, whose gradient is the estimate: w parameters, x images, u uniform
             noise.
-        folded: `folded(w, x)(u)`, `[C, ...]` gradients of C samples written out by hand, or None.
+        folded: `folded(w, x)(u)`, `[C, ...]` hand-written gradients of C samples, or None.
     """
 
     def __init__(self, identity: str, mean: torch.Tensor):
@@ -67,7 +67,7 @@ class Estimator:
 
 
 def temperature_of(identity: str, name: str = "GumbelSoftmax") -> float | None:
-    """Return the temperature of an estimator of this name, or None for another estimator."""
+    """Return an estimator's temperature if it has this name, else None."""
     relaxed = re.fullmatch(rf"{name}\[temperature=([^,]+)\]", identity)
     return float(relaxed[1]) if relaxed else None
 
@@ -150,7 +150,7 @@ def gumbel_softmax(mean: torch.Tensor, temperature: float) -> Callable:
 
 
 def disarm(mean: torch.Tensor) -> Callable:
-    """Return the loss of DisARM: both samples of an antithetic pair in one product of matrices."""
+    """Return the loss of DisARM: both samples of an antithetic pair in one matrix product."""
 
     def loss(w, x, u):
         logits = encode(w, x, mean)
@@ -178,7 +178,7 @@ def rebar(mean: torch.Tensor, temperature: float) -> Callable:
         conditional = torch.where(b > 0, u[1] * p + (1 - p), u[1] * (1 - p))
         given = logits + logistic(conditional.clamp(1e-6, 1 - 1e-6))
         soft = torch.cat([torch.sigmoid(z / temperature), torch.sigmoid(given / temperature)])
-        # The decoder and the prior learn from the hard sample alone.
+        # The decoder and the prior learn from the hard sample only.
         still = [t.detach() for t in w]
         relaxed = integrand(still, torch.cat([x, x]), soft, torch.cat([fixed, fixed]))
         free, conditioned = relaxed.view(2, -1)
@@ -190,7 +190,7 @@ def rebar(mean: torch.Tensor, temperature: float) -> Callable:
 
 
 def folded_score_function(mean: torch.Tensor) -> Callable:
-    """Return the score function by hand: all samples of all images in one product of matrices."""
+    """Return the hand-written score function: all samples of all images in one matrix product."""
 
     def prepare(w, x):
         logits = encode(w, x, mean)
@@ -208,7 +208,7 @@ def folded_score_function(mean: torch.Tensor) -> Callable:
 
 
 def folded_gumbel_softmax(mean: torch.Tensor, temperature: float) -> Callable:
-    """Return Gumbel-softmax by hand."""
+    """Return hand-written Gumbel-softmax."""
 
     def prepare(w, x):
         logits = encode(w, x, mean)

@@ -20,7 +20,7 @@ Figure = dict[str, float]
 """The `value` of one round, and moments of its gradients."""
 
 Round = Callable[[jax.Array], Figure]
-"""Runs one round of work with a key of its own, which it consumes."""
+"""Runs one round of work with its own key, which is consumed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Workload:
         return limits.refusal(self.problem, estimator, context, distribution, times)
 
     def ready(self, estimator: Estimator) -> Estimator:
-        """Return the estimator with the networks that it learns."""
+        """Return the estimator with its networks initialised."""
         distribution = self.problem.distribution(self.params, self.batch)
         return estimator.initialise(jax.random.key(0), distribution)
 
@@ -108,7 +108,7 @@ def throughput(work: Workload, estimator: Estimator, num_samples: int) -> Round:
 
 
 def steps(work: Workload, estimator: Estimator, num_steps: int) -> Round:
-    """Return rounds of training steps per second, the estimator's own leaves fixed."""
+    """Return rounds of training steps per second, with the estimator's own leaves fixed."""
     estimator = work.ready(estimator)
 
     @jax.jit

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             from experiments.command_line import parser  # here, so that errors are reported
         except ValueError as error:
-            if "environment" in str(error):  # JAX reads its variables when imported
+            if "environment" in str(error):  # JAX reads its environment variables when imported
                 raise UsageError(f"JAX does not start: {error}") from error
             raise
         parser.run(arguments)

@@ -1,4 +1,4 @@
-"""The command `diagnose`: which estimator for a model in the user's own file."""
+"""The command `diagnose`: recommends an estimator for a model in the user's file."""
 
 import argparse
 
@@ -28,8 +28,9 @@ MODEL names a function without arguments that returns (loss, model, batch):
 
     estimax diagnose my_model.py:mine
 
-model is a flax nnx module, an equinox module or any pytree. The answer holds at its parameters, so
-ask both early and late in training. docs/which_estimator.md walks through an example.
+model is a flax nnx module, an equinox module or any pytree. The answer holds only at its
+parameters, so ask both early and late in training. docs/which_estimator.md walks through an
+example.
 """
 
 
@@ -56,7 +57,7 @@ def _run(given: argparse.Namespace) -> None:
     loss, model, batch = parse_model(given.model)
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
-    unused.without_effect(given, "on a model that brings its data", "data")
+    unused.without_effect(given, "on a model with its own data", "data")
     study = diagnosis_study(
         Model.of(loss, model, batch),
         chosen.estimators,

@@ -1,9 +1,9 @@
-"""How a command ends: its exit status, and one line on an error.
+"""The exit status of a command, and the one-line report of an error.
 
 | status | meaning |
 | --- | --- |
 | 0 | success |
-| 2 | bad input, or something that the machine does not allow; one line says what |
+| 2 | bad input, or beyond the limits of the machine; one line says what |
 | 70 | a bug in estimax; one line names the file that holds the traceback |
 | 130 | interrupted |
 | 143 | terminated, as by a cluster; handled as an interrupt |

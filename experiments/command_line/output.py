@@ -29,7 +29,7 @@ _TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
 def completed(
     given: argparse.Namespace, study: Study[Any], files: Sequence[str] | None = None
 ) -> Iterator[Results]:
-    """Run the missing parts of a study; yield its results, in a folder locked during the block.
+    """Run the missing parts of a study, and yield its results; the block holds the folder's lock.
 
     Args:
         given: the arguments: `output` and `force`.
@@ -66,7 +66,7 @@ def _opened(
                     stack.callback(_say_renamed, folder)
             except UsageError as error:
                 refusal = error
-        if not all(hosts.gathered(refusal is None)):  # all processes go on, or none
+        if not all(hosts.gathered(refusal is None)):  # either all processes continue or none
             raise refusal or UsageError("the first process reports the reason")
         if given.force:
             yield Results(folder, study.configuration, study.modules)
@@ -94,7 +94,7 @@ def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
     """Return a table or a figure that a function makes of the rows.
 
     Raises:
-        UsageError: if the rows of an earlier run make none, since they were changed or damaged.
+        UsageError: if it cannot be made, since the rows of an earlier run were changed or damaged.
     """
     try:
         return make(results.table())

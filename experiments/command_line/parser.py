@@ -25,7 +25,7 @@ _COMMANDS = (
     "report",
     "benchmark",
 )
-"""Modules beside this one; each adds its commands to the parser."""
+"""Sibling modules; each adds its commands to the parser."""
 
 _EPILOG = """\
 problems:    {problems}

@@ -12,7 +12,7 @@ from experiments.system.errors import UsageError
 from experiments.system.output_file import OutputFile
 
 _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
-"""The end of a page, with the digest of the text before it: an edited page has another."""
+"""The end of a page, with the digest of the text before it: editing the page invalidates it."""
 
 
 def add(commands) -> None:

@@ -1,4 +1,4 @@
-"""The command `reproduce`: our results beside a published table."""
+"""The command `reproduce`: our results compared with a published table."""
 
 import argparse
 

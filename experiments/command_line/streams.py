@@ -73,9 +73,9 @@ class _Stream:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Make printing within the block robust.
+    """Make printing in this block robust.
 
-    Characters that the encoding lacks are replaced (`µs` by `us`). Once the reader has closed the
+    Characters missing from the encoding are replaced (`µs` by `us`). Once the reader has closed the
     pipe, output is discarded. Printing to the error stream never raises.
 
     Raises:

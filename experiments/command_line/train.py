@@ -64,7 +64,7 @@ def add(commands) -> None:
 
 
 def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
-    """Add the options on what is trained and how."""
+    """Add the options for what is trained and how."""
     option = command.add_argument
     option(
         "--estimators",
@@ -115,7 +115,7 @@ def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None
 
 
 def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
-    """Add the options on the loss curve and on evaluations."""
+    """Add the options for the loss curve and evaluations."""
     option = command.add_argument
     option(
         "--log-steps",
@@ -138,14 +138,14 @@ def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -
 
 
 def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
-    """Add the options on gradients measured along the first run."""
+    """Add the options for gradients measured during the first run."""
     option = command.add_argument
     option(
         "--measure",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="estimators whose gradients are measured along the first run",
+        help="estimators whose gradients are measured during the first run",
     )
     option(
         "--measure-at",

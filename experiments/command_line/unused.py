@@ -20,7 +20,7 @@ def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) ->
 
 
 def without_effect(given: argparse.Namespace, because: str, *names: str) -> None:
-    """Print which of these options were given, and why they have no effect."""
+    """Print which of these options were given although they have no effect, and why."""
     if found := [given.options[name] for name in names if name in given.options]:
         say(f"note: {', '.join(found)}: no effect {because}")
 

@@ -1,7 +1,7 @@
-"""The static binarisation of MNIST by Larochelle and Murray (2011), from files of the user's.
+"""The static binarisation of MNIST by Larochelle and Murray (2011), from the user's files.
 
-Their three files, in which every pixel was drawn once, are what "static" or "fixed" MNIST means in
-most papers. They have no labels.
+In most papers, "static" or "fixed" MNIST means their three files, in which every pixel was drawn
+once. They have no labels.
 """
 
 from pathlib import Path

@@ -25,7 +25,7 @@ def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.ND
         binarisation: "threshold" gives 1 where a grey value exceeds 127; "fixed" draws every pixel
             x from Bernoulli(x / 255) once and keeps the draw; "published" is the draw of MNIST by
             Larochelle and Murray (2011), read from the user's files. "dynamic" and "real" give the
-            grey values, which the caller samples from in every minibatch or divides by 255.
+            grey values: the caller samples from them in every minibatch, or divides them by 255.
 
     Returns:
         Zeros and ones, or grey values from 0 to 255: read-only uint8 `[N, 784]`.

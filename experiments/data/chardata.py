@@ -2,8 +2,8 @@
 
 `data` `[784, 24345]` and `testdata` `[784, 8070]` hold an image in each column, with values in
 [0, 1] and pixels in MATLAB's column-major order; `target` `[50, 24345]` and `testtarget`
-`[50, 8070]` are one-hot alphabets. The file was unavailable when this was written, so this layout
-is taken from public code that reads it, and all of it is verified.
+`[50, 8070]` are one-hot alphabets. The file was unavailable when this was written; the layout is
+taken from public code that reads it, and is verified in full.
 """
 
 import io

@@ -8,7 +8,7 @@ from experiments.data.errors import DataError
 from experiments.data.images import Dataset, Images, Part, Split
 from experiments.data.mnist_family import fashion_mnist, mnist
 
-# Number of images at the end of the training file that are the validation split, as in
+# Number of images at the end of the training file that form the validation split, as in
 # google-research/disarm. (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's first.)
 _VALIDATION: dict[Dataset, int] = {"MNIST": 10_000, "FashionMNIST": 10_000, "Omniglot": 1_345}
 
@@ -56,7 +56,7 @@ def load_part(dataset: Dataset, part: Part) -> Images:
             return _omniglot()[part]
 
 
-_omniglot = functools.cache(omniglot)  # both parts are in one file
+_omniglot = functools.cache(omniglot)  # one file holds both parts
 
 
 def check(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from experiments.data.files import MAX_BYTES
 class Bounded:
     """A downloader for `pooch.retrieve` that stops above a maximum size.
 
-    Pooch verifies the checksum only after the download, and a server may never stop sending.
+    Pooch verifies the checksum only after the download, but a server may never stop sending.
     """
 
     def __init__(self, most: int = MAX_BYTES):

@@ -69,7 +69,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
-        downloader: Any = Bounded()  # pooch's annotation is that of a processor
+        downloader: Any = Bounded()  # pooch annotates it as a processor
         path = pooch.retrieve(url, checksum, name, kept.parent, downloader=downloader)
     except (OSError, ValueError) as error:  # a RequestException is an OSError
         folder = os.environ.get(VARIABLE)
@@ -91,7 +91,7 @@ def cache() -> Path:
 def _reason(error: Exception) -> str:
     import requests
 
-    # The messages of these are long chains of nested exceptions.
+    # Their messages are long chains of nested exceptions.
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         return f"no connection: {type(error).__name__}"
     return " ".join(str(error).split())

@@ -36,7 +36,7 @@ def _open_nonblocking(path: str, flags: int) -> int:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file, and the folder that it is in; whole, whenever the process is killed.
+    """Write a file atomically, and create its folder.
 
     Raises:
         DataError: It cannot be written.

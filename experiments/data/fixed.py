@@ -20,8 +20,8 @@ _STREAM: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 def fixed(dataset: Dataset, split: Split, seed: int = SEED) -> npt.NDArray[np.uint8]:
     """Return a split with every pixel x drawn once from Bernoulli(x / 255).
 
-    The first call writes the bits to the cache folder, from which all later calls, in any process,
-    read them, so that they do not depend on NumPy's version.
+    The first call writes the bits to the cache folder; later calls, in any process, read them from
+    there, so that they do not depend on NumPy's version.
 
     Args:
         dataset: The data set.

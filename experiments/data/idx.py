@@ -63,6 +63,6 @@ def _uncompressed(path: Path, size: int) -> bytes:
     kind, opened = _COMPRESSED[path.suffix]
     try:
         with opened(io.BytesIO(content)) as file:
-            return file.read(size + 1)  # beyond the last byte, so that the checksum is verified
+            return file.read(size + 1)  # reads past the last byte, so that the checksum is verified
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error, MemoryError) as error:
         raise DataError(f"{path} is not a complete {kind}-compressed file: {error}") from error

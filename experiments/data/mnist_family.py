@@ -30,7 +30,7 @@ _FASHION_GZ_CHECKSUMS = {
     "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
     "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-# Of the same files uncompressed; Debian's dataset-fashion-mnist, compressed anew, agrees.
+# Of the same files uncompressed; Debian's recompressed dataset-fashion-mnist agrees.
 _FASHION_CHECKSUMS = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",

@@ -13,7 +13,7 @@ from experiments.problems.problem import EvaluatedProblem, Params
 from experiments.statistics import Estimate, sample_mean
 
 _AXIS = "examples"
-# Samples and examples of one matrix product: enough to fill it, few enough for a cache.
+# Samples and examples of one matrix product: enough to use the hardware, few enough to fit a cache.
 _SAMPLES, _EXAMPLES = 50, 16
 
 
@@ -32,7 +32,7 @@ class Evaluator:
         Args:
             problem: the problem.
             num_samples: K.
-            devices: devices to spread the examples over; all of this host's unless given.
+            devices: devices to spread the examples over; by default, all of this host.
         """
         devices = jax.local_devices() if devices is None else devices
         self.problem = problem
@@ -49,21 +49,20 @@ class Evaluator:
     ) -> dict[str, Estimate]:
         """Evaluate a model.
 
-        Args:
-            params: its parameters.
+        Args: params: its parameters.
             key: a typed random key, consumed. The result depends on it, not on the devices.
             examples: what `problem.examples()` returned, or some of it.
             progress: called with the fraction done.
 
         Returns:
-            `negative_elbo`, `negative_bound` and the problem's own scores, each the mean over the
-            examples with its 95% interval, by the spread over examples.
+            `negative_elbo`, `negative_bound` and the problem's own scores, each a mean over the
+            examples with a 95% interval from their spread.
         """
         count = len(jax.tree.leaves(examples)[0])
         at_once = _EXAMPLES * self.mesh.size * 8
         found: list[Any] = []
         for first in range(0, count, at_once):
-            # The last part is padded with copies of the last example, dropped below.
+            # The last chunk is padded with copies of the last example, which are dropped below.
             index = np.minimum(np.arange(first, first + at_once), count - 1)
             part = jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), examples)
             found.append(self._compiled(params, key, part, np.asarray(index, np.uint32)))

@@ -1,7 +1,7 @@
 """Streaming moments of gradient samples: the measurement engine.
 
-Gradients are drawn one chunk per scan step and never stored. Of a block of samples only sums remain
-(`Blocks`): first and second moments, cosines, and the powers that describe its tail. Blocks are
+Gradients are drawn one chunk per scan step and never stored. Only sums over blocks of samples are
+kept (`Blocks`): first and second moments, cosines, and powers that describe the tail. Blocks are
 sharded over the devices. Bias, variance and their intervals are computed from these sums on the
 host, in float64.
 """
@@ -24,9 +24,9 @@ from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 
 _AXIS = "samples"
 CACHE_BYTES = 2**18
-"""On a CPU, a chunk of gradients takes at most this much."""
+"""Maximum bytes of a chunk of gradients on a CPU."""
 
-# On an accelerator it takes this share of the memory.
+# Its share of the memory on an accelerator.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
 # The centre moves to the mean where their squared distance exceeds this share of the variance.
@@ -45,12 +45,13 @@ class Sampler:
         """Prepare to draw.
 
         Args:
-            gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` is
-                whatever else it needs as arrays: parameters, a minibatch.
-            devices: the devices to spread the samples over; all of them unless given.
+            gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` holds
+                all other arrays it needs: parameters, a minibatch.
+            devices: the devices to spread the samples over; by default, all.
         """
         devices = jax.devices() if devices is None else devices
-        # Every count of devices must divide the blocks, so that it never changes the samples.
+        # The number of blocks must be a multiple of any device count, so that it never changes
+        # samples.
         count = math.gcd(len(devices), NUM_BLOCKS)
         self.gradient = gradient
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
@@ -71,20 +72,20 @@ class Sampler:
         """Draw gradient samples.
 
         Args:
-            estimator: the first argument of `gradient`; with `stacked`, a stack of them, which all
-                see the same keys.
+            estimator: the first argument of `gradient`; with `stacked`, a stack of estimators,
+                which all use the same keys.
             context: the second argument of `gradient`.
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
                 not on the devices.
-            num_samples: at least this many gradients are drawn, rounded up to whole blocks.
-            truth: the true gradient, a pytree like one sample. Sums are about it, or about a mean
-                of the samples where that is far from it; without it about zero, and there are no
-                cosines (nan).
+            num_samples: the minimum number of gradients, rounded up to whole blocks.
+            truth: the true gradient, a pytree like one sample. Sums are centred on it, or on a mean
+                of the samples if that is far from it; without a truth they are centred on zero, and
+                cosines are nan.
             stacked: whether `estimator` is a stack.
             progress: called with the fraction done after every round.
 
         Returns:
-            One `Blocks` for each member of the stack, or one alone.
+            One `Blocks` per member of the stack, or a single one.
         """
         shape = self._shape(estimator, context, key, stacked) if truth is None else truth
         size = -(-num_samples // NUM_BLOCKS)
@@ -105,14 +106,14 @@ class Sampler:
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
         running = launch(rounds[0])
         if truth is not None:
-            for _ in range(2):  # a new scale may show that the centre is off, and the reverse
+            for _ in range(2):  # a new scale may reveal a bad centre, and vice versa
                 probe = _Gathered.empty(shape, members)
                 probe.place(rounds[0], *running, scale=scale)
                 offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
                 better = better.reshape(scale.shape)
                 if offset is None and (better == scale).all():
                     break
-                # About a centre that is far off, rounding hides a small variance and its tail.
+                # With a distant centre, rounding hides a small variance and its tail.
                 if offset is not None:
                     centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
                 scale = better
@@ -139,7 +140,7 @@ class Sampler:
         return jax.eval_shape(self.gradient, estimator, context, key)
 
     def _chunk(self, estimator, context, shape, size, stacked) -> int:
-        """Gradients per step: a divisor of the block's size, from the memory that one takes."""
+        """Gradients per step: a divisor of the block size, by the memory of one gradient."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
@@ -152,7 +153,7 @@ class Sampler:
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
     def _memory(self, estimator, context, shape, stacked) -> int:
-        """Bytes that one gradient takes while it is computed, as the compiler plans it."""
+        """Bytes needed to compute one gradient, as planned by the compiler."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
             scale = np.ones(_num_members(estimator) if stacked else ())
@@ -176,8 +177,8 @@ class Sampler:
             mesh=self.mesh,
             in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
             out_specs=out,
-            # Else JAX sums gradients of replicated values over the devices, and a scan inside a
-            # user's f has to declare what varies.
+            # Otherwise JAX sums gradients of replicated values over devices, and a scan inside a
+            # user's f must declare what varies.
             check_vma=False,
         )
         return sharded(operands, numbers)
@@ -209,7 +210,7 @@ class Sampler:
 
             if truth is None:
                 terms = jax.eval_shape(several, number)
-            else:  # known without tracing the gradient once more
+            else:  # known without tracing the gradient again
                 terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
             zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
             firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
@@ -221,8 +222,8 @@ class Sampler:
 def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
     """Return the key of one sample: a counter added to the hash of the measurement's key.
 
-    Threefry's keys need only differ (Salmon et al. 2011). Hashing once per sample would take half
-    of the time of a toy.
+    Threefry's keys need only differ (Salmon et al. 2011). Hashing per sample would take half the
+    time of a toy measurement.
     """
     hashed = jax.random.fold_in(key, 0)
     words = jax.random.key_data(hashed).at[-1].add(index.astype("uint32"))
@@ -242,17 +243,17 @@ def _terms(gradient, centre, truth, scale):
 
 
 def _powers(distances):
-    """Return the largest distance, and the sums of the squares and cubes of all over it."""
+    """Return the largest distance, and sums of squares and cubes of all distances divided by it."""
     if distances is None:
         return None
     largest = distances.max()
-    # Over the largest: no power leaves float32's range.
+    # Divided by the largest, so that no power leaves float32's range.
     shares = distances / jnp.where(largest > 0, largest, 1)
     return largest, jnp.sum(shares**2), jnp.sum(shares**3)
 
 
 def _merged(first, second):
-    """Return the powers of two groups of samples as those of one."""
+    """Merge the powers of two groups of samples."""
     if first is None:
         return None
     largest = jnp.maximum(first[0], second[0])
@@ -277,14 +278,14 @@ class _Gathered:
     @classmethod
     def empty(cls, shape: Any, members: int) -> "_Gathered":
         size = members, NUM_BLOCKS, _num_coordinates(shape)
-        # Most of the memory of a measurement: no wider than the type on the devices.
+        # Most of the memory of a measurement: kept in the type used on the devices.
         sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
         rows = size[:2]
         nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
         return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
 
     def place(self, rows: slice, terms, powers, *, scale: Any = 1.0) -> None:
-        """Store blocks whose squares are of deviations times a scale, one or `[members]`."""
+        """Store blocks whose squares are of scaled deviations; one scale, or `[members]`."""
         sums, squares, cosines = terms
         area = np.reshape(scale, (-1, 1)) ** 2.0
         start, part = 0, self.distances[:, rows]
@@ -327,22 +328,22 @@ def flat(tree: Any) -> np.ndarray:
 
 
 def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
-    """Return vectors `[members, P]` as a pytree of arrays like another, a stack or one alone."""
+    """Return vectors `[members, P]` as a pytree like another, stacked or single."""
     vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
     rows = jnp.asarray(vectors, vector.dtype)
     return jax.vmap(unravel)(rows) if stacked else unravel(rows[0])
 
 
 def _near_one(tree: Any) -> Any:
-    """Return a vector times a power of two, where its square could leave the type's range."""
+    """Return a vector scaled by a power of two if its square could leave the type's range."""
     dtype = jnp.result_type(*jax.tree.leaves(tree))
     return _times(tree, _scale(np.abs(flat(tree)).max(initial=0), dtype))
 
 
 def _scale(lengths: Any, dtype: Any) -> np.ndarray:
-    """Return the powers of two that bring lengths near one; 1 where their squares are safe."""
+    """Return the powers of two that bring lengths near one; 1 if their squares are safe."""
     _, exponents = np.frexp(np.where(np.isfinite(lengths), lengths, 1.0))
-    most = min(96, jnp.finfo(dtype).maxexp * 3 // 4)  # itself within the range
+    most = min(96, jnp.finfo(dtype).maxexp * 3 // 4)  # the scale itself must stay in range
     safe = np.abs(exponents) <= _EXPONENT
     return np.exp2(-np.where(safe, 0.0, np.clip(exponents, -most, most)))
 
@@ -360,7 +361,7 @@ def _num_bytes(tree) -> int:
 
 
 def _num_coordinates(tree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))  # optax's wants arrays, not shapes
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))  # optax's needs arrays, not shapes
 
 
 def _num_members(stack) -> int:

@@ -39,15 +39,15 @@ _TRAINING_RATE = 3e-3
 
 
 class Instrument:
-    """Measures a problem's estimators wherever its parameters are; compiled once."""
+    """Measures a problem's estimators at any parameters; compiled once."""
 
     def __init__(self, problem: Measurable, group: str, devices: list | None = None):
         """Prepare to measure.
 
         Args:
             problem: the objective.
-            group: the parameters that gradients are with respect to, or "all".
-            devices: devices to measure on; all of them unless given.
+            group: the parameters to differentiate with respect to, or "all".
+            devices: devices to measure on; by default, all.
         """
         self.problem = problem
         self.group = group
@@ -76,14 +76,14 @@ class Instrument:
     ) -> "Point":
         """Return the problem at frozen parameters, with the true gradient there.
 
-        The truth is exact where the latent variable can be enumerated; else it is the mean of a
-        long run of an unbiased estimator of low variance, on keys of its own.
+        The truth is exact if the latent variable can be enumerated; otherwise it is the mean of a
+        long run of a low-variance unbiased estimator, with separate keys.
 
         Args:
-            params: the parameters, without the groups that exist only while measuring.
+            params: the parameters, without groups that exist only during measurement.
             batch: the fixed minibatch.
             key: a typed random key for the long run, consumed.
-            reference_samples: gradients of the long run; fewer where one is expensive.
+            reference_samples: gradients of the long run; fewer if each is expensive.
             progress: called with the fraction done.
         """
         distribution = self.problem.distribution(params, batch)
@@ -94,7 +94,7 @@ class Instrument:
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A problem at frozen parameters and a fixed minibatch, with the true gradient there.
+    """A problem at frozen parameters and a fixed minibatch, with the true gradient at that point.
 
     Attributes:
         instrument: measures here and at other points.
@@ -119,7 +119,7 @@ class Point:
 
     @property
     def group(self) -> str:
-        """The parameters that gradients are with respect to, or "all"."""
+        """The parameters to differentiate with respect to, or "all"."""
         return self.instrument.group
 
     @property
@@ -129,7 +129,7 @@ class Point:
 
     @property
     def chosen(self) -> Params:
-        """The parameters that gradients are with respect to."""
+        """The parameters to differentiate with respect to."""
         return choose(self.params, self.group)
 
     def ready(self, estimator: Estimator, key: jax.Array, limit: int) -> Tuned:
@@ -164,13 +164,13 @@ class Point:
             key: a typed random key, consumed.
             num_samples: the minimum number of gradients.
             stacked: whether it is a stack.
-            timed: whether gradients (of each member of a stack, alone) are timed afterwards.
+            timed: whether gradients (of each member of a stack separately) are timed afterwards.
             progress: called with the fraction done.
         """
         context, timer = (self.params, self.batch), self.instrument.timer
         members = _members(estimator) if stacked else [estimator]
         with ThreadPoolExecutor(1) as compiler, jax.default_matmul_precision(PRECISION):
-            # The timer compiles while gradients are drawn; it runs when nothing else does.
+            # The timer compiles while gradients are drawn, but runs when nothing else does.
             compiled = (
                 compiler.submit(timer, members[0], context, self.centre, key, 1) if timed else None
             )
@@ -218,9 +218,9 @@ def prepare(
         key: a typed random key, consumed.
         group: the group of parameters to measure, or "all"; by default the problem's own.
         train_steps: Adam steps, for trainable problems.
-        reference_samples: gradients of a long run, where the truth is not exact; fewer where one
-            is expensive.
-        devices: devices to measure on; all of them unless given.
+        reference_samples: gradients of a long run, if the truth is not exact; fewer if each is
+            expensive.
+        devices: devices to measure on; by default, all.
         report: called with the name of each step.
         note: called with the progress of a long step.
 
@@ -257,7 +257,7 @@ def prepare(
 
 
 def check_group(problem: Measurable, params: Params, group: str | None) -> str:
-    """Return the group of parameters to measure, the problem's own unless one is named.
+    """Return the group of parameters to measure, by default the problem's.
 
     Raises:
         UsageError: if the problem has no such group.
@@ -274,7 +274,7 @@ def choose(params: Params, group: str) -> Params:
 
 
 def reference_estimator(problem: Measurable, distribution: Distribution) -> Estimator:
-    """Return the estimator that trains a problem, and whose long run is its true gradient."""
+    """Return the estimator that trains a problem and computes its true gradient by a long run."""
     if isinstance(distribution, Continuous):
         return Pathwise()
     exact = Exact()
@@ -282,7 +282,7 @@ def reference_estimator(problem: Measurable, distribution: Distribution) -> Esti
 
 
 def _trainer(problem: Measurable, params: Params, batch: Any) -> Estimator:
-    """Return the estimator that trains a problem: `Exact` only where no noise is left."""
+    """Return the estimator that trains a problem: `Exact` only if no noise remains."""
     reference = reference_estimator(problem, problem.distribution(params, batch))
     noisy = isinstance(reference, Exact) and not _is_exact(problem, params, batch)
     return ScoreFunction(LeaveOneOut(2)) if noisy else reference
@@ -293,7 +293,7 @@ def _is_exact(problem: Measurable, params: Params, batch: Any) -> bool:
 
 
 def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples: int) -> int:
-    """Return the number of gradients to draw, fewer than asked where one is expensive."""
+    """Return the number of gradients to draw, fewer than requested if each is expensive."""
     gradient = jax.jit(point.sampler.gradient)
     analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
     most = int(REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
@@ -315,6 +315,6 @@ def _with_truth(
         reference, key, num_samples, progress=progress
     )
     vector, unravel = ravel_pytree(zero)
-    # The samples are centred on the truth, to the bit.
+    # The samples are centred on exactly these bits of the truth.
     centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))

@@ -1,4 +1,4 @@
-"""Time per gradient: one after another, on one device, with nothing shared between them."""
+"""Time per gradient: sequential, on one device, with no shared computation."""
 
 import math
 import time
@@ -19,14 +19,14 @@ _MOST = 2**20
 
 
 class Timer:
-    """Times gradients, compiled once for each structure of estimator."""
+    """Times gradients; compiled once per estimator structure."""
 
     def __init__(self, gradient: Gradient, device: Any = None):
         """Prepare to time; nothing is computed yet.
 
         Args:
             gradient: `gradient(estimator, context, key)` returns one gradient, a pytree.
-            device: the device, JAX's first unless given.
+            device: the device; by default, JAX's first.
         """
         self._gradient = gradient
         self._device = device
@@ -35,9 +35,9 @@ class Timer:
     def __call__(
         self, estimator: Estimator, context: Any, like: Any, key: jax.Array, count: int
     ) -> float:
-        """Return the seconds per gradient of several; the first call compiles.
+        """Return the mean seconds per gradient; the first call compiles.
 
-        The time of a call that draws none, its dispatch, is subtracted.
+        Dispatch, the time of a call that draws no gradient, is subtracted.
 
         Args:
             estimator: the first argument of `gradient`.
@@ -48,7 +48,7 @@ class Timer:
         """
         arguments = jax.device_put((estimator, context), self._device), like, key
         whole, idle = self._call(*arguments, count), self._call(*arguments, 0)
-        # An interrupted idle call can take longer than the other.
+        # An idle call that is interrupted can take longer than the other.
         return (whole - idle if whole > idle else whole) / count
 
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
@@ -57,7 +57,7 @@ class Timer:
         self(*arguments, 1)
         count = 1
         while (taken := count * self(*arguments, count)) < _SECONDS / 2 and count < _MOST:
-            # A short call is a poor estimate of how many fill a round.
+            # A short call is a poor estimate of how many gradients fill a round.
             more = _SECONDS / taken if taken > _SECONDS / 10 else 10
             count = min(math.ceil(count * more), _MOST)
         times = np.empty(_ROUNDS)
@@ -80,8 +80,8 @@ class Timer:
         def one(number, state):
             (estimator, context), total = state
             slope = self._gradient(estimator, context, sample_key(key, number))
-            # The barrier makes the next gradient depend on this one; else the compiler moves all
-            # that does not depend on the noise out of the loop.
+            # The barrier makes the next gradient depend on this one; otherwise the compiler hoists
+            # everything that does not depend on the noise out of the loop.
             total = jax.tree.map(jnp.add, total, slope)
             return jax.lax.optimization_barrier(((estimator, context), total))
 

@@ -1,4 +1,4 @@
-"""Bernoulli variables in an order, each given the ones before it."""
+"""Ordered Bernoulli variables, each conditioned on those before it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from estimators import Bernoulli
 
 @dataclasses.dataclass(frozen=True)
 class Autoregressive:
-    r"""Bernoulli variables of which each is given the ones before it.
+    r"""Autoregressive Bernoulli variables: each is conditioned on those before it.
 
     $p(z) = \prod_i \mathrm{Bern}(z_i \mid \sigma(\phi_i + \sum_{j<i} U_{ij} c(z)_j))$, a layer of a
     deep autoregressive network (Gregor et al. 2014, arXiv:1310.8499); without couplings it is
@@ -19,8 +19,8 @@ class Autoregressive:
 
     Args:
         logits: $\phi$, `[D]`.
-        couplings: $U$, `[D, D]`, of which only what is below the diagonal is used.
-        code: $c$, what of a sample enters the sums: a function of each variable by itself.
+        couplings: $U$, `[D, D]`, of which only the part below the diagonal is used.
+        code: $c$, the elementwise code of a sample that enters the sums.
     """
 
     logits: jax.Array
@@ -32,11 +32,11 @@ class Autoregressive:
         return Bernoulli(self.logits + jnp.tril(self.couplings, -1) @ self.code(sample))
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
-        """Return log p of a sample in nats, also of a relaxed one."""
+        """Return log p of a sample, hard or relaxed, in nats."""
         return self.conditionals(sample).log_prob(sample)
 
     def sample(self, key: jax.Array) -> jax.Array:
-        """Draw one variable after the other; `key` is consumed."""
+        """Draw the variables in order; `key` is consumed."""
         alone = Bernoulli(self.logits)
 
         def draw(sample, variable):

@@ -25,9 +25,9 @@ def mean_image(dataset: Dataset, binarisation: Binarisation) -> np.ndarray:
 
 
 def log_odds(image: np.ndarray) -> jax.Array:
-    """Return the logits of a mean image, clipped off 0 and 1: the pixels' initial bias."""
+    """Return the logits of a mean image, clipped away from 0 and 1: the pixels' initial bias."""
     kept = np.clip(image, 0.001, 0.999)
-    # scipy.special.logit differs in the last bits, and with it every trained number.
+    # scipy.special.logit differs in the last bits, which would change every trained number.
     return jnp.asarray(np.log(kept / (1 - kept)), jnp.float32)
 
 
@@ -61,7 +61,7 @@ class ImageProblem(EvaluatedProblem):
 
     @property
     def mean_image(self) -> np.ndarray:
-        """The mean training image, `[784]`: what inputs are centred on."""
+        """The mean training image, `[784]`, subtracted from inputs."""
         return mean_image(self.dataset, self.binarisation)
 
     def data(self, split: Split = "train") -> Any:

@@ -18,7 +18,7 @@ Coding = Literal["one-hot", "corners"]
 class Layer:
     """A layer of `size` variables of a family, categorical ones with `classes` classes.
 
-    A categorical sample enters a network as it is, or with `corners` coding as a corner of a
+    A categorical sample enters a network one-hot or, with `corners` coding, as a corner of a
     hypercube: log2 K numbers for K classes.
     """
 
@@ -41,7 +41,7 @@ class Layer:
 
     @property
     def num_logits(self) -> int:
-        """Number of outputs of the network that gives the distribution."""
+        """Number of outputs of the network that parametrises the distribution."""
         return int(np.prod(self.event_shape)) * (2 if self.family == "Normal" else 1)
 
     def distribution(self, logits: jax.Array) -> Distribution:
@@ -69,8 +69,8 @@ class Layer:
     def variations(self, sample: jax.Array) -> jax.Array:
         """Return a sample with one variable changed, `[variables, values, *event_shape]`.
 
-        A bit is flipped, a categorical variable walks through its classes, a normal one from -2
-        to 2.
+        A bit is flipped, a categorical variable runs through its classes, a normal one from -2 to
+        2.
         """
         if self.family == "Bernoulli":
             values = 1 - sample[:, None]

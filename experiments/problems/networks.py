@@ -47,7 +47,7 @@ def feed_forward(sizes: tuple[int, ...], activation: str) -> tuple[Callable, Cal
 
 
 def hidden_sizes(text: str | int) -> tuple[int, ...]:
-    """Return the units of hidden layers written as papers do: "512-256", or "" for none.
+    """Return the units of hidden layers from the papers' notation: "512-256", or "" for none.
 
     Raises:
         ValueError: for any other text.
@@ -62,7 +62,7 @@ def pure(build: Callable[..., Any]) -> tuple[Callable, Callable]:
     """Return a flax module as two pure functions, `initial(key) -> params`, `apply(params, x)`.
 
     Args:
-        build: `build(rngs=...)` makes the module; it has no state but its parameters.
+        build: `build(rngs=...)` makes the module; its only state is its parameters.
     """
 
     def make(rngs: nnx.Rngs) -> Any:

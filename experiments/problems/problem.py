@@ -13,7 +13,7 @@ Params = dict[str, Any]
 
 
 class Measurable(abc.ABC):
-    """An objective whose gradient is estimated, at given parameters and a given minibatch.
+    """An objective whose gradient is estimated at given parameters on a given minibatch.
 
     Parameters are a dict of named groups (`encoder`, `decoder`, ...), so that a gradient can be
     taken with respect to any of them.
@@ -45,7 +45,7 @@ class Measurable(abc.ABC):
         return self.loss(params, exact, jax.random.key(0), batch)
 
     def measured_params(self, params: Params, batch: Any) -> Params:
-        """Return the parameters, with any groups that exist only while measuring."""
+        """Return the parameters, with any groups that exist only during measurement."""
         return params
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
@@ -62,12 +62,12 @@ class Measurable(abc.ABC):
 class Problem(Named, Measurable):
     """An objective with initial parameters and, perhaps, data: a frozen dataclass of settings.
 
-    A subclass in a user's own file defines `initial`, `distribution` and `loss`, and is named as
-    the project's are: `estimax compare --problem my_file.py:MyProblem[size=3]`.
+    A subclass in a user's own file defines `initial`, `distribution` and `loss`, and is named like
+    the project's problems: `estimax compare --problem my_file.py:MyProblem[size=3]`.
 
     Attributes:
         trainable: whether the problem is trained briefly before it is measured.
-        default_samples: number of gradients that are drawn of an estimator by default.
+        default_samples: default number of gradients drawn per estimator.
     """
 
     trainable: ClassVar[bool] = False
@@ -91,21 +91,21 @@ class Problem(Named, Measurable):
 
 
 class EvaluatedProblem(Problem):
-    """A problem whose discrete model is evaluated on held-out examples while it is trained."""
+    """A problem whose discrete model is evaluated on held-out examples during training."""
 
     @abc.abstractmethod
     def examples(self, key: jax.Array, data: Any) -> Any:
-        """Return all of a split as models see it, examples along the first axis.
+        """Return a whole split as model inputs, with examples along the first axis.
 
-        `key` is consumed: by a binarisation that is drawn anew each time.
+        `key` is consumed: dynamic binarisation draws from it.
         """
 
     @abc.abstractmethod
     def log_weight(self, params: Params, key: jax.Array, example: Any) -> jax.Array:
         r"""Return the log importance weight of one hard sample for one example, in nats.
 
-        The mean of its exponential is the likelihood of the discrete model, so that its own mean is
-        the evidence lower bound. `key` is consumed.
+        The mean of its exponential is the likelihood of the discrete model, so its mean is the
+        evidence lower bound. `key` is consumed.
         """
 
     def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:

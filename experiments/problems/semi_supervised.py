@@ -1,4 +1,4 @@
-"""Semi-supervised classification of images: few labels, many images without one."""
+"""Semi-supervised classification of images: few labels, many unlabelled images."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from experiments.system.errors import UsageError
 LABELS = 10
 """Number of classes that have labels."""
 
-_SEED = 2017  # of which images keep their labels
+_SEED = 2017  # selects the images that keep their labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,26 +38,28 @@ class SemiSupervised(ImageProblem):
         loss    = mean over labelled of (L(x, y) - alpha log q(y|x)) + mean over unlabelled of U(x)
 
     The estimator takes the expectation over y; `Exact` marginalises. Its f is L without the
-    constant -log p(y) = log K: that, with the entropy, is the divergence of q(y|x) to the uniform
-    prior, in closed form outside f. The expectation over z is pathwise, with one sample, whose
-    noise all y of an image share. Kingma et al. 2014 (arXiv:1406.5298), Jang et al. 2017
-    (arXiv:1611.01144), section 4.3.
+    constant -log p(y) = log K, which together with the entropy is the divergence of q(y|x) from the
+    uniform prior, computed in closed form outside f. The expectation over z is pathwise, with one
+    sample, whose noise is shared by all y of an image. Kingma et al. 2014 (arXiv:1406.5298), Jang
+    et al. 2017 (arXiv:1611.01144), section 4.3.
 
-    Jang et al. print no size of the style, the networks or the minibatch, nor which alpha of 0.1,
-    0.2, 0.3, 0.8 and 1 they chose. The defaults here are this project's.
+    Jang et al. do not state the sizes of the style, the networks or the minibatch, nor which alpha
+    of 0.1, 0.2, 0.3, 0.8 and 1 they chose. The defaults are this project's choice.
 
     Args:
         size: number of style variables z.
-        classes: K. Those above the ten with labels exist without any: for speed against K.
+        classes: K. Classes beyond the ten labelled ones have no labels; they serve to measure speed
+            against K.
         alpha: weight of the labelled images' cross-entropy.
-        num_labelled: training images that keep their labels, equally many of each class, always
-            the same ones. All others are unlabelled.
+        num_labelled: training images that keep their labels, equally many per class, always the
+            same images. All others are unlabelled.
         labelled_batch_size: labelled images in a minibatch; `batch_size` counts unlabelled ones.
         network: "convolutional": q(y|x) and q(z|x,y) are three 3 x 3 convolutions of stride 2 with
-            16, 32 and 64 channels and a linear map, where y is a bias of the third; p(x|y,z) is the
-            mirror image, four transposed convolutions. "dense": dense layers of all inputs.
-        hidden: hidden layers of the dense q(y|x) and q(z|x,y), such as 512-256, and in reverse of
-            p(x|y,z); "" makes them linear. All networks have rectifiers.
+            16, 32 and 64 channels and a linear map, where y is a bias of the third; p(x|y,z)
+            mirrors them with four transposed convolutions. "dense": dense layers on the
+            concatenated inputs.
+        hidden: hidden layers of the dense q(y|x) and q(z|x,y), such as 512-256, reversed in
+            p(x|y,z); "" makes them linear. All networks use rectifiers.
     """
 
     group = "classifier"  # the network of q(y|x): where estimators differ
@@ -130,7 +132,8 @@ class SemiSupervised(ImageProblem):
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the estimate of the loss in nats; `key` is consumed.
 
-        Every image has keys, and so noise, of its own: one for z and, unlabelled, one for y.
+        Every image has its own keys, hence independent noise: one for z and, if unlabelled, one for
+        y.
         """
         labelled_key, unlabelled_key = jax.random.split(key)
 
@@ -163,7 +166,7 @@ class SemiSupervised(ImageProblem):
         return supervised + mean(unlabelled, unlabelled_key, others, logits)
 
     def exact_loss(self, params: Params, batch: Any) -> None:
-        """Return None: z cannot be enumerated, so `Exact` leaves its noise."""
+        """Return None: z cannot be enumerated, so noise remains under `Exact`."""
 
     def measured_params(self, params: Params, batch: Any) -> Params:
         """Add `logits`: zeros added to the logits of q(y|x) of each unlabelled image."""
@@ -176,10 +179,10 @@ class SemiSupervised(ImageProblem):
     def data(self, split: Split = "train") -> Any:
         """Return a split's images, uint8 `[N, 784]`, and their labels `[N]`, by name.
 
-        Of the training split, these are the labelled images, and `unlabelled` are all others.
+        For the training split these are the labelled images; `unlabelled` holds all others.
         """
         images = super().data(split)
-        # Bytes would wrap where there are more than 256 classes.
+        # Bytes would wrap with more than 256 classes.
         labels = data_sets.load(self.dataset, split).labels.astype(np.int32)
         if split != "train":
             return {"images": images, "labels": labels}
@@ -282,7 +285,7 @@ class SemiSupervised(ImageProblem):
 
 
 def _prior(style: Normal) -> Normal:
-    """Return p(z), of the style's shape and type."""
+    """Return p(z), with the style's shape and type."""
     zero = jnp.zeros_like(style.mean)
     return Normal(zero, zero)
 

@@ -11,14 +11,14 @@ from experiments.problems.images import PIXELS
 from experiments.problems.networks import FeedForward, pure
 from experiments.problems.stochastic_network import Network, square
 
-# Of the convolutional networks: channels and sides of an image's layers, and the kernels' side.
+# Convolutional networks: channels and side lengths of the layers, and kernel size.
 _CHANNELS = 1, 16, 32, 64
 _SIDES = 28, 14, 7, 4
 _KERNEL = 3
 
 
 class _Dense(nnx.Module):
-    """Dense layers of several inputs, which enter behind each other."""
+    """Dense layers on several inputs, concatenated."""
 
     def __init__(self, sizes: tuple[int, ...], *, rngs: nnx.Rngs):
         self.layers = FeedForward(sizes, jax.nn.relu, rngs=rngs)
@@ -30,7 +30,7 @@ class _Dense(nnx.Module):
 class _Recognition(nnx.Module):
     """Convolutions of an image `[..., 784]`, and a linear map to `[..., outputs]`.
 
-    With classes, y `[classes]` follows the image, and is a bias of the last convolution: so the
+    With classes, the second input y `[classes]` acts as a bias of the last convolution, so the
     convolutions are computed once for all y.
     """
 
@@ -57,7 +57,7 @@ class _Generation(nnx.Module):
     """Four transposed convolutions of y and z, from one pixel to `[..., 784]`: 1, 4, 7, 14, 28."""
 
     def __init__(self, inputs: int, *, rngs: nnx.Rngs):
-        # Of one pixel, a transposed convolution is a linear map.
+        # On a single pixel, a transposed convolution is a linear map.
         self.first = nnx.Linear(inputs, _SIDES[-1] ** 2 * _CHANNELS[-1], rngs=rngs)
         pairs = zip(_CHANNELS[:0:-1], _CHANNELS[-2::-1], strict=True)
         self.kernels = nnx.List(
@@ -77,12 +77,12 @@ class _Generation(nnx.Module):
 def _patches(images: jax.Array) -> jax.Array:
     """Return the 3 x 3 patches at stride 2 of images `[..., side, side, C]`: the last axis is 9 C.
 
-    A convolution is their product with a matrix. XLA's own takes 7 times as long in a scan on a
-    CPU, and mapped over runs, each with a kernel, becomes one of many groups.
+    A convolution is their product with a matrix. XLA's convolution takes 7 times as long in a scan
+    on a CPU, and when mapped over runs it becomes a slow grouped convolution.
     """
     *batch, side, _, _ = images.shape
     count = -(-side // 2)
-    span = 2 * count - 1  # from the first patch's place to the last's, both counted
+    span = 2 * count - 1  # from the first patch's position to the last's, inclusive
     border = span + _KERNEL - 1 - side
     widths = border // 2, border - border // 2
     padded = jnp.pad(images, [(0, 0)] * len(batch) + [widths, widths, (0, 0)])
@@ -92,7 +92,7 @@ def _patches(images: jax.Array) -> jax.Array:
 
 
 def _overlapped(patches: jax.Array, side: int) -> jax.Array:
-    """Return images `[..., side, side, C]`, the sums of their patches: the transposed map."""
+    """Return images `[..., side, side, C]` as sums of their patches: the transposed map."""
     *batch, _, _, channels = patches.shape
     shape = *batch, side, side, channels // _KERNEL**2
     images = jax.ShapeDtypeStruct(shape, patches.dtype)

@@ -18,19 +18,19 @@ from experiments.problems.problem import Params
 Network = tuple[Callable, Callable]
 
 _MOST_NESTED = 24
-"""Maximum depth: tracing a gradient takes seconds, and a few more overflow Python's stack."""
+"""Maximum depth: tracing a gradient takes seconds, and a few more layers overflow the stack."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StochasticNetwork(ImageProblem):
-    r"""Layers of stochastic units, each sampled given the one before: $z_1$ given the image.
+    r"""Layers of stochastic units, each sampled given the previous one; $z_1$ given the image.
 
-    For one sample every layer is a nested call of the estimator; of a multi-sample bound each
+    With one sample, every layer is a nested call of the estimator; in a multi-sample bound, each
     sample is one joint path, a `Chain`.
 
     Args:
-        coding: how a categorical sample enters a network: "one-hot", as it is, or as one of the
-            "corners" of a hypercube, K classes as log2 K numbers (Maddison et al. 2017).
+        coding: how a categorical sample enters a network: "one-hot", or as one of the "corners" of
+            a hypercube, K classes as log2 K numbers (Maddison et al. 2017).
     """
 
     group = "encoder"  # where estimators differ
@@ -65,7 +65,7 @@ class StochasticNetwork(ImageProblem):
         )
 
     def with_output_bias(self, network: Params, bias: jax.Array) -> Params:
-        """Return a network's parameters with another bias of its outputs."""
+        """Return a network's parameters with a different output bias."""
         last = len(hidden_sizes(self.hidden))
         layers = network["layers"]
         return network | {"layers": layers | {last: layers[last] | {"bias": bias}}}
@@ -75,13 +75,13 @@ class StochasticNetwork(ImageProblem):
         return params | {"logits": jnp.zeros((len(batch), self.layer.num_logits))}
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
-        """Return the first layer's distribution for the first image; of a bound, its paths'."""
+        """Return the first layer's distribution for the first image; for a bound, its paths'."""
         without = {name: part for name, part in params.items() if name != "logits"}
         first = self.layer.distribution(self.encode(without, batch[0]))
         return first if self.num_samples == 1 else self.paths(without, first)
 
     def path(self, params: Params, first: Distribution) -> Distribution:
-        """Return the distribution of one path, layers behind each other on its first axis."""
+        """Return the distribution of one path, with layers concatenated on the first axis."""
         if self.depth == 1:
             return first
 
@@ -112,7 +112,7 @@ class StochasticNetwork(ImageProblem):
         return distribution.with_logits(every_layer).too_large()
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        """Return the number of evaluations of f; for a bound, those of its log-weight."""
         if self.num_samples > 1:
             count = estimator.evaluations(distribution)
             return count if estimator.needs_bound else count * self.num_samples
@@ -144,14 +144,14 @@ def square(pixels: jax.Array) -> jax.Array:
 
 
 def softplus(x: jax.Array) -> jax.Array:
-    """Return log(1 + e^x) to an absolute error of one rounding, which suffices in a sum.
+    """Return log(1 + e^x), accurate to one absolute rounding, which suffices in a sum.
 
-    `jax.nn.softplus`, accurate relative to its value, takes log1p, and once more in its derivative.
+    `jax.nn.softplus` has small relative error, but needs log1p, also in its derivative.
     """
     return jnp.maximum(x, 0) + jnp.log(1 + jnp.exp(-jnp.abs(x)))
 
 
 def cross_entropy(logits: jax.Array, pixels: jax.Array) -> jax.Array:
     """Return -log p(pixels) of independent Bernoulli pixels in nats, a scalar."""
-    # Split so that what does not depend on the image is computed once under vmap over images.
+    # Split so that terms independent of the image are computed once under vmap over images.
     return softplus(logits).sum() - pixels @ logits

@@ -54,7 +54,7 @@ class StructuredPrediction(StochasticNetwork):
         return f"{self.num_samples} sample{'s' if self.num_samples > 1 else ''}"
 
     def _network(self, level: int) -> Network:
-        """Return the network whose output layer `level` is, counted from 0; the last is pixels."""
+        """Return the network that outputs layer `level`, from 0; the last outputs pixels."""
         inputs = HALF if level == 0 else self.layer.num_units
         return self.network(inputs, HALF if level == self.depth else self.layer.num_logits)
 
@@ -90,7 +90,7 @@ class StructuredPrediction(StochasticNetwork):
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the mean loss of the batch in nats; `key` is consumed.
 
-        Every image has a key, and so noise, of its own.
+        Every image has its own key, hence independent noise.
         """
 
         def example(key, image, logits):
@@ -132,7 +132,7 @@ class StructuredPrediction(StochasticNetwork):
         return None if self._is_relaxed(estimator) else super().refusal(estimator, distribution)
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        """Return the number of evaluations of f; for a bound, those of its log-weight."""
         if self._is_relaxed(estimator):
             return self.num_samples
         return super().evaluations(estimator, distribution)
@@ -143,7 +143,7 @@ class StructuredPrediction(StochasticNetwork):
         return -self.prediction(params, example, self.layers(path.sample(key))[-1])
 
     def pictures(self, params: Params, key: jax.Array, examples: Any) -> dict[str, jax.Array]:
-        """Return `completions`: images, and below each four of the model's for its upper half."""
+        """Return `completions`: images, each above four model samples given its upper half."""
 
         def complete(key, image):
             path = self.path(params, self.layer.distribution(self.encode(params, image)))

@@ -13,7 +13,7 @@ from experiments.problems.problem import Params, Problem
 
 
 class Toy(Problem):
-    """A problem without data: one distribution given by its logits, and f in closed form."""
+    """A problem without data: one distribution with given logits, and f in closed form."""
 
     group = "logits"
 
@@ -66,7 +66,7 @@ class Quadratic(Toy):
 
 @dataclasses.dataclass(frozen=True)
 class SharedLogit(Toy):
-    r"""Three Bernoulli variables of one logit, $f(b) = \sum_i (b_i - t_i)^2$.
+    r"""Three Bernoulli variables with a shared logit, $f(b) = \sum_i (b_i - t_i)^2$.
 
     t = (0.6, 0.51, 0.48). The toy of Liu et al. 2019 (arXiv:1810.04777) and Kool et al. 2020
     (arXiv:2002.06043), at high entropy (logit 0) and low (-4).
@@ -93,7 +93,7 @@ class SharedLogit(Toy):
 
 @dataclasses.dataclass(frozen=True)
 class Coupled(Toy):
-    r"""Several bits with a coupled, nonquadratic f, for which no estimator is exact by accident.
+    r"""Several bits with a coupled, nonquadratic f, for which no estimator is accidentally exact.
 
     $f(b) = \cos(w \cdot b) + \frac12 (\bar b - 0.45)^2 \prod_i (0.5 + b_i)^{1/D}$, with weights w
     and logits spread evenly over [1, 2] and [-2, 2].
@@ -120,10 +120,10 @@ class Coupled(Toy):
 class SimplexQuadratic(Toy):
     r"""The categorical quadratic on the simplex of Paulus et al. 2021 (arXiv:2010.04838).
 
-    One variable of n classes, $f(D) = (D - c)^\top A(p) (D - c)$ with $c_i = 1/3$, where A is made
-    so that $E f = (p - c)^\top Q (p - c)$, $Q_{ij} = e^{-2 |i - j|}$. f depends on the logits
-    through p, and has a pole where two probabilities sum to 1/3, so the logits stay away from
-    there.
+    One variable of n classes, $f(D) = (D - c)^\top A(p) (D - c)$ with $c_i = 1/3$, where A is
+    chosen so that $E f = (p - c)^\top Q (p - c)$, $Q_{ij} = e^{-2 |i - j|}$. f depends on the
+    logits through p, and has a pole where two probabilities sum to 1/3, so the logits avoid that
+    region.
     """
 
     classes: int = 3

@@ -21,7 +21,7 @@ from experiments.problems.stochastic_network import (
 )
 
 _CHANGES = 15
-"""Pictures in a row of traversals, beside the first."""
+"""Pictures in a row of traversals after the first."""
 
 KL = Literal["analytic", "sampled", "sampled-no-score", "relaxed-density"]
 
@@ -35,18 +35,18 @@ class VAE(StochasticNetwork):
     pixels. Bernoulli samples enter networks as $\pm 1$ (Tucker et al. 2017). Layers of stochastic
     units are nested calls of the estimator, or one path for each sample of a multi-sample bound.
 
-    With autoregressive connections (Gregor et al. 2014, arXiv:1310.8499) a variable's logit has a
-    sum over those before it: $\sum_{j<i} U_{ij} (2 z_j - 1)$ in the prior of the last layer, and
-    $\sum_{j<i} W_{ij} (x_j - \bar{x}_j)$ among pixels, $\bar{x}$ the mean image. U and W start at
-    zero. The encoder's units stay independent.
+    With autoregressive connections (Gregor et al. 2014, arXiv:1310.8499) a variable's logit
+    includes a sum over the preceding variables: $\sum_{j<i} U_{ij} (2 z_j - 1)$ in the prior of the
+    last layer, and $\sum_{j<i} W_{ij} (x_j - \bar{x}_j)$ among pixels, $\bar{x}$ the mean image. U
+    and W start at zero. The encoder's units stay independent.
 
     Args:
         latent: the family of the latent variables; "Normal" is the continuous reference point.
         size: number of latent variables of a layer.
         classes: number of classes of a categorical variable.
         depth: number of layers of stochastic units.
-        hidden: deterministic layers of every encoder network, such as 200-200, and in reverse of
-            every decoder network; "" makes all of them linear.
+        hidden: deterministic layers of every encoder network, such as 200-200, reversed in every
+            decoder network; "" makes all of them linear.
         activation: "tanh", "relu" or "leaky_relu" (slope 0.3), between them.
         prior: whether the logits of the last layer's prior are "learned", or stay "uniform", or are
             "autoregressive": learned with U, for Bernoulli latents and a sampled kl.
@@ -56,7 +56,7 @@ class VAE(StochasticNetwork):
             entropy and the second one's divergence). "sampled": log q(z) - log p(z) inside f.
             "sampled-no-score": the same with q's parameters detached inside f; log q's own score
             has mean zero. "relaxed-density": the densities of the relaxed sample (Maddison et al.
-            2017), which only `GumbelSoftmax` has; its bias is against the discrete bound.
+            2017), which only `GumbelSoftmax` has; its bias is relative to the discrete bound.
         prior_temperature: temperature of the prior's relaxed density.
         num_samples: samples in the importance weighted bound (Burda et al. 2016); 1 is the evidence
             lower bound. Several need kl="sampled" (nothing may be detached inside such a bound) or
@@ -136,7 +136,7 @@ class VAE(StochasticNetwork):
         return self.layer.distribution(self._decoder(level)[1](params["decoder"][level], entering))
 
     def pixel_logits(self, params: Params, sample: jax.Array) -> jax.Array:
-        """Return the logits `[784]` of p(x | z_1), without what pixels add to each other's."""
+        """Return the logits `[784]` of p(x | z_1), without autoregressive terms."""
         return self._decoder(0)[1](params["decoder"][0], self.layer.code(sample))
 
     def reconstruction(self, params: Params, image: jax.Array, sample: jax.Array) -> jax.Array:
@@ -153,7 +153,7 @@ class VAE(StochasticNetwork):
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the mean negative bound of the batch in nats; `key` is consumed.
 
-        Every image has a key, and so noise, of its own.
+        Every image has its own key, hence independent noise.
         """
 
         def example(key, image, logits):
@@ -170,11 +170,11 @@ class VAE(StochasticNetwork):
     def _nested_bound(self, params, estimator, key, image, first):
         keys = jax.random.split(key, self.depth) if self.depth > 1 else [key]
         analytic = self.kl in ("analytic", "relaxed-density")
-        # Parameters are detached, never a sample: a relaxed one carries a gradient.
+        # Parameters are detached, but never a sample, since a relaxed one carries a gradient.
         detached = jax.lax.stop_gradient(params) if self.kl == "sampled-no-score" else params
 
         def estimate(level, below, posterior, inside):
-            """Estimate the bound from layer `level` on; `below` is -log p of what it explains."""
+            """Estimate the bound from layer `level` on; `below` is -log p of the layer below."""
             is_last = level + 1 == self.depth
 
             def f(sample):
@@ -206,7 +206,7 @@ class VAE(StochasticNetwork):
         return estimator(key, self.paths(params, first), ImportanceBound(log_weight))
 
     def _log_joint(self, params, image, path):
-        """Return log p(x, z_1, ..., z_L) of a path, layers along its first axis."""
+        """Return log p(x, z_1, ..., z_L) of a path, with layers along its first axis."""
         samples = self.layers(path)
         value = self.top(params).log_prob(samples[-1]) - self.reconstruction(
             params, image, samples[0]
@@ -255,8 +255,9 @@ class VAE(StochasticNetwork):
         """Return `samples` of the model, `reconstructions`, and `traversals`.
 
         Each reconstruction is below its image. A row of traversals begins with the picture of an
-        image's most likely z_1; then one variable at a time is changed, those that change the
-        picture most. Independent pixels are shown as their means, autoregressive ones are sampled.
+        image's most likely z_1, followed by pictures with one variable changed, for the variables
+        with the largest effect. Independent pixels are shown as means; autoregressive ones are
+        sampled.
         """
         prior_key, posterior_key = jax.random.split(key)
 
@@ -280,7 +281,7 @@ class VAE(StochasticNetwork):
 
         def traverse(image):
             likeliest = self.layer.likeliest(self.encode(params, image))
-            shown = functools.partial(picture, posterior_key)  # common noise: only the code differs
+            shown = functools.partial(picture, posterior_key)  # common noise: only codes differ
             first = shown(likeliest)[None]
             changed = jax.vmap(jax.vmap(shown))(self.layer.variations(likeliest))
             distance = jnp.square(changed - first[None]).sum((-1, -2)).max(1)
@@ -298,7 +299,7 @@ class VAE(StochasticNetwork):
         }
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
-        """Return whether the loss is the relaxed model's."""
+        """Return whether the loss is that of the relaxed model."""
         return self.kl == "relaxed-density" and estimator.relaxes
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
@@ -310,7 +311,7 @@ class VAE(StochasticNetwork):
         return super().refusal(estimator, distribution)
 
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the evaluations; of a bound, those of its log-weight for every estimator."""
+        """Return the number of evaluations of f; for a bound, those of its log-weight."""
         if self._is_relaxed(estimator):
             return self.num_samples
         return super().evaluations(estimator, distribution)
@@ -331,7 +332,7 @@ class VAE(StochasticNetwork):
                 "the divergence to it has no closed form"
             )
         if self.pixels == "autoregressive" and self.binarisation == "real":
-            raise ValueError("pixels=autoregressive is of bits: binarisation=real has grey values")
+            raise ValueError("pixels=autoregressive needs bits: binarisation=real has grey values")
         if self.num_samples > 1 and self.kl not in ("sampled", "relaxed-density"):
             raise ValueError(
                 f"VAE num_samples above 1 needs kl=sampled or relaxed-density, not {self.kl}"

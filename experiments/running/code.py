@@ -28,7 +28,7 @@ Summary = tuple[str, list[str]]
 def digest(modules: Collection[str], root: Path = ROOT) -> str:
     """Return the hash of modules and of all that they import, directly or not.
 
-    Imports are read from the source: other modules that happen to be loaded make no difference.
+    Imports are read from the source: other loaded modules make no difference.
 
     Args:
         modules: names of modules of `PACKAGES`, or of loaded modules of the user's.
@@ -88,7 +88,7 @@ def _is_docstring(line: ast.stmt) -> bool:
 
 @functools.cache
 def _known() -> dict[str, Summary]:
-    """Return the summaries of sources by the sources' hashes: it takes time to parse them all."""
+    """Return cached summaries of sources by hash, since parsing them all takes time."""
     try:
         kept = json.loads(_cache().read_bytes())
         return {str(key): (str(found), [*map(str, names)]) for key, (found, names) in kept.items()}

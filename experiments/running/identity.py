@@ -24,7 +24,7 @@ def identity(configuration: Mapping[str, Any], modules: Collection[str] = ()) ->
     """Return the hash of a run's settings and of its environment.
 
     Args:
-        configuration: the settings, as plain values; of a user's file they hold its digest.
+        configuration: the settings, as plain values; for a user file they hold its digest.
         modules: the names of the modules that compute the numbers.
     """
     text = json.dumps([dict(configuration), environment(modules)], sort_keys=True)
@@ -34,8 +34,8 @@ def identity(configuration: Mapping[str, Any], modules: Collection[str] = ()) ->
 def environment(modules: Collection[str] = ()) -> dict[str, str]:
     """Return what determines a run's numbers besides its settings.
 
-    These are the modes of JAX, the platform, the number of devices, the versions of packages, and
-    the digest of the code.
+    These are JAX's modes, the platform, the number of devices, package versions and the digest of
+    the code.
     """
     devices = jax.devices()
     return {

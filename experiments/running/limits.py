@@ -21,7 +21,7 @@ from experiments.system.errors import UsageError
 
 _MOST_SECONDS = 7 * 24 * 3600
 _MOST_SECONDS_OF_ONE = 60
-"""Of one gradient, during which no progress is reported."""
+"""For one gradient, during which no progress is reported."""
 
 _MOST_EVALUATIONS = 2**22
 _CORE, _ACCELERATOR = 2e10, 5e13
@@ -46,7 +46,7 @@ class Cost(NamedTuple):
 
 
 def memory() -> int:
-    """Return the bytes of the device's memory; of a CPU, the host's."""
+    """Return the bytes of the device's memory; for a CPU, the host's."""
     device = jax.devices()[0]
     if device.platform != "cpu":
         return (device.memory_stats() or {}).get("bytes_limit", 2**34)
@@ -102,7 +102,7 @@ def refusal(
         context: parameters and a minibatch.
         distribution: the latent variable of one example there.
         times: the number of gradients.
-        moves: whether parameters and minibatch differ between gradients.
+        moves: whether parameters and minibatch change between gradients.
     """
     if reason := problem.refusal(estimator, distribution):
         return reason
@@ -195,7 +195,7 @@ def _shapes(function: Callable, *arguments: Any) -> Any:
 def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
     """Return the cost of a program.
 
-    Loops of unknown length count once; of branches, the cheapest counts.
+    Loops of unknown length count once; only the cheapest of several branches counts.
 
     Args:
         jaxpr: the program.
@@ -231,7 +231,7 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
 
 def _own(flags: list[bool], inner: core.Jaxpr) -> list[bool]:
     """Return the flags of an inner program's arguments, the last ones of the equation."""
-    # Preceded by the index of a branch, or the constants of another inner program of a loop.
+    # These follow a branch index, or the constants of a loop's other inner program.
     count = len(inner.invars)
     return flags[-count:] if 0 < count <= len(flags) else [False] * count
 

@@ -48,7 +48,7 @@ class Results:
     def open(
         cls, folder: Folder, configuration: Mapping[str, Any], modules: Collection[str] = ()
     ) -> "Results":
-        """Open the results of a run in a folder: those that it holds, finished or not, or new ones.
+        """Open the results of a run in a folder: existing ones, finished or not, or new ones.
 
         Nothing is written before the first rows are added.
 
@@ -83,7 +83,7 @@ class Results:
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
-        """What determines the rows besides the configuration."""
+        """Everything besides the configuration that determines the rows."""
         return environment(self.modules)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -100,7 +100,7 @@ class Results:
         """Return the tidy table; its provenance is in `attrs`."""
         table = pd.DataFrame(self.rows)
         for name in table.columns:
-            # A hyperparameter may be a number to one estimator and a word to another.
+            # A hyperparameter may be a number for one estimator and a word for another.
             if infer_dtype(table[name], skipna=True) in ("mixed", "mixed-integer"):
                 table[name] = table[name].map(str, na_action="ignore")
         table.attrs = {
@@ -122,7 +122,7 @@ class Results:
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """Return what it takes to judge or repeat a run: versions, device, command, revision."""
+    """Return the provenance of a run: versions, device, command, revision."""
     device = jax.devices()[0]
     revision = _git("rev-parse", "HEAD")
     return {

@@ -1,4 +1,4 @@
-"""Values named on the command line, of the project's classes or of a user's file."""
+"""Values named on the command line, from the project's classes or a user file."""
 
 import contextlib
 import dataclasses
@@ -156,7 +156,7 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
 
 
 def _check_decorated(cls: type) -> None:
-    """Check that `Name[field=value]` can build a class, as with the required decorator.
+    """Check that `Name[field=value]` can build a class: it needs the required decorator.
 
     Raises:
         UsageError: if it cannot.
@@ -199,16 +199,16 @@ def module_of_model(text: str) -> str:
 
 
 def blame(error: BaseException) -> str | None:
-    """Return one line on an error that a user's file caused, None if ours did.
+    """Return one line for an error caused by a user file, or None if estimax caused it.
 
-    It names the line that raised, else the class of a value that the raising code was using, as
-    when a method returned a bad value.
+    It names the line that raised, or else the class of a value in the raising code, such as when a
+    method returned a bad value.
     """
     frames = list(reversed(list(traceback.walk_tb(error.__traceback__))))
     for frame, line in frames:
         if _is_users(frame.f_globals.get("__name__")):
             return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
-    # Outer frames hold a user's problem whatever went wrong.
+    # Outer frames always hold a user's problem, whatever went wrong.
     own = (frame for frame, _ in frames if _is_own(frame.f_globals.get("__name__")))
     for value in _at_hand(next(own, None)):
         if _is_users(type(value).__module__):

@@ -17,9 +17,9 @@ def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
     r"""Return the squared norm of the bias, $\delta^2 = |E m - t|^2$, with both errors subtracted.
 
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
-    it may be negative. The interval inverts the law of Q (`Distance`). Its low end is zero where
-    the bias cannot be distinguished from zero. Its high end uses max(Q, tr C): a sample mean that
-    happens to equal the truth does not exclude a bias below the noise.
+    it may be negative. The interval inverts the distribution of Q (`Distance`). Its low end is zero
+    if the bias is not distinguishable from zero. Its high end uses max(Q, tr C): a sample mean that
+    happens to equal the truth does not rule out a bias below the noise.
     """
     found = distance(blocks, truth)
     if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
@@ -39,12 +39,12 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
         level: the confidence level.
     """
     if not found.is_noisy:
-        # Only float32's rounding is left.
+        # Only float32 rounding remains.
         length, error = math.sqrt(found.q), math.sqrt(found.rounding)
         return max(length - error, 0.0) ** 2, (length + error) ** 2
     above, wide = (1 - level) / 2, found.times(unseen)
     low = _root(wide.below, 1 - above, found.q)
-    # In many coordinates more noise explains more of Q, in few coordinates less.
+    # With many coordinates more noise explains more of Q; with few, less.
     high = [
         _root(dataclasses.replace(law, q=max(law.q, law.trace)).below, above, found.q)
         for law in {found, wide}
@@ -53,7 +53,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
-    """Return the squared bias at which a falling probability reaches a level, at least zero."""
+    """Return the squared bias, at least zero, at which a falling probability reaches a level."""
     if probability(0.0) <= level:
         return 0.0
     high = scale or 1.0

@@ -1,11 +1,11 @@
-"""Sums over blocks of gradient samples: all that is kept of a measurement."""
+"""Sums over blocks of gradient samples: the only data kept from a measurement."""
 
 import dataclasses
 
 import numpy as np
 
 NUM_BLOCKS = 32
-"""Blocks of one measurement: enough for intervals, few enough to keep their sums."""
+"""Blocks per measurement: enough for intervals, few enough to keep their sums."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,15 +13,15 @@ class Blocks:
     """Sums over blocks of gradient samples, about a centre; P coordinates, R blocks of b samples.
 
     Attributes:
-        centre: `[P]`, what was subtracted from every sample: the truth, or a mean of samples.
+        centre: `[P]`, the vector subtracted from every sample: the truth, or a mean of samples.
         sums: `[R, P]`, sums of (g - centre) over each block, in the gradients' own precision.
         squares: `[P]`, sums of (g - centre) squared over all samples.
         distances: `[R]`, sums of |g - centre|^2 over each block.
-        cosines: `[R]`, sums of the cosines between g and the truth; nan where none was given.
-        powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of the second and
-            the third power of all of them over the largest.
+        cosines: `[R]`, sums of the cosines between g and the truth; nan without one.
+        powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of squares and
+            cubes of all, divided by the largest.
         size: b.
-        seconds: `[rounds]`, time per gradient in each of several rounds, where it was timed.
+        seconds: `[rounds]`, time per gradient in each of several rounds, if timed.
     """
 
     centre: np.ndarray
@@ -45,7 +45,7 @@ class Blocks:
 
     @property
     def offset(self) -> np.ndarray:
-        """Mean less the centre, `[P]`."""
+        """Mean minus the centre, `[P]`."""
         return self.total / self.count
 
     @property
@@ -60,7 +60,7 @@ class Blocks:
 
     @property
     def deviations(self) -> np.ndarray:
-        """Mean gradient of each block less that of all, `[R, P]`."""
+        """Mean gradient of each block minus the overall mean, `[R, P]`."""
         return (self.sums - self.size * self.offset) / self.size
 
     @property

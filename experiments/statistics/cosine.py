@@ -31,10 +31,10 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     along = float(blocks.mean @ direction)
     runs = [blocks.deviations]
     if truth.blocks is not None:
-        # An error of the truth changes which part is perpendicular to it.
+        # An error in the truth changes which part is perpendicular to it.
         runs.append(truth.blocks.deviations * along / norm)
     aside = [rows - np.outer(rows @ direction, direction) for rows in runs]
-    # From the block means only: the variance of all samples includes noise along the truth.
+    # From block means only, since the variance of all samples includes noise along the truth.
     traces = [float(np.sum(rows**2)) / (len(rows) * (len(rows) - 1)) for rows in aside]
     vector = blocks.mean - along * direction
     across = noisy(vector, aside, traces, rounding(blocks, truth))
@@ -68,7 +68,7 @@ def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
 def _turned(along: float, across: float) -> float:
     """Return the cosine from the length along the truth and the squared length across it."""
     length = along**2 + across
-    # Where the length does not exceed its noise, only the sign along the truth is known.
+    # If the length does not exceed its noise, only the sign along the truth is known.
     return float(np.clip(along / math.sqrt(length), -1, 1) if length > 0 else np.sign(along))
 
 

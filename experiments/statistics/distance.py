@@ -1,4 +1,4 @@
-r"""The squared distance of a sampled mean from the truth, and its law where the bias is given.
+r"""The squared distance of a sampled mean from the truth, and its distribution at a given bias.
 
 Notation: n gradient samples of mean m and covariance S (P x P, never formed), truth t, itself
 perhaps the mean of n' samples of covariance S'; $C = S / n + S' / n'$, bias $\delta = E m - t$.
@@ -21,10 +21,11 @@ ROUNDING = 64 * float(np.finfo(np.float32).eps)
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-    r"""The squared distance $Q = |m - t|^2$ with what its law depends on besides the bias.
+    r"""The squared distance $Q = |m - t|^2$, and what its distribution depends on besides the bias.
 
-    The law is a scaled noncentral chi-square whose mean and variance match, $E Q = |\delta|^2 +
-    \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\, \delta^\top C \delta$.
+    The distribution is approximated by a scaled noncentral chi-square with the same mean and
+    variance, $E Q = |\delta|^2 + \mathrm{tr} C$ and $V Q = 2\, \mathrm{tr} C^2 + 4\, \delta^\top C
+    \delta$.
 
     Attributes:
         q: Q.
@@ -32,7 +33,7 @@ class Distance:
         trace_square: tr C^2.
         along: an upper estimate of the variance along the bias, $\delta^\top C \delta /
             |\delta|^2$.
-        rounding: the squared error that float32 leaves.
+        rounding: the squared error due to float32 rounding.
     """
 
     q: float
@@ -48,7 +49,7 @@ class Distance:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the samples vary by more than float32's rounding."""
+        """Whether the samples vary by more than float32 rounding."""
         return self.trace > self.rounding
 
     def times(self, factor: float) -> "Distance":
@@ -62,7 +63,7 @@ class Distance:
 
     def below(self, squared_bias: float) -> float:
         """Return P(Q <= q) at a squared bias, a decreasing function of it."""
-        # An interval evaluates it a hundred times, and scipy.stats is a hundred times slower.
+        # An interval evaluates this a hundred times, and scipy.stats is a hundred times slower.
         return self._chance(squared_bias, special.ndtr, special.chdtr, special.chndtr)
 
     def above(self, squared_bias: float) -> float:
@@ -96,9 +97,9 @@ def noisy(
 
     Args:
         vector: `[P]`.
-        deviations: of the block means of each noise from their mean, `[R, P]`.
+        deviations: deviations of the block means of each noise from their mean, `[R, P]`.
         traces: of the covariance of each noise in the vector.
-        rounding: the squared error that float32 leaves.
+        rounding: the squared error due to float32 rounding.
     """
     square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))
     if len(deviations) == 2:
@@ -111,7 +112,7 @@ def noisy(
 
 
 def rounding(blocks: Blocks, truth: Truth) -> float:
-    """Return the squared error that float32 leaves in the difference of mean and truth."""
+    """Return the squared float32 rounding error in the difference of mean and truth."""
     larger = max(np.linalg.norm(blocks.mean), np.linalg.norm(truth.mean))
     return float((ROUNDING * larger) ** 2)
 
@@ -125,7 +126,7 @@ def _along(
     root is above every eigenvalue of C.
     """
     square = float(direction @ direction)
-    # Where one direction dominates, the root is a variance seen in few blocks: its 95% limit.
+    # If one direction dominates, the root is a variance seen in few blocks: use its 95% limit.
     degrees = min(map(len, deviations)) - 1
     limit = degrees / float(stats.chi2.ppf(1 - LEVEL, degrees))
     widest = min(math.sqrt(trace_square) * limit, trace)
@@ -144,7 +145,7 @@ def _student_factor(degrees: float) -> float:
 
 
 def _trace_square(deviations: np.ndarray, trace: float) -> float:
-    """Return an estimate of tr C^2 from R block means less their mean, given tr C.
+    """Return an estimate of tr C^2 from R centred block means, given tr C.
 
     Two centred block means u, v have covariances a B, a B and cross covariance -B / R, with a = 1 -
     1/R and B = R C, so E (u.v)^2 = (a^2 + 1 / R^2) tr B^2 + (tr B)^2 / R^2 for normal ones.

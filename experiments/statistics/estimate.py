@@ -1,4 +1,4 @@
-"""An estimate with its uncertainty, and the quantiles of its law."""
+"""An estimate with its uncertainty, and quantiles of its distribution."""
 
 import dataclasses
 import functools
@@ -42,11 +42,11 @@ class Estimate:
         return cls(value, value - half, value + half, "", error, degrees)
 
     def unsure(self, note: str) -> "Estimate":
-        """Return the estimate without its interval and standard error, and the reason."""
+        """Return the estimate without interval and standard error, with the reason as its note."""
         return dataclasses.replace(self, low=math.nan, high=math.nan, error=math.inf, note=note)
 
     def __truediv__(self, divisor: float) -> "Estimate":
-        """Return the estimate of the quantity over a positive number."""
+        """Return the estimate divided by a positive number."""
         names = "value", "low", "high", "error"
         return dataclasses.replace(self, **{name: getattr(self, name) / divisor for name in names})
 
@@ -62,6 +62,6 @@ class Estimate:
 
 @functools.cache
 def quantile(degrees: float = math.inf) -> float:
-    """Return Student's quantile of a two-sided interval; by default the normal one."""
+    """Return Student's quantile for a two-sided interval; by default the normal quantile."""
     tail = (1 + LEVEL) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

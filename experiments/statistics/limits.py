@@ -25,7 +25,7 @@ def alike(blocks: Blocks) -> bool:
 def exact(blocks: Blocks, truth: Truth) -> bool:
     """Return whether every sample equals the truth within float32's rounding.
 
-    A sampled truth never does: it may miss the same rare events.
+    A sampled truth never counts as equal, since it may miss the same rare events.
     """
     apart = blocks.mean - truth.mean
     at_truth = float(apart @ apart) <= rounding(blocks, truth)
@@ -57,7 +57,7 @@ def without_direction(blocks: Blocks, truth: Truth) -> str:
 
 
 def _alike(blocks: Blocks, what: str) -> str:
-    rare = 3 / blocks.count  # an event of this rate is seen with 95% probability
+    rare = 3 / blocks.count  # an event at this rate is seen with 95% probability
     return f"all {blocks.count:,} {what} are alike: an event rarer than {rare:.1g} is not excluded"
 
 
@@ -72,7 +72,7 @@ def caution(blocks: Blocks, truth: Truth) -> float:
 
 
 def _tails(blocks: Blocks, truth: Truth) -> list[Tail]:
-    """Return the tails that affect an interval; noise of rounding has none."""
+    """Return the tails that affect an interval; rounding noise has none."""
     noisy = float(blocks.variance.sum()) > resolution(blocks)
     runs = [blocks] * noisy + [truth.blocks] * (truth.blocks is not None)
     return [tail(run) for run in runs if run]

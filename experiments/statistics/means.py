@@ -42,6 +42,6 @@ def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
 
 
 def seconds(blocks: Blocks) -> Estimate:
-    """Return the median time per gradient over rounds; of fewer than six there is no interval."""
+    """Return the median time per gradient over rounds; fewer than six give no interval."""
     interval = stats.quantile_test(blocks.seconds, q=0, p=0.5).confidence_interval(LEVEL)
     return Estimate(float(np.median(blocks.seconds)), float(interval.low), float(interval.high))

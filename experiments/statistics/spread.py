@@ -16,9 +16,9 @@ from experiments.statistics.truth import Truth
 def variance(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the trace of the covariance of one gradient, tr S.
 
-    The interval is that of its logarithm, as a variance is skewed. Its upper end allows for a tail
-    that the samples do not show (`Tail`). Samples that are all alike have no variance where they
-    equal the truth; elsewhere they give no interval.
+    The interval is computed for its logarithm, since a variance is skewed. Its upper end allows for
+    a tail that the samples do not show (`Tail`). If all samples are equal, the variance is zero if
+    they equal the truth; otherwise there is no interval.
     """
     value = float(blocks.variance.sum())
     if (why := refusal(blocks, truth)) or not math.isfinite(value):
@@ -35,10 +35,10 @@ def variance(blocks: Blocks, truth: Truth) -> Estimate:
 def mean_squared_error(blocks: Blocks, truth: Truth, bias: Estimate, spread: Estimate) -> Estimate:
     """Return the mean squared distance of one gradient to the truth, squared bias + variance.
 
-    The interval is that of its logarithm, by the jackknife over the blocks of the samples and of
-    the truth; its upper end allows for a tail that the samples do not show. The value contains the
-    squared error of a sampled truth, which the jackknife misses: where the squared bias has by far
-    the larger error, the interval is extended to contain that of squared bias + variance.
+    The interval is computed for its logarithm, by the jackknife over the blocks of the samples and
+    of the truth; its upper end allows for a tail that the samples do not show. The value includes
+    the squared error of a sampled truth, which the jackknife misses: if the squared bias has by far
+    the larger error, the interval is extended to contain the interval of squared bias + variance.
 
     Args:
         blocks: the samples.
@@ -54,14 +54,14 @@ def mean_squared_error(blocks: Blocks, truth: Truth, bias: Estimate, spread: Est
         return Estimate.student(0.0)
     runs = [errors]
     if truth.blocks is not None:
-        # The estimate is |m - t|^2 plus what does not depend on t.
+        # The estimate is |m - t|^2 plus terms independent of t.
         distances = np.sum((blocks.mean - jackknife.means(truth.blocks)) ** 2, -1)
         runs.append(value + distances - distances[0])
     if any(np.any(run <= 0) for run in runs):
         return Estimate.refused(value, "no larger than the error of the sampled true gradient")
     error = caution(blocks, truth) * math.hypot(
         *(quantile(len(run) - 2) * jackknife.error(np.log(run)) for run in runs),
-        quantile() / blocks.count,  # the error of a fair coin varies to second order only
+        quantile() / blocks.count,  # the error of a fair coin varies only to second order
     )
     upwards = 1.0 if alike(blocks) else tail(blocks).upwards / quantile()
     found = _about(value, error, upwards * error)
@@ -83,8 +83,8 @@ def _sum(bias: Estimate, spread: Estimate) -> Estimate:
 def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget: float) -> Estimate:
     """Return squared bias + variance x evaluations / budget, the error at a budget of f.
 
-    A squared bias whose estimate lies below its interval counts as the low end of the interval, so
-    the expected value is never too low. The interval adds the intervals of the parts.
+    A squared bias estimated below its interval is replaced by the low end of the interval, so the
+    expected value is never too low. The intervals of the parts are added.
 
     Args:
         bias: the squared bias.

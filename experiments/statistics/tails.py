@@ -1,12 +1,12 @@
-r"""The tail of samples: are there enough events for an interval, and how much may be missed?
+r"""The tail of samples: whether there are enough events for an interval, and what may be missing.
 
 Notation: d_i = |g_i - c|^2 of each of n samples, with mean v, variance s^2 and central third moment
-k. The number of effective events is $n v^2 / (v^2 + s^2)$: that of rare events that are all alike.
+k. The number of effective events is $n v^2 / (v^2 + s^2)$: for equal rare events, their number.
 
-A variance that consists of few large samples has no interval: those that were not drawn would
-change it by an unknown amount. Below `needed` effective events none is given. Above, the skewness
-of v, $k / (s^3 \sqrt n)$, determines how many standard errors higher the truth may be, with
-constants calibrated on log-normal, Student's and rare gradients (test_tails.py).
+A variance dominated by a few large samples has no interval: samples not drawn could change it by an
+unknown amount. Below `needed` effective events none is given. Above, the skewness of v, $k / (s^3
+\sqrt n)$, determines how many standard errors higher the truth may be, with constants calibrated on
+log-normal, Student's and rare gradients (test_tails.py).
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ import math
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import quantile
 
-# The events of a light tail grow with the samples, those of a heavy one hardly.
+# With a light tail, events grow with the number of samples; with a heavy tail, hardly.
 _EVENTS, _GROWTH = 56, 5.6
 
-# The upper quantile grows from the normal one to this between these two skewnesses.
+# The upper quantile grows from the normal quantile to this value between these skewnesses.
 _WIDEST = 5.5
 _SKEWNESSES = 0.1, 0.18
 
@@ -29,7 +29,7 @@ _CAUTION, _MARGIN = 1.0, 3.0
 
 @dataclasses.dataclass(frozen=True)
 class Tail:
-    """How heavy the tail of the samples' squared distances from their mean is.
+    """Heaviness of the tail of the samples' squared distances from their mean.
 
     Attributes:
         count: samples.
@@ -45,14 +45,14 @@ class Tail:
 
     @property
     def upwards(self) -> float:
-        """The distance of the upper limit of the log variance, in its standard errors."""
+        """The distance to the upper limit of the log variance, in standard errors."""
         low, high = _SKEWNESSES
         share = min(max((self.skewness - low) / (high - low), 0.0), 1.0)
         return quantile() + share * (_WIDEST - quantile())
 
     @property
     def unseen(self) -> float:
-        """The factor by which the variance may exceed that of the samples, beyond chance."""
+        """The factor by which the true variance may exceed the samples', beyond sampling error."""
         if not self.events:
             return 1.0
         return math.exp((self.upwards - quantile()) * self.error)
@@ -61,7 +61,7 @@ class Tail:
     def caution(self) -> float:
         """The factor that lengthens intervals: above one only near the minimum number of events.
 
-        There a run may have an interval because it had more events by chance.
+        Near it a run may have an interval only because it had more events by chance.
         """
         if not self.events:
             return 1.0
@@ -73,7 +73,7 @@ class Tail:
         """Why there is no interval; empty if there is one."""
         if self.events >= needed(self.count):
             return ""
-        # Samples per event; more where larger events are still to come.
+        # Samples per event; more if larger events are still to come.
         each = self.count / max(self.events, 1.0)
         least = max(_EVENTS * each, (_GROWTH * each) ** 1.5)
         return f"too few events: at least {_rounded(least):,} samples needed"
@@ -85,7 +85,7 @@ def needed(count: int) -> float:
 
 
 def tail(blocks: Blocks) -> Tail:
-    """Return the tail of samples; it has no events where all are alike."""
+    """Return the tail of samples; it has no events if all are equal."""
     count, largest = blocks.count, float(blocks.powers[:, 0].max())
     if not largest > 0 or not math.isfinite(largest):
         return Tail(count, 0.0, math.inf, math.inf)
@@ -98,7 +98,7 @@ def tail(blocks: Blocks) -> Tail:
     variance = float(blocks.variance.sum()) / largest
     if not variance > 0:
         return Tail(count, 0.0, math.inf, math.inf)
-    # A variance at its maximum, as a fair coin's, varies to second order only.
+    # A variance at its maximum, like a fair coin's, varies only to second order.
     error = math.sqrt((square / variance**2 + 2 / count) / count)
     skewness = cube / square**1.5 / math.sqrt(count) if square > 1e-9 * first**2 else 0.0
     return Tail(count, count / (1 + square / variance**2), error, skewness)

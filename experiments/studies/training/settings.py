@@ -47,7 +47,7 @@ class TrainSettings:
         splits: the splits that are evaluated.
         bound_samples: samples of the evaluated bound.
         evaluation_examples: the maximum number of examples evaluated in a split; None for all.
-        measured: estimators whose gradients are measured along the first run.
+        measured: estimators whose gradients are measured during the first run.
         measured_steps: the steps at which they are measured.
         group: the parameters of the measured gradient; None for the problem's default.
         samples: the number of gradients drawn of each measured estimator at each of these steps.
