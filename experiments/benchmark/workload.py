@@ -14,7 +14,7 @@ from experiments.problems import Params, Problem
 from experiments.running import limits
 from experiments.statistics.blocks import Blocks
 from experiments.system.device import PRECISION
-from experiments.training import train
+from experiments.training.run import Recipe, Run, advance, resume
 
 Figure = dict[str, float]
 """The `value` of one round, and moments of its gradients."""
@@ -109,16 +109,18 @@ def throughput(work: Workload, estimator: Estimator, num_samples: int) -> Round:
 
 def steps(work: Workload, estimator: Estimator, num_steps: int) -> Round:
     """Return rounds of training steps per second, with the estimator's own leaves fixed."""
-    estimator = work.ready(estimator)
+    estimator, recipe = work.ready(estimator), Recipe(work.problem, tuned=False)
 
     @jax.jit
-    def run(key, params, estimator, data):
-        return train(key, work.problem, params, estimator, data, num_steps, tuned=False)
+    def train(key, params, estimator, data):
+        run = Run(jax.random.bits(key, dtype="uint32"), 1e-3)  # as in PyTorch
+        state = resume(recipe, run, params, estimator)
+        return advance(recipe, run, state, data, num_steps)
 
     def one_round(key: jax.Array) -> Figure:
         start = time.perf_counter()
         with jax.default_matmul_precision(PRECISION):
-            jax.block_until_ready(run(key, work.params, estimator, work.data))
+            jax.block_until_ready(train(key, work.params, estimator, work.data))
         return {"value": num_steps / (time.perf_counter() - start)}
 
     return one_round

@@ -10,10 +10,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = _LONGEST_LINE) -> str:
     """Return text in one printable line, with long words and the line itself shortened."""
     words = [_shortened(word, _LONGEST_WORD) for word in printable(text).split(" ")]
-    return _shortened(" ".join(words), _LONGEST_LINE)
+    return _shortened(" ".join(words), longest)
 
 
 def described(error: BaseException) -> str:

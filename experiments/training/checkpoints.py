@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 
 from analysis.files import check_plain, read_plain, write_text
 from experiments.system.errors import UsageError
+from experiments.system.text import one_line
 from experiments.training.run import State
 
 _MOST_BYTES = 2**34  # of a file
@@ -141,7 +142,7 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(" ".join(str(error).split()), 200)
             traceback.clear_frames(error.__traceback__)
             gc.collect()  # asyncio reports what failed when it is collected
             raise UsageError(

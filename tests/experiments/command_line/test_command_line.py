@@ -50,7 +50,7 @@ from tests.experiments.helpers.command import SMALL, contents, refused
         (["temperature", "--temperatures", "1e-300", "1e300"], ["--temperatures", "'1e-300'"]),
         (["temperature", "--temperatures", "1e39"], ["3.4e+38", "'1e39'"]),
         (["compare", "--problem", "[" * 2000], ["cannot read"]),
-        (["compare", "--problem", "VAE[" * 2000 + "]" * 2000], ["inside each other"]),
+        (["compare", "--problem", "VAE[" * 2000 + "]" * 2000], ["nested more than 20 deep"]),
         (["compare", "--estimators", "GumbelSoftmx[1]"], ["did you mean 'GumbelSoftmax'?"]),
         (["compare", "--estimators", "GumbelSoftmax[temp=1]"], ["'temp'", "temperature"]),
         (["compare", "--estimators", "GumbelSoftmax[temperature=0]"], ["above zero", "not 0"]),

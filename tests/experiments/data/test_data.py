@@ -305,7 +305,7 @@ def test_without_folder_and_network_the_line_says_both_ways(fresh, dataset):
     line = str(caught.value)
     assert "\n" not in line and "chain of causes" not in line
     assert line.startswith(dataset) and "no connection" in line and "https://github.com" in line
-    for way in "--data DIR", "ESTIMAX_DATA", "where there is a network":
+    for way in "--data DIR", "ESTIMAX_DATA", "connect to a network":
         assert way in line
 
 
