@@ -13,7 +13,7 @@ Interval = Callable[[float, float, float], str]
 
 
 class Kind(NamedTuple):
-    """How the cells of a column are written and set.
+    """Format and alignment of the cells of a column.
 
     Attributes:
         write: returns the text of a line's cell, given the line, the column's field and the
@@ -65,5 +65,5 @@ SETTING = Kind(
 COUNT = number(_count)
 NUMBER = number(formats.scientific)
 INTERVAL = Kind(_interval, "interval")
-# A value with the uncertainty of its last digits, however wide the terminal.
+# A value with the uncertainty of its last digits, regardless of terminal width.
 ESTIMATE = Kind(lambda line, field, _: _interval(line, field, formats.uncertain), "number")

@@ -52,7 +52,7 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What a page shows of a results folder; `pictures` are names and PNG files in base 64."""
+    """The part of a page for one results folder; `pictures` are names and base64 PNG files."""
 
     anchor: str
     title: str
@@ -63,7 +63,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, and one line for each thing that was left out."""
+    """A page, and one line for each omission."""
 
     text: str
     left_out: list[str]
@@ -83,7 +83,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
-        if OWN in inside:  # files there are unfinished
+        if OWN in inside:  # files in it are unfinished
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))

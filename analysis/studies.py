@@ -14,7 +14,7 @@ from analysis.tables.training import training_table
 
 
 class Study(NamedTuple):
-    """How the results of a study are read and shown.
+    """How to read and show the results of a study.
 
     Attributes:
         columns: that its rows must have.
@@ -55,14 +55,14 @@ STUDIES = {
 
 
 def study_of(results: pd.DataFrame) -> Study:
-    """Return the study that left these results.
+    """Return the study that wrote these results.
 
     Raises:
-        ValueError: if they do not name one that is known.
+        ValueError: if they name no known study.
     """
     name = rows.configuration(results).get("study")
     if name not in STUDIES:
-        raise ValueError(f"the results are of the study {name!r}; known are {', '.join(STUDIES)}")
+        raise ValueError(f"unknown study {name!r}; choose from {', '.join(STUDIES)}")
     return STUDIES[name]
 
 

@@ -67,7 +67,7 @@ _PLACES = (
     "Average",
     "OVIS",
 )
-_RESERVED = 40  # more than the above, so that new names do not change the colours of user methods
+_RESERVED = 40  # more than above, so that new names do not change the colours of user methods
 _BLACK = "#000000"
 DPI = 200
 
@@ -83,7 +83,7 @@ class Look(NamedTuple):
 
     @property
     def hollow(self) -> "Look":
-        """The same look with an empty marker."""
+        """The same style with a hollow marker."""
         return self._replace(fill="full", face="white")
 
     def marks(self, **more: Any) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def method_look(method: str) -> Look:
 def looks(methods: Mapping[str, str]) -> dict[str, Look]:
     """Return the styles of the estimators of one figure, in the order of its legend.
 
-    Estimators of one method share its colour and marker; they differ by how the marker is filled
-    (halves; from the sixth on, of a lighter tint). Those of one colour differ by line style.
+    Estimators of one method share its colour and marker; they differ in marker fill (halves; from
+    the sixth on, a lighter tint). Estimators of the same colour differ in line style.
 
     Args:
         methods: the method of each estimator or family.
@@ -126,7 +126,7 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
     result, seen, lines = {}, {}, {}
     for name in sorted(methods, key=lambda name: (methods[name] != "Exact", natural(name))):
         look = method_look(methods[name])
-        # Counted by look: two unknown names may have the same.
+        # Counted by style, since two unknown names may share one.
         variant = seen[look] = seen.get(look, -1) + 1
         line = lines[look.colour] = lines.get(look.colour, -1) + 1
         tint = 0.5 ** (variant // len(FILLS))  # never white, since hollow markers have a meaning
@@ -139,7 +139,7 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
 
 
 def looks_of(lines: pd.DataFrame, names: str) -> dict[str, Look]:
-    """Return the styles of the names in a column of lines, which have a `method` each."""
+    """Return the styles of the names in a column; every line has a `method`."""
     return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)))
 
 

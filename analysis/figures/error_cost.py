@@ -24,7 +24,7 @@ _LABELS = {
 
 
 def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
-    """Return the curves of the figure: the error of the mean of the gradients that a budget buys.
+    """Return the curves of the figure: the error of a mean of gradients at a given budget.
 
     The error is squared bias + variance × cost / budget, from the cost of one gradient on. The
     squared bias counts as zero if the estimator is unbiased and its estimate is consistent with

@@ -1,4 +1,4 @@
-"""Gradients, probability and objective along the training of one bit."""
+"""Gradients, probability and objective during the training of one bit."""
 
 import pandas as pd
 from matplotlib.figure import Figure

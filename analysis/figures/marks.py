@@ -34,7 +34,7 @@ def band(
     colour: str,
     where: pd.Series | None = None,
 ) -> None:
-    """Draw a band between two curves, or the parts of it `where` a condition holds."""
+    """Draw a band between two curves, or those parts `where` a condition holds."""
     ax.fill_between(x, low, high, where, color=colour, alpha=0.15, linewidth=0)
 
 

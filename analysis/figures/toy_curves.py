@@ -1,4 +1,4 @@
-"""Loss and variance along the training of a single bit, and the learned control variate."""
+"""Loss and variance during the training of a single bit, and the learned control variate."""
 
 import numpy as np
 import pandas as pd

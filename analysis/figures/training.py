@@ -102,7 +102,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _chosen(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the line of every estimator that is drawn."""
+    """Return the line drawn for every estimator."""
     order = ["best", "diverged_last"]
     return table.sort_values(order, ascending=False, kind="stable").drop_duplicates("estimator")
 
@@ -119,7 +119,7 @@ def _notes(curves: pd.DataFrame) -> dict[str, str]:
 
 
 def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean of the runs that did not diverge, and each of those that did."""
+    """Return the mean of the runs that did not diverge, and each diverged run."""
     finished = part[part["diverged_at"].isna()]
     means = over_seeds(finished, [*LINE, "step"]).reset_index()
     columns = [*RUN, "step", "value", "low", "high"]

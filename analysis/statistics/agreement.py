@@ -38,7 +38,7 @@ def rank_agreement(
         return Agreement(np.nan, np.nan, np.nan, len(known))
     tau = float(_tau(known, means[None])[0])
     random = np.random.default_rng(0)
-    # By the quantile function, which accepts infinite degrees of freedom.
+    # Use the quantile function, which accepts infinite degrees of freedom.
     noise = student.ppf(random.uniform(size=(_RESAMPLES, len(means))), freedom)
     low, high = np.nanquantile(_tau(known, means + errors * noise), (0.025, 0.975))
     return Agreement(tau, float(low), float(high), len(known))

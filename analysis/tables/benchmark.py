@@ -7,7 +7,7 @@ from typing import Any
 from analysis.render.text import aligned, column_widths
 
 Figures = dict[str, Any]
-"""Parts of what `estimax benchmark --json` keeps."""
+"""Parts of the JSON file of `estimax benchmark --json`."""
 
 _TITLES = {
     "gradients": (
@@ -23,11 +23,11 @@ _TITLES = {
 def benchmark_text(figures: Figures) -> str:
     """Return the tables of a benchmark as text.
 
-    Every entry is a median over rounds with the smallest and the largest. At a ratio above one
+    Every entry is a median over rounds with the minimum and maximum. Ratios above one mean that
     estimax is faster.
 
     Args:
-        figures: what `estimax benchmark --json` keeps.
+        figures: the content of a file of `estimax benchmark --json`.
     """
     parts = [_machine(figures)]
     parts += [_contest(kind, figures[kind]) for kind in _TITLES]
@@ -132,7 +132,7 @@ def _range(summary: Figures, scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return all digits before the point, and at least three above one, two below."""
+    """Return all digits before the point, at least three significant ones, or two below one."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)

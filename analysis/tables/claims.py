@@ -145,7 +145,7 @@ def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.nd
     """Return the p-value of "the distance is not positive": 0 or 1 if there is no error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = stats.t.sf(distance / error, degrees)
-    # The distance to an end that a region lacks is infinite, and so may the error be.
+    # The distance to a missing end is infinite, and so may be the error.
     random = (error > 0) & np.isfinite(distance)
     return np.where(random, chance, np.where(distance >= 0, 0.0, 1.0))
 

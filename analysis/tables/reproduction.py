@@ -234,7 +234,7 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
         return "not run"
     if better["higher_is_better"]:
         better, worse = worse, better
-        # From here on the first is expected to be lower.
+        # From here on, the first is expected to be lower.
     if better["ours_high"] < worse["ours_low"]:
         return "held"
     return "broke" if worse["ours_high"] < better["ours_low"] else "undecided"

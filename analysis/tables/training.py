@@ -20,7 +20,7 @@ from analysis.rows import (
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
 
-# Learning rates are chosen by the first of these that a table has: never by test images.
+# Learning rates are chosen by the first of these in a table; never by test images.
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
 
 
@@ -54,7 +54,7 @@ _FINAL = (
     Column("training accuracy", ("train", "accuracy"), "train_accuracy", ESTIMATE),
     Column("training loss", ("training", "loss"), "loss", ESTIMATE),
 )
-# Papers report both on test images; elsewhere the tighter bound is enough.
+# Papers report both on test images; for other splits the tighter bound is enough.
 _INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
 _RUNS = (
     Column("seeds", ("", "seeds"), "seeds", COUNT),

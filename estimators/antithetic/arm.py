@@ -16,7 +16,7 @@ class ARM(Estimator[Bernoulli, Objective]):
     r"""ARM, augment-REINFORCE-merge: the difference of f over an antithetic pair, times its noise.
 
     $(f(b) - f(\tilde b)) (u - \frac12)$ per variable, where one uniform u gives
-    $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$, $s = \sigma(\phi)$. Zero where the pair agrees in
+    $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$, $s = \sigma(\phi)$. Zero if the pair agrees in
     every variable. `DisARM` is its conditional mean given the pair. Yin and Zhou 2019
     (arXiv:1807.11143).
     """

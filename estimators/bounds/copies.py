@@ -45,7 +45,7 @@ def with_replaced(log_weights: jax.Array, by: jax.Array) -> jax.Array:
 
 
 def finite_baseline(baseline: jax.Array, zero: jax.Array) -> jax.Array:
-    """Return `baseline`, replaced by `zero` where it is not finite.
+    """Return `baseline`, replaced by `zero` if it is not finite.
 
     A baseline is infinite if all other samples have likelihood zero. That depends on the others
     only, so the result is still a baseline, and the gradient is finite wherever the bound is.

@@ -54,7 +54,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     gamma: Scalar = 1.0
     auxiliary_samples: int = static(default=0)
 
-    # Biased where the control variate of a sample depends on it.
+    # Biased if a sample's control variate depends on that sample.
     unbiased = fact(
         lambda self: "yes" if self.auxiliary_samples or np.all(self.gamma == 0) else "no"
     )
@@ -110,7 +110,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
 def _swapped(log_weights: jax.Array, auxiliary: jax.Array, f: ImportanceBound) -> jax.Array:
     """Return `[m]`: f plus the share of weight i, with weight i replaced by the auxiliary one.
 
-    Infinite where all weights are zero.
+    Infinite if all weights are zero.
     """
     rows = with_replaced(log_weights, auxiliary)
     with_share = jnp.where(jnp.isneginf(rows.max(-1, keepdims=True)), 0, rows)  # else 0 / 0

@@ -28,7 +28,7 @@ def mean_contributions(gradient: E) -> E:
     found = [field.name for field in fields if "counter" in field.metadata]
     if len(found) > 1:
         raise TypeError(
-            f"{type(gradient).__name__} has several counters, {', '.join(found)}: one serves all "
+            f"{type(gradient).__name__} has several counters, {', '.join(found)}: use one for all "
             "its averages"
         )
     changes: dict[str, Any] = {}

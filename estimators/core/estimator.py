@@ -63,7 +63,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
     A subclass names its distributions (a union for several) and its objective, `Objective` or
     `ImportanceBound`, as type arguments: `class VIMCO(Estimator[Bernoulli | Categorical,
-    ImportanceBound])`. It implements `estimate`, and states these facts where the default is wrong:
+    ImportanceBound])`. It implements `estimate`, and overrides these facts if the default is wrong:
 
     Attributes:
         distributions: the supported types of distribution; by default the first type argument.

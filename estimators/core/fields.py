@@ -37,7 +37,7 @@ def settle(value: Any) -> None:
 
 
 def as_float(number: int) -> float:
-    """Convert an integer to a float: infinity where it is too large, which checks refuse."""
+    """Convert an integer to a float; infinity if it is too large, which checks reject."""
     try:
         return float(number)
     except OverflowError:

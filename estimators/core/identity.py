@@ -84,8 +84,8 @@ def _describe_field(owner: str, name: str, value: Any) -> str:
 def parse(text: str, known: Mapping[str, type]) -> Any:
     """Build the value that `describe` named: `Name`, `Name[value]` or `Name[field=value,...]`.
 
-    Names nest. A value is read as its field's declared type; where that is `Any`, as a number,
-    True, False or None if it looks like one, else as a string.
+    Names nest. A value is read as its field's declared type; for `Any`, as a number, True, False or
+    None if possible, else as a string.
 
     Args:
         text: the identity. Fields may be given by position, in the order of the constructor.

@@ -18,7 +18,7 @@ from estimators.core.threefry import random_words
 def _both_tails(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
 ) -> tuple[jax.Array, jax.Array]:
-    """Return u and 1 - u, both to full relative precision even where they are tiny."""
+    """Return u and 1 - u, both to full relative precision even if they are tiny."""
     bits = jnp.finfo(dtype).bits
     word = random_words(key, shape, bits)
     # The offset of one half excludes both ends.

@@ -88,7 +88,7 @@ class ImportanceBound:
 
 
 def checked(f: Objective) -> Objective:
-    """Return f with an error where it does not return a real scalar.
+    """Return f, raising an error if it does not return a real scalar.
 
     Its values are converted to the wider of their own dtype and the sample's, so that no
     estimator computes in half precision.

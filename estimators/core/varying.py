@@ -45,7 +45,7 @@ def axes_of_result(function: Callable[[], Any], *trees: Any) -> frozenset[Any]:
     """Return the mesh axes over which the trees or the result of `function` vary."""
     axes = varying_axes(*trees)
     manual = jax.sharding.get_abstract_mesh().manual_axes
-    # Traced only where there are further axes and JAX tracks them.
+    # Traced only if there are further axes and JAX tracks them.
     further = tuple(axis for axis in manual if axis not in axes)
     if further and varying_axes(jax.lax.pcast(jnp.zeros(()), further, to="varying")):
         with _looking(True):

@@ -42,7 +42,7 @@ class Bernoulli(Discrete):
         return draw_like(logistic, key, self.logits)
 
     def hard(self, perturbed: jax.Array) -> jax.Array:
-        """Return one where the perturbed logit is positive."""
+        """Return ones where the perturbed logits are positive."""
         return (perturbed > 0).astype(self.dtype)
 
     def class_log_probs(self) -> jax.Array:

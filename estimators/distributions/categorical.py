@@ -90,7 +90,7 @@ class Categorical(Discrete):
         r"""Return $\sum_k D_k \log p_k$ for each variable, of shape `[..., 1]`."""
         largest = jax.lax.stop_gradient(jnp.max(self.logits, -1, keepdims=True))
         shifted = self.logits - largest
-        masked = jnp.isneginf(shifted)  # NaN, where no class is left
+        masked = jnp.isneginf(shifted)  # NaN if no class is left
         total = jax.nn.logsumexp(self.canonical().logits, axis=-1, keepdims=True)
         log_probs = jnp.where(masked, 0, shifted) - total
         # 0 log 0 is zero, with derivative zero.
@@ -110,7 +110,7 @@ class Categorical(Discrete):
         _check_logits("Categorical", self.logits)
 
     def _log_softmax(self) -> jax.Array:
-        """Return the log-probabilities, in the event's shape; finite where a class is masked."""
+        """Return the log-probabilities, in the event's shape; finite if a class is masked."""
         return jax.nn.log_softmax(self.canonical().logits)
 
 

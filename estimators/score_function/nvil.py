@@ -54,7 +54,7 @@ class NVIL(Baseline):
 
     @property
     def unbiased(self) -> Literal["yes", "up to scale"]:
-        """Unbiased up to a positive scale where the signal is normalised."""
+        """Unbiased up to a positive scale if the signal is normalised."""
         return "up to scale" if self.normalise else "yes"
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:

@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.system.errors import UsageError
 
-MISSING = "PyTorch is not installed (the [torch] extra installs it), so there is no comparison"
+MISSING = "PyTorch is not installed (the [torch] extra installs it); it is not timed"
 
 
 class TorchEnded(UsageError):

@@ -22,7 +22,7 @@ def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.ND
     Args:
         dataset: Name of the data set, as for `load`.
         split: Name of the split, as for `load`.
-        binarisation: "threshold" gives 1 where a grey value exceeds 127; "fixed" draws every pixel
+        binarisation: "threshold" gives 1 if a grey value exceeds 127; "fixed" draws every pixel
             x from Bernoulli(x / 255) once and keeps the draw; "published" is the draw of MNIST by
             Larochelle and Murray (2011), read from the user's files. "dynamic" and "real" give the
             grey values: the caller samples from them in every minibatch, or divides them by 255.

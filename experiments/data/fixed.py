@@ -65,7 +65,7 @@ def _read(path: Path, title: str) -> npt.NDArray[np.uint8]:
     if header + newline != _header(title, packed):
         raise DataError(
             f"{path}: expected the bits of {title}, with their SHA-256, but the file is damaged or "
-            "another one; delete it to have it made again"
+            "a different one; delete it to recreate it"
         )
     bits = np.unpackbits(np.frombuffer(packed, np.uint8)).reshape(-1, PIXELS)
     bits.flags.writeable = False

@@ -19,7 +19,7 @@ class Estimate:
         low: the low end of its 95% interval; NaN without one.
         high: the high end.
         note: why there is no interval or no standard error; empty if there is one.
-        error: the standard error, where Student's law applies; infinite where it is unknown.
+        error: the standard error, for Student's distribution; infinite if unknown.
         degrees: degrees of freedom of the standard error.
     """
 

@@ -1,4 +1,4 @@
-"""The device and the compilation cache of JAX, chosen before it starts."""
+"""The device and the compilation cache of JAX, chosen before JAX starts."""
 
 import contextlib
 import os
@@ -28,9 +28,9 @@ def start(device: Device, *, distributed: bool = False) -> None:
     """
     if distributed:
         _join()
-    # If JAX is running already (a notebook, a test), its devices stay as they are.
+    # If JAX is already running (a notebook, a test), its devices are unchanged.
     with contextlib.suppress(RuntimeError):
-        # Samples are sharded over CPU devices; other code is not slower for it.
+        # Samples are sharded over CPU devices; other code is not slowed down.
         jax.config.update("jax_num_cpu_devices", num_cores())
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")

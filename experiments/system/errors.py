@@ -1,4 +1,4 @@
-"""The error of a user."""
+"""The error for invalid requests."""
 
 
 class UsageError(Exception):

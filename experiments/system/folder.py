@@ -1,4 +1,4 @@
-"""A results folder: which of its files estimax wrote, and the only way that it writes there.
+"""A results folder: tracks the files that estimax wrote, and performs all writes there.
 
 Its subfolder `.estimax` holds a manifest of the files that estimax wrote, checkpoints, a lock and
 unfinished files. A file belongs to estimax if the manifest lists it, and is unchanged if it has the
@@ -25,12 +25,12 @@ OWN = ".estimax"
 
 _VERSION = 1
 
-# More than estimax ever writes; larger files are not its own, and are slow to read.
+# More than estimax ever writes; larger files are not from estimax, and are slow to read.
 _MOST_BYTES = 2**32
 _MOST_MANIFEST = 2**24
 
 _LONGEST = 150
-"""Maximum bytes of a name in a file's name: file systems allow 255, prefix and suffix included."""
+"""Maximum bytes of a name within a file name; file systems allow 255 with prefix and suffix."""
 
 
 class Folder:
@@ -42,7 +42,7 @@ class Folder:
     """
 
     def __init__(self, path: Path):
-        """Name the folder; nothing is read or written."""
+        """Set the path; nothing is read or written."""
         self.path = path
         self._lock: Lock | None = None
         self._begins_anew = False
@@ -68,7 +68,7 @@ class Folder:
         return self.own / "unfinished"
 
     def check(self, names: Iterable[str], *, force: bool = False) -> None:
-        """Check that no file of the user's would have to be replaced.
+        """Check that no file of the user would have to be replaced.
 
         Args:
             names: the names, or patterns of names, of the files that will be written.
@@ -92,7 +92,7 @@ class Folder:
         if changed and not force:
             raise UsageError(
                 f"{self} holds {_listing(changed)}, changed or damaged since estimax wrote it; "
-                "choose another --output, or --force to begin anew and keep it under another name"
+                "choose another --output, or --force to start over and keep it under another name"
             )
 
     @contextlib.contextmanager
@@ -122,7 +122,7 @@ class Folder:
             _remove_empty(*made)
 
     def begin_anew(self) -> None:
-        """Remove checkpoints now, and the files in the manifest when new ones are written.
+        """Remove checkpoints now, and files in the manifest once new ones are written.
 
         Files that were changed since estimax wrote them are renamed instead.
         """
@@ -134,7 +134,7 @@ class Folder:
         self._begins_anew = True
 
     def is_intact(self, name: str) -> bool:
-        """Return whether a file exists as estimax wrote it."""
+        """Return whether a file exists unchanged since estimax wrote it."""
         return _digest(self.path / name) in self._manifest().get(name, [])
 
     def written(self, pattern: str) -> list[Path]:
@@ -149,7 +149,7 @@ class Folder:
         If the process is killed, each file is complete and in the manifest, or absent.
 
         Raises:
-            UsageError: if a file cannot be written, or would replace a file of the user's.
+            UsageError: if a file cannot be written, or would replace a user's file.
         """
         if self._lock and not self._lock.is_mine:
             raise UsageError(f"another process has taken over {self}")
@@ -172,10 +172,10 @@ class Folder:
             known = listed.get(file.name, [])
             if before is not None and before not in known:
                 raise UsageError(
-                    f"{self.path / file.name} is not as estimax wrote it, and is left as it is; "
+                    f"{self.path / file.name} was changed since estimax wrote it; "
                     "move it away and run the command again"
                 )
-            # Both: the process may be killed before the new file is in place.
+            # Keep both, since the process may be killed before the new file is in place.
             listed[file.name] = [one for one in (before, _digest(file)) if one is not None]
         self._write_manifest(listed)
         for file in files:
@@ -210,7 +210,7 @@ class Folder:
             if found["version"] != _VERSION:
                 raise ValueError("another version")
             if any(name in ("", ".", "..") or "/" in name for name in found["files"]):
-                raise ValueError("a name that leads elsewhere")
+                raise ValueError("a name that points elsewhere")
             return {str(name): [*map(str, digests)] for name, digests in found["files"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(
@@ -240,7 +240,7 @@ class Folder:
 
 
 def slug(name: str) -> str:
-    """Return a name that fits in a file's name; if long, it is shortened and its digest added."""
+    """Return a name short enough for a file name; a long one is cut and its digest appended."""
     plain = "".join(c if c.isalnum() else "-" for c in name).strip("-")
     if len(plain.encode()) <= _LONGEST:
         return plain

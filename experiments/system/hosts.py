@@ -9,16 +9,16 @@ from experiments.system.signals import Interrupted
 
 
 def gathered(value: int) -> list[int]:
-    """Return the values of all processes; a collective that all must call in the same order."""
+    """Return the values of all processes; a collective, called by all in the same order."""
     if jax.process_count() == 1:
         return [value]
     return multihost_utils.process_allgather(np.asarray(value, np.int32)).ravel().tolist()
 
 
 def check_signals() -> None:
-    """Raise `Interrupted` if a signal asked this run, of one process, to end.
+    """Raise `Interrupted` if a signal asked this single-process run to end.
 
-    Of several processes none ends alone, since the others would wait for it.
+    With several processes, none ends alone, since the others would wait for it.
     """
     if (number := signals.received()) and jax.process_count() == 1:
         raise Interrupted(number)

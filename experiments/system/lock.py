@@ -30,12 +30,12 @@ class Lock:
     """The right to write in a folder, held by one process at a time.
 
     It relies on an atomic operation that network file systems have too: creating a hard link. A
-    lock whose owner has ended is taken over: at once if its process ran on this host, else once it
-    has not been touched for a while.
+    lock whose owner has ended is taken over: immediately if its process ran on this host, otherwise
+    once it has not been touched for a while.
     """
 
     def __init__(self, path: Path, what: str):
-        """Name the lock's file and the resource that it locks; nothing is written."""
+        """Set the lock file and the locked resource; nothing is written."""
         self.path = path
         self.what = what
         self._mine = ""
@@ -85,7 +85,7 @@ class Lock:
         found = _read(self.path)
         owner = _owner(found)
         try:
-            os.utime(own)  # by the clock of the file system, which all hosts share
+            os.utime(own)  # by the file system's clock, which all hosts share
             silent = own.stat().st_mtime - self.path.stat().st_mtime
         except FileNotFoundError:
             return
@@ -98,7 +98,8 @@ class Lock:
         guard = self.path.with_name(f"{self.path.name}.guard")
         if _link(own, guard):
             try:
-                # Only the holder of the guard removes another's lock; none replaces it meanwhile.
+                # Only the holder of the guard removes another's lock, so it is not replaced
+                # meanwhile.
                 if _read(self.path) == found:
                     self.path.unlink(missing_ok=True)
             finally:
@@ -109,7 +110,7 @@ class Lock:
             guard.unlink(missing_ok=True)
 
     def _sweep(self, own: Path) -> None:
-        """Remove the files of ended processes beside the lock."""
+        """Remove the files of ended processes next to the lock."""
         for path in self.path.parent.glob(f"{self.path.name}.*"):
             if path != own and _is_left(path, own):
                 with contextlib.suppress(OSError):
@@ -138,7 +139,7 @@ def _link(file: Path, name: Path) -> bool:
 
 
 def _is_left(path: Path, own: Path) -> bool:
-    """Return whether a file beside a lock is of an ended process; `own` is a new file."""
+    """Return whether a file next to a lock belongs to an ended process; `own` is a new file."""
     owner = _owner(_read(path))
     if owner and owner.is_here:
         return owner.has_gone

@@ -1,4 +1,4 @@
-"""An output file of the user's choice, written without harm to existing files."""
+"""An output file chosen by the user, written without harming existing files."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ _MOST_LINKS = 40
 
 
 class OutputFile:
-    """An output file of the user's choice, written once at the end.
+    """An output file chosen by the user, written once at the end.
 
-    A regular file is written atomically. A pipe or a device is written to. A link stays, and its
-    target is written.
+    A regular file is written atomically. Pipes and devices are written directly. A link is kept,
+    and its target is written.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class OutputFile:
         self._stream = None
         try:
             self._stream = _stream(path)
-            # The target of a link: the link itself stays.
+            # The target of a link, which is kept.
             named = self._stream is not None
             self._path = path if named else path.resolve()
             with contextlib.suppress(FileNotFoundError):
@@ -113,7 +113,7 @@ class OutputFile:
 
 
 def _stream(path: Path) -> int | None:
-    """Return the open descriptor that a path names; reopening it would start at its beginning."""
+    """Return the open descriptor named by a path; reopening it would restart at its beginning."""
     for _ in range(_MOST_LINKS):
         if found := _STREAM.fullmatch(str(path)):
             device, process, number = found.groups()

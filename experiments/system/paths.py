@@ -1,4 +1,4 @@
-"""Files and folders: names as the user writes them, the cache, writing a file whole."""
+"""Files and folders: paths given by the user, the cache folder, atomic writes."""
 
 import contextlib
 import os
@@ -9,10 +9,9 @@ from experiments.system.errors import UsageError
 
 
 def named(text: str) -> Path:
-    """Return the path that a text names; `~` is the user's home even if the shell kept it.
+    """Return the path named by a text, with `~` expanded.
 
-    Raises:
-        UsageError: if it names none.
+    Raises: UsageError: if it names none.
     """
     if not text:
         raise UsageError("the name of a file or a folder is empty")
@@ -23,12 +22,12 @@ def named(text: str) -> Path:
 
 
 def cache() -> Path:
-    """Return the folder of what estimax keeps between runs to save time."""
+    """Return the cache folder of estimax."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "estimax"
 
 
 def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
-    """Write a file that holds either the old or the new content, even if the process is killed.
+    """Write a file atomically: it holds the old or new content even if the process is killed.
 
     Args:
         path: the file; if it exists, its permissions are kept.

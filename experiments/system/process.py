@@ -17,7 +17,7 @@ class Process:
         host: the host that it runs on.
         system: the boot and the PID namespace within which its number is unique.
         number: its PID.
-        start: its start time, which tells it from other processes with the same PID.
+        start: its start time, which distinguishes it from other processes with the same PID.
     """
 
     host: str
@@ -74,7 +74,7 @@ def _start(number: int) -> str | None:
             stat = Path(f"/proc/{number}/stat").read_text()
         except OSError:
             return None
-        # After the name, which may hold anything: the state is the third field, the start the 22nd.
+        # Split after the name, which may contain anything: state is field 3, start field 22.
         fields = stat.rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]
     command = ["ps", "-o", "lstart=", "-p", str(number)]

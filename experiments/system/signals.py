@@ -14,7 +14,7 @@ _deferred = False
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the run to end; the message says what is kept.
+    """A signal asked the run to end; the message says what was kept.
 
     Attributes:
         number: the number of the signal.
@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, number: int, kept: str = "finished parts are kept"):
-        """Take the number of the signal, and a description of what is kept."""
+        """Set the signal's number, and a description of what was kept."""
         super().__init__(f"interrupted; {kept}")
         self.number = number
         self.status = 128 + number
@@ -30,7 +30,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Handle the signals within the block, and restore the handlers before it."""
+    """Handle the signals within the block, and restore the previous handlers afterwards."""
     before = [signal.signal(one, handler) for one in _SIGNALS]
     try:
         yield
@@ -40,8 +40,8 @@ def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 def end_at_once(number: int, frame: Any) -> None:
-    """End the process with one line: the handler of signals while nothing has begun."""
-    # No exception: while modules are imported, it is lost, or reported in many lines.
+    """End the process with one line: the signal handler until work begins."""
+    # Not an exception, which is lost or reported in many lines while modules are imported.
     os.write(2, b"estimax: interrupted\n")
     os._exit(128 + number)
 

@@ -1,4 +1,4 @@
-"""Text from elsewhere, such as names and errors of other programs, made safe to print."""
+"""Escaping of untrusted text, such as names and errors of other programs."""
 
 _LONGEST_WORD = 300
 _LONGEST_LINE = 2000

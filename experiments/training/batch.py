@@ -17,9 +17,9 @@ _AXIS = "runs"
 
 
 class Batch:
-    """Runs that share a recipe and differ in seed, learning rate and their estimator's leaves.
+    """Runs that share a recipe and differ in seed, learning rate and estimator leaves.
 
-    Each device trains a share of them under `jax.vmap`, without communication. All advance
+    Each device trains some of the runs under `jax.vmap`, without communication. All advance
     together, so a batch is resumed as a whole.
     """
 
@@ -35,13 +35,13 @@ class Batch:
 
         Args:
             recipe: how to train.
-            runs: the runs, one seed and rate each.
-            estimators: the estimator of each, of one structure.
+            runs: the runs, each with a seed and a rate.
+            estimators: the estimator of each run; all have the same structure.
             data: the result of `problem.data()`; replicated on every device.
             devices: the devices; by default those of all hosts.
         """
         devices = jax.devices() if devices is None else devices
-        # Every host must take part, if only with copies.
+        # Every host must take part, even if only with copies.
         count = len(devices) if jax.process_count() > 1 else min(len(devices), len(runs))
         self.num_runs = len(runs)
         self.recipe = recipe
@@ -133,7 +133,7 @@ class Batch:
 
 
 def _room(num_steps: int) -> int:
-    """Return the number of losses that a program allocates: few values, so few programs."""
+    """Return the number of losses that a program allocates; few values, hence few programs."""
     return max(LONGEST, 1 << (num_steps - 1).bit_length())
 
 
@@ -141,6 +141,6 @@ def _map(function, batched, data):
     """Return `function(*batched, data)`, mapped over the runs of one device."""
     if len(jax.tree.leaves(batched)[0]) > 1:
         return jax.vmap(function, (0, 0, None))(*batched, data)
-    # XLA would transpose matrices around an axis of one.
+    # XLA would transpose matrices around an axis of size one.
     alone = function(*jax.tree.map(lambda leaf: leaf[0], batched), data)
     return jax.tree.map(lambda leaf: leaf[None], alone)

@@ -1,4 +1,4 @@
-"""Checkpoints of a batch of runs: whole or absent, and only of the same configuration."""
+"""Checkpoints of a batch of runs: atomic, and tied to a configuration."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ _MOST_BYTES = 2**34  # of a file
 
 
 class Checkpoints:
-    """The newest checkpoint of a batch, in a folder of its own.
+    """The newest checkpoint of a batch, in its own folder.
 
     It holds the state of all runs and their history: the rows so far, as plain values. It is
     written under a temporary name and renamed, so that a killed process leaves the previous one.
@@ -30,7 +30,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, identity: str):
-        """Name the folder; nothing is written before `save`.
+        """Set the folder; nothing is written before `save`.
 
         Args:
             folder: the folder.
@@ -52,7 +52,7 @@ class Checkpoints:
         if not self.folder.exists():
             return None
         with self._refusing_damage():
-            for path in self._inside(self.folder):  # orbax would wait on a pipe for good
+            for path in self._inside(self.folder):  # orbax would wait forever on a pipe
                 check_plain(path)
             step = self._open().latest_step()
             if step is None:
@@ -63,13 +63,13 @@ class Checkpoints:
         if identity != self.identity:
             raise UsageError(
                 f"{self.folder} holds a checkpoint of another configuration; choose another "
-                "--output, or --force to begin anew"
+                "--output, or --force to start over"
             )
         with self._refusing_damage():
             return self._read(step, state=ocp.args.StandardRestore(shape()))["state"], history
 
     def save(self, step: int, state: State, history: dict[str, Any]) -> None:
-        """Write a checkpoint unless it is there, and then remove the previous one."""
+        """Write a checkpoint unless it exists, then remove the previous one."""
         if self._open().latest_step() == step:
             return
         history = history | {"identity": self.identity}
@@ -83,16 +83,16 @@ class Checkpoints:
             write_text(self._seal, json.dumps({"step": step, "files": self._digests(step)}))
 
     def _check_files(self, step: int) -> None:
-        """Raise ValueError if a file of a step is not as it was written.
+        """Raise ValueError if a file of a step was changed.
 
-        Orbax would report only some of this, and partly from threads whose errors cannot be caught.
+        Orbax would detect only some changes, partly in threads whose errors cannot be caught.
         """
         if not self._seal.exists():
             return
         seal = json.loads(read_plain(self._seal, _MOST_BYTES))
-        # The seal is of the previous step if the process was killed before it wrote this one's.
+        # The digests belong to the previous step if the process was killed before writing these.
         if seal["step"] == step and seal["files"] != self._digests(step):
-            raise ValueError("a file is not as it was written")
+            raise ValueError("a file was changed")
 
     @property
     def _seal(self) -> Path:
@@ -135,7 +135,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _refusing_damage(self):
-        # Of many arrays the first that fails is enough; asyncio would report the others.
+        # The first failing array is enough; asyncio would report all others.
         logger = logging.getLogger("asyncio")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
@@ -144,10 +144,10 @@ class Checkpoints:
         except Exception as error:
             reason = one_line(" ".join(str(error).split()), 200)
             traceback.clear_frames(error.__traceback__)
-            gc.collect()  # asyncio reports what failed when it is collected
+            gc.collect()  # asyncio reports failures on garbage collection
             raise UsageError(
                 f"{self.folder} holds a damaged checkpoint ({reason}); choose another --output, "
-                "or --force to begin anew"
+                "or --force to start over"
             ) from error
         finally:
             logger.setLevel(level)

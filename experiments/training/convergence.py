@@ -1,4 +1,4 @@
-"""An estimator's own leaves, tuned at one point until its error stops falling."""
+"""Tuning of an estimator's own leaves at one point, until its error stops falling."""
 
 import dataclasses
 import itertools
@@ -17,26 +17,26 @@ from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
 TUNING_STEPS = 8000
-"""Default maximum of steps; on the default VAE all estimators but RELAX converge within it."""
+"""Default maximum number of steps; on the default VAE all but RELAX converge within it."""
 
 _FIRST_ROUND = 200
 _LEAST = 1000
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-# While an estimator learns, falls shrink by at least this factor from one doubling to the next.
+# During learning, falls shrink by at least this factor from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
-# Steps and samples of a chunk: at first, and at most.
+# Steps and samples of a chunk: initially, and at most.
 _FEW, _MANY = 32, 512
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """An estimator as it was tuned.
+    """A tuned estimator.
 
     Attributes:
         estimator: the estimator.
-        note: note for tables, empty if tuning has converged.
+        note: a note for tables, empty if tuning converged.
     """
 
     estimator: Estimator
@@ -63,26 +63,24 @@ class Tuning:
         r"""Tune an estimator's learned leaves at frozen parameters and a fixed minibatch.
 
         Adam at rate $0.1 \min(1, \sqrt{100 / t})$, in rounds that double the number of steps; a
-        round leaves the mean of its iterates (of a moving average, which is corrected for its
-        start, the last). After each, the squared distance of the gradient to the true one is
-        estimated at the mean of the iterates and 128 samples, the same in every round and none of
-        those tuned on. A distance is in units of the estimator's scale, where it is unbiased only
-        up to that.
+        round returns the mean of its iterates (for a moving average, which is bias-corrected, the
+        last). After each, the squared distance of the gradient to the true one is estimated at the
+        mean of the iterates and 128 samples, the same in every round and not used for tuning. For
+        an estimator that is unbiased only up to scale, distances are relative to its scale.
 
-        Tuning has converged, after 1,000 steps or more, where two times in succession twice as many
-        steps have changed the distance by less than 5 % (of the last fall, the upper end of the
-        95 % interval), and the falls do not clearly grow.
+        Tuning has converged, after 1,000 steps or more, when doubling the steps has twice in a row
+        changed the distance by less than 5 % (for the last fall, the upper end of the 95 %
+        interval), and the falls do not clearly grow.
 
         Args:
-            key: a typed random key, consumed; not one that measures.
+            key: a typed random key, consumed; not the key of a measurement.
             estimator: the estimator, with its networks.
-            chosen: the parameters that its gradient is with respect to.
+            chosen: the parameters to differentiate with respect to.
             rest: all parameters, and the minibatch.
             truth: the true gradient, a pytree like `chosen`.
-            limit: the most steps.
+            limit: the maximum number of steps.
 
-        Returns:
-            The best of the rounds.
+        Returns: The best round.
         """
         keys = jax.random.split(key)
         leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
@@ -99,7 +97,7 @@ class Tuning:
         return Tuned(best, said)
 
     def _advanced(self, keys, state, about, start, end):
-        """Return the state at step `end`, what the steps since `start` leave, and the errors."""
+        """Return the state at step `end`, the result of the steps since `start`, and the errors."""
         carry = state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
         for first, stop in Pace(_MANY, _FEW).chunks(end - start + _EVALUATIONS):
             carry = jax.block_until_ready(self._round(keys, carry, about, start, end, first, stop))
@@ -108,7 +106,7 @@ class Tuning:
         return state, mean, np.asarray(errors, np.float64)
 
     def _advance(self, keys, carry, about, start, end, first, stop):
-        """Return what steps and samples `first` to `stop` of a round make of its carry."""
+        """Return a round's carry after steps and samples `first` to `stop`."""
         chosen, (params, batch), truth = about
         num_steps = end - start
 
@@ -121,7 +119,7 @@ class Tuning:
             # One program for both steps and samples, since compilation takes most of the time.
             is_step = number < num_steps
             index = number - num_steps
-            # Of a moving average too, whose own noise would look like falls and rises.
+            # Also for a moving average, whose noise would look like changes of the error.
             mean = jax.tree.map(lambda leaf: leaf / num_steps, total)
             at = optax.tree.where(is_step, estimator, mean)
             key = jax.random.fold_in(
@@ -144,23 +142,23 @@ def _optimiser(estimator: Estimator, step: Any) -> optax.GradientTransformation:
 
 
 def _ends(limit: int) -> list[int]:
-    """Return the steps at which rounds end: `limit`, half of it, and so on, in ascending order."""
+    """Return the steps at which rounds end, ascending: `limit`, half of it, and so on."""
     halves = max(limit // _FIRST_ROUND, 1).bit_length()
     return [limit >> half for half in reversed(range(halves))] if limit else []
 
 
 def _have_converged(rounds: Sequence[np.ndarray]) -> bool:
-    """Return whether the errors `[n]` of rounds, of the same samples, have stopped falling."""
+    """Return whether the errors `[n]` of rounds, on the same samples, have stopped falling."""
     if len(rounds) < 3:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))
     flat = max(abs(first), -second, second + error) < _TOLERANCE
-    # If learning starts slowly, the first falls are small too, but grow.
+    # If learning starts slowly, the first falls are also small, but grow.
     return flat and not (first > noise and second > max(error, _CLEAR, _SHRINKING * first))
 
 
 def _fall(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Return by what share the mean error has fallen, and half of the 95 % interval."""
+    """Return the relative fall of the mean error, and half the width of its 95 % interval."""
     level, fallen = before.mean(), before - after
     if level == 0:
         return 0.0, 0.0
@@ -169,7 +167,7 @@ def _fall(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
 
 
 def _scale(estimator: Estimator) -> Any:
-    """Return what its gradient is multiplied by, where it is unbiased up to scale; else 1."""
+    """Return the gradient's scale if the estimator is unbiased only up to scale; else 1."""
     parts = jax.tree.leaves(estimator, is_leaf=lambda part: isinstance(part, Baseline))
     return math.prod((part.scale() for part in parts if isinstance(part, Baseline)), start=1.0)
 

@@ -14,7 +14,6 @@ class Pace:
 
     Attributes:
         size: number of steps of the next chunk.
-        most: the largest number of steps of a chunk.
     """
 
     def __init__(self, most: int, size: int = 1):
@@ -24,15 +23,15 @@ class Pace:
 
     @contextlib.contextmanager
     def timed(self, num_steps: int) -> Iterator[None]:
-        """Time a chunk of some steps, and size the next one by it."""
+        """Time a chunk, and choose the size of the next one accordingly."""
         start = time.monotonic()
         yield
         seconds = max(time.monotonic() - start, 1e-9)
-        # At most doubled: the first chunk is compiled, and its time says little.
+        # At most doubled, since the first chunk's time includes compilation.
         self.size = max(1, min(2 * self.size, int(num_steps * _SECONDS / seconds), self.most))
 
     def chunks(self, num_steps: int) -> Iterator[tuple[int, int]]:
-        """Yield the first step of each chunk, and the one after its last; check signals between.
+        """Yield each chunk's first step and the step after its last; check signals between chunks.
 
         Raises:
             Interrupted: if a signal asked the process to end.

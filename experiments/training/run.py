@@ -17,7 +17,7 @@ from experiments.training.schedules import Schedule
 from experiments.training.tuning import tuner
 
 LONGEST = 1024
-"""Most steps of one call of a compiled program, which serves all smaller numbers of steps."""
+"""Maximum steps per call of a compiled program, which serves all smaller numbers of steps."""
 
 RATE = "learning_rate"
 """The schedule of this name multiplies the learning rate; others set the estimator's fields."""
@@ -43,7 +43,7 @@ class Recipe:
 
 
 class Run(NamedTuple):
-    """Settings in which the runs of a batch differ, beside their estimator's leaves.
+    """Settings that differ between the runs of a batch, in addition to estimator leaves.
 
     Attributes:
         seed: seed of all randomness of the run.
@@ -61,7 +61,7 @@ class State(NamedTuple):
         step: steps done.
         params: the model's parameters.
         estimator: the estimator, with its learned leaves.
-        optimisers: states of the model's optimiser and of the leaves'.
+        optimisers: states of the optimisers of the model and of the estimator's leaves.
         diverged: the first step whose loss was not finite, -1 until then.
     """
 
@@ -73,7 +73,7 @@ class State(NamedTuple):
 
 
 def start(recipe: Recipe, run: Run, estimator: Estimator, data: Any) -> State:
-    """Return the initial state of a run: parameters, and the estimator with its networks."""
+    """Return the initial state of a run: parameters, and the initialised estimator."""
     initial, networks, batch = jax.random.split(_key(run, 0), 3)
     params = recipe.problem.initial(initial)
     distribution = recipe.problem.distribution(params, recipe.problem.batch(batch, data))
@@ -159,7 +159,7 @@ def train(
 ) -> tuple[Params, Estimator, np.ndarray]:
     """Train a problem's parameters by Adam, and the estimator's leaves by the same backward passes.
 
-    The steps are compiled, and taken in chunks between which signals are checked.
+    Steps are compiled and run in chunks; signals are checked between chunks.
 
     Args:
         key: a typed random key, consumed.
@@ -167,7 +167,7 @@ def train(
         params: initial parameters.
         estimator: the gradient estimator, already initialised (`initialise`).
         data: the result of `problem.data()`.
-        num_steps: number of Adam steps, each on a minibatch of its own.
+        num_steps: number of Adam steps, each on its own minibatch.
         learning_rate: Adam's, for the parameters.
         tuned: whether the estimator's own leaves learn.
         progress: called with the fraction done after every chunk but the last.
@@ -212,6 +212,6 @@ def _optimisers(recipe: Recipe, run: Run, estimator: Estimator):
 
 
 def _descend(optimiser: optax.GradientTransformation, slope: Any, state: Any, value: Any):
-    """Return a pytree after a step of an optimiser, and the optimiser's state."""
+    """Return a pytree and the optimiser's state after one step."""
     update, state = optimiser.update(slope, state, value)
     return optax.apply_updates(value, update), state

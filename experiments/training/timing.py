@@ -12,9 +12,9 @@ from experiments.training.run import Recipe, Run
 def rounds(
     problem: Problem, estimator: Estimator, seeds: Sequence[int], num_steps: int
 ) -> Callable[[], float]:
-    """Return a function that trains runs of some seeds on for some steps and returns the seconds.
+    """Return a function that continues training runs for some steps and returns the seconds.
 
-    The runs are spread over the devices; one alone is on one device.
+    Runs are spread over the devices; a single run uses one device.
     """
     runs = [Run(seed, 1e-3) for seed in seeds]
     batch = Batch(Recipe(problem), runs, [estimator] * len(runs), problem.data())

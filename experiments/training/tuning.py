@@ -21,22 +21,22 @@ def tuner(
     """Return the optimiser of an estimator's own leaves.
 
     Moving averages take plain gradient descent at rate 1 - decay on their mean contributions, which
-    makes them just that; all else takes Adam. Hyperparameters that are not learned have zero
-    gradients and stay.
+    computes exactly the average; all other leaves take Adam. Hyperparameters that are not learned
+    have zero gradients and stay.
 
     Args:
         estimator: the estimator; only its structure and its decays are used.
         learning_rate: Adam's; may be traced.
         b2: Adam's decay of the squares.
-        step: the number of the step, from zero, where averages are corrected for their start as
-            Adam's are; then they are of what they have seen alone. None: they start at their value.
+        step: the step number, from zero, for averages with bias correction as in Adam, which ignore
+            their initial value; None for averages that start at their value.
     """
 
     def label(path):
         kinds = _field(estimator, path)[1].metadata
         return next((kind for kind in ("average", "counter") if kind in kinds), "learned")
 
-    # As a function: labels shaped like an estimator are callable, so optax would call them.
+    # A function, since labels shaped like an estimator are callable, and optax would call them.
     def labels(leaves):
         return jax.tree.map_with_path(lambda path, _: label(path), leaves)
 
@@ -64,12 +64,12 @@ def tuner(
 
 
 def mean_of_iterates(total: Any, last: Any, count: Any) -> Any:
-    """Return the mean of an estimator's iterates; of a moving average, which is a mean, the last.
+    """Return the mean of an estimator's iterates; for a moving average, the last iterate.
 
     Args:
         total: their sum.
         last: the last of them.
-        count: how many they are.
+        count: their number.
     """
 
     def mean(path, total, final):
@@ -83,7 +83,7 @@ def _is_average(estimator: Any, path: tuple) -> bool:
 
 
 def _field(part: Any, path: tuple) -> tuple[Any, dataclasses.Field]:
-    """Return the part and the field of it that a leaf's path leads through last."""
+    """Return the innermost component, and its field, on a leaf's path."""
     first, *rest = path
     inner = getattr(part, first.name)
     if rest and dataclasses.is_dataclass(inner):

@@ -48,7 +48,7 @@ def test_each_context_has_a_table():
 
 
 def test_a_study_without_a_table_is_refused():
-    with pytest.raises(ValueError, match="'other'; known are compare, "):
+    with pytest.raises(ValueError, match="'other'; choose from compare, "):
         readable(of("other", synthetic.comparison()))
     with pytest.raises(ValueError, match="has no table"):
         readable(of("figure", synthetic.comparison()))

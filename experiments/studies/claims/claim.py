@@ -1,4 +1,4 @@
-"""Claims of papers and theorems that a quantity lies in a region, and the studies of them."""
+"""Claims of papers and theorems that a quantity lies in a region, and their studies."""
 
 import dataclasses
 import math
@@ -10,17 +10,17 @@ from experiments.running.progress import Progress
 from experiments.statistics import Estimate
 
 CONFIDENCE = 0.95
-"""At most 5% of the verdicts of a table are expected to be false, whatever their number."""
+"""At most 5% of a table's verdicts are expected to be false, regardless of their number."""
 
 POWER = 0.9
 """The probability with which a study should detect an effect of the size of its claim."""
 
 Found = Estimate | Callable[[float], Estimate]
-"""An estimate, or a function of an end of a region, where the error depends on the value tested."""
+"""An estimate, or a function of a region's end if the error depends on the tested value."""
 
 
 class Region(NamedTuple):
-    """The region in which a claim places its quantity: see `below`, `above` and `between`.
+    """The region that a claim predicts for its quantity: see `below`, `above` and `between`.
 
     Attributes:
         low: the lower end, or minus infinity.
@@ -47,7 +47,7 @@ def between(low: float, high: float) -> Region:
     """Return the region between two ends; the effect is half of its width.
 
     Raises:
-        ValueError: if nothing is between them.
+        ValueError: if the region is empty.
     """
     if not low < high:
         raise ValueError(f"the region from {low} to {high} is empty")
@@ -65,8 +65,8 @@ class Claim:
         statement: the claim, in one sentence.
         source: the paper, and the place in it.
         quantity: the name of the quantity that decides.
-        estimate: computes the quantity from what the study prepared.
-        region: the region in which the claim places it.
+        estimate: computes the quantity from the study's `prepare` result.
+        region: the region predicted for it.
         confidence: of the verdicts of the whole table.
         power: the probability of a verdict for an effect of the region's size.
     """
@@ -80,7 +80,7 @@ class Claim:
     power: float = POWER
 
     def about(self, found: Found) -> Estimate:
-        """Return the estimate, with its error at the end of the region if it depends on that.
+        """Return the estimate, with its error at the region's end if the error depends on it.
 
         Raises:
             ValueError: if the error depends on the end and the region has two.
@@ -110,7 +110,7 @@ class Scale:
     """The size of a run of claim studies, and its progress reports and caveats."""
 
     def __init__(self, *, smoke: bool, progress: Progress | None = None):
-        """Use the full size, or with `smoke` the smallest that runs."""
+        """Use the full size, or with `smoke` the smallest possible."""
         self.smoke = smoke
         self._progress = progress
         self._caveats: list[str] = []
@@ -132,7 +132,7 @@ class Scale:
         self._caveats.append(message)
 
     def take_caveats(self) -> str:
-        """Return the caveats of the study that has just ended, and clear them."""
+        """Return and clear the caveats of the study that has just ended."""
         taken, self._caveats = "; ".join(self._caveats), []
         return taken
 

@@ -1,4 +1,4 @@
-"""Gradient samples of several estimators at one point, for the studies that decide claims."""
+"""Gradient samples of several estimators at one point, for claim studies."""
 
 import jax
 
@@ -40,7 +40,7 @@ class Measurements:
             problem,
             keys[0],
             train_steps=scale.steps(train_steps),
-            # A truth that is not exact serves the tuning only: such studies compare variances.
+            # A sampled truth is used only for tuning: such studies compare variances.
             reference_samples=scale.samples(1024),
         )
         self._tuning, self._noise = keys[1], keys[2]
@@ -53,7 +53,7 @@ class Measurements:
         return self.point.truth
 
     def __call__(self, estimator: Estimator) -> Blocks:
-        """Return the samples of an estimator, after tuning what it learns."""
+        """Return the samples of an estimator, after tuning its learned parameters."""
         name = str(estimator)
         if name not in self._drawn:
             self.scale.note(f"measuring {name}")
@@ -64,7 +64,7 @@ class Measurements:
         return self._drawn[name]
 
     def bias(self, estimator: Estimator) -> Found:
-        """Return the norm of an estimator's bias over that of the true gradient."""
+        """Return the norm of an estimator's bias relative to that of the true gradient."""
         return relative_bias(self(estimator), self.truth)
 
     def ratio(self, first: Estimator, second: Estimator) -> Estimate:

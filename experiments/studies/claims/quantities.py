@@ -16,11 +16,11 @@ from experiments.statistics.limits import caution, exact, refusal, unseen
 from experiments.statistics.tails import tail
 from experiments.studies.claims.claim import Found
 
-# No p-value is smaller than that of this many standard errors: further out the law of samples is
-# not known well enough.
+# P-values are bounded below by that of this many standard errors: the distribution is not known
+# well enough further out.
 _SUREST = 7.0
 _NO_DIRECTION = "the mean gradient cannot be told from zero"
-# A log is not finite where all samples are alike or a mean is below its noise; a note says so.
+# A log is not finite if all samples are equal or a mean is below its noise; a note says so.
 _unwarned = np.errstate(divide="ignore", invalid="ignore")
 
 
@@ -34,14 +34,15 @@ def share(values: np.ndarray) -> Estimate:
 
 
 def relative_bias(blocks: Blocks, truth: Truth) -> Found:
-    """Return the norm of the bias over that of the true gradient, as a function of the end tested.
+    """Return the relative norm of the bias, as a function of the tested end of the region.
 
-    Its square is estimated without bias, so it may be negative; then so is the value. Where the
-    bias is small, the law is far from normal: the error is such that Student's test against an end
-    gives the p-value of the noncentral law (`Distance`) of samples whose bias is that end. The
-    error of a sampled norm is neglected: relative to that of the bias it is of the size of the end.
+    Its square is estimated without bias, so it may be negative, and then so is the value. For small
+    biases the distribution is far from normal: the error is chosen such that Student's test against
+    an end gives the p-value of the noncentral distribution (`Distance`) of samples with that bias.
+    The error of a sampled norm is neglected: relative to the error of the bias it is of the order
+    of the end.
     """
-    # The squared norm of a sampled truth is too large by its squared error.
+    # The squared norm of a sampled truth is biased upwards by its squared error.
     found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
     if not square > 0:
         why = "the true gradient cannot be told from zero"
@@ -62,7 +63,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
         apart = abs(value - end)
         chance = (found.above if value > end else found.below)(max(end * norm, 0.0) ** 2)
         score = float(stats.t.isf(max(chance, 1e-300), degrees))
-        if apart < plain / 2 or score < 0.25:  # undecided, as the law's median is not its mean
+        if apart < plain / 2 or score < 0.25:  # undecided: median and mean differ
             return Estimate.student(value, plain, degrees)
         error = apart / score if score < surest else min(plain, apart / surest)
         return Estimate.student(value, error, degrees)
@@ -71,7 +72,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
 
 
 def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
-    """Return the difference of two squared biases, over the squared norm of the truth.
+    """Return the difference of two squared biases, divided by the squared norm of the truth.
 
     The samples share their noise, block by block. The truth is exact.
     """
@@ -88,7 +89,7 @@ def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Esti
 
 
 def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
-    """Return the difference of two means along the true gradient, over its norm.
+    """Return the difference of two means along the true gradient, divided by its norm.
 
     The samples share their noise, block by block. The truth is exact.
     """
@@ -97,7 +98,7 @@ def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
 
 
 def length_along(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the length of the mean along the true gradient, over its norm: 1 where unbiased.
+    """Return the length of the mean along the true gradient, relative to its norm: 1 if unbiased.
 
     The truth is exact.
     """
@@ -107,7 +108,7 @@ def length_along(blocks: Blocks, truth: Truth) -> Estimate:
 
 
 def angle(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return 1 less the cosine between the mean and the true gradient, corrected for noise.
+    """Return 1 minus the cosine between the mean and the true gradient, corrected for noise.
 
     The truth is exact.
     """
@@ -117,7 +118,7 @@ def angle(blocks: Blocks, truth: Truth) -> Estimate:
     # Noise turns the mean away from the truth: the jackknife corrects this to first order.
     turned = 1 - cosines(jackknife.means(blocks), truth.mean)
     found = dataclasses.replace(_jackknifed(turned), value=jackknife.corrected(turned))
-    # Near zero it is half of a square, whose second order the jackknife may miss.
+    # Near zero it is half of a square, whose second-order term the jackknife may miss.
     square = math.sqrt(distance(blocks, truth).trace_square / 2) / float(blocks.mean @ blocks.mean)
     return _of_means(_widened(found, square), truth, blocks)
 
@@ -137,7 +138,7 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Estimate:
 
     def signal(blocks: Blocks) -> np.ndarray:
         spread, lengths = jackknife.traces(blocks), np.sum(jackknife.means(blocks) ** 2, -1)
-        # The squared length of a sampled mean is too large by its variance.
+        # The squared length of a sampled mean is biased upwards by its variance.
         return (lengths - spread / jackknife.counts(blocks)) / spread
 
     ratio = np.log(signal(first)) - np.log(signal(second))
@@ -147,7 +148,7 @@ def log_signal_ratio(first: Blocks, second: Blocks) -> Estimate:
 
 
 def relative_variance(blocks: Blocks, truth: Truth) -> Estimate:
-    """Return the variance over the squared norm of the truth, which is exact."""
+    """Return the variance divided by the squared norm of the truth, which is exact."""
     ratio = jackknife.traces(blocks) / _exact_norm(truth) ** 2
     if exact(blocks, truth):
         return _jackknifed(ratio)
@@ -166,7 +167,7 @@ def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Estim
     # A variance at its maximum, a fair coin's, varies to second order, which the jackknife misses.
     flat = [2**0.5 / one.count for one in tails if one.error < 10 / one.count]
     found = _widened(_jackknifed(values), slope * math.hypot(*flat))
-    # The part of a tail that samples miss increases the log of a variance.
+    # The unseen part of a tail increases the log of a variance.
     factor = max(one.upwards * one.caution for one in tails) / quantile()
     return _with_tails(found, factor, [one.refusal for one in tails])
 
@@ -178,7 +179,7 @@ def _of_means(found: Estimate, truth: Truth, *runs: Blocks) -> Estimate:
 
 
 def _with_tails(found: Estimate, factor: float, refusals: Sequence[str]) -> Estimate:
-    """Return an estimate whose error is longer by a factor; where it is refused, without one."""
+    """Return an estimate with its error scaled by a factor, or no error if events are too few."""
     why = next(filter(None, refusals), "")
     if not why and math.isfinite(found.value) and not math.isfinite(found.error):
         why = "undefined without some of the samples: more are needed"
@@ -188,7 +189,7 @@ def _with_tails(found: Estimate, factor: float, refusals: Sequence[str]) -> Esti
 
 
 def _widened(found: Estimate, error: float) -> Estimate:
-    """Return an estimate with one more error, independent of its own."""
+    """Return an estimate with one more, independent error added."""
     return Estimate.student(found.value, math.hypot(found.error, error), found.degrees)
 
 
@@ -202,7 +203,7 @@ def _exact_norm(truth: Truth) -> float:
     """Return the norm of an exact true gradient.
 
     Raises:
-        ValueError: if it is sampled, as its error would be neglected.
+        ValueError: if it is sampled, since its error would be neglected.
     """
     if truth.blocks is not None:
         raise ValueError("the true gradient must be exact")

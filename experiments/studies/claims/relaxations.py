@@ -35,7 +35,7 @@ from experiments.studies.figures.simplex import variance_ratios
 _LIKELIEST = int(np.argmax(WEIGHTS))
 _CHANCE = max(WEIGHTS) / sum(WEIGHTS)
 _BATCHES = 32
-_AVERAGED = 100  # gradients per mean compared; the error of a single one is all variance
+_AVERAGED = 100  # gradients per compared mean; the error of a single gradient is mostly variance
 
 
 def _relaxed(scale: Scale) -> Callable[[float], np.ndarray]:
@@ -53,13 +53,13 @@ def _rounded(scale: Scale) -> np.ndarray:
 
 
 def _excess_distance(classes: np.ndarray) -> Estimate:
-    # The weights are almost symmetric, so the mean class itself is not informative.
+    # The weights are almost symmetric, so the mean class alone is not informative.
     distance = np.abs(np.arange(len(WEIGHTS)) - len(WEIGHTS) // 2)
     return sample_mean(distance[classes] - np.average(distance, weights=WEIGHTS))
 
 
 def _convexity(scale: Scale) -> Callable[[float], Estimate]:
-    """Return a function of the temperature: the share of chords below the log-density."""
+    """Return a function of the temperature: the fraction of chords below the log-density."""
     count = scale.samples(1 << 16)
     distribution = Categorical(jnp.array([0.5, 0.0, -0.5]))
 
@@ -108,7 +108,7 @@ def _linear(scale: Scale) -> Measurements:
 
 def _cubic(scale: Scale) -> Measurements:
     def f(z: jax.Array) -> jax.Array:
-        # Its slope depends on the class drawn, else noise given the class would not matter.
+        # Its slope depends on the drawn class, otherwise noise given the class would not matter.
         weights = jnp.outer(jnp.arange(1.0, 4.0), jnp.array([1.0, -1.0, 0.5]))
         return jnp.sum(z * weights) ** 3 / 4
 
@@ -125,7 +125,7 @@ def _law_of_total_variance(measured: Measurements) -> Estimate:
 
 
 class _Simplex(NamedTuple):
-    """log10 ratios of variances `[batches, places]` at two temperatures, and where they are."""
+    """log10 variance ratios `[batches, places]` at two temperatures, and the places."""
 
     cold: np.ndarray
     warm: np.ndarray
@@ -134,13 +134,13 @@ class _Simplex(NamedTuple):
 
     @property
     def least(self) -> Estimate:
-        """The least ratio of all places and temperatures."""
+        """The smallest ratio over all places and temperatures."""
         both = np.concatenate([self.cold, self.warm], 1)
         return sample_mean(both[:, np.argmin(both.mean(0))])
 
     @property
     def corner_gain(self) -> Estimate:
-        """The mean near corners, less that near the centre."""
+        """The mean near corners minus the mean near the centre."""
         corner, centre = self.largest > 0.7, self.largest < 0.5
         return sample_mean(self.cold[:, corner].mean(1) - self.cold[:, centre].mean(1))
 
@@ -171,20 +171,20 @@ class _ByTemperature(NamedTuple):
 
     @property
     def lowest(self) -> int:
-        """The index of the least error, or of its neighbour where that is at an end."""
+        """The index of the smallest error, or of its neighbour if that is at an end."""
         return int(np.clip(np.argmin(self.errors[:, 0]), 1, len(self.errors) - 2))
 
     @property
     def around(self) -> list[Blocks]:
-        """The samples that decide where the error is least.
+        """The samples that determine where the error is smallest.
 
-        Heavy tails elsewhere decide nothing: few events make an error look small, not large.
+        Heavy tails elsewhere do not matter: too few events make an error look small, not large.
         """
         return self.runs[self.lowest - 1 : self.lowest + 2]
 
     @property
     def log_best(self) -> np.ndarray:
-        """The log of the temperature of least error, by a parabola through three points."""
+        """The log of the temperature of smallest error, by a parabola through three points."""
         best, logs = self.lowest, np.log(self.temperatures)
         left, middle, right = np.log(self.errors[best - 1 : best + 2])
         step = logs[1] - logs[0]
@@ -192,7 +192,7 @@ class _ByTemperature(NamedTuple):
 
 
 def _temperatures(scale: Scale) -> tuple[_ByTemperature, _ByTemperature]:
-    """Return straight-through Gumbel-softmax and Gumbel-Rao by temperature."""
+    """Return straight-through Gumbel-softmax and Gumbel-Rao at each temperature."""
     measured = Measurements(scale, VAE("Categorical", 4, 4), 2048)
     temperatures = np.geomspace(0.08, 5.0, 10)
 

@@ -48,7 +48,7 @@ def _normalised() -> Estimator:
 
 
 def _shift(scale: Scale) -> Callable[[Estimator], Estimate]:
-    """Return a function of the largest relative change of a gradient if 8 is added to f."""
+    """Return a function: the largest relative change of a gradient if 8 is added to f."""
     keys = jax.random.split(jax.random.key(0), scale.samples(4096))
 
     def gradients(estimator, shift):

@@ -14,13 +14,13 @@ _FEW, _MANY = 10, 50
 
 
 def _log_ratios(scale: Scale) -> dict[int, np.ndarray]:
-    """Return the log ratio of training times, marginalised over sampled, by number of classes."""
+    """Return the log ratio of training times, marginalised to sampled, by number of classes."""
     found = {}
     for classes in (_FEW, _MANY):
         problem = SemiSupervised(classes=classes)
         scale.note(f"timing {problem}")
         pair = [rounds(problem, one, [0], scale.seeds(4)) for one in (Exact(), GumbelSoftmax(1.0))]
-        # Timed in turn, so that a slow phase of the machine affects both.
+        # Timed alternately, so that a slow phase of the machine affects both.
         seconds = np.array([[one() for one in pair] for _ in range(scale.seeds(_ROUNDS))])
         found[classes] = np.log(seconds[:, 0] / seconds[:, 1])
     return found

@@ -22,7 +22,7 @@ from experiments.studies.claims.quantities import squared_bias_difference
 from experiments.studies.claims.toys import CustomToy
 
 _LOGITS = np.array([1.0, -1.0, 2.0, 0.5])
-# Arbitrary couplings and weights of the toys' f.
+# Arbitrary couplings and weights for f of the toys.
 _COUPLINGS = np.array(
     [[0.9, -0.4, 0.7, 0.2], [0.0, -0.8, 0.5, -0.6], [0.0, 0.0, 0.3, 0.8], [0.0, 0.0, 0.0, -0.5]]
 )
@@ -59,7 +59,7 @@ Bias = Callable[[Callable[[jax.Array], jax.Array], Estimator], Found]
 
 
 def _biases(logits: np.ndarray, num_samples: int) -> Callable[[Scale], Bias]:
-    """Return a study that measures relative biases of estimators of any f at given logits."""
+    """Return a study of relative biases of estimators, for any f at given logits."""
 
     def prepare(scale: Scale) -> Bias:
         return lambda f, estimator: Measurements(scale, CustomToy(f, logits), num_samples).bias(
@@ -209,7 +209,7 @@ STUDIES = (
                 ),
                 above(
                     0.0, effect=0.25
-                ),  # a bias of half the gradient; straight-through's is above its length
+                ),  # a bias of half the gradient; straight-through's exceeds the gradient
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""The studies that decide claims, as one study whose parts they are."""
+"""The claim studies, as the parts of one study."""
 
 import functools
 import time
@@ -17,7 +17,7 @@ TITLE = "Claims of papers and theorems"
 def claims_study(
     studies: Sequence[ClaimStudy], chosen: Sequence[ClaimStudy], scale: str
 ) -> Study[ClaimStudy]:
-    """Return the study whose parts are studies that decide claims.
+    """Return the study that consists of claim studies.
 
     Args:
         studies: all studies.
@@ -39,7 +39,7 @@ def claims_study(
 def _rows(
     scale: str, parts: Mapping[str, ClaimStudy], results: Results, progress: Progress
 ) -> Iterator[list[Row]]:
-    """Run studies; each yields a row for each of its claims."""
+    """Run studies; each yields one row per claim."""
     size = Scale(smoke=scale == "smoke", progress=progress)
     for name, one in parts.items():
         with progress.task(name):

@@ -41,7 +41,7 @@ Makers = Mapping[str, Callable[[], Estimator]]
 """Estimators by name, made when a study runs."""
 
 Train = Callable[[Scale, Estimator], np.ndarray]
-"""Trains by an estimator; returns the final loss by run. Runs share their seeds."""
+"""Trains with an estimator; returns the final loss of each run. Runs share seeds."""
 
 _BETTER, _NO_WORSE = below(0.0, effect=0.5), below(0.5, effect=0.5)
 
@@ -54,14 +54,14 @@ def _comparison(
     train: Train,
     *claims: tuple[str, str, str, Region],
 ) -> ClaimStudy:
-    """Return a study of claims that training by one estimator ends below training by another.
+    """Return a study of claims that training with one estimator ends at a lower loss.
 
     Args:
         name: of the study.
         title: of the study.
         source: of the claims.
-        makers: the estimators, of which those that claims name are trained.
-        train: trains by an estimator.
+        makers: the estimators; only those named by claims are trained.
+        train: trains with an estimator.
         *claims: the statement of each, the names of two estimators, and the region of the
             difference of their losses.
     """
@@ -105,7 +105,7 @@ _JANG: Makers = {
 
 
 def _log_speedups(scale: Scale) -> np.ndarray:
-    """Return the log of NVIL's steps over MuProp's to the final loss of NVIL, by run."""
+    """Return the log ratio of NVIL's to MuProp's steps to NVIL's final loss, by run."""
     problem = VAE("Categorical", 200, 10, kl="sampled")
     training = TrainingRuns(problem, 600, 1e-3, 6, SGD(momentum=0.9))
     _, reference = training.run(scale, ScoreFunction(NVIL(normalise=True)))
@@ -113,7 +113,7 @@ def _log_speedups(scale: Scale) -> np.ndarray:
     smooth = [_smoothed(losses) for losses in (reference, faster)]
     target = smooth[0][:, -1:]
     reached = smooth[1] <= target
-    # A run that never reaches the target counts with all its steps.
+    # A run that never reaches the target counts as taking all its steps.
     steps = np.where(reached.any(1), reached.argmax(1) + 1, reached.shape[1])
     return np.log(reached.shape[1] / steps)
 
@@ -129,7 +129,7 @@ _SPEEDUP = "log of NVIL's steps over MuProp's", sample_mean
 
 
 def _concrete(**settings) -> Train:
-    """Return a function that trains by Concrete or VIMCO with five samples (Maddison et al.)."""
+    """Return a function that trains with Concrete or VIMCO, five samples (Maddison et al.)."""
 
     def train(scale: Scale, estimator: Estimator) -> np.ndarray:
         problem = VAE(
@@ -152,7 +152,7 @@ _COLD, _WARM = 0.3, 8.0
 
 
 def _gaps(scale: Scale) -> dict[float, np.ndarray]:
-    """Return the loss of the discrete network less that of the relaxed one, by run."""
+    """Return the loss of the discrete network minus that of the relaxed one, by run."""
     problem = StructuredPrediction("Bernoulli", 100, depth=2)
     images = jnp.asarray(problem.data("test"))[: scale.samples(1000)]
     images = problem.examples(jax.random.key(1), images)
@@ -185,7 +185,7 @@ def _chances(scale: Scale) -> dict[str, np.ndarray]:
     """Return the probabilities at which ascent of E (z - 0.501)^2 ends, by run."""
     steps, seeds = scale.steps(4000), scale.seeds(64)
 
-    def keys(seed):  # those of training runs of these seeds
+    def keys(seed):  # the keys of training runs with these seeds
         run = jax.vmap(lambda step: jax.random.fold_in(jax.random.key(seed), step))
         return jax.vmap(lambda key: jax.random.split(key)[1])(run(1 + jnp.arange(steps + 1)))
 
@@ -202,7 +202,7 @@ _POWERS = 1.5, 2.0, 3.0
 
 
 def _polynomial(scale: Scale) -> dict[float, Estimate]:
-    """Return the final loss of ReinMax less that of straight-through Gumbel-softmax, by power."""
+    """Return the final loss of ReinMax minus straight-through Gumbel-softmax, by power."""
 
     def difference(power: float) -> Estimate:
         training = TrainingRuns(Polynomial(power, 128, "Categorical", 0.01), 3000, 1e-3, 6)

@@ -1,4 +1,4 @@
-"""Training runs that share their seeds, for the studies that decide claims."""
+"""Training runs with shared seeds, for claim studies."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ _TEST_IMAGES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRuns:
-    """Settings of training runs that share their seeds.
+    """Settings of training runs with shared seeds.
 
     Attributes:
         problem: the problem.

@@ -28,7 +28,7 @@ def point_study(
     """Return a study of bias, variance, error and cost, under common random numbers.
 
     Args:
-        settings: what is measured, and where.
+        settings: what to measure, and where.
         kind: the study's name in its table.
         members: returns variants.
         caution: returns notes.
@@ -65,7 +65,7 @@ def _rows(
             members = members_of(estimator)
             columns = [shared | estimator_columns(member) for member in members]
             context = point.params, point.batch
-            # Only now: tracing all of them first takes several seconds.
+            # Not earlier, since tracing all of them takes several seconds.
             if reason := settings.refusal(estimator, context, point.distribution, len(members)):
                 yield [columns[0] | skipped(reason)]
                 continue

@@ -19,12 +19,12 @@ from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
 
 _REFERENCE = 4
-"""Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
+"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CompareSettings:
-    """What is measured, and where; every field is part of the run's identity.
+    """Settings of a comparison; every field is part of the run's identity.
 
     Attributes:
         problem: the problem.
@@ -108,7 +108,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
 
     Args:
         settings: what to measure.
-        named: the names of estimators that must fit; of the others, one is enough.
+        named: the names of estimators that must fit; others may be skipped, but not all.
 
     Raises:
         UsageError: for an unknown group, a named estimator that does not fit, or if none fits.
@@ -130,7 +130,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
     fits, refused = False, ""
     for estimator in settings.estimators:
         must = str(estimator) in named
-        if fits and not must:  # tracing all takes several seconds
+        if fits and not must:  # tracing all of them takes several seconds
             continue
         reason = settings.refusal(estimator, (params, batch), distribution)
         if must and reason:

@@ -1,4 +1,4 @@
-"""The comparison: estimators as they are, at one point of a problem."""
+"""The comparison of unmodified estimators at one point of a problem."""
 
 from estimators import Estimator
 from experiments.running.study import Study
@@ -7,5 +7,5 @@ from experiments.studies.comparison.settings import CompareSettings
 
 
 def comparison(settings: CompareSettings) -> Study[Estimator]:
-    """Return the study of estimators as they are."""
+    """Return the study of unmodified estimators."""
     return point_study(settings, "compare")

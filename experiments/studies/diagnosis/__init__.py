@@ -1,1 +1,1 @@
-"""Which estimator for a model of the user's own."""
+"""Recommendation of an estimator for a user's model."""

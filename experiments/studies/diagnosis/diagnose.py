@@ -1,4 +1,4 @@
-"""The function that recommends an estimator for a model of the user's own."""
+"""The function that recommends an estimator for a user's model."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -49,9 +49,9 @@ def diagnose(
 ) -> Diagnosis:
     """Measure every estimator that fits a model, at its parameters and one batch; recommend one.
 
-    Bias is relative to the exact gradient if everything sampled can be enumerated, else to a long
-    run of leave-one-out. Errors are compared at equal cost: squared bias + variance x evaluations
-    of f / budget.
+    Bias is measured against the exact gradient if all sampled variables can be enumerated,
+    otherwise against a long run of leave-one-out. Errors are compared at equal cost: squared bias +
+    variance x evaluations of f / budget.
 
     Args:
         loss: `loss(model, estimator, key, batch)`, which calls the estimator for its discrete
@@ -86,7 +86,7 @@ def diagnosis(rows: list[Row], candidates: Mapping[str, Estimator], budget: floa
     """Return the recommendation that follows from the rows of candidates."""
     best, reasons = recommend(rows, budget)
     chosen = candidates.get(best or "")
-    # The note of a time is on tuning alone.
+    # The note of a time concerns tuning only.
     notes = [row["note"] for row in rows if (row["estimator"], row["metric"]) == (best, "seconds")]
     more = (needs(chosen, *notes),) if chosen else ()
     return Diagnosis(rows, best, (*reasons, *more))

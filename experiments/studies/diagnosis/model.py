@@ -1,4 +1,4 @@
-"""A model of the user's own, and its loss, as a problem that can be measured."""
+"""A user's model and loss as a problem that can be measured."""
 
 import dataclasses
 import functools
@@ -17,15 +17,15 @@ from experiments.problems.latent import evaluations
 from experiments.system.errors import UsageError
 
 Loss = Callable[[Any, Estimator, jax.Array, Any], jax.Array]
-"""`loss(model, estimator, key, batch)`: a scalar estimate of what is minimised."""
+"""`loss(model, estimator, key, batch)`: a scalar estimate of the objective to minimise."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Calls:
-    """The calls of an estimator by a loss.
+    """The estimator calls made by a loss.
 
     Attributes:
-        distribution: the distribution that stands for all.
+        distribution: a representative distribution.
         all: the distributions of all calls.
         is_black_box: whether any f is a black box.
         is_bound: whether every f is an importance bound.
@@ -76,7 +76,7 @@ class Model(Measurable):
 
     @classmethod
     def of(cls, loss: Loss, model: Any, batch: Any) -> "Model":
-        """Return a model, checked.
+        """Return a checked model.
 
         Raises:
             UsageError: if the loss takes other arguments, returns no scalar or calls no estimator,
@@ -101,7 +101,7 @@ class Model(Measurable):
         return {"model": self.arrays}
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
-        """Return a distribution of the type and the shape of a call's."""
+        """Return a distribution with the type and shape of a call's."""
         return self.calls.distribution
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
@@ -122,7 +122,7 @@ class Model(Measurable):
 
     @functools.cached_property
     def calls(self) -> _Calls:
-        """The loss's calls of its estimator, found by tracing it."""
+        """The estimator calls of the loss, found by tracing."""
         recorder: Any = _Recorder()
 
         def value(arrays):
@@ -145,7 +145,7 @@ class Model(Measurable):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the numbers in the model and the batch."""
+        """Hash of the values in the model and the batch."""
         digest = hashlib.sha256()
         for leaf in jax.tree.leaves((self.arrays, self.fixed)):
             is_key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.extended)
@@ -170,7 +170,7 @@ def _like(distribution: Distribution) -> Distribution:
 
 
 def _split(model: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return the floating-point arrays of a model, and a function that rebuilds it from others."""
+    """Return the floating-point arrays of a model, and a function that rebuilds it from arrays."""
     from flax import nnx
 
     if isinstance(model, nnx.Module):

@@ -30,7 +30,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     refused = [name for name in finite if not np.isfinite(errors[name]["high"])]
     # Estimators without intervals are ranked only if no estimator has one.
     ranked = [name for name in finite if name not in refused] or finite
-    # By upper limits: an estimate may be near zero by chance.
+    # Ranked by upper limits, since an estimate may be near zero by chance.
     end, least = ("value", "value") if ranked == refused else ("high", "upper limit")
     order = sorted(ranked, key=lambda name: errors[name][end])
     best, *others = order
@@ -101,7 +101,7 @@ def _times(found: dict[str, Row]) -> str:
 
 
 def needs(estimator: Estimator, note: str) -> str:
-    """Return the hyperparameters to choose, or parameters to learn, besides the model's."""
+    """Return the estimator's hyperparameters to choose or parameters to learn."""
     if is_tuned(estimator):
         learned = "tuned here first" + (f" ({note})" if note else "")
         return (

@@ -25,15 +25,15 @@ from experiments.training.convergence import TUNING_STEPS
 STUDY = "diagnose"
 
 _REFERENCE = 4
-"""Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
+"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
-# The loss at one sample, without a gradient through sampling: the unit of an estimator's time.
+# The loss at one sample, without a gradient through sampling: the unit of time.
 _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
 
 
 @dataclasses.dataclass(frozen=True)
 class DiagnoseSettings:
-    """How a model is diagnosed; every field is part of the run's identity.
+    """Settings of a diagnosis; every field is part of the run's identity.
 
     Attributes:
         samples: the number of gradients drawn of each estimator.
@@ -60,7 +60,7 @@ def diagnosis_study(
         model: the model.
         candidates: the estimators.
         seed: the random seed.
-        settings: how it is diagnosed.
+        settings: settings of the diagnosis.
         source: the model's name on the command line.
         module: the name of the module of the user's file.
     """
@@ -91,13 +91,13 @@ def measured(
     settings: DiagnoseSettings,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Yield the rows of one estimator after the other.
+    """Yield the rows of each estimator in turn.
 
     Args:
         model: the model.
         estimators: the estimators, by name.
         key: a typed random key, consumed.
-        settings: how the model is diagnosed.
+        settings: settings of the diagnosis.
         progress: reports progress.
 
     Raises:
@@ -132,7 +132,7 @@ def measured(
                 timed=True,
                 progress=advance,
             )
-            # Timed right after, since the load of the machine varies.
+            # Timed immediately afterwards, since the machine's load varies.
             plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
             count = model.evaluations(estimator, point.distribution)
             found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)

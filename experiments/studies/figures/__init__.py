@@ -25,7 +25,7 @@ FIGURES = {
     "integrality-gap": "integrality.study",
     "vae-pictures": "vae_pictures.study",
 }
-"""The function of a module here that builds a figure's study at a scale, by the figure's name."""
+"""By figure name: the function, in a module of this package, that builds its study at a scale."""
 
 
 def build(name: str, scale: str = "laptop") -> Figure:

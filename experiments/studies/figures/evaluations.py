@@ -21,7 +21,7 @@ _LOGITS = (0.0, -4.0)
 
 
 def study(scale: str) -> Figure:
-    """Return the study of 1 to 8 evaluations at high and at low entropy."""
+    """Return the study of 1 to 8 evaluations at high and low entropy."""
     num_samples = 1024 if scale == "smoke" else 1 << 16
     most = 3 if scale == "smoke" else 8
     tasks = {

@@ -27,7 +27,8 @@ def study(scale: str) -> Figure:
     """Return the study of a network of bits trained at each temperature, without annealing.
 
     The network 392-240-240-240-392, the minibatches of 64 and the objective of one sample are the
-    paper's. 2,000 steps instead of ten million need a higher learning rate; no weight decay.
+    paper's. The learning rate is higher, for 2,000 steps instead of ten million, without weight
+    decay.
     """
     smoke = scale == "smoke"
     size, steps, seeds, images = (8, 20, 2, 40) if smoke else (240, 2000, 4, 10_000)
@@ -85,7 +86,7 @@ def graph_losses(
     relaxed = GumbelSoftmax(temperature)
     runs = [Run(seed, _RATE) for seed in range(seeds)]
     models, _ = train_several(Recipe(problem), runs, relaxed, steps, advance)
-    # The value of any unbiased estimator is f at hard samples: the discrete graph.
+    # Any unbiased estimator evaluates f at hard samples: the discrete graph.
     graphs: dict[str, Estimator] = {RELAXED: relaxed, DISCRETE: ScoreFunction()}
     shared = {"temperature": temperature, "metric": "negative_log_likelihood"}
     shared |= estimator_columns(relaxed)

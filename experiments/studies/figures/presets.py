@@ -1,4 +1,4 @@
-"""Figures of the studies that have commands of their own, at settings after the papers."""
+"""Figures of studies that have their own command, with settings after the papers."""
 
 from collections.abc import Sequence
 
@@ -71,7 +71,7 @@ def temperature_vae(scale: str) -> Figure:
 
 def temperature_vae200(scale: str) -> Figure:
     """Return the same on the VAE of 200 bits, against a long run."""
-    size = 8 if scale == "smoke" else 200  # else the long run alone takes minutes
+    size = 8 if scale == "smoke" else 200  # otherwise the long run alone takes minutes
     problem = VAE(size=size, kl="sampled-no-score")
     return _by_temperature(scale, "temperature-vae200", problem, 256)
 
@@ -150,7 +150,7 @@ def training_curves(scale: str) -> Figure:
 
 
 def variance_along_training(scale: str) -> Figure:
-    """Return gradient variance along a training run, of all at the same parameters."""
+    """Return gradient variance during a training run, for all estimators at the same parameters."""
     smoke = scale == "smoke"
     measured = [*_trainers(), MuProp()]
     return _training(

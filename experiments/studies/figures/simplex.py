@@ -1,4 +1,4 @@
-"""Variance of straight-through Gumbel-softmax over Gumbel-Rao's (Paulus et al. 2021, figure 1)."""
+"""Variance ratio of straight-through Gumbel-softmax to Gumbel-Rao (Paulus et al. 2021, fig. 1)."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from experiments.studies.figures.lattice import lattice
 from experiments.studies.figures.study import Figure, figure_study
 
 _TEMPERATURES = (0.1, 0.5, 1.0)
-_LEAST = 0.05  # the variance of a class that is hardly ever drawn is hardly ever seen
+_LEAST = 0.05  # the variance due to a rarely drawn class is rarely observed
 
 
 def study(scale: str) -> Figure:
@@ -68,7 +68,7 @@ def variance_ratios(
     @jax.jit
     def variances(p):
         def gradient(estimator, key):
-            # f as it is at p: its own dependence on p is not noise.
+            # f at fixed p: its dependence on p is not noise.
             fixed = jax.lax.stop_gradient(jnp.log(p))
 
             def loss(logits):

@@ -1,4 +1,4 @@
-"""Figures on the command line, and the studies that they are drawn from."""
+"""Figures on the command line, and the studies behind them."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from experiments.running.study import Study, found_in
 STUDY = "figure"
 
 SCALES = ("smoke", "laptop")
-"""A few seconds, for tests; and what a figure for a paper takes."""
+"""A few seconds, for tests; and the full size, for papers."""
 
 Task = Callable[[Callable[[float], None]], list[Row]]
 """Returns rows; takes a function that receives the fraction that is done."""
@@ -23,7 +23,7 @@ class Figure(NamedTuple):
     """A figure on the command line.
 
     Attributes:
-        study: the study that it is drawn from; its name is the figure's.
+        study: the study behind it, which has the figure's name.
         drawn_by: the module of `analysis.figures` that draws it.
     """
 
@@ -38,11 +38,11 @@ def figure_study(
     settings: Mapping[str, Any],
     tasks: Mapping[str, Task],
 ) -> Figure:
-    """Return a figure that is drawn from the rows of tasks.
+    """Return a figure drawn from the rows of tasks.
 
     Args:
         name: the figure's name.
-        title: what it shows, and after which paper.
+        title: its content, and the paper it follows.
         drawn_by: the module of `analysis.figures` that draws it.
         settings: everything that the rows depend on, as plain values.
         tasks: the tasks, by name.
@@ -61,7 +61,7 @@ def figure_study(
 
 
 def preset(name: str, title: str, drawn_by: str, study: Study[Any]) -> Figure:
-    """Return a figure that is drawn from a study with a command of its own."""
+    """Return a figure drawn from a study that has its own command."""
     about = {"figure": name, "title": title, "kind": STUDY}
     configuration = {**study.configuration, **about}
     return Figure(dataclasses.replace(study, name=name, configuration=configuration), drawn_by)

@@ -1,4 +1,4 @@
-"""Loss and variance along the training of a single bit (REBAR's and RELAX's figures 1 and 2)."""
+"""Loss and variance during the training of a single bit (REBAR's and RELAX's figures 1 and 2)."""
 
 import functools
 from collections.abc import Callable
@@ -36,7 +36,7 @@ ESTIMATORS: dict[str, Callable[[], Estimator]] = {
 
 
 def study(scale: str) -> Figure:
-    """Return the study of two targets and five estimators, tuned during the training."""
+    """Return the study of two targets and five estimators, tuned during training."""
     smoke = scale == "smoke"
     steps, seeds = (80, 2) if smoke else (10_000, 10)
     tasks: dict[str, Task] = {
@@ -70,7 +70,7 @@ def curves(
     advance: Callable[[float], None],
     tuning_rate: float | None = None,
 ) -> list[Row]:
-    """Train one bit from probability 1/2; return exact losses and variances along the training.
+    """Train one bit from probability 1/2; return exact losses and variances during training.
 
     Args:
         target: of the quadratic.

@@ -1,4 +1,4 @@
-"""Gradients, probability and loss along the training of ARM's toy (Yin and Zhou 2019, figure 1)."""
+"""Gradients, probability and loss during training of ARM's toy (Yin and Zhou 2019, figure 1)."""
 
 import functools
 

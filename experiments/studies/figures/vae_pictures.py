@@ -35,7 +35,7 @@ def study(scale: str) -> Figure:
 
 
 def _rows(vae: VAE, estimator: Estimator, steps: int, advance) -> list[Row]:
-    """Train a VAE and return its pictures, a row for every pixel."""
+    """Train a VAE and return its pictures, one row per pixel."""
     (params,), _ = train_several(Recipe(vae), [Run(0, _RATE)], estimator, steps, advance)
     examples = vae.examples(jax.random.key(0), vae.data("test")[:_COLUMNS])
     grids = jax.jit(vae.pictures)(params, jax.random.key(1), examples)

@@ -1,1 +1,1 @@
-"""Published tables, and how each of their cells is run here."""
+"""Published tables, and how their cells are reproduced."""

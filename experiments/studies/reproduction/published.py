@@ -1,4 +1,4 @@
-"""The published numbers, as read in their sources."""
+"""The published numbers, as stated in their sources."""
 
 import csv
 import functools
@@ -13,7 +13,7 @@ class Published(NamedTuple):
     Attributes:
         value: the number.
         units: its units.
-        spread: what the paper prints after a plus-minus sign, "" if nothing.
+        spread: the number after a plus-minus sign, "" without one.
         source: paper and table.
         notes: remarks on the number.
     """
@@ -26,7 +26,7 @@ class Published(NamedTuple):
 
 
 def known(value: float, units: str, formula: str) -> Published:
-    """Return a derived answer, which is exact."""
+    """Return an exact, derived answer."""
     return Published(value, units, "", f"derived: {formula}", "")
 
 
@@ -38,7 +38,7 @@ def unknown(source: str, units: str) -> Published:
 def published(paper: str, table: str, **where: str) -> Published:
     """Return the number of a paper's table that `where` selects by columns of published.csv.
 
-    The column `notes` is selected by its beginning.
+    The column `notes` is matched by prefix.
 
     Raises:
         LookupError: unless exactly one row matches.

@@ -17,7 +17,7 @@ _ROUNDS = 7
 
 @dataclasses.dataclass(frozen=True)
 class SpeedExperiment(Experiment):
-    """Training steps per second with one estimator, over those with another.
+    """Ratio of training steps per second with two estimators.
 
     Attributes:
         problem: the problem.

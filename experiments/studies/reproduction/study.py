@@ -19,7 +19,7 @@ STUDY = "reproduce"
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceSettings:
-    """The reproduction of a table; every field is part of the run's identity.
+    """Settings of a reproduction; every field is part of the run's identity.
 
     Attributes:
         table: the published table.
@@ -70,7 +70,7 @@ def reproduction(settings: ReproduceSettings, cells: Sequence[Cell]) -> Study[Ce
         {__name__, *(type(cell.experiment).__module__ for cell in table.cells)},
         {cell.name: cell for cell in cells},
         functools.partial(_rows, settings, shared),
-        # Cells whose data were missing are run again.
+        # Cells skipped for missing data are run again.
         lambda rows: _at(rows, "final", "skipped", "failed"),
         {cell.name for cell in settings.cells},
         [shared | row for row in table.rows()],
@@ -85,7 +85,7 @@ def _rows(
     progress: Progress,
 ) -> Iterator[list[Row]]:
     """Run cells."""
-    missing: dict[str, str] = {}  # errors by data set; each is looked for only once
+    missing: dict[str, str] = {}  # errors by data set; each is searched for only once
     for name, cell in parts.items():
         with progress.task(name) as advance:
             folder = results.folder.unfinished / slug(name)

@@ -11,16 +11,16 @@ from experiments.running.progress import Progress
 from experiments.studies.reproduction.published import Published
 
 SCALES = ("smoke", "laptop", "paper")
-"""Names of scales: a minute or two, about an hour on two cores, and as published."""
+"""Scales: a minute or two, about an hour on two cores, and as published."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """How candidates (learning rates, schedules) are compared before the best one is trained.
+    """How candidates (learning rates, schedules) are compared before training the best.
 
     Attributes:
         steps: training steps of each, with one seed.
-        images: the number of validation images, the first ones; None for all.
+        images: the number of validation images, taken from the start; None for all.
         bound_samples: samples of the bound that is compared.
     """
 
@@ -37,12 +37,12 @@ class Scale:
         steps: training steps.
         seeds: runs of the chosen candidate.
         bound_samples: samples of the reported bound.
-        images: the number of evaluated images of a split, the first ones; None for all.
+        images: the number of evaluated images per split, taken from the start; None for all.
         rates: the learning rates to try; None for the published ones.
         variants: the maximum number of variants of an estimator to try; None for all.
         selection: how candidates are compared; if None, all are trained in full, with all seeds,
             and compared on all validation images.
-        draws: the number of gradients drawn, in a cell that is measured and not trained.
+        draws: the number of gradients drawn, for a cell that is measured, not trained.
         one_each: whether only the first cell of each estimator is run.
     """
 
@@ -106,13 +106,13 @@ def usual_scales(
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A published number, and our metric to compare with it.
+    """A published number, and the metric of ours to compare with it.
 
     Attributes:
         block: the part of the table within which estimators are ranked.
         label: the estimator, as the paper names it.
         published: the number.
-        metric: our metric.
+        metric: the name of our metric.
         split: the images that it is evaluated on, "" if there are none.
         scale: factor from our units to the paper's.
         higher_is_better: whether higher values rank first.
@@ -191,7 +191,7 @@ class CellRun(NamedTuple):
 
 
 class Experiment(abc.ABC):
-    """The experiment behind a cell: a frozen dataclass of settings."""
+    """The experiment for a cell: a frozen dataclass of settings."""
 
     @abc.abstractmethod
     def configuration(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Cell:
 
     Attributes:
         name: its name, also on the command line.
-        experiment: the experiment, or the reason why there is none.
+        experiment: the experiment, or why there is none.
         targets: the published numbers.
     """
 

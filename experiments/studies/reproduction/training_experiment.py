@@ -23,13 +23,13 @@ _CHECKPOINT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One way to run an estimator, compared with others on validation images.
+    """A way to run an estimator, compared with others on validation images.
 
     Attributes:
         estimator: the estimator.
         schedules: schedules of its fields.
-        optimiser: if not the experiment's; its weight decay may differ, for example.
-        problem: if not the experiment's; a weight of its objective may differ, for example.
+        optimiser: overrides the experiment's, for example with another weight decay.
+        problem: overrides the experiment's, for example with another weight in the objective.
     """
 
     estimator: Estimator
@@ -102,7 +102,7 @@ class TrainingExperiment(Experiment):
             evaluation_examples=scale.images,
         )
         if len(candidates) > 1 and scale.selection is None:
-            # All are trained in full, so the best one already is.
+            # All are trained in full, so the best is too.
             settings = dataclasses.replace(settings, splits=sorted({"validation", *splits}))
             rows = self._train(candidates, settings, folder, progress, advance)
             return _tried(candidates, scale.steps) + _staged(rows, self._best(rows))
@@ -182,7 +182,7 @@ class TrainingExperiment(Experiment):
 
 
 def _quick(settings: TrainSettings, selection: Selection) -> TrainSettings:
-    """Return the settings of the runs that are only compared."""
+    """Return the settings of the runs used only for comparison."""
     return dataclasses.replace(
         settings,
         steps=selection.steps,

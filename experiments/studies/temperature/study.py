@@ -1,4 +1,4 @@
-"""The temperature sweep: estimators that have a temperature at each one, the others once."""
+"""The temperature sweep: each estimator at every temperature, or once if it has none."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -48,9 +48,8 @@ def at_temperatures(estimator: Estimator, temperatures: Sequence[float]) -> list
 
 
 def needed_samples(temperature: float) -> float:
-    """Return the least number of samples at a temperature, 100 / temperature.
+    """Return the minimum number of samples at a temperature, 100 / temperature.
 
-    At low temperatures gradients are rare and large: smaller samples miss both their mean and their
-    variance.
+    At low temperatures gradients are rarely large: smaller samples miss both mean and variance.
     """
     return 100 / temperature

@@ -16,7 +16,7 @@ from experiments.training.run import Run
 
 @dataclasses.dataclass
 class Tally:
-    """Losses since the last logged row, summed in an order that chunking does not change.
+    """Losses since the last logged row, summed in an order independent of chunking.
 
     Attributes:
         count: the number of steps.
@@ -82,7 +82,7 @@ class History:
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
     def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
-        """Add each run's mean loss since the last call, or that it diverged.
+        """Add each run's mean loss since the last call, or its divergence.
 
         Args:
             step: the step after the last of the losses.
@@ -97,7 +97,7 @@ class History:
                 self.lose(run, at, f"the loss of step {at} is {tally.broken[run]}", seen=step)
 
     def lose(self, run: int, at: int, reason: str, seen: int | None = None) -> None:
-        """Add once that a run diverged at step `at`; it was detected at step `seen`."""
+        """Record once that a run diverged at step `at`, detected at step `seen`."""
         own = self._columns[run].items()
         if not any(row["metric"] == "diverged" and own <= row.items() for row in self.rows):
             step = at if seen is None else seen

@@ -1,4 +1,4 @@
-"""The batch of runs of one estimator, from its start or its checkpoint to its end."""
+"""The batch of runs of one estimator, from the start or a checkpoint to the end."""
 
 import functools
 import math
@@ -31,11 +31,11 @@ from experiments.training.pace import Pace
 from experiments.training.run import LONGEST, State
 
 _REFERENCE = 4
-"""Samples of the true gradient for each sample of an estimator, unless the truth is exact."""
+"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 
 class BatchInputs:
-    """What the batches of a study share: data, keys, the evaluator and the instrument."""
+    """Shared by the batches of a study: data, keys, the evaluator and the instrument."""
 
     def __init__(self, settings: TrainSettings):
         """Read the data; nothing is computed yet."""
@@ -175,7 +175,7 @@ class EstimatorBatch:
         return self.history.rows
 
     def _settle(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
-        """Measure and evaluate what is due at a step, all of it or, if interrupted, nothing."""
+        """Run all measurements and evaluations due at a step or, if interrupted, none."""
         stops, rows = self.settings.stops, len(self.history.rows)
         try:
             if step in stops["measure"]:
@@ -236,7 +236,7 @@ class EstimatorBatch:
         rows = self.batch.gather(state.params)
         for run in runs:
             own = _member(rows, run)
-            if not _is_finite(own):  # the loss may be: a bit's logit may be infinite
+            if not _is_finite(own):  # an infinite loss is possible: a bit's logit may be infinite
                 self.history.lose(run, step, f"the parameters at step {step} are not finite")
                 continue
             if not isinstance(problem, EvaluatedProblem):
@@ -298,7 +298,7 @@ class EstimatorBatch:
 
 
 class _Clock:
-    """Seconds and steps of training, without the call that compiles."""
+    """Seconds and steps of training, excluding the call that compiles."""
 
     def __init__(self, seconds: float = 0.0, steps: int = 0):
         self.seconds, self.steps = seconds, steps
@@ -325,5 +325,5 @@ def _is_finite(params: Any) -> bool:
 
 
 def _member(rows: Any, run: int) -> Any:
-    """Return one run's parameters, of gathered ones, on this host's first device."""
+    """Return one run's parameters, from gathered ones, on this host's first device."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[run]), rows)

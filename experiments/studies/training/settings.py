@@ -28,7 +28,7 @@ _RUN_BYTES, _ROW_BYTES = 1000, 1000
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """What is trained and how; every field is part of the run's identity.
+    """Settings of a training study; every field is part of the run's identity.
 
     Attributes:
         problem: the problem.
@@ -128,15 +128,15 @@ class TrainSettings:
 
     @property
     def recipe(self) -> Recipe:
-        """What all runs share."""
+        """The recipe shared by all runs."""
         return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
 
 
 def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
-    """Check settings before anything is computed or written; return those that can be trained.
+    """Check settings before anything is computed or written; drop estimators that do not fit.
 
     Args:
-        settings: what to train.
+        settings: the settings.
         named: the names of estimators that must fit; others that do not fit are left out.
 
     Raises:
@@ -228,4 +228,4 @@ def _check_scheduled(settings: TrainSettings, name: str, estimator: Estimator) -
         known = ", ".join([*numbers, RATE])
         raise UsageError(f"{estimator} has no {name} to schedule; choose from {known}")
     if name == "temperature" and settings.temperatures:
-        raise UsageError("--temperatures and a schedule of the temperature exclude each other")
+        raise UsageError("--temperatures and a schedule of the temperature cannot be combined")

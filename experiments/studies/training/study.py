@@ -54,7 +54,7 @@ def _rows(
     """Train batches; their checkpoints and pictures are in the folder of the results."""
     shared, folder = BatchInputs(settings), results.folder
     batches = [EstimatorBatch(shared, one, folder.checkpoints) for one in parts.values()]
-    # Checkpoints that cannot be used are refused before anything is computed.
+    # Unusable checkpoints are rejected before anything is computed.
     restored = [batch.restore() for batch in batches]
     for batch in batches:
         with progress.task(batch.name) as advance:

@@ -227,7 +227,7 @@ def test_a_reader_that_leaves_costs_nothing(tmp_path):
         (["--schedule", "slope=Exponential"], ["has no slope to schedule", "temperature"]),
         (
             ["--schedule", "temperature=Exponential", "--temperatures", "1"],
-            ["exclude each other"],
+            ["cannot be combined"],
         ),
         (["--estimators", "Pathwise"], ["Pathwise", "not Bernoulli"]),
         (["--estimators", "VIMCO"], ["needs a multi-sample bound"]),

@@ -1,4 +1,4 @@
-"""The papers whose tables are reproduced, one file a paper.
+"""The papers whose tables are reproduced, one file per paper.
 
 A paper's module has `TABLES`: functions from a binarisation of MNIST to a table, by its name.
 """
@@ -19,7 +19,7 @@ _PAPERS = [
 TABLES: dict[str, Callable[[Binarisation], Table]] = {
     name: table for paper in _PAPERS for name, table in paper.TABLES.items()
 }
-"""Functions that build the tables, by name; building an estimator starts JAX, so not here."""
+"""Functions that build the tables, by name: called late, since building an estimator starts JAX."""
 
 
 def build(name: str, binarisation: Binarisation = "fixed") -> Table:

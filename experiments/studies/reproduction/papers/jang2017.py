@@ -33,7 +33,7 @@ from experiments.training.schedules import Exponential, Linear
 _PAPER = "jang2017"
 _RATES = (3e-5, 1e-5, 3e-4, 1e-4, 3e-3, 1e-3)
 _LABELS = ("SF", "DARN", "MuProp", "ST", "Slope-Annealed ST", "Gumbel-Softmax", "ST Gumbel-Softmax")
-# As the table names them: the latent variables, and the experiment above them.
+# The table's headings: latent variables, and the experiment above them.
 _PARTS: dict[str, tuple[str, Literal["Bernoulli", "Categorical"], str]] = {
     "SBN, Bernoulli": ("2x200 Bernoulli", "Bernoulli", "structured output prediction"),
     "SBN, categorical": (
@@ -153,7 +153,7 @@ def table2(binarisation: Binarisation) -> Table:
 
 
 def figure5a(binarisation: Binarisation) -> Table:
-    """Return the ratio of speeds that figure 5a's text gives, by the number of classes."""
+    """Return the speed ratios stated in the text of figure 5a, by number of classes."""
     del binarisation  # drawn anew in every minibatch
     cells = []
     for classes in (5, 10, 20, 50, 100):
@@ -237,7 +237,7 @@ def _variants(label: str, task: str) -> tuple[Variant, ...]:
 
 
 def _predictions() -> tuple[Prediction, ...]:
-    """Return what the paper says, by its text or its table, of the text's reading."""
+    """Return the paper's orderings, from its text or table, under the text's interpretation."""
 
     def prediction(statement: str, part: str, better: tuple, worse: tuple) -> Prediction:
         return Prediction(f"{statement} ({part})", f"{part}: {_BOUND}", better, worse)

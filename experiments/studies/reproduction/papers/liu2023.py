@@ -49,7 +49,7 @@ _SOURCE = "settings of the authors' program, LiyuanLucasLiu/ReinMax"
 
 
 def polynomial(binarisation: Binarisation) -> Table:
-    """Return the polynomial programme: the loss that each estimator comes down to."""
+    """Return the polynomial programme: the final loss of each estimator."""
     del binarisation  # no data
     cells = []
     for power in _POWERS:
@@ -108,7 +108,7 @@ def vae(binarisation: Binarisation) -> Table:
             binarisation="real",
         )
         for label, maker in _MAKERS.items():
-            # The settings tuned for ReinMax; those of the others are not at hand.
+            # The settings tuned for ReinMax; those of the others are unavailable.
             optimiser = Adam() if (classes, size) == (8, 4) else RAdam()
             variants = (Variant(maker(temperature)), Variant(maker(1.0)))
             trained = TrainingExperiment(problem, variants, (rate,), optimiser, "negative_elbo")

@@ -61,7 +61,7 @@ def _trained(problem: Problem, label: str, classes: int) -> TrainingExperiment:
 
 
 def _vae(label: str, classes: int, bits: int, samples: int, **settings) -> VAE:
-    """Return a VAE with so many bits a layer, in variables of so many classes."""
+    """Return a VAE with a number of bits per layer, in variables of a number of classes."""
     latent: Literal["Bernoulli", "Categorical"] = "Bernoulli" if classes == 2 else "Categorical"
     relaxed = label == "Concrete"
     return VAE(

@@ -120,7 +120,7 @@ def _three_bits() -> list[Cell]:
         cells.append(
             Cell(f"Three bits, {label}", MeasurementExperiment(SharedLogit(), estimator), targets)
         )
-    # Logits of +-40 are all ones and all zeros.
+    # Logits of +-40 give all ones and all zeros.
     for label, logit, metric in (
         ("all ones", 40.0, "loss of all-ones"),
         ("all zeros", -40.0, "loss of all-zeros"),

@@ -44,7 +44,7 @@ _NETWORKS = {
     "nonlinear": {"depth": 1, "hidden": "200-200", "activation": "leaky_relu"},
     "linear two stochastic layers": {"depth": 2},
 }
-# The table of each data set, and what it calls the networks.
+# The table of each data set, and its names of the networks.
 _TABLES: dict[Dataset, tuple[str, tuple[str, ...]]] = {
     "MNIST": (
         "Table 2(a)",
@@ -83,7 +83,7 @@ def table2(binarisation: Binarisation) -> Table:
             for label in _LABELS:
                 try:
                     number = published(_PAPER, table, architecture=architecture, estimator=label)
-                except LookupError:  # the paper leaves cells out
+                except LookupError:  # the paper omits some cells
                     continue
                 target = Target(part, label, number, "negative_bound")
                 if label == "Wake-Sleep":
