@@ -1,4 +1,4 @@
-"""The library's examples as test parameters: every class in its usual variants."""
+"""The library's examples as test parameters: every class in its default variants."""
 
 import pytest
 
