@@ -6,7 +6,7 @@ import zlib
 from analysis.files import read_plain
 
 _MOST_BYTES = 2**25
-_MOST_PIXELS = 10**8  # which a browser has to decode
+_MOST_PIXELS = 10**8  # the browser must decode it
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

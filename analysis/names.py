@@ -31,7 +31,7 @@ def natural(identity: str) -> list[tuple[int, float | str]]:
 
 
 def wrap(identity: str, width: int) -> list[str]:
-    """Break an identity into lines of at most `width`, after `[` and `,`, or after `=` too.
+    """Break an identity into lines of at most `width`, after `[` and `,`, or also after `=`.
 
     Longer words are broken as well. All lines but the first are indented.
     """

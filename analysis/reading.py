@@ -32,7 +32,7 @@ _MOST_COLUMNS = 1000
 _MOST_MANIFEST = 2**24
 
 OWN = ".estimax"
-"""The folder in which the command line keeps its own files beside the results."""
+"""The folder in which the command line keeps its internal files, next to the results."""
 
 _ATTRIBUTES = {
     "format": int,
@@ -86,7 +86,7 @@ def _parsed(content: bytes) -> pd.DataFrame:
         file = pq.ParquetFile(io.BytesIO(content))
         _check_size(file.metadata)
         texts = _check_types(file.schema_arrow)
-        # As dictionaries, so that repeated text is stored once; page checksums are verified.
+        # Read as dictionaries, so that repeated text is stored once; page checksums are verified.
         packed = pq.ParquetFile(
             io.BytesIO(content), read_dictionary=texts, page_checksum_verification=True
         ).read()

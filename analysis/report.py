@@ -21,7 +21,7 @@ from analysis.rows import contexts
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 
-# Limits for untrusted folders, so that the search is quick and a browser can open the page.
+# Limits for untrusted folders, so that the search is fast and a browser can open the page.
 _DEEPEST = 16
 _MOST_FOLDERS = 1000
 _MOST_FILES = 200
@@ -120,7 +120,7 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
             try:
                 content = read_png(path)
                 if (room := room - len(content)) < 0:
-                    raise ValueError(f"{path}: the page has too many pictures already")
+                    raise ValueError(f"{path}: the page already has too many pictures")
             except (OSError, ValueError) as error:
                 left_out.append(_reason(error))
             else:

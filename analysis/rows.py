@@ -24,7 +24,7 @@ _NUMBERS = _COUNTS | frozenset(
 )
 # Required in every row: pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
-_MOST_EXACT = 2**53  # of whole numbers in a float
+_MOST_EXACT = 2**53  # whole numbers in a float column
 
 
 def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
@@ -113,7 +113,7 @@ def links(rows: pd.DataFrame) -> list[str]:
 def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """Return the distinct notes of every line, joined; lines without notes are left out."""
     noted = rows[rows["note"] != ""]
-    # A metric may have its own note besides that of its line.
+    # A metric may have a note in addition to that of its line.
     return noted.groupby(list(by), dropna=False)["note"].agg(
         lambda found: "; ".join(dict.fromkeys("; ".join(found).split("; ")))
     )
@@ -122,7 +122,7 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 def bracketed_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     """Return the notes on these metrics by estimator, in brackets; "" if there are none.
 
-    They explain why a figure has nothing to show.
+    They explain an empty figure.
     """
     said = rows.loc[rows["metric"].isin(metrics), ["estimator", "note"]].fillna("")
     said = said[said["note"] != ""].drop_duplicates("estimator")

@@ -17,9 +17,9 @@ class Study(NamedTuple):
     """How to read and show the results of a study.
 
     Attributes:
-        columns: that its rows must have.
+        columns: the columns required of its rows.
         table: returns the readable table of its rows; None if it has figures only.
-        is_split: whether each context has a table of its own (else one table takes all rows).
+        is_split: whether each context has its own table (otherwise one table has all rows).
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in its configuration; None if it has none.
     """

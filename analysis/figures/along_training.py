@@ -146,5 +146,5 @@ def _norm(ax: Axes, run: pd.DataFrame) -> None:
     squared = squared[squared > 0]
     bottom, top = ax.get_ylim()
     ax.plot(squared.index, squared, **_NORM, marker="_" if len(squared) == 1 else "", zorder=1)
-    # A norm far below the errors is cut off at the bottom.
+    # A norm far below the errors is clipped at the bottom.
     ax.set_ylim(bottom, np.nanmax([top, *(2 * squared)]))

@@ -95,7 +95,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
 
 
 def _limits(ax: Axes, points: pd.DataFrame) -> None:
-    """Set limits that hold every point and interval; bars that reach zero are cut off."""
+    """Set limits that contain every point and interval; bars that reach zero are clipped."""
     limit = points["bias_shown"] == "upper limit"
     heights = points["squared_bias"].where(~limit, points["squared_bias_high"])
     for metric, values, shown, set_limits in (
@@ -105,14 +105,14 @@ def _limits(ax: Axes, points: pd.DataFrame) -> None:
         drawn = shown != "zero"
         if drawn.any():
             low, high = points.loc[drawn, f"{metric}_low"], points.loc[drawn, f"{metric}_high"]
-            # A lower end far below its value would stretch the axis needlessly.
+            # A lower end far below its value would stretch the axis unnecessarily.
             lowest = np.fmin(values[drawn], np.fmax(low, values[drawn] / 5)).min()
             set_limits(decades(lowest / 3, np.fmax(values[drawn], high).max() * 2))
 
 
 def _equal_error(ax: Axes) -> None:
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    share = 1 / (1 + np.exp(-np.linspace(-40, 40, 400)))  # of the bias, dense at both ends
+    share = 1 / (1 + np.exp(-np.linspace(-40, 40, 400)))  # samples of the bias, dense at both ends
     for decade in range(int(np.floor(np.log10(max(left, bottom)))), int(np.log10(right + top)) + 2):
         error = 10.0**decade
         ax.plot(error * (1 - share), error * share, color=_GREY, linewidth=0.6, zorder=0)

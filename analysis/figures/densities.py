@@ -11,7 +11,7 @@ from analysis.rows import chosen
 from analysis.style import COLOURS, LINES, paper
 
 _COLUMNS = ("panel", "temperature", "x", "y", "value", "probability")
-_TOP = 4.0  # higher densities are cut off
+_TOP = 4.0  # higher densities are clipped
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw densities on the simplex, on the interval, and seven classes beside their probabilities.
+    """Draw densities on the simplex and the interval, and seven classes with their probabilities.
 
     Args:
         rows: the tidy table of `estimax figure densities`.
@@ -49,8 +49,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     ]
     kinds = [
         mark("probability of the class", marker="s", color="0.85", markersize=8),
-        mark("nine tenths of the samples", linestyle="-", linewidth=0.6),
-        mark("middle half", linestyle="-", linewidth=2),
+        mark("90 % of the samples", linestyle="-", linewidth=0.6),
+        mark("middle 50 %", linestyle="-", linewidth=2),
         mark("median", marker="_", color="black", markersize=4, markeredgewidth=1),
     ]
     with paper():
@@ -85,7 +85,7 @@ def _triangle(ax: Axes, part: pd.DataFrame) -> None:
 
 
 def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
-    """Draw the median, the middle half and the middle nine tenths of every coordinate."""
+    """Draw the median, the middle 50 % and 90 % of every coordinate."""
     chances = seven.drop_duplicates("x")
     ax.bar(chances["x"], chances["probability"], color="0.85", width=0.95)
     for place, (temperature, part) in enumerate(seven.groupby("temperature")):

@@ -16,7 +16,7 @@ _GAP = 1  # pixels between pictures
 _MARGIN = 6  # dots around the title
 _WIDEST = 0.6  # inches of a picture
 _ROUNDING = 1e-5
-_MOST_BYTES = 2**28  # of a file, and of its contents
+_MOST_BYTES = 2**28  # maximum sizes of a file and of its contents
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -49,10 +49,10 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def draw(name: str, pictures: np.ndarray) -> Figure:
-    """Draw pictures as one grid, dark ink on white, under their name.
+    """Draw pictures as one grid, dark on white, with their name above.
 
     Args:
-        name: what they are: "samples", "reconstructions".
+        name: their name, such as "samples" or "reconstructions".
         pictures: `[rows, columns, height, width]`, from 0 (white) to 1 (black).
 
     Raises:
@@ -62,7 +62,7 @@ def draw(name: str, pictures: np.ndarray) -> Figure:
 
 
 def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
-    """Draw grids of pictures in a column under a title, each under its name.
+    """Draw grids of pictures in a column under a title, each with its name above.
 
     Args:
         title: of the page.

@@ -1,4 +1,4 @@
-"""Published numbers of a table beside ours."""
+"""Published numbers of a table compared with ours."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw published numbers and ours, with 95 % intervals, a panel for each part of the table.
 
-    The panels cover the means; intervals beyond are cut off.
+    The panels cover the means; intervals beyond are clipped.
 
     Args:
         rows: the tidy table of `estimax reproduce`.
@@ -62,7 +62,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _panel(ax: Axes, block: str, part: pd.DataFrame) -> None:
-    places = range(len(part), 0, -1)  # the first on top, as in the table
+    places = range(len(part), 0, -1)  # the first one at the top, as in the table
     for place, (_, line) in zip(places, part.iterrows(), strict=True):
         ax.axhline(place, color="0.92", linewidth=0.6, zorder=0)
         ends = [line["ours_low"], line["ours_high"]]

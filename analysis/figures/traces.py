@@ -46,7 +46,7 @@ def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
 
 
 def set_heights(ax: Axes, points: pd.DataFrame, metric: str) -> None:
-    """Set limits that hold every point and interval; bands that reach zero are cut off."""
+    """Set limits that contain every point and interval; bands that reach zero are clipped."""
     drawn = heights(points, metric)
     positive = drawn > ROUNDING * drawn.max()
     if positive.any():

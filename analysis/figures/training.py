@@ -70,7 +70,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
     that diverged is a thin line that ends in a cross. The vertical axis covers the means after a
-    tenth of the training; higher values are cut off.
+    tenth of the training; higher values are clipped.
 
     Args:
         rows: a tidy table of training runs of one context.
@@ -151,7 +151,7 @@ def _marks(curves: pd.DataFrame, lines: pd.DataFrame) -> list[Line2D]:
 
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:
-    """Return limits that hold the means after the first descent, and most of their bands."""
+    """Return limits that contain the means after the initial descent, and most of their bands."""
     late = part[part["step"] >= part["step"].max() / 10]
     late = part if late["step"].nunique() < 3 else late
     means = late.loc[late["seed"].isna(), "value"].dropna()

@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans(
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
         "`": r"\textasciigrave{}",
-        # Braces: after a line break LaTeX reads a bare one as the break's optional length.
+        # Braced, since LaTeX would read a bare bracket after a line break as an optional length.
         "[": "{[}",
         "]": "{]}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -77,7 +77,7 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str = 
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    """Write an interval with the exponent of its value, to save width."""
+    """Write an interval with its value's exponent, to save width."""
     text = formats.scientific(value)
     if "e" not in text or not low < high or math.isinf(high):
         return text
@@ -97,7 +97,7 @@ def _cell(text: str, column: Column) -> str:
 
 
 def _stack(lines: list[str], side: str) -> str:
-    """Set several lines in one cell, aligned at the first one, with space below."""
+    """Typeset several lines in one cell, aligned at the first, with space below."""
     if len(lines) == 1:
         return lines[0]
     inside = r" \\ ".join(lines) + r"\rule[-1ex]{0pt}{0pt}"
@@ -105,7 +105,7 @@ def _stack(lines: list[str], side: str) -> str:
 
 
 def _numbers(text: str) -> str:
-    """Set the numbers and intervals of a text as powers of ten."""
+    """Typeset the numbers and intervals of a text as powers of ten."""
     bracket = re.escape(escape("[")), re.escape(escape("]"))
     text = re.sub(rf"({bracket[0]}[^\]]*{bracket[1]})e0\b", r"\1", text)
     text = re.sub(rf"({bracket[0]}[^\]]*{bracket[1]})e(-?\d+)", r"\1 $\\times 10^{\2}$", text)

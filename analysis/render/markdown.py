@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Return text as inline code, also if it contains backticks."""
+    """Return text as inline code, even if it contains backticks."""
     if not text:
         return ""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))

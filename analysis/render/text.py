@@ -29,7 +29,7 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
         room = width - sum(widths[1:]) - len(_GAP) * (len(shown) - 1)
         if room >= min(widths[0], _ROOMY_NAME):
             break
-    # In a narrow table the last column goes below the others if it is text.
+    # In a narrow table the last column is placed below the others if it is text.
     below = room < _NARROWEST_NAME and shown[-1].kind.style == "word"
     if below:
         room += len(_GAP) + widths.pop()
@@ -46,7 +46,7 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
         out += line(title)
     out.append(rule)
     for name, *rest in body:
-        # A long name stands above its numbers; an estimator's is not broken, so that it can be
+        # A long name is placed above its numbers; estimator names are not broken, so they can be
         # copied.
         if len(name) > widths[0]:
             is_word = shown[0].kind.style == "word"

@@ -83,7 +83,7 @@ def claims_table(rows: pd.DataFrame) -> ReadableTable:
 
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of `claims_table`."""
+    """Return the lines for `claims_table`."""
     check(rows, COLUMNS)
     lines = rows[list(COLUMNS)].reset_index(drop=True)
     lines["doubts"] = rows["doubts"].to_numpy() if "doubts" in rows else ""

@@ -1,4 +1,4 @@
-"""The table of published numbers beside ours, with verdicts on predictions."""
+"""The table of published numbers and ours, with verdicts on predictions."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ from analysis.statistics.student import quantile
 
 _PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
 COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
-_RUN = ("seed", "step", "low", "high")  # of cells that were run
+_RUN = ("seed", "step", "low", "high")  # cells that were run
 _NORMAL = 1.96
 _ROUNDING = 1e-6
-_ENDS = ("label", "other")  # of a predicted pair
+_ENDS = ("label", "other")  # a predicted pair
 VERDICTS = ("held", "broke", "undecided", "not run")
 
 
@@ -174,7 +174,7 @@ def _sections(lines: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, list[st
 
 
 def known_answers(lines: pd.DataFrame) -> tuple[int, int] | None:
-    """Return the number of exactly known values that ours agree with, and their total.
+    """Return the number of exactly known values that agree with ours, and their total.
 
     Values agree if they differ by at most four standard errors or float32 rounding.
 

@@ -72,16 +72,16 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
     """Return the estimators of a training study at each learning rate, the best first.
 
     Lines are sorted by the first of these that the table has: test bound, test ELBO, exact loss,
-    test accuracy, ..., training loss. Lines of which every run diverged come last.
+    test accuracy, ..., training loss. Lines with only diverged runs come last.
 
     Args:
         rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
 
     Returns:
         One line per `estimator`, `optimiser` and `learning_rate`: `best`, whether it is the best of
-        the estimator's lines, of which there are `tried`; `method`, `unbiased`, hyperparameters;
-        `seeds`, how many of them `diverged`, from step `diverged_first` to `diverged_last`;
-        the final figures, each with `_low` and `_high`, as means over the seeds that did not
+        the estimator's `tried` lines; `method`, `unbiased`, hyperparameters; `seeds`, how many of
+        them `diverged`, from step `diverged_first` to `diverged_last`; the final figures, each with
+        `_low` and `_high`, as means over the seeds that did not
         diverge: `test_bound` (of the most samples in the table), `test_elbo`, `validation_bound`,
         `validation_elbo`, `train_bound` and `train_elbo`, negative and in nats per image,
         `exact_loss`, `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);

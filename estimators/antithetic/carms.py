@@ -51,7 +51,7 @@ class CARMS(Estimator[Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """A pair, and four samples."""
+        """Variants with a pair, and with four samples."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:
@@ -64,7 +64,8 @@ class CARMS(Estimator[Categorical, Objective]):
         drawn = uniform(jax.random.fold_in(key, count), (size,), dtype) * num_orders(classes)
         order = nth_order(drawn.astype("int32"), classes)
         ordered = jnp.take_along_axis(chance, order, 1)
-        # Upper ends of the classes' intervals; one from the last class of positive probability on.
+        # Upper ends of the classes' intervals; one from the last class with positive probability
+        # on.
         left = jnp.cumsum(ordered[:, ::-1], -1)[:, ::-1][:, 1:]
         ends = jnp.where(left > 0, jnp.cumsum(ordered[:, :-1], -1), 1)
         places = (uniforms[..., None] > ends[None]).sum(-1, dtype="int32")

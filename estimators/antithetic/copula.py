@@ -10,7 +10,7 @@ from estimators.core.averages import sum_of_others
 
 
 def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
-    r"""Return logarithms of n uniform numbers, each pair of which is negatively dependent.
+    r"""Return logarithms of n uniform numbers, pairwise negatively dependent.
 
     Exponential variables $E_i = -\log(1 - \sigma(L_i))$ over their sum are a uniform point d on the
     simplex, and each $u_i = (1 - d_i)^{n - 1}$ is uniform. For n = 2 they are $u, 1 - u$. $u_i$
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A point x of [0, 1] as $x^{1/m}$ and $1 - x^{1/m}$, both to full relative precision."""
+    """A point x in [0, 1] as $x^{1/m}$ and $1 - x^{1/m}$, both to full relative precision."""
 
     root: Pair
     rest: Pair
@@ -79,12 +79,12 @@ def repulsion(one: Repelling, other: Repelling, count: int) -> jax.Array:
     """
     least, most = _above(one.low, other.low), _above(one.high, other.high)
     left, right = _above(one.low, other.high), _above(one.high, other.low)
-    # Differences of h over those of the roots: along I, along J, and mixed.
+    # Difference quotients of h with respect to the roots: along I, along J, and mixed.
     bottom, top = jnp.clip(right / one.width, 0, 1), jnp.clip(most / one.width, 0, 1)
     start, end = jnp.clip(left / other.width, 0, 1), jnp.clip(most / other.width, 0, 1)
     both = jnp.clip(jnp.minimum(most, -least) / jnp.minimum(one.width, other.width), 0, 1)
     both = both / jnp.maximum(one.width, other.width)
-    # Of the powers of h, from 0 on: the value at the lowest corner, and the same differences.
+    # For powers of h, from 0: the value at the lowest corner, and the same differences.
     value, along, across, mixed = 1.0, 0.0, 0.0, 0.0
     for _ in range(count - 1):
         mixed = jnp.maximum(most, 0) * mixed + end * along + top * across + both * value
@@ -96,7 +96,7 @@ def repulsion(one: Repelling, other: Repelling, count: int) -> jax.Array:
 
 
 def _root(x: Pair, power: int) -> Pair:
-    # The compensation of x is below the rounding of its root, if a root is taken.
+    # If a root is taken, the compensation of x is below the rounding of the root.
     return x if power == 1 else (x[0] ** (1 / power), jnp.zeros_like(x[0]))
 
 

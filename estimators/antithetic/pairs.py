@@ -11,7 +11,7 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
     r"""Return the hard samples of logistic noise L and of -L.
 
     With $u = \sigma(L)$ they are $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$: each follows the
-    distribution, and they agree as rarely as two such samples can.
+    distribution, and their probability of agreeing is minimal.
     """
     samples = (distribution.hard(distribution.perturb(signed)) for signed in (noise, -noise))
     first, second = jax.lax.stop_gradient(tuple(samples))
@@ -19,11 +19,11 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
 
 
 def at_pair(f: Objective, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return f at both samples, with the same keys where f draws samples of its own."""
-    if jax.debug_key_reuse.value:  # would report the second call as key reuse
+    """Return f at both samples, with the same keys if f draws its own samples."""
+    if jax.debug_key_reuse.value:  # the key checker would report the second call as reuse
         at_first, at_second = jax.vmap(f)(jnp.stack([first, second]))
         return at_first, at_second
-    # Without vmap, which makes XLA copy and transpose f's arrays around an axis of two.
+    # Not vmap, which makes XLA copy and transpose f's arrays around an axis of size two.
     return f(first), f(second)
 
 

@@ -28,10 +28,10 @@ from estimators.distributions.chain import Chain
 class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     r"""OVIS: the score function of a multi-sample bound with nearly optimal control variates.
 
-    $\sum_i (\hat L - c_i) \nabla \log q(z_i)$, beside the ordinary gradient of the log-weights,
-    which is $-\sum_i v_i \nabla \log q(z_i)$ where log q is in them. Here $\hat L = \log \frac1m
-    \sum_j e^{w_j}$ and $v_i = e^{w_i} / \sum_j e^{w_j}$. The best $c_i$ is close to the mean of
-    $\hat L - v_i$ over $z_i$, given the others.
+    $\sum_i (\hat L - c_i) \nabla \log q(z_i)$, in addition to the ordinary gradient of the
+    log-weights, which is $-\sum_i v_i \nabla \log q(z_i)$ where log q is in them. Here $\hat L =
+    \log \frac1m \sum_j e^{w_j}$ and $v_i = e^{w_i} / \sum_j e^{w_j}$. The best $c_i$ is close to
+    the mean of $\hat L - v_i$ over $z_i$, given the others.
 
     - The asymptotic form: $c_i = \hat L_{-i} - \gamma v_i + (1 - \gamma) \log(1 - \frac1m)$, with
       $\hat L_{-i}$ of the other m - 1 weights. For $\gamma = 0$, the limit where one weight
@@ -66,7 +66,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both limits of the asymptotic form, and the Monte Carlo form."""
+        """Variants: both limits of the asymptotic form, and the Monte Carlo form."""
         return (cls(), cls(0.0), cls(auxiliary_samples=1))
 
     def estimate(

@@ -23,11 +23,11 @@ from estimators.distributions.chain import Chain
 class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     r"""VIMCO: the score function of a multi-sample bound, with a learning signal per sample.
 
-    $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, beside the ordinary gradient of the
+    $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, in addition to the ordinary gradient of the
     log-weights, where $\hat L = \log \frac1m \sum_j e^{w_j}$ and $\hat L^{-i}$ has $w_i$ replaced
     by the mean of the others. The latter is a baseline, since it depends on them alone; where their
-    likelihoods are all zero it is infinite and replaced by 0. Needs at least two samples.
-    Mnih and Rezende 2016 (arXiv:1602.06725), the variant with the geometric mean.
+    likelihoods are all zero it is infinite and replaced by 0. Needs at least two samples. Mnih and
+    Rezende 2016 (arXiv:1602.06725), the variant with the geometric mean.
     """
 
     unbiased = "yes"

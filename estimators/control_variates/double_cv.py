@@ -51,7 +51,7 @@ class DoubleCV(Estimator[Bernoulli, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Two samples, and four as in the paper."""
+        """Variants with two samples, and with four as in the paper."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:

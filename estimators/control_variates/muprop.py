@@ -48,7 +48,7 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Without a baseline, and with one that normalises."""
+        """Variants without a baseline, and with a normalising one."""
         return (cls(), cls(NVIL(normalise=True)))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

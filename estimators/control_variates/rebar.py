@@ -60,7 +60,7 @@ class REBAR(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both relaxations, and coupled noise."""
+        """Variants with both relaxations, and with coupled noise."""
         return (cls(0.5), cls(0.5, relaxation="modified"), cls(0.5, coupled=True))
 
     @property

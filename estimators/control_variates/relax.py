@@ -54,7 +54,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """With the network alone, and with f."""
+        """Variants with the network only, and with f."""
         return (cls(), cls(temperature=0.5, relaxes_objective=True))
 
     @property

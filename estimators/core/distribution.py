@@ -75,7 +75,7 @@ class Distribution(abc.ABC):
         return None
 
     def independent(self, num_copies: int) -> Self:
-        """Return independent copies as one distribution of event `[num_copies, *event]`."""
+        """Return independent copies as one distribution with event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)
 
         def repeat(parameter: jax.Array) -> jax.Array:
@@ -132,7 +132,7 @@ class Discrete(Distribution):
     @property
     @abc.abstractmethod
     def class_shape(self) -> tuple[int, int]:
-        """Number of variables and of the classes of each. The classes of a bit are 0 and 1."""
+        """Number of variables, and of classes per variable. The classes of a bit are 0 and 1."""
 
     @abc.abstractmethod
     def noise(self, key: jax.Array) -> jax.Array:

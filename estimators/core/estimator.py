@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Objective, contravariant=True)
 
 
 def fact(of: Callable[[Any], T]) -> T:
-    """Return a fact of a class that depends on its fields: a property, typed as its value.
+    """Return a class fact that depends on the instance's fields: a property, typed as its value.
 
     Example:
         `differentiates = fact(lambda self: self.relaxes_objective)`
@@ -103,7 +103,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return one instance of every variant: what tests check and `estimax compare` shows."""
+        """Return one instance of every variant, for tests and `estimax compare`."""
         return (cls(),)
 
     def evaluations(self, distribution: D) -> int:

@@ -86,7 +86,7 @@ class Chain(Distribution):
         return self._flat().too_large()
 
     def independent(self, num_copies: int) -> Self:
-        """Return independent paths as one distribution of event `[num_copies, *event]`."""
+        """Return independent paths as one distribution with event `[num_copies, *event]`."""
         check_count("num_copies", num_copies, 1)
         return dataclasses.replace(self, num_copies=num_copies)
 

@@ -46,7 +46,7 @@ class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """One sample, and two."""
+        """Variants with one sample, and with two."""
         return (cls(1), cls(2))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -52,7 +52,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """One state and a sample, and three states and a sample."""
+        """Variants with one state and a sample, and with three states and a sample."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
@@ -61,7 +61,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
         values = jax.vmap(f)(states)
         value = weighted_mean(weights, values)
         signal = jax.lax.stop_gradient(values)
-        if self.num_samples >= distribution.num_states:  # exact, so that a constant cancels
+        if self.num_samples >= distribution.num_states:  # exact, so that constants cancel
             signal = signal - jax.lax.stop_gradient(value)
         return attach_scores(value, distribution, states, weights * signal)
 

@@ -57,7 +57,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Two states, and four."""
+        """Variants with two states, and with four."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
@@ -70,7 +70,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         values = jax.vmap(f)(states)
         value = weighted_mean(first, values)
         stopped = jax.lax.stop_gradient(values)
-        if len(states) > 1:  # a single state has no baseline that removes a constant
+        if len(states) > 1:  # a single state has no baseline to remove constants
             stopped = stopped - jax.lax.stop_gradient(value)
         signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
@@ -125,7 +125,7 @@ def order_probabilities(
 
 
 def _nodes(count: int, precision: float) -> np.ndarray:
-    r"""Return equidistant nodes in log t for integrals to a relative precision.
+    r"""Return equidistant nodes in log t that give integrals a relative precision.
 
     The integral below the first node is a smaller share, since the product grows with t. The
     hardest integrand is $t^k e^{-t}$, that of a gamma function: Chernoff's bound on its tail gives

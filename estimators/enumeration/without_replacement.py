@@ -91,7 +91,7 @@ def draw(key: jax.Array, distribution: Discrete, count: int) -> States:
     noise = jax.vmap(stopped.noise)(sample_keys(key, count))
 
     def perturbed(ranks: jax.Array, log_probs: jax.Array, excess: jax.Array) -> jax.Array:
-        # The beam starts filled with impossible prefixes, which have no continuations.
+        # The beam is initially filled with impossible prefixes, which have no continuations.
         possible = ranks > -jnp.inf
         excess = excess - jnp.where(possible, log_probs, 0)
         continued = -jnp.logaddexp(jnp.where(possible, -ranks, 0), excess)
@@ -128,13 +128,13 @@ def _search(
         ranks, kept = jax.lax.top_k(rank(ranks[:, None], longer, given).ravel(), width)
         longer = longer.ravel()
         classes = classes[kept // num_classes].at[:, number].set(kept % num_classes)
-        # A dropped prefix drops all its states, so that log_rest needs no subtraction.
+        # Dropping a prefix drops all its states, so log_rest needs no subtraction.
         dropped = jax.nn.logsumexp(longer.at[kept].set(-jnp.inf))
         return (classes, longer[kept], ranks, jnp.logaddexp(log_rest, dropped)), None
 
     steps = jnp.arange(variables), log_probs, jnp.moveaxis(given, 1, 0)
-    # The first step is outside the scan: under jax.shard_map, the initial carry must vary over the
-    # same devices as later ones.
+    # The first step is outside the scan, since under jax.shard_map the initial carry must vary over
+    # the same devices as later ones.
     beam, _ = extend(start, jax.tree.map(lambda step: step[0], steps))
     rest = jax.tree.map(lambda step: step[1:], steps)
     (classes, log_probs, _, log_rest), _ = jax.lax.scan(extend, beam, rest)

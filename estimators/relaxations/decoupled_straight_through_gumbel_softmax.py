@@ -38,7 +38,7 @@ class DecoupledStraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, O
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Samples of the distribution itself, with a low and a high backward temperature."""
+        """Variants that sample the distribution itself, at low and high backward temperatures."""
         return (cls(1.0, 0.5), cls(1.0, 2.0))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

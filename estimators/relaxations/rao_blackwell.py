@@ -22,7 +22,7 @@ def mean_relaxed(
     """
     temperature = jax.lax.stop_gradient(temperature)
     fixed = jax.lax.stop_gradient(distribution)
-    live = distribution.logits - fixed.logits  # zero, with a derivative
+    live = distribution.logits - fixed.logits  # value zero, nonzero derivative
 
     def relaxed(key: jax.Array) -> jax.Array:
         return distribution.relaxed(fixed.posterior(key, sample) + live, temperature)

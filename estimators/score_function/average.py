@@ -48,7 +48,7 @@ class Average(Estimator[Any, Any]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """The plain score function with two samples."""
+        """A variant: the plain score function with two samples."""
         return (cls(ScoreFunction(), 2),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:

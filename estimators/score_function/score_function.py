@@ -47,7 +47,7 @@ class ScoreFunction(
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Without a baseline, and with each baseline."""
+        """Variants without a baseline, and with each baseline."""
         baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
         return tuple(cls(baseline) for baseline in baselines)
 

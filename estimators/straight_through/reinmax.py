@@ -35,7 +35,7 @@ class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Second order, and lower variance."""
+        """Variants of second order, and of lower variance."""
         return (cls(1.0), cls(1.5))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -81,7 +81,7 @@ class ImageProblem(EvaluatedProblem):
             return images
         if self.binarisation == "real":
             return images / 255
-        # Integers up to 254, so that a pixel x is 1 with probability exactly x / 255.
+        # Uniform integers up to 254, so that pixel x becomes 1 with probability exactly x / 255.
         noise = jax.random.randint(key, images.shape, 0, 255, jnp.int32)
         return (noise < data.astype(jnp.int32)).astype(jnp.float32)
 

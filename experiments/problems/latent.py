@@ -95,7 +95,7 @@ def evaluations(estimator: Estimator, distribution: Distribution, depth: int) ->
     """Return the evaluations of the innermost f of `depth` nested calls over equal layers.
 
     A continuous pass of an outer layer evaluates the innermost f once; every other evaluation is a
-    whole estimate of the layer below.
+    full estimate of the layer below.
     """
     passes, count = estimator.continuous_passes, 1
     for _ in range(depth):

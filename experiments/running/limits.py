@@ -230,7 +230,7 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
 
 
 def _own(flags: list[bool], inner: core.Jaxpr) -> list[bool]:
-    """Return the flags of an inner program's arguments, the last ones of the equation."""
+    """Return the flags of an inner program's arguments, which come last in the equation."""
     # These follow a branch index, or the constants of a loop's other inner program.
     count = len(inner.invars)
     return flags[-count:] if 0 < count <= len(flags) else [False] * count

@@ -16,7 +16,7 @@ _SECONDS_BETWEEN_NOTES = 10.0
 
 
 class Progress:
-    """Progress over tasks, each of which may report the fraction that is done.
+    """Progress over tasks, which may each report the fraction done.
 
     In its context, a signal that asks the run to end raises `Interrupted` at the next report.
     """
@@ -68,7 +68,7 @@ class Progress:
 
     @contextlib.contextmanager
     def task(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Show a task; yield a function that takes the fraction that is done."""
+        """Show a task; yield a function that takes the fraction done."""
         self._num_started += 1
         self._task = name
         self.say(name if self._is_terminal else f"[{self._num_started}/{self._num_tasks}] {name}")

@@ -35,7 +35,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
     Args:
         found: the squared length and its law.
-        unseen: the factor by which its noise may exceed the sampled noise.
+        unseen: the factor by which the noise may exceed the sampled noise.
         level: the confidence level.
     """
     if not found.is_noisy:

@@ -56,7 +56,7 @@ def _join() -> None:
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"--distributed: JAX finds no cluster here ({reason}); start it by srun, by mpirun or "
+            f"--distributed: JAX finds no cluster here ({reason}); start it with srun, mpirun or "
             "on a TPU pod, once per host"
         ) from error
 

@@ -26,7 +26,7 @@ class Checkpoints:
 
     It holds the state of all runs and their history: the rows so far, as plain values. It is
     written under a temporary name and renamed, so that a killed process leaves the previous one.
-    The SHA-256 digests of its files are kept beside the folder.
+    The SHA-256 digests of its files are kept next to the folder.
     """
 
     def __init__(self, folder: Path, identity: str):

@@ -104,8 +104,8 @@ def advance(
         most: maximum number of steps; one program then serves all smaller numbers.
 
     Returns:
-        The new state, and the loss estimate before each step, `[num_steps]`, or `[most]`, of which
-        the first `num_steps` are valid.
+        The new state, and the loss estimate before each step, `[num_steps]`, or `[most]`, whose
+        first `num_steps` entries are valid.
     """
     problem = recipe.problem
     optimisers = _optimisers(recipe, run, state.estimator)

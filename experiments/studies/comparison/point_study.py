@@ -25,7 +25,7 @@ def point_study(
     caution: Caution = lambda columns, samples: "",
     **more: Any,
 ) -> Study[Estimator]:
-    """Return a study of bias, variance, error and cost, under common random numbers.
+    """Return a study of bias, variance, error and cost, with common random numbers.
 
     Args:
         settings: what to measure, and where.

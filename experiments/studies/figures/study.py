@@ -16,7 +16,7 @@ SCALES = ("smoke", "laptop")
 """A few seconds, for tests; and the full size, for papers."""
 
 Task = Callable[[Callable[[float], None]], list[Row]]
-"""Returns rows; takes a function that receives the fraction that is done."""
+"""Returns rows; takes a function that receives the fraction done."""
 
 
 class Figure(NamedTuple):

@@ -70,7 +70,7 @@ def usual_scales(
     """Return the scales of a table whose cells are trained.
 
     Args:
-        rates: the learning rates that "laptop" compares, of which "smoke" takes the first; None for
+        rates: the learning rates compared by "laptop"; "smoke" uses the first; None for
             the published ones.
         paper: the scale "paper", as published.
         bound_samples: samples of the bound of "laptop".
@@ -179,7 +179,7 @@ class CellRun(NamedTuple):
         splits: the splits that targets are evaluated on.
         folder: the folder of checkpoints; an interrupted run continues from those in it.
         progress: shows the status of the run.
-        advance: receives the fraction that is done; it may raise KeyboardInterrupt.
+        advance: receives the fraction done; it may raise KeyboardInterrupt.
     """
 
     scale: Scale

@@ -124,7 +124,7 @@ class EstimatorBatch:
 
         Args:
             restored: the result of `restore`.
-            advance: receives the fraction that is done.
+            advance: receives the fraction done.
             progress: shows the status of the run.
             checkpoint_seconds: the minimum number of seconds between two checkpoints.
 
