@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.style import Look
 
-# Values below this share of the largest one are rounding.
+# Values below this fraction of the largest one are rounding errors.
 ROUNDING = 1e-12
 
 

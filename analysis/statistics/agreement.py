@@ -23,7 +23,7 @@ def rank_agreement(
     r"""Return Kendall's $\tau_b$ between known values and means that have errors.
 
     The interval is the central 95 % of $\tau_b$ when an independent Student variable times its
-    error is added to every mean. The known values are taken as exact.
+    error is added to every mean. The known values are treated as exact.
 
     Args:
         known: `[n]`.

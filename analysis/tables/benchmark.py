@@ -102,7 +102,7 @@ def _batches(batches: Figures) -> str:
 def _evaluation(evaluation: Figures) -> str:
     title = (
         f"Images per second of the {evaluation['samples']:,}-sample bound of "
-        f"{evaluation['problem']}, beside the\nfloor: those of its matrix products alone"
+        f"{evaluation['problem']}, compared with\nthe floor: its matrix products alone"
     )
     cells = [_range(evaluation[key]) for key in ("images", "floor", "ratio")]
     return title + "\n\n" + _aligned([["images per second", "floor", "ratio"], cells])
@@ -111,8 +111,8 @@ def _evaluation(evaluation: Figures) -> str:
 def _cost(cost: Figures) -> str:
     unit = cost["unit"]["median"] * 1e6
     title = (
-        f"Time per gradient of every parameter of {cost['problem']}, beside evaluations of f;\n"
-        f"the ratio is to as many times one evaluation, forward and backward ({unit:.0f} us)"
+        f"Time per gradient of every parameter of {cost['problem']};\n"
+        f"the ratio is to its evaluations of f, each forward and backward ({unit:.0f} us)"
     )
     table = [["estimator", "us per gradient", "evaluations", "ratio"]]
     for name, row in cost["rows"].items():

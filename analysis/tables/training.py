@@ -88,7 +88,7 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
         `steps_per_second`; `note`.
 
         Intervals are 95 %: Student's over seeds, or with a single seed that of its own row.
-        The best learning rate is that with the smallest share diverged and, of these, the least
+        The best learning rate is that with the smallest fraction diverged and, of these, the least
         validation bound, else validation ELBO, exact loss, validation error, training loss.
 
     Raises:
@@ -213,6 +213,6 @@ def _footnotes(
     if "steps_per_second" in shown:
         found.append("Steps per second: summed over all runs of the estimator's batch.")
     if (lines["best"] & (lines["tried"] > 1)).any():
-        criterion = shown.get(chosen_by or "", "share of runs that diverged")
+        criterion = shown.get(chosen_by or "", "fraction of runs that diverged")
         found.append(f"*: the best learning rate of its estimator, by {criterion}.")
     return found

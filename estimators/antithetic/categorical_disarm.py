@@ -21,9 +21,9 @@ class CategoricalDisARM(Estimator[Categorical, Objective]):
     that of the first bit that is one. An antithetic pair of such bits gives two samples D and
     $\tilde D$. With $\Delta = f(D) - f(\tilde D)$ the gradient in $\alpha_l$ is
 
-    - $\frac12 \Delta (b_l - \tilde b_l) \sigma(|\alpha_l|)$, as in `DisARM`, where both samples
-      reach bit l;
-    - $\frac12 \Delta (b_l - \sigma(\alpha_l))$ where only D does: f at the other sample, which does
+    - $\frac12 \Delta (b_l - \tilde b_l) \sigma(|\alpha_l|)$, as in `DisARM`, if both samples reach
+      bit l;
+    - $\frac12 \Delta (b_l - \sigma(\alpha_l))$ if only D does: f at the other sample, which does
       not depend on bit l, is a baseline; and likewise with the roles exchanged.
 
     The chain rule then gives the gradient in $\theta$. Unbiased; two classes are `DisARM`. The

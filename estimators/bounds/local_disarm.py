@@ -28,7 +28,7 @@ class LocalDisARM(Estimator[Bernoulli, ImportanceBound]):
     paper = "dong2020"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """Two evaluations of the log-weight for each sample."""
+        """Two evaluations of the log-weight per sample."""
         return 2 * distribution.event_shape[0]
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: ImportanceBound) -> jax.Array:

@@ -41,7 +41,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in place
       of $z_i$, which all i share. Unbiased.
 
-    Where the likelihoods of the other samples are all zero, an infinite baseline is replaced by 0.
+    If the likelihoods of the other samples are all zero, the infinite baseline is replaced by 0.
 
     Liévin et al. 2020 (arXiv:2008.01998), equations 17 and 12, as in the authors' code; the bias
     follows from the formulas and is verified by the tests.
@@ -61,7 +61,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     paper = "lievin2020"
 
     def evaluations(self, distribution: Discrete | Chain) -> int:
-        """One evaluation of the log-weight for each sample, auxiliary samples included."""
+        """One evaluation of the log-weight per sample, auxiliary samples included."""
         return distribution.event_shape[0] + self.auxiliary_samples
 
     @classmethod

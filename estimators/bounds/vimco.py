@@ -25,8 +25,8 @@ class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
 
     $\sum_i (\hat L - \hat L^{-i}) \nabla \log q(z_i)$, in addition to the ordinary gradient of the
     log-weights, where $\hat L = \log \frac1m \sum_j e^{w_j}$ and $\hat L^{-i}$ has $w_i$ replaced
-    by the mean of the others. The latter is a baseline, since it depends on them alone; where their
-    likelihoods are all zero it is infinite and replaced by 0. Needs at least two samples. Mnih and
+    by the mean of the others. The latter is a baseline, since it depends on them alone; if their
+    likelihoods are all zero, it is infinite and replaced by 0. Needs at least two samples. Mnih and
     Rezende 2016 (arXiv:1602.06725), the variant with the geometric mean.
     """
 
@@ -34,7 +34,7 @@ class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
     paper = "mnih2016"
 
     def evaluations(self, distribution: Discrete | Chain) -> int:
-        """One evaluation of the log-weight for each sample."""
+        """One evaluation of the log-weight per sample."""
         return distribution.event_shape[0]
 
     def estimate(

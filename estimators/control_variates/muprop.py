@@ -24,7 +24,7 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
     r"""MuProp: an expansion of f about the mean $\mu$ as the score function's control variate.
 
     $(f(z) - f(\mu) - f'(\mu) \cdot (z - \mu)) \nabla \log q(z) + f'(\mu) \nabla \mu$. Unbiased,
-    with zero variance for linear f. Where f contains further layers, $f(\mu)$ is one mean-field
+    with zero variance for linear f. If f contains further layers, $f(\mu)$ is one mean-field
     pass through all of them. Gu et al. 2016 (arXiv:1511.05176).
 
     A baseline is subtracted from the remainder of the expansion. One that normalises

@@ -24,7 +24,7 @@ class REBAR(Estimator[Bernoulli | Categorical, Objective]):
     $(f(b) - \eta f(\sigma_\tau(\tilde z))) \nabla \log q(b) + \eta \nabla f(\sigma_\tau(z)) - \eta
     \nabla f(\sigma_\tau(\tilde z))$, with perturbed logits z, their hard sample b, and $\tilde z$
     drawn given b. Unbiased for every temperature and eta, which are learned by gradient descent on
-    the squared gradient. Where f contains further layers, f at a relaxed sample is one relaxed pass
+    the squared gradient. If f contains further layers, f at a relaxed sample is one relaxed pass
     through all of them, with the noise of their hard samples. Tuning differentiates f twice.
     Tucker et al. 2017 (arXiv:1703.07370); for categorical variables Grathwohl et al. 2018
     (arXiv:1711.00123), appendix B.

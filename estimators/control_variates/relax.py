@@ -49,7 +49,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
     paper = "grathwohl2018"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the hard sample, and two at relaxed samples where c includes f."""
+        """One at the hard sample, and two at relaxed samples if c includes f."""
         return 3 if self.relaxes_objective else 1
 
     @classmethod

@@ -1,10 +1,9 @@
 """The continuous pass: one evaluation of a stack of stochastic layers at continuous points.
 
-A control variate such as MuProp's or REBAR's needs f at points that are not samples. Where f
-contains further estimator calls, evaluating these as usual would multiply the cost with every
-layer. In a continuous pass each of them instead becomes "f at the mean", or "f at the relaxed
-sample" with the noise of its hard sample. So L layers cost L + 1 passes, or 2 L + 1. User code does
-not change.
+A control variate such as MuProp's or REBAR's needs f at points that are not samples. If f contains
+further estimator calls, evaluating these as usual would multiply the cost with every layer. In a
+continuous pass each such call instead becomes "f at the mean", or "f at the relaxed sample" with
+the noise of its hard sample. So L layers cost L + 1 passes, or 2 L + 1. User code does not change.
 """
 
 import contextlib

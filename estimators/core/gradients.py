@@ -59,7 +59,7 @@ def attach_tuning(value: jax.Array, at: T, gradient: T) -> jax.Array:
     r"""Return `value`, whose derivative in `at` is `gradient` times $|\mathrm{cotangent}|$.
 
     For an estimator's own leaves, which *minimise* their objective (a squared error, a variance)
-    whatever the sign with which the caller uses the estimate: a gradient linear in the cotangent
+    regardless of the sign of the estimate in the caller's loss: a gradient linear in the cotangent
     would maximise it under `-estimator(...)`. First derivatives only, and reverse mode only with
     respect to `at`. A mean over a batch gives the mean of the batch's tuning gradients.
 

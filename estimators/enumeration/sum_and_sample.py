@@ -28,7 +28,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
 
     $\sum_{s \in C} q(s) f(s) \nabla \log q(s) + r f(z) \nabla \log q(z)$, where C are the most
     probable states, r is the probability of the others and z is drawn from these. Unbiased, since C
-    depends on the parameters alone; the score function for k = 1, exact where k is the number of
+    depends on the parameters alone; the score function for k = 1, exact if k is the number of
     states. The score is that of q, not of the renormalised rest: $r \nabla \log q(z)$ has the mean
     $\sum_{s \notin C} \nabla q(s)$. Without a baseline, as published, so adding a constant to f
     adds variance.

@@ -30,7 +30,7 @@ def _(distribution: Bernoulli) -> jax.Array:
 def _(distribution: Categorical) -> jax.Array:
     logits = distribution.canonical().logits
     others = sum_of_others(jnp.moveaxis(jnp.exp(logits), -1, 0))
-    # If the others vanish, the result is one, whatever their logarithm.
+    # If the others vanish, the result is one regardless of their logarithm.
     others = jnp.log(jnp.maximum(others, jnp.finfo(logits.dtype).tiny))
     log_odds = logits - jnp.moveaxis(others, 0, -1)
     return jnp.clip((log_odds + 1) / 2, 0, 1)

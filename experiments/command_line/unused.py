@@ -1,4 +1,4 @@
-"""Notes on options that were given but have no effect."""
+"""Notes on given options that have no effect."""
 
 import argparse
 from collections.abc import Sequence

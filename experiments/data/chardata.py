@@ -19,7 +19,7 @@ from experiments.data.images import SIDE, Images, Part
 
 _URL = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat"
 # From ood_regularizer/experiment/datasets/omniglot.py of chenwenxiao/DOI, which verifies its
-# download from there; yburda/iwae itself publishes none.
+# download with it; yburda/iwae publishes no checksum.
 _CHECKSUM = "md5:21ecaf34373511aa7691cf2e0802aa3d"
 _COUNTS: dict[Part, int] = {"train": 24_345, "test": 8_070}
 _VARIABLES: dict[Part, tuple[str, str]] = {

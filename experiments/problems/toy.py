@@ -56,7 +56,7 @@ class Quadratic(Toy):
         check_finite("Quadratic logit", self.logit)
 
     def logits(self) -> jax.Array:
-        """Return the one logit."""
+        """Return the single logit."""
         return jnp.full(1, self.logit)
 
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
@@ -79,7 +79,7 @@ class SharedLogit(Toy):
         check_finite("SharedLogit logit", self.logit)
 
     def logits(self) -> jax.Array:
-        """Return the one logit."""
+        """Return the single logit."""
         return jnp.asarray(self.logit)
 
     def distribution(self, params: Params, batch: Any) -> Distribution:

@@ -208,7 +208,7 @@ def blame(error: BaseException) -> str | None:
     for frame, line in frames:
         if _is_users(frame.f_globals.get("__name__")):
             return f"{frame.f_code.co_filename}, line {line}: {described(error)}"
-    # Outer frames always hold a user's problem, whatever went wrong.
+    # Outer frames always hold a user's problem, even if it is not at fault.
     own = (frame for frame, _ in frames if _is_own(frame.f_globals.get("__name__")))
     for value in _at_hand(next(own, None)):
         if _is_users(type(value).__module__):

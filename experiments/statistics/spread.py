@@ -72,7 +72,7 @@ def mean_squared_error(blocks: Blocks, truth: Truth, bias: Estimate, spread: Est
 
 
 def _sum(bias: Estimate, spread: Estimate) -> Estimate:
-    """Return squared bias + variance, taken as independent (Zou and Donner 2008)."""
+    """Return squared bias + variance, treated as independent (Zou and Donner 2008)."""
     seen = max(bias.value, bias.low)  # an unbiased estimate may be negative
     value = seen + spread.value
     low = value - math.hypot(seen - bias.low, spread.value - spread.low)

@@ -9,7 +9,7 @@ from experiments.statistics.blocks import Blocks
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """The true gradient: exact, or a long run of an unbiased estimator on other keys.
+    """The true gradient: exact, or a long run of an unbiased estimator with other keys.
 
     Attributes:
         mean: `[P]`.

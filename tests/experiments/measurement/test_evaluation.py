@@ -16,7 +16,7 @@ KEY = jax.random.key(3)
 
 
 def per_example(problem, num_samples, repeats, devices=1):
-    """Return estimates of one example, on keys of their own."""
+    """Return estimates of one example, with keys of their own."""
     params, batch = point(problem)
     examples = jnp.repeat(batch[:1], repeats, axis=0)
     return Evaluator(problem, num_samples, jax.devices()[:devices])(params, KEY, examples)

@@ -202,7 +202,7 @@ def test_a_large_mean_costs_no_precision():
 
 
 def test_a_sampled_truth_is_the_mean_of_other_samples():
-    # Two bits more than can be enumerated would take; the reference is a long run on other keys.
+    # Two bits more than can be enumerated would take; the reference is a long run with other keys.
     problem = VAE(size=21, batch_size=2)
     point = prepare(problem, jax.random.key(1), group="logits", reference_samples=256)
     assert point.truth.blocks.count == 256
