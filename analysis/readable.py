@@ -16,14 +16,14 @@ class ReadableTable:
     Texts may be untrusted: control characters are escaped.
 
     Attributes:
-        frame: the lines, all of their columns; `note` is one of them.
+        frame: the lines with all columns, including `note`.
         columns: the columns that are shown, from left to right.
         heading: a line above the table.
         notes: footnotes that explain the columns. Numbered notes on lines follow them.
         sections: lists below the table, by title.
         skipped: estimators that are not in the table, with the reason.
-        context: what all lines share; the first columns of the CSV file.
-        settings: likewise, the last columns.
+        context: values shared by all lines; the first columns of the CSV file.
+        settings: likewise; the last columns of the CSV file.
         is_grouped: whether the first column names a group of consecutive lines, and only the second
             one a line.
     """

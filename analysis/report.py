@@ -103,7 +103,7 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
 
     Args:
         folders: results folders, each with its `results.parquet` and figures as PNG.
-        title: of the page.
+        title: title of the page.
 
     Raises:
         ValueError: if no folder has results that can be shown; the message names the first.

@@ -99,7 +99,7 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
 
 
 def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the rows of estimators that were not skipped, and why the others were, by name."""
+    """Return the rows of estimators that were not skipped, and reasons for the others by name."""
     skips = rows["metric"] == "skipped"
     reasons = dict(zip(rows.loc[skips, "estimator"], rows.loc[skips, "note"], strict=True))
     return rows[~skips], reasons
@@ -158,7 +158,7 @@ def heading(
     Args:
         context: from `only_context`.
         complete: whether the run is complete.
-        optimiser: of training runs.
+        optimiser: optimiser of training runs.
         samples: the smallest and largest number of gradients of an estimator.
         steps: the smallest and largest number of training steps.
         seeds: the smallest and largest number of seeds.

@@ -115,7 +115,7 @@ def method_look(method: str) -> Look:
 
 
 def looks(methods: Mapping[str, str]) -> dict[str, Look]:
-    """Return the styles of the estimators of one figure, in the order of its legend.
+    """Return the styles of a figure's estimators, in the order of its legend.
 
     Estimators of one method share its colour and marker; they differ in marker fill (halves; from
     the sixth on, a lighter tint). Estimators of the same colour differ in line style.

@@ -12,7 +12,8 @@ from estimators.core.part import Part
 class Paper:
     """A paper.
 
-    Attributes: bibtex: its entry in `references.bib`.
+    Attributes:
+        bibtex: its entry in `references.bib`.
     """
 
     bibtex: str

@@ -1,4 +1,4 @@
-"""Checks of settings for `check` methods; errors name the bad value and what is allowed."""
+"""Checks of settings for `check` methods; errors name the bad and the allowed values."""
 
 from estimators.core.validation import check_between as check_between
 from estimators.core.validation import check_choice as check_choice

@@ -25,7 +25,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points of the figure.
 
     Returns:
-        The run: `estimator`, `optimiser`, `learning_rate`, `seed`. What was measured at its
+        The run: `estimator`, `optimiser`, `learning_rate`, `seed`. The measurement at its
         parameters: `measured`, `method` (of the measured estimator), `step`; `variance` and
         `squared_bias` with `_low` and `_high`; `upper_limit`: whether the squared bias is not
         distinguishable from zero; `truth_norm` of the gradient.

@@ -66,7 +66,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
     The figure grows with its legends, so that the panels keep their height.
 
     Args:
-        title: of the figure.
+        title: title of the figure.
         height: inches for the panels with their labels.
         names: legend entries of the estimators.
         marks: legend entries that explain kinds of marks.

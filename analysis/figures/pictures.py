@@ -65,7 +65,7 @@ def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Draw grids of pictures in a column under a title, each with its name above.
 
     Args:
-        title: of the page.
+        title: title of the page.
         grids: pairs of a name, which may be empty, and pictures as for `draw`.
 
     Raises:

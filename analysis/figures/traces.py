@@ -69,11 +69,11 @@ def trace(
 
     Args:
         ax: the axes, with limits set.
-        points: of one line, in order, as for `heights`.
+        points: points of one line, in order, as for `heights`.
         across: the column on the horizontal axis.
         metric: its name.
         look: the style.
-        label: of the marks.
+        label: label of the marks.
         hollow: whether each mark is hollow; none by default.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")

@@ -19,7 +19,7 @@ def save_table(
     Args:
         table: the table.
         stem: path without a suffix; missing folders are created.
-        label: of the LaTeX table.
+        label: label of the LaTeX table.
     """
     texts = {
         "txt": to_text(table),

@@ -19,7 +19,7 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
 
     Args:
         table: the table.
-        width: of a line, in characters; the numbers alone need 100 to 120.
+        width: line width in characters; the numbers alone need 100 to 120.
     """
     shown = table.columns
     titles = [list(part) for part in zip(*(column.short for column in shown), strict=True)]
@@ -79,8 +79,8 @@ def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) 
     """Return cells padded to the widths of their columns; cells without a width are left out.
 
     Args:
-        cells: of one line.
-        widths: of the columns.
+        cells: cells of one line.
+        widths: widths of the columns.
         right: whether each column is aligned to the right.
     """
     padded = [

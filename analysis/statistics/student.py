@@ -9,6 +9,6 @@ def quantile(degrees: ArrayLike) -> np.ndarray:
     """Return the 97.5 % quantile: the half width of a 95 % interval, in standard errors.
 
     Args:
-        degrees: of freedom; infinity for a normal error.
+        degrees: degrees of freedom; infinity for a normal error.
     """
     return stats.t.ppf(0.975, degrees)

@@ -1,1 +1,1 @@
-"""What every estimator is built on: noise, attached gradients, identity, the abstract classes."""
+"""The basis of every estimator: noise, attached gradients, identity, the abstract classes."""

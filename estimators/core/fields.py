@@ -12,7 +12,7 @@ import numpy as np
 
 @functools.cache
 def declared(cls: type) -> Mapping[str, tuple[Any, ...]]:
-    """Return the declared types of a dataclass's fields by name: the members of a union.
+    """Return the declared types of a dataclass's fields by name; a union gives its members.
 
     `Any` where annotations cannot be evaluated, as strings in a class inside a function.
     """

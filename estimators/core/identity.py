@@ -92,7 +92,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
         known: the classes that may be named, by name.
 
     Raises:
-        ValueError: saying what is wrong, what is allowed, and the nearest known name.
+        ValueError: naming the error, the allowed values, and the nearest known name.
     """
     named, rest = _named(text, re.findall(r"[\[\],=]|[^\[\],=\s]+", text))
     if rest:

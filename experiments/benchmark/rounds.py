@@ -24,7 +24,7 @@ def in_turn(
     Args:
         tasks: each receives the round's key, which is the same for all.
         num_rounds: rounds of every task.
-        about: what is timed, for messages.
+        about: description of the work, for messages.
         report: called with progress messages.
     """
     found: dict[Task, list[Found]] = {task: [] for task in tasks}

@@ -64,7 +64,7 @@ def add(commands) -> None:
 
 
 def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
-    """Add the options for what is trained and how."""
+    """Add the options for the training runs."""
     option = command.add_argument
     option(
         "--estimators",

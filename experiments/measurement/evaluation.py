@@ -49,7 +49,8 @@ class Evaluator:
     ) -> dict[str, Estimate]:
         """Evaluate a model.
 
-        Args: params: its parameters.
+        Args:
+            params: the problem's parameters.
             key: a typed random key, consumed. The result depends on it, not on the devices.
             examples: what `problem.examples()` returned, or some of it.
             progress: called with the fraction done.

@@ -1,4 +1,4 @@
-"""The interface of a problem: what is measured, what is trained, what is evaluated."""
+"""The interfaces of problems that are measured, trained and evaluated."""
 
 import abc
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ class Measurable(abc.ABC):
 
     @property
     def objective(self) -> str:
-        """Name of the objective's form, since the measured variance depends on it."""
+        """Name of the objective's form, on which the measured variance depends."""
         return "expectation"
 
     @abc.abstractmethod

@@ -1,1 +1,1 @@
-"""What every run needs: results, progress, limits, the user's own code."""
+"""Infrastructure of every run: results, progress, limits, user code."""

@@ -98,7 +98,7 @@ def noisy(
     Args:
         vector: `[P]`.
         deviations: deviations of the block means of each noise from their mean, `[R, P]`.
-        traces: of the covariance of each noise in the vector.
+        traces: traces of the covariance of each noise in the vector.
         rounding: the squared error due to float32 rounding.
     """
     square = sum(_trace_square(rows, trace) for rows, trace in zip(deviations, traces, strict=True))

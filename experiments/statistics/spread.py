@@ -89,7 +89,7 @@ def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget:
     Args:
         bias: the squared bias.
         spread: the variance of one gradient.
-        evaluations: of f, for one gradient.
+        evaluations: evaluations of f per gradient.
         budget: the total number of evaluations of f.
     """
     share = evaluations / budget

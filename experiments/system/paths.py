@@ -11,7 +11,8 @@ from experiments.system.errors import UsageError
 def named(text: str) -> Path:
     """Return the path named by a text, with `~` expanded.
 
-    Raises: UsageError: if it names none.
+    Raises:
+        UsageError: if it names none.
     """
     if not text:
         raise UsageError("the name of a file or a folder is empty")

@@ -80,7 +80,8 @@ class Tuning:
             truth: the true gradient, a pytree like `chosen`.
             limit: the maximum number of steps.
 
-        Returns: The best round.
+        Returns:
+            The best round.
         """
         keys = jax.random.split(key)
         leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)

@@ -14,6 +14,7 @@ class Pace:
 
     Attributes:
         size: number of steps of the next chunk.
+        most: maximum number of steps of a chunk.
     """
 
     def __init__(self, most: int, size: int = 1):

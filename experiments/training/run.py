@@ -29,8 +29,8 @@ class Recipe:
 
     Attributes:
         problem: the objective.
-        optimiser: of the model's parameters.
-        schedules: by name of the estimator's field, or `learning_rate` as a factor of the rate.
+        optimiser: the optimiser of the model's parameters.
+        schedules: schedules by field of the estimator, or `learning_rate` as a factor of the rate.
         tuned: whether the estimator's own leaves learn.
         tuning_rate: the rate of their Adam; None for the published one.
     """
@@ -100,7 +100,7 @@ def advance(
         run: the seed and the learning rate.
         state: the current state.
         data: the result of `problem.data()`.
-        num_steps: number of steps; it may be traced where `most` is given.
+        num_steps: number of steps; it may be traced if `most` is given.
         most: maximum number of steps; one program then serves all smaller numbers.
 
     Returns:

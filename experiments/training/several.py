@@ -27,7 +27,7 @@ def train_several(
         recipe: settings of training.
         runs: the runs.
         estimator: the gradient estimator.
-        steps: of each run.
+        steps: number of steps of each run.
         advance: called with the fraction done, always below 1.
 
     Returns:

@@ -67,7 +67,7 @@ class Claim:
         quantity: the name of the quantity that decides.
         estimate: computes the quantity from the study's `prepare` result.
         region: the region predicted for it.
-        confidence: of the verdicts of the whole table.
+        confidence: confidence of the verdicts of the whole table.
         power: the probability of a verdict for an effect of the region's size.
     """
 
@@ -152,7 +152,7 @@ class ClaimStudy:
 
     Attributes:
         name: its name on the command line.
-        title: what is measured or trained, with the settings.
+        title: description of the measurement or training, with its settings.
         prepare: measures or trains; the quantities of the claims are computed from its result.
         claims: the claims.
     """

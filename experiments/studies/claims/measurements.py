@@ -30,7 +30,7 @@ class Measurements:
             scale: the size of the run.
             problem: the problem.
             num_samples: number of gradients of each estimator.
-            train_steps: of the problem, if it is trainable.
+            train_steps: training steps, if the problem is trainable.
             tuned: whether estimators that learn are tuned at the point until they converge.
         """
         keys = jax.random.split(jax.random.key(0), 3)

@@ -25,7 +25,7 @@ _unwarned = np.errstate(divide="ignore", invalid="ignore")
 
 
 def share(values: np.ndarray) -> Estimate:
-    """Return the fraction of independent trials that succeeded; its error is never zero."""
+    """Return the fraction of successful trials; its error is never zero."""
     values = np.asarray(values, bool)
     count, part = len(values), float(values.mean())
     # Agresti and Coull (1998): two more successes and two more failures.

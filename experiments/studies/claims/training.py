@@ -57,9 +57,9 @@ def _comparison(
     """Return a study of claims that training with one estimator ends at a lower loss.
 
     Args:
-        name: of the study.
-        title: of the study.
-        source: of the claims.
+        name: name of the study.
+        title: title of the study.
+        source: source of the claims.
         makers: the estimators; only those named by claims are trained.
         train: trains with an estimator.
         *claims: the statement of each, the names of two estimators, and the region of the

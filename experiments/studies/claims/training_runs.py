@@ -25,7 +25,7 @@ class TrainingRuns:
         steps: training steps.
         rate: the learning rate.
         seeds: the number of runs.
-        optimiser: of the model.
+        optimiser: the model's optimiser.
         bound_samples: samples of the bound, evaluated on 1,000 test images.
     """
 

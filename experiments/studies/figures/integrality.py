@@ -76,8 +76,8 @@ def graph_losses(
 
     Args:
         problem: the network.
-        temperature: of the relaxation.
-        steps: of each run.
+        temperature: temperature of the relaxation.
+        steps: number of steps of each run.
         seeds: the number of runs.
         examples: the images on which the graphs are evaluated.
         keys: a typed random key for each batch of the images.

@@ -50,7 +50,7 @@ def relaxed_samples(temperature: float, keys: jax.Array) -> np.ndarray:
     """Return samples of the seven classes, relaxed at a temperature; 0 is the variable itself.
 
     Args:
-        temperature: of the relaxation.
+        temperature: temperature of the relaxation.
         keys: `[n]`.
 
     Returns:

@@ -56,8 +56,8 @@ def variance_ratios(
     """Return the log10 ratio of variances at every point of the simplex, for batches of keys.
 
     Args:
-        temperature: of both estimators.
-        points: of the lattice, on an edge of the simplex.
+        temperature: temperature of both estimators.
+        points: number of lattice points on an edge of the simplex.
         keys: `[batches, gradients]`.
         inner: samples of Gumbel-Rao.
         advance: reports progress.

@@ -73,13 +73,13 @@ def curves(
     """Train one bit from probability 1/2; return exact losses and variances during training.
 
     Args:
-        target: of the quadratic.
+        target: target of the quadratic.
         estimator: estimates the gradient.
-        steps: of Adam.
+        steps: number of Adam steps.
         every: the number of steps between two rows.
         seeds: the number of runs.
         advance: reports progress.
-        tuning_rate: of the estimator's own leaves; None for the published one.
+        tuning_rate: learning rate of the estimator's own leaves; None for the published one.
     """
     problem = Quadratic(target, 0.0)
     recipe = Recipe(problem, tuning_rate=tuning_rate)

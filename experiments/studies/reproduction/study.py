@@ -59,7 +59,7 @@ def reproduction(settings: ReproduceSettings, cells: Sequence[Cell]) -> Study[Ce
     """Return the study of cells of a table; an interrupted cell continues from its checkpoint.
 
     Args:
-        settings: what is reproduced.
+        settings: the settings of the reproduction.
         cells: the cells to run now.
     """
     table = settings.table

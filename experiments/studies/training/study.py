@@ -19,12 +19,12 @@ CHECKPOINT_SECONDS = 30.0
 def training(
     settings: TrainSettings, checkpoint_seconds: float = CHECKPOINT_SECONDS
 ) -> Study[Estimator]:
-    """Return the study of a batch of runs for each estimator.
+    """Return the study with a batch of runs for each estimator.
 
     An interrupted batch continues from its checkpoint.
 
     Args:
-        settings: what is trained and how.
+        settings: the settings.
         checkpoint_seconds: the minimum number of seconds between two checkpoints; results do not
             depend on it.
     """
