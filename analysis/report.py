@@ -23,11 +23,11 @@ from analysis.text import https, printable
 
 # Limits for untrusted folders, so that the search is fast and a browser can open the page.
 _DEEPEST = 16
-_MOST_FOLDERS = 1000
-_MOST_FILES = 200
+MAX_FOLDERS = 1000
+MAX_FILES = 200
 _MOST_PICTURES = 2**28  # bytes on the page
-_MOST_TABLES = 200
-_MOST_LINES = 5000
+MAX_TABLES = 200
+MAX_LINES = 5000
 _NAMES = ("estimator", "family", "label")
 
 
@@ -87,8 +87,8 @@ def find(folder: str | os.PathLike) -> list[Path]:
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
-        if len(found) > _MOST_FOLDERS:
-            raise ValueError(f"it contains more than {_MOST_FOLDERS:,} results")
+        if len(found) > MAX_FOLDERS:
+            raise ValueError(f"it contains more than {MAX_FOLDERS:,} results")
     if not found:
         raise FileNotFoundError(f"{os.fspath(folder)} contains no {RESULTS}")
     return sorted(found)
@@ -174,9 +174,9 @@ def _reason(error: Exception) -> str:
 
 def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
     found = sorted(folder.glob("*.png"))
-    if len(found) > _MOST_FILES:
-        left_out.append(f"{folder}: {len(found) - _MOST_FILES:,} of {len(found):,} pictures")
-    return found[:_MOST_FILES]
+    if len(found) > MAX_FILES:
+        left_out.append(f"{folder}: {len(found) - MAX_FILES:,} of {len(found):,} pictures")
+    return found[:MAX_FILES]
 
 
 def _section(number: int, folder: Path) -> Section:
@@ -206,7 +206,7 @@ def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
         return [readable(rows)]
     found = [part for _, part in contexts(rows)]
     lines = sum(part["estimator"].nunique() for part in found)
-    if len(found) > _MOST_TABLES or lines > _MOST_LINES:
+    if len(found) > MAX_TABLES or lines > MAX_LINES:
         raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
     return [readable(part) for part in found]
 

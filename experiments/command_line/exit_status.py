@@ -36,16 +36,17 @@ def guarded(run: Callable[[], None]) -> int:
             finally:
                 sys.stdout.flush()
         except Interrupted as error:
-            return _ended(error.status, str(error))
+            return ended(error.status, str(error))
         except KeyboardInterrupt:
-            return _ended(130, "interrupted; finished parts are kept")
+            return ended(130, "interrupted; finished parts are kept")
         except BaseException as error:
             status, line = _judged(error)
-            return _ended(status, line)
+            return ended(status, line)
     return 0
 
 
-def _ended(status: int, line: str) -> int:
+def ended(status: int, line: str) -> int:
+    """Print the last line of a command that failed; return its exit status."""
     print(f"estimax: {one_line(line)}", file=sys.stderr, flush=True)
     return status
 

@@ -13,7 +13,7 @@ from experiments.data import fetch, files
 from experiments.data.errors import DataError
 from experiments.data.images import PIXELS, Split
 
-_COUNTS: dict[Split, int] = {"train": 50_000, "validation": 10_000, "test": 10_000}
+COUNTS: dict[Split, int] = {"train": 50_000, "validation": 10_000, "test": 10_000}
 _NAMES: dict[Split, str] = {
     "train": "binarized_mnist_train.amat",
     "validation": "binarized_mnist_valid.amat",
@@ -21,7 +21,7 @@ _NAMES: dict[Split, str] = {
 }
 # From tensorflow_datasets/url_checksums/binarized_mnist.txt of tensorflow/datasets, for
 # http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/.
-_CHECKSUMS: dict[Split, str] = {
+CHECKSUMS: dict[Split, str] = {
     "train": "sha256:ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
     "validation": "sha256:1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
     "test": "sha256:e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
@@ -43,7 +43,7 @@ def published(split: Split) -> npt.NDArray[np.uint8]:
             f"the published binarisation of MNIST needs {name}, which was not found; "
             f"{fetch.BY_FOLDER}"
         )
-    return read_amat(path, _COUNTS[split], _CHECKSUMS[split])
+    return read_amat(path, COUNTS[split], CHECKSUMS[split])
 
 
 def read_amat(path: Path, count: int, checksum: str) -> npt.NDArray[np.uint8]:

@@ -20,8 +20,8 @@ from experiments.data.images import SIDE, Images, Part
 _URL = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat"
 # From ood_regularizer/experiment/datasets/omniglot.py of chenwenxiao/DOI, which verifies its
 # download with it; yburda/iwae publishes no checksum.
-_CHECKSUM = "md5:21ecaf34373511aa7691cf2e0802aa3d"
-_COUNTS: dict[Part, int] = {"train": 24_345, "test": 8_070}
+CHECKSUM = "md5:21ecaf34373511aa7691cf2e0802aa3d"
+COUNTS: dict[Part, int] = {"train": 24_345, "test": 8_070}
 _VARIABLES: dict[Part, tuple[str, str]] = {
     "train": ("data", "target"),
     "test": ("testdata", "testtarget"),
@@ -35,8 +35,8 @@ def omniglot() -> dict[Part, Images]:
     Raises:
         DataError: The file is unavailable, or not the expected one.
     """
-    path = fetch.locate("Omniglot", ["chardata.mat"], _URL, _CHECKSUM)
-    return read_chardata(path, _COUNTS, _CHECKSUM)
+    path = fetch.locate("Omniglot", ["chardata.mat"], _URL, CHECKSUM)
+    return read_chardata(path, COUNTS, CHECKSUM)
 
 
 def read_chardata(path: Path, counts: dict[Part, int], checksum: str) -> dict[Part, Images]:

@@ -6,13 +6,13 @@ from experiments.data import fetch
 from experiments.data.idx import read_idx
 from experiments.data.images import SIDE, Images, Part
 
-_COUNTS: dict[Part, int] = {"train": 60_000, "test": 10_000}
+COUNTS: dict[Part, int] = {"train": 60_000, "test": 10_000}
 _NAMES: dict[Part, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 
-_MNIST = Path(__file__).parent / "mnist"
+MNIST_FOLDER = Path(__file__).parent / "mnist"
 # SHA-256 of the uncompressed files of yann.lecun.com, as published by many projects.
 _MNIST_CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -31,7 +31,7 @@ _FASHION_GZ_CHECKSUMS = {
     "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
 # Of the same files uncompressed; Debian's recompressed dataset-fashion-mnist agrees.
-_FASHION_CHECKSUMS = {
+FASHION_CHECKSUMS = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -46,7 +46,7 @@ def mnist(part: Part) -> Images:
         DataError: A file is missing, truncated, corrupt or not the expected one.
     """
     images, labels = _NAMES[part]
-    paths = _MNIST / f"{images}.xz", _MNIST / f"{labels}.xz"
+    paths = MNIST_FOLDER / f"{images}.xz", MNIST_FOLDER / f"{labels}.xz"
     return _read(part, paths, (_MNIST_CHECKSUMS[images], _MNIST_CHECKSUMS[labels]))
 
 
@@ -58,7 +58,7 @@ def fashion_mnist(part: Part) -> Images:
     """
     images, labels = _NAMES[part]
     paths = _locate_fashion(images), _locate_fashion(labels)
-    return _read(part, paths, (_FASHION_CHECKSUMS[images], _FASHION_CHECKSUMS[labels]))
+    return _read(part, paths, (FASHION_CHECKSUMS[images], FASHION_CHECKSUMS[labels]))
 
 
 def _locate_fashion(name: str) -> Path:
@@ -71,7 +71,7 @@ def _locate_fashion(name: str) -> Path:
 
 
 def _read(part: Part, paths: tuple[Path, Path], sha256: tuple[str, str]) -> Images:
-    count = _COUNTS[part]
+    count = COUNTS[part]
     images = read_idx(paths[0], (count, SIDE, SIDE), f"sha256:{sha256[0]}")
     labels = read_idx(paths[1], (count,), f"sha256:{sha256[1]}")
     return Images(images, labels)

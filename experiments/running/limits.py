@@ -19,12 +19,12 @@ from experiments.running.user_code import blame
 from experiments.system.device import num_cores
 from experiments.system.errors import UsageError
 
-_MOST_SECONDS = 7 * 24 * 3600
-_MOST_SECONDS_OF_ONE = 60
+MAX_SECONDS = 7 * 24 * 3600
+MAX_SECONDS_OF_ONE = 60
 """For one gradient, during which no progress is reported."""
 
 _MOST_EVALUATIONS = 2**22
-_CORE, _ACCELERATOR = 2e10, 5e13
+CORE_RATE, ACCELERATOR_RATE = 2e10, 5e13
 """Maximum number of results of arithmetic operations per second, as in fused loops."""
 
 _SUSPICIOUS = 1 / 16
@@ -172,13 +172,13 @@ def excess(
 def _too_long(cost: Cost, times: float, what: str | None) -> str | None:
     devices = jax.devices()
     on_cpu = devices[0].platform == "cpu"
-    rate = _CORE * num_cores() if on_cpu else _ACCELERATOR * len(devices)
+    rate = CORE_RATE * num_cores() if on_cpu else ACCELERATOR_RATE * len(devices)
     one = (cost.once + cost.each) / rate
-    if what and one > _MOST_SECONDS_OF_ONE:
-        return f"would take at least {one:,.0f} seconds for {what} (maximum {_MOST_SECONDS_OF_ONE})"
+    if what and one > MAX_SECONDS_OF_ONE:
+        return f"would take at least {one:,.0f} seconds for {what} (maximum {MAX_SECONDS_OF_ONE})"
     seconds = (cost.once + cost.each * times) / rate
-    if seconds > _MOST_SECONDS:
-        most = _MOST_SECONDS // 86400
+    if seconds > MAX_SECONDS:
+        most = MAX_SECONDS // 86400
         return f"would take at least {seconds / 86400:,.0f} days (maximum {most})"
     return None
 

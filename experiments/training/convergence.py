@@ -92,7 +92,7 @@ class Tuning:
             rounds, start = [*rounds, errors], end
             if errors.mean() < least:
                 best, least = mean, errors.mean()
-            if end >= _LEAST and _have_converged(rounds):
+            if end >= _LEAST and have_converged(rounds):
                 return Tuned(best)
         said = f"tuning had not converged after {limit:,} steps" if limit else "not tuned"
         return Tuned(best, said)
@@ -148,7 +148,7 @@ def _ends(limit: int) -> list[int]:
     return [limit >> half for half in reversed(range(halves))] if limit else []
 
 
-def _have_converged(rounds: Sequence[np.ndarray]) -> bool:
+def have_converged(rounds: Sequence[np.ndarray]) -> bool:
     """Return whether the errors `[n]` of rounds, on the same samples, have stopped falling."""
     if len(rounds) < 3:
         return False

@@ -279,7 +279,7 @@ def test_a_picture_that_is_none_is_left_out(kind, results):
 
 
 def test_pictures_beyond_count_are_left_out(results, monkeypatch):
-    monkeypatch.setattr(report, "_MOST_FILES", 3)
+    monkeypatch.setattr(report, "MAX_FILES", 3)
     for number in range(6):
         (results / "one" / f"{number}.png").write_bytes(png())
     page, (line,) = report.report(report.find(results))
@@ -328,7 +328,7 @@ def test_folders_are_not_followed_out_nor_round_in_circles(results, tmp_path):
 
 
 def test_folders_beyond_count_are_refused(results, monkeypatch):
-    monkeypatch.setattr(report, "_MOST_FOLDERS", 2)
+    monkeypatch.setattr(report, "MAX_FOLDERS", 2)
     for name in "ab":
         write(results / name, studies()["compare"], "compare", problem="")
     with pytest.raises(ValueError, match="more than 2 results"):
@@ -336,7 +336,7 @@ def test_folders_beyond_count_are_refused(results, monkeypatch):
 
 
 def test_a_table_too_long_for_a_page_is_left_out(results, monkeypatch):
-    monkeypatch.setattr(report, "_MOST_LINES", 3)
+    monkeypatch.setattr(report, "MAX_LINES", 3)
     with pytest.raises(ValueError, match=r"results\.parquet: 1 tables of 4 estimators"):
         report.report(report.find(results))
 

@@ -308,7 +308,7 @@ def damaged_data(root: Path, chance: random.Random) -> tuple[str, str]:
     place = Path(tempfile.mkdtemp(dir=root, prefix="case-"))
     try:
         if chance.random() < 0.7:
-            shutil.copytree(mnist_family._MNIST, place / "mnist")
+            shutil.copytree(mnist_family.MNIST_FOLDER, place / "mnist")
             path = place / "mnist" / f"t10k-{chance.choice(IDX)}-ubyte.xz"
             load = lambda: [one.tobytes() for one in mnist_family.mnist("test")]  # noqa: E731
         else:
@@ -316,7 +316,7 @@ def damaged_data(root: Path, chance: random.Random) -> tuple[str, str]:
             path = place / "cache" / "estimax" / "MNIST" / "test-fixed-seed0.bits"
             load = lambda: fixed.fixed("MNIST", "test").tobytes()  # noqa: E731
         patched = (
-            mock.patch.object(mnist_family, "_MNIST", place / "mnist"),
+            mock.patch.object(mnist_family, "MNIST_FOLDER", place / "mnist"),
             mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(place / "cache")}),
         )
         with contextlib.ExitStack() as stack:

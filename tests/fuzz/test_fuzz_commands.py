@@ -50,12 +50,12 @@ def has_a_traceback(monkeypatch):
     def ended(status, line):
         raise RuntimeError(line)
 
-    monkeypatch.setattr(exit_status, "_ended", ended)
+    monkeypatch.setattr(exit_status, "ended", ended)
 
 
 def says_nothing(monkeypatch):
     """Bad input ends in 2, without a line."""
-    monkeypatch.setattr(exit_status, "_ended", lambda status, line: status)
+    monkeypatch.setattr(exit_status, "ended", lambda status, line: status)
 
 
 def blames_the_user(monkeypatch):

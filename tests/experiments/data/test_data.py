@@ -77,8 +77,8 @@ def fashion(monkeypatch, fresh):
         files[images] = idx(rng.integers(256, size=(SIZES[part], 28, 28), dtype=np.uint8))
         files[labels] = idx(rng.integers(10, size=SIZES[part], dtype=np.uint8))
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(mnist_family, "_COUNTS", SIZES)
-    monkeypatch.setattr(mnist_family, "_FASHION_CHECKSUMS", digests)
+    monkeypatch.setattr(mnist_family, "COUNTS", SIZES)
+    monkeypatch.setattr(mnist_family, "FASHION_CHECKSUMS", digests)
     monkeypatch.setitem(datasets._VALIDATION, "FashionMNIST", 15)
     return files
 
@@ -93,8 +93,8 @@ def omniglot(monkeypatch, fresh, tmp_path):
         variables[target] = np.eye(50)[:, rng.integers(50, size=SIZES[part])]
     path = tmp_path / "chardata.mat"
     savemat(path, variables)
-    monkeypatch.setattr(chardata, "_COUNTS", SIZES)
-    monkeypatch.setattr(chardata, "_CHECKSUM", sha256(path.read_bytes()))
+    monkeypatch.setattr(chardata, "COUNTS", SIZES)
+    monkeypatch.setattr(chardata, "CHECKSUM", sha256(path.read_bytes()))
     monkeypatch.setitem(datasets._VALIDATION, "Omniglot", 15)
     monkeypatch.setenv("ESTIMAX_DATA", str(tmp_path))
     return variables
@@ -235,7 +235,7 @@ def test_the_folder_of_a_data_set_goes_before(fashion, monkeypatch, tmp_path):
 
 def test_mnist_is_no_fashion_mnist(fresh, monkeypatch, tmp_path):
     monkeypatch.setenv("ESTIMAX_DATA", str(tmp_path))
-    for path in mnist_family._MNIST.glob("t10k*.xz"):
+    for path in mnist_family.MNIST_FOLDER.glob("t10k*.xz"):
         shutil.copy(path, tmp_path)
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.xz: expected sha256 5b4141f0"):
         load("FashionMNIST", "test")
@@ -266,7 +266,7 @@ def test_omniglot(omniglot):
 
 def test_the_sizes_of_omniglot():
     # Those of google-research/disarm and of Burda et al. 2016.
-    assert chardata._COUNTS == {"train": 23_000 + 1_345, "test": 8_070}
+    assert chardata.COUNTS == {"train": 23_000 + 1_345, "test": 8_070}
     assert datasets._VALIDATION["Omniglot"] == 1_345
 
 
@@ -277,8 +277,8 @@ def test_published(fresh, monkeypatch, tmp_path):
     bits = np.random.default_rng(0).integers(2, size=(10, 784))
     path = tmp_path / "binarized_mnist_valid.amat"
     np.savetxt(path, bits, fmt="%d")
-    monkeypatch.setitem(amat._COUNTS, "validation", 10)
-    monkeypatch.setitem(amat._CHECKSUMS, "validation", sha256(path.read_bytes()))
+    monkeypatch.setitem(amat.COUNTS, "validation", 10)
+    monkeypatch.setitem(amat.CHECKSUMS, "validation", sha256(path.read_bytes()))
     monkeypatch.setenv("ESTIMAX_DATA", str(tmp_path))
     vectors = pixels("MNIST", "validation", "published")
     np.testing.assert_array_equal(vectors, bits)
@@ -415,8 +415,8 @@ def test_public_names(name):
 
 
 def test_checksums_are_whole():
-    sums = [*mnist_family._FASHION_GZ_CHECKSUMS.values(), *mnist_family._FASHION_CHECKSUMS.values()]
+    sums = [*mnist_family._FASHION_GZ_CHECKSUMS.values(), *mnist_family.FASHION_CHECKSUMS.values()]
     sums += [*mnist_family._MNIST_CHECKSUMS.values()]
-    sums += [text.removeprefix("sha256:") for text in amat._CHECKSUMS.values()]
+    sums += [text.removeprefix("sha256:") for text in amat.CHECKSUMS.values()]
     assert len(set(sums)) == 15 and all(len(bytes.fromhex(text)) == 32 for text in sums)
-    assert len(bytes.fromhex(chardata._CHECKSUM.removeprefix("md5:"))) == 16
+    assert len(bytes.fromhex(chardata.CHECKSUM.removeprefix("md5:"))) == 16

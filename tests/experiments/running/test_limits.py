@@ -92,7 +92,7 @@ def wide():
 )
 def test_a_diagnosis_of_many_bits_shows_that_it_goes_on(bits, core, tmp_path, capsys, monkeypatch):
     """One gradient of LocalExpectation is as many evaluations; on a slow machine of fewer bits."""
-    monkeypatch.setattr(limits, "_CORE", core)
+    monkeypatch.setattr(limits, "CORE_RATE", core)
     monkeypatch.setattr(limits, "num_cores", lambda: 2)
     path = tmp_path / "wide.py"
     path.write_text(DIAGNOSED.replace("BITS", str(bits)))
@@ -127,7 +127,7 @@ def test_estimators_that_nobody_named_are_skipped_where_they_take_too_much(
     assert "would take" in skipped["note"].item() and len(rows) > 8
     monkeypatch.setattr(estimators, "FAMILIES", {"chosen": tuple(chosen[1:])})
     monkeypatch.setattr(limits, "num_cores", lambda: 2)
-    monkeypatch.setattr(limits, "_MOST_SECONDS", 1e-8)  # enough for what is the same each time
+    monkeypatch.setattr(limits, "MAX_SECONDS", 1e-8)  # enough for what is the same each time
     capsys.readouterr()
     line = refused(capsys, command, *UNNAMED, "--output", tmp_path / "other")
     assert (
@@ -163,7 +163,7 @@ def test_the_least_time_is_below_what_gradients_take(estimator, monkeypatch):
     taken = time.process_time() - begun
     context = point.params, point.batch
     monkeypatch.setattr(limits, "num_cores", lambda: 1)
-    monkeypatch.setattr(limits, "_MOST_SECONDS", taken)
+    monkeypatch.setattr(limits, "MAX_SECONDS", taken)
     assert limits.refusal(problem, ready, context, point.distribution, 512) is None
 
 

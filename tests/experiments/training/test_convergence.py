@@ -15,7 +15,7 @@ from experiments.measurement.point import prepare
 from experiments.problems import VAE, Coupled
 from experiments.system import signals
 from experiments.training import convergence, is_tuned
-from experiments.training.convergence import TUNING_STEPS, Tuning, _ends, _have_converged
+from experiments.training.convergence import TUNING_STEPS, Tuning, _ends, have_converged
 
 KEY = jax.random.key(3)
 LEARNED = [one for cls in estimators.ALL for one in cls.examples() if is_tuned(one)]
@@ -40,7 +40,7 @@ def test_the_default_converges_on_the_default_vae(estimator, monkeypatch):
         assert ready.note == f"tuning had not converged after {TUNING_STEPS:,} steps"
         return
     assert not ready.note
-    monkeypatch.setattr(convergence, "_have_converged", lambda rounds: False)
+    monkeypatch.setattr(convergence, "have_converged", lambda rounds: False)
     longer = where.ready(estimator, KEY, 2 * TUNING_STEPS)
     # Where it is unbiased up to scale, the scale goes with the residual: nothing to compare.
     if estimator.unbiased == "yes":
@@ -119,9 +119,9 @@ def test_what_has_converged(falls, noise, converged):
         rounds = [rng.exponential(size=128)]
         for fall in falls:
             rounds.append(rounds[-1] * (1 - fall) + noise * rng.normal(size=128))
-        said.append(_have_converged(rounds))
+        said.append(have_converged(rounds))
     assert np.mean(said) > 0.9 if converged else np.mean(said) < 0.05
-    assert not _have_converged(rounds[1:])
+    assert not have_converged(rounds[1:])
 
 
 def test_rounds_double():
