@@ -19,7 +19,7 @@ from estimators.core.products import vdot
 from estimators.enumeration.excess import log_excess
 
 _NUMBERS = 2**28
-"""Largest size of the states, in numbers: 1 GiB in float32."""
+"""Maximum number of array elements of the states: 1 GiB in float32."""
 
 
 _Beam = tuple[jax.Array, jax.Array, jax.Array, jax.Array]

@@ -172,7 +172,7 @@ class Folder:
             known = listed.get(file.name, [])
             if before is not None and before not in known:
                 raise UsageError(
-                    f"{self.path / file.name} was changed since estimax wrote it; "
+                    f"{self.path / file.name} is not the file that estimax wrote; "
                     "move it away and run the command again"
                 )
             # Keep both, since the process may be killed before the new file is in place.

@@ -160,7 +160,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     folder = Folder(tmp_path)
     folder.check(["a.txt"])
     (tmp_path / "a.txt").write_text("mine")
-    with pytest.raises(UsageError, match="a.txt was changed since estimax wrote it"):
+    with pytest.raises(UsageError, match="a.txt is not the file that estimax wrote"):
         with folder.staged() as stage:
             (stage / "a.txt").write_text("ours")
     assert (tmp_path / "a.txt").read_text() == "mine"
