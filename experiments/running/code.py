@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import json
 import sys
 import sysconfig
@@ -15,14 +16,16 @@ from experiments.system import paths
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("estimators", "experiments")
 
-_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib"))
+_LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 _FORMAT = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The text of a syntax tree depends on the version of Python."""
 
 _MOST_KEPT = 10_000
 
 Summary = tuple[str, list[str]]
-"""The hash of a module, and the names that it imports."""
+"""The hash of a module, and the names that it imports, as its source has them."""
 
 
 def digest(modules: Collection[str], root: Path = ROOT) -> str:
@@ -45,7 +48,8 @@ def digest(modules: Collection[str], root: Path = ROOT) -> str:
             if key not in known:
                 known[key] = _summary(source)
             found[name], imports = known[key]
-            pending += imports
+            package = name if file.stem == "__init__" else name.rpartition(".")[0]
+            pending += _imported(imports, package)
     if len(known) > count:
         _keep(known)
     return hashlib.sha256(" ".join(sorted(found.values())).encode()).hexdigest()[:12]
@@ -58,7 +62,7 @@ def _file(name: str, root: Path) -> Path | None:
         files = path / "__init__.py", path.with_suffix(".py")
         return next(filter(Path.is_file, files), None)
     file = getattr(sys.modules.get(name), "__file__", None) or ""
-    is_library = any(map(Path(file).is_relative_to, (*_LIBRARIES, ROOT)))
+    is_library = any(map(Path(file).is_relative_to, (*_LIBRARIES, ROOT / "analysis")))
     return Path(file) if file.endswith(".py") and not is_library else None
 
 
@@ -69,14 +73,22 @@ def _summary(source: bytes) -> Summary:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (f"{node.module}." if node.module else "")
+            names |= {module + alias.name for alias in node.names}
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [line for line in node.body if not _is_docstring(line)]
-    # To import a module is to import the packages that it is in.
-    words = [name.split(".") for name in names]
-    imports = {".".join(parts[:end]) for parts in words for end in range(1, len(parts) + 1)}
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(imports)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), sorted(names)
+
+
+def _imported(names: Collection[str], package: str) -> set[str]:
+    """Return the absolute names of imported modules, with the packages that they are in."""
+    found = set()
+    for name in names:
+        with contextlib.suppress(ImportError):  # relative, in a file outside any package
+            words = importlib.util.resolve_name(name, package).split(".")
+            found |= {".".join(words[:end]) for end in range(1, len(words) + 1)}
+    return found
 
 
 def _is_docstring(line: ast.stmt) -> bool:
@@ -104,4 +116,4 @@ def _keep(known: dict[str, Summary]) -> None:
 
 
 def _cache() -> Path:
-    return paths.cache() / f"code-{_FORMAT}.json"
+    return paths.cache() / f"sources-{_FORMAT}.json"

@@ -342,6 +342,33 @@ def test_identity_is_of_what_the_users_own_file_imports(tmp_path, monkeypatch):
     assert found[0] == found[1] != found[2]
 
 
+def test_identity_is_of_what_the_users_package_imports(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package, path = tmp_path / "package_of_mine", tmp_path / "mine.py"
+    package.mkdir()
+    path.write_text("import package_of_mine.inner\n" + USER.format(1))
+    (package / "__init__.py").touch()
+    (package / "inner.py").write_text("from . import first\nfrom .second import SCALE\n")
+    found = []
+    for first, second in ((1, 1), (2, 1), (2, 2)):
+        (package / "first.py").write_text(f"SCALE = {first}")
+        (package / "second.py").write_text(f"SCALE = {second}")
+        found.append(comparison(settings(problem=f"{path}:Mine")).identity)
+    assert len(set(found)) == 3
+
+
+def test_identity_is_of_the_users_code_in_the_project_s_folder(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path, helper = tmp_path / "mine.py", tmp_path / "other_helper_of_mine.py"
+    path.write_text("import other_helper_of_mine\n" + USER.format(1))
+    helper.write_text("SCALE = 1")
+    chosen = settings(problem=f"{path}:Mine")
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    before = comparison(chosen).identity
+    helper.write_text("SCALE = 2")
+    assert comparison(chosen).identity != before
+
+
 def test_provenance_is_in_the_file(tmp_path):
     Results.open(Folder(tmp_path), CONFIGURATION).add([ROW])
     attributes = pd.read_parquet(tmp_path / FILE).attrs
