@@ -90,13 +90,21 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     tuning: ClassVar[Tuning] = Tuning()
 
     def __init_subclass__(cls) -> None:
-        """Derive `distributions` and `needs_bound` from the type arguments, unless stated."""
+        """Derive `distributions` and `needs_bound` from the type arguments, unless stated.
+
+        Raises:
+            TypeError: for a string as type argument, since it names no class.
+        """
         super().__init_subclass__()
         for base in vars(cls).get("__orig_bases__", ()):
             if typing.get_origin(base) is not Estimator:
                 continue
             distribution, objective = typing.get_args(base)
-            if "distributions" not in vars(cls) and not isinstance(distribution, TypeVar):
+            if any(isinstance(one, typing.ForwardRef) for one in (distribution, objective)):
+                raise TypeError(f"{cls.__name__}: type arguments of Estimator cannot be strings")
+            if "distributions" not in vars(cls) and not (
+                distribution is Any or isinstance(distribution, TypeVar)
+            ):
                 cls.distributions = alternatives(distribution)
             if "needs_bound" not in vars(cls):
                 cls.needs_bound = objective is ImportanceBound
