@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar, get_args
@@ -184,6 +184,17 @@ def _check_stated(estimator: Estimator) -> None:
         raise UsageError(f"{place}: unbiased is {estimator.unbiased!r}; choose from {words}")
     if not isinstance(estimator.paper, str):
         raise UsageError(f"{place}: paper is {estimator.paper!r}, not a string")
+
+
+def modules_of(values: Iterable[object]) -> set[str]:
+    """Return the names of the modules of values and of the components in their fields."""
+    found: set[str] = set()
+    for value in values:
+        found.add(type(value).__module__)
+        if dataclasses.is_dataclass(value):
+            fields = dataclasses.fields(value)
+            found |= modules_of(getattr(value, field.name) for field in fields)
+    return found
 
 
 def sources(modules: Collection[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.running import limits
 from experiments.running.progress import Progress
-from experiments.running.user_code import sources
+from experiments.running.user_code import modules_of, sources
 from experiments.system.errors import UsageError
 from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
@@ -56,7 +56,7 @@ class CompareSettings:
     @property
     def modules(self) -> set[str]:
         """The names of the modules of the problem and the estimators."""
-        return {type(value).__module__ for value in (self.problem, *self.estimators)}
+        return modules_of((self.problem, *self.estimators))
 
     def refusal(
         self, estimator: Estimator, context: tuple[Any, Any], distribution: Any, members: int = 1

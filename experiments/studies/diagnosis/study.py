@@ -15,7 +15,7 @@ from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study, found_in
-from experiments.running.user_code import sources
+from experiments.running.user_code import modules_of, sources
 from experiments.studies.comparison.point_study import skipped
 from experiments.studies.diagnosis.model import Model
 from experiments.system.errors import UsageError
@@ -65,6 +65,7 @@ def diagnosis_study(
         module: the name of the module of the user's file.
     """
     parts = {str(estimator): estimator for estimator in candidates}
+    modules = {module} | modules_of(candidates)
     configuration = {
         "study": STUDY,
         "problem": source,
@@ -72,7 +73,7 @@ def diagnosis_study(
         "estimators": list(parts),
         "seed": seed,
         **dataclasses.asdict(settings),
-        **sources({module}),
+        **sources(modules),
     }
 
     def rows(
@@ -81,7 +82,7 @@ def diagnosis_study(
         yield from measured(model, parts, jax.random.key(seed), settings, progress)
         check(model, results.rows)
 
-    return Study(STUDY, configuration, {__name__, module}, parts, rows, found_in("estimator"))
+    return Study(STUDY, configuration, {__name__} | modules, parts, rows, found_in("estimator"))
 
 
 def measured(

@@ -12,7 +12,7 @@ from experiments.data import Split
 from experiments.measurement.point import check_group
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
-from experiments.running.user_code import sources
+from experiments.running.user_code import modules_of, sources
 from experiments.studies.temperature.study import at_temperatures
 from experiments.system.errors import UsageError
 from experiments.training.convergence import TUNING_STEPS
@@ -93,8 +93,7 @@ class TrainSettings:
     @property
     def modules(self) -> set[str]:
         """The names of the modules of the problem and the estimators."""
-        named = self.problem, *self.estimators, *self.measured
-        return {type(value).__module__ for value in named}
+        return modules_of((self.problem, *self.estimators, *self.measured))
 
     @property
     def log_interval(self) -> int:

@@ -8,18 +8,22 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import reading
 from analysis.reading import read as read_results
+from estimators import Bernoulli
 from experiments.running import code
 from experiments.running.identity import identity
 from experiments.running.results import FILE, FORMAT, Results
 from experiments.running.user_code import parse_estimator, parse_problem
 from experiments.studies.comparison.settings import CompareSettings
 from experiments.studies.comparison.study import comparison
+from experiments.studies.diagnosis.model import Model
+from experiments.studies.diagnosis.study import DiagnoseSettings, diagnosis_study
 from experiments.studies.temperature.study import temperature_sweep
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
@@ -367,6 +371,45 @@ def test_identity_is_of_the_users_code_in_the_project_s_folder(tmp_path, monkeyp
     before = comparison(chosen).identity
     helper.write_text("SCALE = 2")
     assert comparison(chosen).identity != before
+
+
+OWN_ESTIMATOR = """
+from estimators import Bernoulli, Estimator, Objective, pytree
+
+@pytree
+class Own(Estimator[Bernoulli, Objective]):
+    def estimate(self, key, distribution, f):
+        return {} * f(distribution.sample(key))
+"""
+
+
+def test_identity_is_of_the_users_own_component(tmp_path):
+    path, found = tmp_path / "own.py", []
+    for factor in (1, 2):
+        path.write_text(OWN_ESTIMATOR.format(factor))
+        found.append(
+            comparison(
+                settings(estimators=[f"{path}:Average[estimator=Own,num_samples=2]"])
+            ).identity
+        )
+    assert found[0] != found[1]
+
+
+def _loss(model, estimator, key, batch):
+    return estimator(key, Bernoulli(model), jnp.sum)
+
+
+def test_identity_of_a_diagnosis_is_of_the_users_own_estimator(tmp_path):
+    path, found = tmp_path / "own.py", []
+    for factor in (1, 2):
+        path.write_text(OWN_ESTIMATOR.format(factor))
+        model = Model.of(_loss, jnp.zeros(1), ())
+        own = [parse_estimator(f"{path}:Own")]
+        study = diagnosis_study(
+            model, own, 0, DiagnoseSettings(), source="model.py:make", module=__name__
+        )
+        found.append(study.identity)
+    assert found[0] != found[1]
 
 
 def test_provenance_is_in_the_file(tmp_path):
