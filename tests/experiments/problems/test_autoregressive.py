@@ -276,7 +276,7 @@ def test_pictures_have_pixels_drawn_one_after_another():
         ({"prior": "autoregressive"}, "or sampled-no-score, not analytic: the div"),
         ({"prior": "autoregressive", "kl": "relaxed-density"}, "not relaxed-density: the div"),
         ({"prior": "autoregressive", "latent": "Categorical"}, "Bernoulli latents, not Cat"),
-        ({"pixels": "autoregressive", "binarisation": "real"}, "of bits: binarisation=real"),
+        ({"pixels": "autoregressive", "binarisation": "real"}, "needs bits: binarisation=real"),
         ({"pixels": "masked"}, "pixels must be one of independent, autoregressive"),
         ({"prior": "fixed"}, "prior must be one of learned, uniform, autoregressive"),
     ],
