@@ -69,7 +69,7 @@ def _opened(
         if not all(hosts.gathered(refusal is None)):  # either all processes continue or none
             raise refusal or UsageError("the first process reports the reason")
         if given.force:
-            yield Results(folder, study.configuration, study.modules)
+            yield Results(folder, study.configuration, study.environment)
         else:
             yield study.open(folder)
 

@@ -33,6 +33,8 @@ from experiments.training.convergence import Tuned, Tuning
 REFERENCE_OPERATIONS = 5e11
 """A long run takes at most this many floating-point operations."""
 
+REFERENCE_SHARE = 4
+"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 _LEAST_REFERENCE = 64
 _TRAINING_RATE = 3e-3

@@ -20,14 +20,14 @@ _MODES = (
 _PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax")
 
 
-def identity(configuration: Mapping[str, Any], modules: Collection[str] = ()) -> str:
+def identity(configuration: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """Return the hash of a run's settings and of its environment.
 
     Args:
         configuration: the settings, as plain values; for a user file they hold its digest.
-        modules: the names of the modules that compute the numbers.
+        environment: the result of `environment`.
     """
-    text = json.dumps([dict(configuration), environment(modules)], sort_keys=True)
+    text = json.dumps([dict(configuration), dict(environment)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -35,7 +35,10 @@ def environment(modules: Collection[str] = ()) -> dict[str, str]:
     """Return what determines a run's numbers besides its settings.
 
     These are JAX's modes, the platform, the number of devices, package versions and the digest of
-    the code.
+    the code as it is on disk now: ask before computing, since files may be edited meanwhile.
+
+    Args:
+        modules: the names of the modules that compute the numbers.
     """
     devices = jax.devices()
     return {

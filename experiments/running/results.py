@@ -5,7 +5,7 @@ import functools
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pandas.api.types import infer_dtype
 from analysis.reading import FILE as FILE
 from analysis.reading import FORMAT as FORMAT
 from analysis.reading import read
-from experiments.running.identity import environment, identity, version
+from experiments.running.identity import identity, version
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
@@ -31,7 +31,7 @@ class Results:
     Attributes:
         folder: holds the table and the figures.
         configuration: the settings, as plain values.
-        modules: the names of the modules that compute the rows.
+        environment: everything besides the configuration that determines the rows.
         rows: the rows so far.
         complete: whether the run has finished.
         reopened: whether the folder held rows already.
@@ -39,14 +39,14 @@ class Results:
 
     folder: Folder
     configuration: Mapping[str, Any]
-    modules: Collection[str] = ()
+    environment: Mapping[str, str]
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     complete: bool = False
     reopened: bool = False
 
     @classmethod
     def open(
-        cls, folder: Folder, configuration: Mapping[str, Any], modules: Collection[str] = ()
+        cls, folder: Folder, configuration: Mapping[str, Any], environment: Mapping[str, str]
     ) -> "Results":
         """Open the results of a run in a folder: existing ones, finished or not, or new ones.
 
@@ -56,7 +56,7 @@ class Results:
             UsageError: if the folder holds another run's results, an older format, a damaged file
                 or one that estimax did not write.
         """
-        results = cls(folder, configuration, modules)
+        results = cls(folder, configuration, environment)
         folder.check([FILE])
         path = folder.path / FILE
         if not path.exists():
@@ -76,15 +76,10 @@ class Results:
         results.complete, results.reopened = table.attrs["complete"], True
         return results
 
-    @functools.cached_property
+    @property
     def identity(self) -> str:
         """Hash of everything that determines the rows."""
-        return identity(self.configuration, self.modules)
-
-    @functools.cached_property
-    def environment(self) -> dict[str, str]:
-        """Everything besides the configuration that determines the rows."""
-        return environment(self.modules)
+        return identity(self.configuration, self.environment)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows and write the file."""
@@ -107,7 +102,7 @@ class Results:
             "format": FORMAT,
             "identity": self.identity,
             "complete": self.complete,
-            "environment": self.environment,
+            "environment": dict(self.environment),
             "configuration": dict(self.configuration),
             "provenance": provenance(),
         }

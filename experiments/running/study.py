@@ -1,11 +1,12 @@
 """Studies: named parts that yield rows of one table, and the function that runs any study."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from experiments.measurement.rows import Row
-from experiments.running.identity import identity
+from experiments.running.identity import environment, identity
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.system.folder import Folder
@@ -38,14 +39,19 @@ class Study(Generic[Part]):
     required: Collection[str] | None = None
     first_rows: Sequence[Row] = ()
 
+    @functools.cached_property
+    def environment(self) -> dict[str, str]:
+        """Everything besides the configuration that determines the rows, when first asked for."""
+        return environment(self.modules)
+
     @property
     def identity(self) -> str:
         """Hash of everything that determines the rows."""
-        return identity(self.configuration, self.modules)
+        return identity(self.configuration, self.environment)
 
     def open(self, folder: Folder) -> Results:
         """Open the study's results in a folder, as `Results.open`."""
-        return Results.open(folder, self.configuration, self.modules)
+        return Results.open(folder, self.configuration, self.environment)
 
 
 def run(study: Study[Any], results: Results, progress: Progress) -> None:

@@ -1,14 +1,20 @@
 """Settings of a comparison at one point of a problem, and their checks."""
 
 import dataclasses
-import zlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
 
 from estimators import Estimator
-from experiments.measurement.point import Point, check_group, prepare, reference_estimator
+from experiments.measurement.keys import named_keys
+from experiments.measurement.point import (
+    REFERENCE_SHARE,
+    Point,
+    check_group,
+    prepare,
+    reference_estimator,
+)
 from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.running import limits
@@ -17,9 +23,6 @@ from experiments.running.user_code import modules_of, sources
 from experiments.system.errors import UsageError
 from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
-
-_REFERENCE = 4
-"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +89,7 @@ class CompareSettings:
 
     def keys(self) -> dict[str, jax.Array]:
         """Return independent keys for the point, for tuning and for measuring."""
-        names = "point", "tune", "measure"
-        key = jax.random.key(self.seed)
-        return {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in names}
+        return named_keys(self.seed, "point", "tune", "measure")
 
     def point(self, progress: Progress) -> Point:
         """Train the problem, and return the point at which estimators are measured."""
@@ -97,7 +98,7 @@ class CompareSettings:
             self.keys()["point"],
             group=self.group,
             train_steps=self.train_steps,
-            reference_samples=_REFERENCE * self.samples,
+            reference_samples=REFERENCE_SHARE * self.samples,
             report=progress.say,
             note=progress.note,
         )

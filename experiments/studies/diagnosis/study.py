@@ -9,7 +9,7 @@ import numpy as np
 
 from estimators import Estimator
 from experiments import statistics as intervals
-from experiments.measurement.point import Instrument, reference_estimator
+from experiments.measurement.point import REFERENCE_SHARE, Instrument, reference_estimator
 from experiments.measurement.rows import Row, estimator_columns, metric_rows
 from experiments.running import limits
 from experiments.running.progress import Progress
@@ -23,9 +23,6 @@ from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
 
 STUDY = "diagnose"
-
-_REFERENCE = 4
-"""Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 # The loss at one sample, without a gradient through sampling: the unit of time.
 _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
@@ -107,7 +104,7 @@ def measured(
     keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
     progress.say("finding the true gradient")
     instrument = Instrument(model, model.group)
-    start, samples = (model.parameters, model.fixed), _REFERENCE * settings.samples
+    start, samples = (model.parameters, model.fixed), REFERENCE_SHARE * settings.samples
     reference = reference_estimator(model, model.calls.distribution)
     if reason := limits.refusal(model, reference, start, model.calls.distribution, samples):
         raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")

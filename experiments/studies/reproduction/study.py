@@ -90,7 +90,8 @@ def _rows(
         with progress.task(name) as advance:
             folder = results.folder.unfinished / slug(name)
             splits = sorted({target.split for target in cell.targets})
-            run = CellRun(settings.size, settings.seed, splits, folder, progress, advance)
+            about = settings.size, settings.seed, splits, folder, results.environment
+            run = CellRun(*about, progress, advance)
             rows = _run(cell, run, missing)
             if rows[-1]["stage"] == "missing" and name in _at(results.rows, "missing"):
                 rows = []

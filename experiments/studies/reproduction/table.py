@@ -178,6 +178,7 @@ class CellRun(NamedTuple):
         seed: the first seed.
         splits: the splits that targets are evaluated on.
         folder: the folder of checkpoints; an interrupted run continues from those in it.
+        environment: everything besides the settings that determines the numbers.
         progress: shows the status of the run.
         advance: receives the fraction done; it may raise KeyboardInterrupt.
     """
@@ -186,8 +187,13 @@ class CellRun(NamedTuple):
     seed: int
     splits: Sequence[str]
     folder: Path
+    environment: Mapping[str, str]
     progress: Progress
     advance: Callable[[float], None]
+
+    def part(self, name: str, advance: Callable[[float], None]) -> "CellRun":
+        """Return the run of a part, in a folder of its own."""
+        return self._replace(folder=self.folder / name, advance=advance)
 
 
 class Experiment(abc.ABC):

@@ -2,8 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from estimators import Estimator
 from experiments.measurement.rows import Row
 from experiments.problems import Problem
-from experiments.running.progress import Progress
 from experiments.studies.reproduction.table import CellRun, Experiment, Selection
 from experiments.studies.training.runs import BatchInputs, EstimatorBatch
 from experiments.studies.training.settings import TrainSettings
@@ -86,7 +84,7 @@ class TrainingExperiment(Experiment):
 
     def run(self, run: CellRun) -> list[Row]:
         """Compare the candidates, and train the best one."""
-        scale, seed, splits, folder, progress, advance = run
+        scale, splits, advance = run.scale, run.splits, run.advance
         candidates = [
             (variant, rate)
             for variant in self.variants[: scale.variants]
@@ -97,14 +95,14 @@ class TrainingExperiment(Experiment):
             [],
             steps=scale.steps,
             seeds=scale.seeds,
-            seed=seed,
+            seed=run.seed,
             bound_samples=scale.bound_samples,
             evaluation_examples=scale.images,
         )
         if len(candidates) > 1 and scale.selection is None:
             # All are trained in full, so the best is too.
             settings = dataclasses.replace(settings, splits=sorted({"validation", *splits}))
-            rows = self._train(candidates, settings, folder, progress, advance)
+            rows = self._train(candidates, settings, run)
             return _tried(candidates, scale.steps) + _staged(rows, self._best(rows))
         settings = dataclasses.replace(settings, splits=tuple(splits))
         compared, chosen, share = [], candidates[0], 0.0
@@ -113,29 +111,17 @@ class TrainingExperiment(Experiment):
             quick = _quick(settings, scale.selection)
             work = quick.steps * len(candidates)
             share = work / (work + scale.steps * scale.seeds)
-            compared = self._train(
-                candidates, quick, folder / "compared", progress, lambda x: advance(share * x)
-            )
+            part = run.part("compared", lambda x: advance(share * x))
+            compared = self._train(candidates, quick, part)
             chosen = self._best(compared)
             compared = _tried(candidates, quick.steps) + _staged(compared, None)
             if chosen is None:
                 return compared
-        rest = self._train(
-            [chosen],
-            settings,
-            folder / "final",
-            progress,
-            lambda x: advance(share + x * (1 - share)),
-        )
-        return compared + _staged(rest, chosen)
+        part = run.part("final", lambda x: advance(share + x * (1 - share)))
+        return compared + _staged(self._train([chosen], settings, part), chosen)
 
     def _train(
-        self,
-        candidates: Sequence[Candidate],
-        settings: TrainSettings,
-        folder: Path,
-        progress: Progress,
-        advance: Callable[[float], None],
+        self, candidates: Sequence[Candidate], settings: TrainSettings, run: CellRun
     ) -> list[Row]:
         """Train candidates: one batch of runs for each variant, one after another."""
         rows: list[Row] = []
@@ -149,13 +135,13 @@ class TrainingExperiment(Experiment):
                 optimiser=variant.optimiser or self.optimiser,
                 learning_rates=tuple(rate for one, rate in candidates if one is variant),
             )
-            batch = EstimatorBatch(BatchInputs(own), variant.estimator, folder / str(number))
-            found = batch.train(
-                batch.restore(),
-                lambda x, number=number: advance((number + x) / len(variants)),
-                progress,
-                _CHECKPOINT_SECONDS,
+            part = run.part(
+                str(number), lambda x, number=number: run.advance((number + x) / len(variants))
             )
+            batch = EstimatorBatch(
+                BatchInputs(own), variant.estimator, part.folder, part.environment
+            )
+            found = batch.train(batch.restore(), part.advance, part.progress, _CHECKPOINT_SECONDS)
             batch.finish()
             rows += [row | {"variant": str(variant)} for row in found]
         return rows

@@ -3,8 +3,7 @@
 import functools
 import math
 import time
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from estimators import Estimator
 from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
-from experiments.measurement.point import Instrument, check_group
+from experiments.measurement.keys import named_keys
+from experiments.measurement.point import REFERENCE_SHARE, Instrument, check_group
 from experiments.measurement.rows import Row, metric_rows
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
@@ -30,9 +30,6 @@ from experiments.training.checkpoints import Checkpoints
 from experiments.training.pace import Pace
 from experiments.training.run import LONGEST, State
 
-_REFERENCE = 4
-"""Samples of the true gradient per estimator sample, unless the truth is exact."""
-
 
 class BatchInputs:
     """Shared by the batches of a study: data, keys, the evaluator and the instrument."""
@@ -44,10 +41,8 @@ class BatchInputs:
         self.data = self.problem.data()
         self.key = jax.random.key(settings.seed)
         self._examples: dict[str, Any] = {}
-        self.keys = {
-            name: jax.random.fold_in(self.key, zlib.crc32(name.encode()))
-            for name in ("batch", "truth", "tune", "measure", "evaluate", "examples", "pictures")
-        }
+        names = "batch", "truth", "tune", "measure", "evaluate", "examples", "pictures"
+        self.keys = named_keys(settings.seed, *names)
 
     @functools.cached_property
     def batch(self) -> Any:
@@ -80,19 +75,25 @@ def _evaluator(problem: EvaluatedProblem, num_samples: int) -> Evaluator:
 class EstimatorBatch:
     """The batch of runs of one estimator."""
 
-    def __init__(self, shared: BatchInputs, estimator: Estimator, folder: Path):
+    def __init__(
+        self,
+        shared: BatchInputs,
+        estimator: Estimator,
+        folder: Path,
+        environment: Mapping[str, str],
+    ):
         """Prepare the batch; nothing is computed yet.
 
         Args:
             shared: what the batches share.
             estimator: the estimator.
             folder: the folder of the checkpoints of all batches.
+            environment: everything besides the settings that determines the numbers.
         """
         settings = shared.settings
         self.shared = shared
         self.settings = settings
         self.name = str(estimator)
-        self.first = str(settings.members(estimator)[0])
         self.slug = slug(self.name)
         members, runs = zip(*settings.runs(estimator), strict=True)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
@@ -102,8 +103,7 @@ class EstimatorBatch:
         self.pace = Pace(LONGEST)
         self.last: Any = None
         configuration = settings.configuration() | {"estimator": self.name}
-        modules = {__name__} | settings.modules
-        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration, modules))
+        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration, environment))
 
     def restore(self) -> tuple[State, dict[str, Any]] | None:
         """Return the state and the history of the checkpoint, None if there is none.
@@ -270,7 +270,7 @@ class EstimatorBatch:
             params,
             shared.batch,
             keys["truth"],
-            _REFERENCE * settings.samples,
+            REFERENCE_SHARE * settings.samples,
             lambda done: progress.note(f"{about}, {done:.0%}"),
         )
         for estimator in settings.measured:

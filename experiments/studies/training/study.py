@@ -53,7 +53,10 @@ def _rows(
 ) -> Iterator[list[Row]]:
     """Train batches; their checkpoints and pictures are in the folder of the results."""
     shared, folder = BatchInputs(settings), results.folder
-    batches = [EstimatorBatch(shared, one, folder.checkpoints) for one in parts.values()]
+    batches = [
+        EstimatorBatch(shared, one, folder.checkpoints, results.environment)
+        for one in parts.values()
+    ]
     # Unusable checkpoints are rejected before anything is computed.
     restored = [batch.restore() for batch in batches]
     for batch in batches:

@@ -26,7 +26,7 @@ def results(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     configuration = {"study": "figure", "title": "a figure"}
     rows = [{"study": "figure", "figure": "none", "task": "none", "value": 1.0}]
-    made = Results.open(Folder(tmp_path / "results"), configuration)
+    made = Results.open(Folder(tmp_path / "results"), configuration, {})
     made.add(rows)
     return tmp_path / "results"
 
