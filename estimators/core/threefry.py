@@ -38,6 +38,7 @@ def random_words(key: jax.Array, shape: tuple[int, ...], bits: int) -> jax.Array
     return words.reshape(shape)
 
 
+@jax.jit  # traced once per shape, since the unrolled rounds are slow to trace
 def _threefry(
     first: jax.Array, second: jax.Array, x: jax.Array, y: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -1,11 +1,14 @@
 """The commands `compare` and `temperature`: gradients measured at one point of a problem."""
 
 import argparse
+from collections.abc import Callable
 
 from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
-from experiments.running.user_code import parse_estimators, parse_problem
+from experiments.problems import Problem
+from experiments.running.user_code import Chosen, parse_estimators, parse_problem
+from experiments.studies.comparison.default import default_estimators
 from experiments.studies.comparison.settings import CompareSettings, check
 from experiments.studies.comparison.study import comparison
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
@@ -15,11 +18,11 @@ from experiments.system.errors import UsageError
 def add(commands) -> None:
     """Add both commands to the parser."""
     command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
-    _add_options(command)
+    _add_options(command, "those of the best-known papers")
     command = commands(
         "temperature", _temperature, "Measure bias, variance and error by temperature."
     )
-    _add_options(command)
+    _add_options(command, "all, in their default variants")
     command.add_argument(
         "--temperatures",
         nargs="+",
@@ -30,9 +33,9 @@ def add(commands) -> None:
     )
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
+def _add_options(command: argparse.ArgumentParser, default: str) -> None:
     options.add_problem(command)
-    options.add_estimators(command)
+    options.add_estimators(command, default)
     options.add_group(command)
     command.add_argument(
         "--samples",
@@ -53,13 +56,13 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _compare(given: argparse.Namespace) -> None:
-    study = comparison(_settings(given))
+    study = comparison(_settings(given, default_estimators))
     with completed(given, study) as results:
         conclude(results)
 
 
 def _temperature(given: argparse.Namespace) -> None:
-    settings = _settings(given)
+    settings = _settings(given, lambda problem: parse_estimators(None))
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
     study = temperature_sweep(settings, sorted(set(given.temperatures)))
@@ -67,9 +70,9 @@ def _temperature(given: argparse.Namespace) -> None:
         conclude(results)
 
 
-def _settings(given: argparse.Namespace) -> CompareSettings:
+def _settings(given: argparse.Namespace, default: Callable[[Problem], Chosen]) -> CompareSettings:
     problem = parse_problem(given.problem)
-    chosen = parse_estimators(given.estimators)
+    chosen = parse_estimators(given.estimators) if given.estimators else default(problem)
     settings = CompareSettings(
         problem,
         chosen.estimators,

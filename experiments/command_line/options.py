@@ -19,13 +19,15 @@ _COUNTER = 2**31
 """Steps and samples are counted with 32 bits."""
 
 
-def add_estimators(command: argparse.ArgumentParser) -> None:
-    """Add `--estimators`."""
+def add_estimators(
+    command: argparse.ArgumentParser, default: str = "all, in their default variants"
+) -> None:
+    """Add `--estimators`; `default` describes those that are used without it."""
     command.add_argument(
         "--estimators",
         nargs="+",
         metavar="NAME",
-        help="estimators, or families of them (default: all, in their default variants)",
+        help=f"estimators, families of them, or `all` (default: {default})",
     )
 
 

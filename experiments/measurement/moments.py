@@ -21,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, PartitionSpec
 
 from experiments.statistics.blocks import NUM_BLOCKS, Blocks
+from experiments.system.device import quick_compilation
 
 _AXIS = "samples"
 CACHE_BYTES = 2**18
@@ -55,7 +56,11 @@ class Sampler:
         count = math.gcd(len(devices), NUM_BLOCKS)
         self.gradient = gradient
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
-        self._compiled = jax.jit(self._sharded, static_argnames=("size", "chunk", "stacked"))
+        self._compiled = jax.jit(
+            self._sharded,
+            static_argnames=("size", "chunk", "stacked"),
+            compiler_options=quick_compilation(),
+        )
         self._chunks: dict[Any, int] = {}
 
     def draw(
@@ -87,22 +92,17 @@ class Sampler:
         Returns:
             One `Blocks` per member of the stack, or a single one.
         """
-        shape = self._shape(estimator, context, key, stacked) if truth is None else truth
-        size = -(-num_samples // NUM_BLOCKS)
-        chunk = self._chunk(estimator, context, shape, size, stacked)
+        shape, members, sizes = self._plan(estimator, context, key, num_samples, truth, stacked)
+        size = sizes["size"]
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
-        at_once = max(self.mesh.size, 4)
-        members = _num_members(estimator) if stacked else 1
         gathered = _Gathered.empty(shape, members)
-        centre, scale = truth, np.ones(members if stacked else ())
-        if stacked:
-            centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth)
-        aim = truth if truth is None else _near_one(truth)
+        centre, scale, aim = _centred(truth, members, stacked)
 
         def launch(rows: slice):
             operands = estimator, (centre, scale), context, aim, key
-            return self._compiled(operands, numbers[rows], size=size, chunk=chunk, stacked=stacked)
+            return self._compiled(operands, numbers[rows], **sizes)
 
+        at_once = self._at_once
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
         running = launch(rounds[0])
         if truth is not None:
@@ -132,6 +132,36 @@ class Sampler:
             rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
             centres = np.concatenate(rows, -1)
         return gathered.blocks(centres, size)
+
+    def compile(
+        self,
+        estimator: Any,
+        context: Any,
+        key: jax.Array,
+        num_samples: int,
+        truth: Any | None = None,
+        *,
+        stacked: bool = False,
+    ) -> None:
+        """Compile what `draw` runs with arguments of these shapes and types, also in a thread."""
+        _, members, sizes = self._plan(estimator, context, key, num_samples, truth, stacked)
+        centre, scale, aim = _centred(truth, members, stacked)
+        operands = estimator, (centre, scale), context, aim, key
+        numbers = np.arange(self._at_once, dtype=np.uint32)
+        self._compiled.lower(operands, numbers, **sizes).compile()
+
+    @property
+    def _at_once(self) -> int:
+        """The number of blocks per call."""
+        return max(self.mesh.size, 4)
+
+    def _plan(self, estimator, context, key, num_samples, truth, stacked):
+        """Return the shape of a gradient, the number of members, and the static arguments."""
+        shape = self._shape(estimator, context, key, stacked) if truth is None else truth
+        size = -(-num_samples // NUM_BLOCKS)
+        chunk = self._chunk(estimator, context, shape, size, stacked)
+        members = _num_members(estimator) if stacked else 1
+        return shape, members, {"size": size, "chunk": chunk, "stacked": stacked}
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -217,6 +247,14 @@ class Sampler:
             return jax.lax.scan(step, zero, firsts)[0]
 
         return jax.lax.map(block, numbers)
+
+
+def _centred(truth: Any | None, members: int, stacked: bool) -> tuple[Any, np.ndarray, Any]:
+    """Return the first centre and scale, one for each member of a stack, and the scaled truth."""
+    if truth is None:
+        return None, np.ones(members if stacked else ()), None
+    centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth) if stacked else truth
+    return centre, np.ones(members if stacked else ()), _near_one(truth)
 
 
 def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:

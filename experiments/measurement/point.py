@@ -1,9 +1,7 @@
 """A problem at frozen parameters, ready to be measured."""
 
 import dataclasses
-import operator
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +17,7 @@ from estimators import (
     LeaveOneOut,
     Pathwise,
     ScoreFunction,
+    stack,
 )
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.timing import Timer
@@ -63,8 +62,10 @@ class Instrument:
             chosen = choose(params, group)
             return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
 
-        self.sampler = Sampler(gradient, devices)
-        self.timer = Timer(gradient, self.sampler.mesh.local_devices[0])
+        # Traced once for an estimator, though several programs call it.
+        traced = jax.jit(gradient)
+        self.sampler = Sampler(traced, devices)
+        self.timer = Timer(traced, self.sampler.mesh.local_devices[0])
         self.exact = jax.jit(exact)
         self.tune = Tuning(problem)
 
@@ -143,7 +144,7 @@ class Point:
             limit: the maximum number of tuning steps, for estimators that learn.
         """
         start, run = jax.random.split(key)
-        estimator = estimator.initialise(start, self.distribution)
+        estimator = initial(estimator, start, self.distribution)
         if not is_tuned(estimator):
             return Tuned(estimator)
         rest = self.params, self.batch
@@ -156,7 +157,6 @@ class Point:
         num_samples: int,
         *,
         stacked: bool = False,
-        timed: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> list[Blocks]:
         """Draw gradient samples of an estimator (of each member of a stack) at this point.
@@ -166,40 +166,47 @@ class Point:
             key: a typed random key, consumed.
             num_samples: the minimum number of gradients.
             stacked: whether it is a stack.
-            timed: whether gradients (of each member of a stack separately) are timed afterwards.
             progress: called with the fraction done.
         """
-        context, timer = (self.params, self.batch), self.instrument.timer
-        members = _members(estimator) if stacked else [estimator]
-        with ThreadPoolExecutor(1) as compiler, jax.default_matmul_precision(PRECISION):
-            # The timer compiles while gradients are drawn, but runs when nothing else does.
-            compiled = (
-                compiler.submit(timer, members[0], context, self.centre, key, 1) if timed else None
-            )
-            drawn = self.sampler.draw(
+        with jax.default_matmul_precision(PRECISION):
+            return self.sampler.draw(
                 estimator,
-                context,
+                (self.params, self.batch),
                 key,
                 num_samples,
                 self.centre,
                 stacked=stacked,
                 progress=progress,
             )
-        if compiled is None:
-            return drawn
-        compiled.result()
-        pairs = zip(members, drawn, strict=True)
-        return [dataclasses.replace(own, seconds=self.timed(one)) for one, own in pairs]
+
+    def compile(self, members: Sequence[Estimator], num_samples: int) -> None:
+        """Compile what `ready`, `draw` and `timed` run; may run in a thread.
+
+        Args:
+            members: the estimator, or those of a stack.
+            num_samples: the minimum number of gradients.
+        """
+        key, context = jax.random.key(0), (self.params, self.batch)
+        ready = [initial(one, key, self.distribution) for one in members]
+        is_stack = len(ready) > 1
+        if is_tuned(ready[0]):
+            self.instrument.tune.compile(ready[0], self.chosen, context)
+        with jax.default_matmul_precision(PRECISION):
+            estimator = stack(ready) if is_stack else ready[0]
+            self.sampler.compile(
+                estimator, context, key, num_samples, self.centre, stacked=is_stack
+            )
+        self.instrument.timer.compile(ready[0], context, self.centre)
 
     def timed(self, estimator: Estimator) -> np.ndarray:
         """Return the seconds of a gradient in each of several rounds, on one device."""
         return self.instrument.timer.rounds(estimator, (self.params, self.batch), self.centre)
 
 
-def _members(stack: Any) -> list[Any]:
-    """Return the members of a stack."""
-    count = len(jax.tree.leaves(stack)[0])
-    return [jax.tree.map(operator.itemgetter(i), stack) for i in range(count)]
+def initial(estimator: Estimator, key: jax.Array, distribution: Distribution) -> Estimator:
+    """Return an estimator with its networks, and leaves that are arrays, as tuned ones are."""
+    ready = estimator.initialise(key, distribution)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), ready)
 
 
 def prepare(

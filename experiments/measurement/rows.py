@@ -33,10 +33,7 @@ def estimator_columns(estimator: Estimator) -> Row:
 def metric_rows(
     blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
 ) -> list[Row]:
-    """Return one row for each metric, with its 95% interval; `note` is added to all of them.
-
-    Gradients that were not timed have no row of seconds.
-    """
+    """Return one row for each metric, with its 95% interval; `note` is added to all of them."""
     bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
     estimates = {
         "squared_bias": bias,
@@ -44,7 +41,6 @@ def metric_rows(
         "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
-        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
@@ -54,3 +50,13 @@ def metric_rows(
         | {"note": "; ".join(filter(None, (note, estimate.note)))}
         for metric, estimate in estimates.items()
     ]
+
+
+def seconds_row(times: np.ndarray, row: Row) -> Row:
+    """Return the row of the median time of a gradient.
+
+    Args:
+        times: `[rounds]`, seconds per gradient in each of several rounds.
+        row: a row of the same estimator.
+    """
+    return row | {"metric": "seconds", **intervals.median(times).interval(), "note": ""}

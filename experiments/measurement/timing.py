@@ -51,6 +51,12 @@ class Timer:
         # An idle call that is interrupted can take longer than the other.
         return (whole - idle if whole > idle else whole) / count
 
+    def compile(self, estimator: Estimator, context: Any, like: Any) -> None:
+        """Compile what is timed with arguments of these shapes and types; may run in a thread."""
+        operands = jax.device_put((estimator, context), self._device)
+        with jax.default_matmul_precision(PRECISION):
+            self.run.lower(operands, like, jax.random.key(0), np.int32(1)).compile()
+
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
         """Return the seconds of a gradient in each of several rounds, of about 10 ms each."""
         arguments = estimator, context, like, jax.random.key(0)

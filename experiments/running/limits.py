@@ -14,9 +14,11 @@ from jax.core import ShapedArray
 from jax.extend import core
 
 from estimators import Estimator
+from experiments.measurement.moments import Gradient
+from experiments.measurement.point import initial
 from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
-from experiments.system.device import num_cores
+from experiments.system.device import PRECISION, num_cores
 from experiments.system.errors import UsageError
 
 MAX_SECONDS = 7 * 24 * 3600
@@ -93,6 +95,7 @@ def refusal(
     times: float = 1,
     *,
     moves: bool = False,
+    gradient: Gradient | None = None,
 ) -> str | None:
     """Return why gradients of an estimator cannot be computed, or None if they can.
 
@@ -103,6 +106,7 @@ def refusal(
         distribution: the latent variable of one example there.
         times: the number of gradients.
         moves: whether parameters and minibatch change between gradients.
+        gradient: the gradient that is computed; by default, with respect to all parameters.
     """
     if reason := problem.refusal(estimator, distribution):
         return reason
@@ -111,15 +115,16 @@ def refusal(
         shown = f"{count:,}" if count < 10**12 else f"10^{int(math.log10(count))}"
         return f"takes {shown} evaluations of f, more than the maximum of {_MOST_EVALUATIONS:,}"
 
-    def gradient(params, batch, key):
-        ready = estimator.initialise(jax.random.key(0), distribution)
-        return jax.grad(problem.loss)(params, ready, key, batch)
+    def of_all(estimator, context, key):
+        params, batch = context
+        return jax.grad(problem.loss)(params, estimator, key, batch)
 
     return excess(
-        gradient,
-        *context,
+        gradient or of_all,
+        jax.eval_shape(lambda: initial(estimator, jax.random.key(0), distribution)),
+        context,
         jax.random.key(0),
-        fixed=0 if moves else len(context),
+        fixed=1 if moves else 2,
         times=times,
         copies=len(jax.devices()),
         what="one gradient",
@@ -146,7 +151,8 @@ def excess(
         what: the name of a single run, if its time is limited too.
     """
     try:
-        traced = jax.make_jaxpr(function)(*arguments)
+        with jax.default_matmul_precision(PRECISION):  # as measured, so that traces are shared
+            traced = jax.make_jaxpr(function)(*arguments)
     except jax.errors.JAXTypeError:  # a user's code that depends on values cannot be traced
         return None
     except RecursionError as error:

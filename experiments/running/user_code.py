@@ -74,7 +74,7 @@ def parse_estimators(texts: Sequence[str] | None) -> Chosen:
     """Return the estimators that texts name, as `parse_estimator`; by default, all.
 
     The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
-    variants.
+    variants, and "all" for all families.
 
     Raises:
         UsageError: for a bad name, or two estimators with the same name.
@@ -82,8 +82,10 @@ def parse_estimators(texts: Sequence[str] | None) -> Chosen:
     families = estimators.FAMILIES
     found: dict[str, Estimator] = {}
     named = set()
-    for text in families if texts is None else texts:
-        if text in families:
+    for text in ["all"] if texts is None else texts:
+        if text == "all":
+            members = [one for cls in estimators.ALL for one in cls.examples()]
+        elif text in families:
             members = [one for cls in families[text] for one in cls.examples()]
         else:
             members = [parse_estimator(text)]

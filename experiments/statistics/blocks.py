@@ -21,7 +21,6 @@ class Blocks:
         powers: `[R, 3]`: the largest |g - centre|^2 of each block, and the sums of squares and
             cubes of all, divided by the largest.
         size: b.
-        seconds: `[rounds]`, time per gradient in each of several rounds, if timed.
     """
 
     centre: np.ndarray
@@ -31,7 +30,6 @@ class Blocks:
     cosines: np.ndarray
     powers: np.ndarray
     size: int
-    seconds: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
     @property
     def count(self) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -13,6 +13,16 @@ Device = Literal["auto", "cpu", "gpu"]
 
 PRECISION = "highest"
 """Precision of matrix products while measuring; reduced precision looks like bias."""
+
+_QUICK = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+
+
+def quick_compilation() -> dict[str, Any]:
+    """Return compiler options that halve compilation on a CPU, for programs that run for seconds.
+
+    They are as fast, within a tenth, and compute the same numbers.
+    """
+    return dict(_QUICK) if jax.devices()[0].platform == "cpu" else {}
 
 
 def start(device: Device, *, distributed: bool = False) -> None:

@@ -13,6 +13,7 @@ import optax
 
 from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
+from experiments.system.device import quick_compilation
 from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
@@ -49,7 +50,7 @@ class Tuning:
     def __init__(self, problem: Measurable):
         """Prepare to tune; nothing is computed yet."""
         self.problem = problem
-        self._round = jax.jit(self._advance)
+        self._round = jax.jit(self._advance, compiler_options=quick_compilation())
 
     def __call__(
         self,
@@ -84,9 +85,8 @@ class Tuning:
             The best round.
         """
         keys = jax.random.split(key)
-        leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
-        state = leaves, _optimiser(estimator, 0).init(leaves)
-        best, least, rounds, start = leaves, math.inf, [], 0
+        state = _initial(estimator)
+        best, least, rounds, start = state[0], math.inf, [], 0
         for end in _ends(limit):
             state, mean, errors = self._advanced(keys, state, (chosen, rest, truth), start, end)
             rounds, start = [*rounds, errors], end
@@ -97,9 +97,14 @@ class Tuning:
         said = f"tuning had not converged after {limit:,} steps" if limit else "not tuned"
         return Tuned(best, said)
 
+    def compile(self, estimator: Estimator, chosen: Params, rest: tuple[Params, Any]) -> None:
+        """Compile what a call with these arguments runs; may run in a thread."""
+        keys, carry = jax.random.split(jax.random.key(0)), _carry(_initial(estimator))
+        self._round.lower(keys, carry, (chosen, rest, chosen), 0, 0, 0, 0).compile()
+
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, the result of the steps since `start`, and the errors."""
-        carry = state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
+        carry = _carry(state)
         for first, stop in Pace(_MANY, _FEW).chunks(end - start + _EVALUATIONS):
             carry = jax.block_until_ready(self._round(keys, carry, about, start, end, first, stop))
         state, total, errors = carry
@@ -136,6 +141,17 @@ class Tuning:
             return state, total, errors.at[place].set(error, mode="drop")
 
         return jax.lax.fori_loop(first, stop, one, carry)
+
+
+def _initial(estimator: Estimator) -> tuple[Estimator, Any]:
+    """Return the initial state: the leaves, as arrays, and their optimiser's state."""
+    leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
+    return leaves, _optimiser(estimator, 0).init(leaves)
+
+
+def _carry(state: tuple[Estimator, Any]) -> tuple[Any, Any, jax.Array]:
+    """Return the carry of a round that begins at a state."""
+    return state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
 
 
 def _optimiser(estimator: Estimator, step: Any) -> optax.GradientTransformation:

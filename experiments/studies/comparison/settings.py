@@ -61,20 +61,26 @@ class CompareSettings:
         """The names of the modules of the problem and the estimators."""
         return modules_of((self.problem, *self.estimators))
 
-    def refusal(
-        self, estimator: Estimator, context: tuple[Any, Any], distribution: Any, members: int = 1
-    ) -> str | None:
+    def refusal(self, estimator: Estimator, point: Point, members: int) -> str | None:
         """Return why an estimator cannot be measured, or None if it can.
 
         Args:
             estimator: the estimator.
-            context: parameters and a minibatch.
-            distribution: the latent variable of one example there.
+            point: where.
             members: the number of variants of it that are measured.
         """
-        steps = self.tuning_steps if is_tuned(estimator) else 0
-        times = members * (self.samples + steps)
-        return limits.refusal(self.problem, estimator, context, distribution, times)
+        return limits.refusal(
+            self.problem,
+            estimator,
+            (point.params, point.batch),
+            point.distribution,
+            members * self.num_gradients(estimator),
+            gradient=point.sampler.gradient,
+        )
+
+    def num_gradients(self, estimator: Estimator) -> int:
+        """Return the maximum number of gradients of an estimator."""
+        return self.samples + (self.tuning_steps if is_tuned(estimator) else 0)
 
     def columns(self, point: Point, study: str) -> Row:
         """Return the columns that every row of a study shares."""
@@ -133,7 +139,8 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
         must = str(estimator) in named
         if fits and not must:  # tracing all of them takes several seconds
             continue
-        reason = settings.refusal(estimator, (params, batch), distribution)
+        times = settings.num_gradients(estimator)
+        reason = limits.refusal(problem, estimator, (params, batch), distribution, times)
         if must and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
         fits, refused = fits or not reason, f"{estimator} {reason}"

@@ -8,9 +8,8 @@ import jax
 import numpy as np
 
 from estimators import Estimator
-from experiments import statistics as intervals
 from experiments.measurement.point import REFERENCE_SHARE, Instrument, reference_estimator
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
@@ -127,15 +126,14 @@ def measured(
                 ready.estimator,
                 keys["measure"],
                 settings.samples,
-                timed=True,
                 progress=advance,
             )
-            # Timed immediately afterwards, since the machine's load varies.
-            plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
             count = model.evaluations(estimator, point.distribution)
             found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)
-            seconds = intervals.seconds(plain).interval()
-            found.append(found[0] | {"metric": "plain_seconds", **seconds})
+            found.append(seconds_row(point.timed(ready.estimator), found[0]))
+            # Timed immediately afterwards, since the machine's load varies.
+            plain = seconds_row(point.timed(_PLAIN), found[0])
+            found.append(plain | {"metric": "plain_seconds"})
             yield [columns | row for row in found]
 
 

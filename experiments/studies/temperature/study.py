@@ -17,7 +17,7 @@ TOO_SMALL = "sample too small for its temperature"
 
 def temperature_sweep(
     settings: CompareSettings, temperatures: Sequence[float] = TEMPERATURES
-) -> Study[Estimator]:
+) -> Study[Sequence[Estimator]]:
     """Return the study of estimators at each temperature, or once if they have none."""
     return point_study(
         settings,

@@ -16,7 +16,7 @@ from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.keys import named_keys
 from experiments.measurement.point import REFERENCE_SHARE, Instrument, check_group
-from experiments.measurement.rows import Row, metric_rows
+from experiments.measurement.rows import Row, metric_rows, seconds_row
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
@@ -281,12 +281,12 @@ class EstimatorBatch:
                 ready.estimator,
                 keys["measure"],
                 settings.samples,
-                timed=True,
                 progress=lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
             )
             evaluations = shared.problem.evaluations(estimator, point.distribution)
             note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
+            rows.append(seconds_row(point.timed(ready.estimator), rows[0]))
             self.history.measured(step, estimator, point.group, rows)
 
     def _save(self, step: int, state: State, *, settled: bool) -> None:

@@ -30,7 +30,6 @@ def blocks_of(samples, centre=None):
         cosines,
         np.stack([largest[:, 0], (powers**2).sum(-1), (powers**3).sum(-1)], -1),
         parts.shape[1],
-        np.full(7, 1e-3),
     )
 
 

@@ -6,10 +6,9 @@ import pytest
 
 from estimators import LeaveOneOut, Normal, Pathwise, ScoreFunction
 from experiments import problems
-from experiments import statistics as intervals
 from experiments.measurement import point as measurement
 from experiments.measurement.point import prepare
-from experiments.measurement.rows import metric_rows
+from experiments.measurement.rows import metric_rows, seconds_row
 from experiments.running.user_code import parse_problem
 
 KEY = jax.random.key(0)
@@ -47,13 +46,12 @@ def test_every_problem_is_measured(name):
     )
     if reason := problem.refusal(estimator, point.distribution):
         pytest.fail(reason)
-    (blocks,) = point.draw(estimator, KEY, 32, timed=True)
+    (blocks,) = point.draw(estimator, KEY, 32)
     evaluations = problem.evaluations(estimator, point.distribution)
     rows = {row["metric"]: row for row in metric_rows(blocks, point.truth, evaluations, 100)}
-    for metric in ("squared_bias", "variance", "mse", "seconds", "truth_norm"):
+    for metric in ("squared_bias", "variance", "mse", "truth_norm"):
         assert np.isfinite(rows[metric]["value"]), metric
-    assert rows["seconds"]["value"] > 0
-    assert intervals.seconds(blocks).value == rows["seconds"]["value"]
+    assert seconds_row(point.timed(estimator), rows["mse"])["value"] > 0
 
 
 def test_exact_is_timed_where_it_leaves_noise():
@@ -61,8 +59,8 @@ def test_exact_is_timed_where_it_leaves_noise():
     point = prepare(
         parse_problem(SMALL["SemiSupervised"]), KEY, train_steps=0, reference_samples=32
     )
-    (blocks,) = point.draw(measurement.Exact(), KEY, 32, timed=True)
-    assert blocks.seconds.min() > 0 and blocks.variance.sum() > 0
+    (blocks,) = point.draw(measurement.Exact(), KEY, 32)
+    assert point.timed(measurement.Exact()).min() > 0 and blocks.variance.sum() > 0
 
 
 def test_an_expensive_reference_is_drawn_less(monkeypatch):

@@ -18,7 +18,6 @@ from estimators import (
     MuProp,
     Normal,
     ScoreFunction,
-    stack,
 )
 from experiments.measurement import timing
 from experiments.measurement.point import prepare
@@ -109,25 +108,11 @@ def test_without_the_barrier_they_are_not(monkeypatch, estimator):
     assert found < said
 
 
-def test_each_member_of_a_stack_is_timed_alone(monkeypatch):
+def test_each_member_of_a_stack_is_timed_alone():
     point = prepare(Quadratic(), KEY)
-    timed, rounds = [], point.instrument.timer.rounds
-
-    def spy(estimator, *rest):
-        timed.append(estimator)
-        return rounds(estimator, *rest)
-
-    monkeypatch.setattr(point.instrument.timer, "rounds", spy)
-    members = [GumbelSoftmax(t) for t in (0.5, 1.0, 2.0)]
-    drawn = point.draw(stack(members), KEY, 32, stacked=True, timed=True)
-    assert [float(one.temperature) for one in timed] == [0.5, 1.0, 2.0]
-    for blocks in drawn:
-        assert blocks.seconds.shape == (9,) and np.all(blocks.seconds > 0)
-
-
-def test_what_is_only_drawn_is_not_timed():
-    point = prepare(Quadratic(), KEY)
-    assert not len(point.draw(ScoreFunction(), KEY, 32)[0].seconds)
+    for temperature in (0.5, 1.0, 2.0):
+        times = point.timed(GumbelSoftmax(temperature))
+        assert times.shape == (9,) and np.all(times > 0)
 
 
 class Clock:

@@ -16,7 +16,7 @@ from scipy import integrate, stats
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
 from experiments import statistics as intervals
 from experiments.measurement.point import prepare
-from experiments.measurement.rows import metric_rows
+from experiments.measurement.rows import seconds_row
 from experiments.problems import Quadratic
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks
@@ -391,7 +391,7 @@ def test_many_coordinates():
     def first(cut):
         parts = sums[:, :cut], squares[:cut], np.full(32, cut * 16.0), np.zeros(32)
         powers = np.tile([cut, 16.0, 16.0], (32, 1))
-        return Blocks(np.zeros(cut), *parts, powers, 16, np.zeros(7))
+        return Blocks(np.zeros(cut), *parts, powers, 16)
 
     widths = []
     for cut in (99_000, 101_000):
@@ -402,18 +402,10 @@ def test_many_coordinates():
 
 
 def test_seconds_are_the_median():
-    blocks = blocks_of(np.zeros((64, 1)))
-    object.__setattr__(blocks, "seconds", np.array([5.0, 1, 2, 9, 4, 3, 8]))
-    found = intervals.seconds(blocks)
+    row = seconds_row(np.array([5.0, 1, 2, 9, 4, 3, 8]), {"samples": 64, "note": "other"})
     # Of 7 rounds, smallest and largest hold the median with 98 %.
-    assert (found.value, found.low, found.high) == (4, 1, 9)
-
-
-@pytest.mark.parametrize("timed", [False, True])
-def test_only_what_was_timed_has_a_row_of_seconds(timed):
-    (blocks,) = point().draw(Exact(), jax.random.key(2), 64, timed=timed)
-    metrics = {row["metric"] for row in metric_rows(blocks, point().truth, 1, 100.0)}
-    assert ("seconds" in metrics) is timed and {"variance", "equal_cost_error"} <= metrics
+    assert (row["value"], row["low"], row["high"]) == (4, 1, 9)
+    assert (row["metric"], row["samples"], row["note"]) == ("seconds", 64, "")
 
 
 def test_a_cosine_past_one_by_a_rounding_is_one():
