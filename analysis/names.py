@@ -2,6 +2,27 @@
 
 import re
 
+import pandas as pd
+
+
+def short_names(rows: pd.DataFrame, column: str = "estimator") -> dict[str, str]:
+    """Return the short form of every name in a column: `GumbelSoftmax[0.5]`.
+
+    Tables and figures show short names; data keep the canonical ones. A name stays as it is if the
+    rows have no short form of it, or if two estimators of the rows would share one.
+
+    Args:
+        rows: the tidy table; the short forms are in `short_name`, or in `measured_short_name` of
+            the column `measured`.
+        column: "estimator" or "measured".
+    """
+    short = "short_name" if column == "estimator" else f"{column}_short_name"
+    names = rows.drop_duplicates(column).set_index(column)
+    found = names[short] if short in names else pd.Series(index=names.index, dtype=object)
+    found = found.where(found.notna() & (found != ""), names.index.to_series())
+    unique = ~found.duplicated(keep=False)
+    return dict(found.where(unique, names.index.to_series()))
+
 
 def without(field: str, identity: str) -> str:
     """Return an identity without one of its own fields; fields of nested parts are kept."""

@@ -13,9 +13,9 @@ FACTS = ("method", "unbiased", "evaluations", "samples")
 COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
 _TEXTS = frozenset(
-    "study problem objective group data estimator method unbiased metric note split measured "
-    "optimiser paper_link table budget stage cell block label units source spread other variant "
-    "deciding title claim figure task panel picture".split()
+    "study problem objective group data estimator short_name method unbiased metric note split "
+    "measured measured_short_name optimiser paper_link table budget stage cell block label units "
+    "source spread other variant deciding title claim figure task panel picture".split()
 )
 _COUNTS = frozenset("seed step steps evaluations samples bound_samples".split())
 _NUMBERS = _COUNTS | frozenset(

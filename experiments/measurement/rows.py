@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from estimators import BIBLIOGRAPHY, Estimator
+from estimators.naming import describe
 from experiments import statistics as intervals
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks
@@ -23,6 +24,7 @@ def estimator_columns(estimator: Estimator) -> Row:
         parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
     return {
         "estimator": str(estimator),
+        "short_name": describe(estimator, positional=True),
         "method": type(estimator).__name__,
         "unbiased": estimator.unbiased,
         "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",

@@ -10,7 +10,7 @@ import pytest
 
 import analysis
 from analysis import formats
-from analysis.names import natural, without, wrap
+from analysis.names import natural, short_names, without, wrap
 from analysis.render.latex import escape
 from tests.analysis.helpers import synthetic_rows as synthetic
 
@@ -295,6 +295,22 @@ def test_intervals():
     assert formats.relative(1.0, np.nan, np.nan) == "1.00e0" == formats.bracketed(1.0, 1.0, 1.0)
     assert formats.relative(-1.0, -1.2, -0.8) == "-1.00e0 ±20%"
     assert formats.bracketed(1.0, 0.5, 12.0) == "1.00e0 [5.00e-1, 1.20e1]"
+
+
+def test_short_names_are_those_of_the_rows_unless_two_would_share_one():
+    rows = pd.DataFrame(
+        {
+            "estimator": ["A[k=1]", "A[k=1]", "B[s=1]", "B[t=1]", "C[u=1]", "D"],
+            "short_name": ["A[1]", "A[1]", "B[1]", "B[1]", None, ""],
+            "measured": ["", "E[v=2]", "", "", "", ""],
+            "measured_short_name": ["", "E[2]", "", "", "", ""],
+        }
+    )
+    assert short_names(rows) == {
+        "A[k=1]": "A[1]", "B[s=1]": "B[s=1]", "B[t=1]": "B[t=1]", "C[u=1]": "C[u=1]", "D": "D",
+    }  # fmt: skip
+    assert short_names(rows, "measured") == {"": "", "E[v=2]": "E[2]"}
+    assert short_names(rows[["estimator"]])["A[k=1]"] == "A[k=1]"
 
 
 def test_names():
