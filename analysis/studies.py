@@ -1,6 +1,6 @@
 """The studies whose results are read: the columns, table and figures of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from analysis import rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, reproduction
-from analysis.tables.comparison import comparison_table
+from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
 
@@ -25,7 +25,7 @@ class Study(NamedTuple):
     """
 
     columns: tuple[str, ...]
-    table: Callable[[pd.DataFrame], ReadableTable] | None
+    table: Callable[..., ReadableTable] | None
     is_split: bool = False
     figures: tuple[str, ...] = ()
     budget: type | None = None
@@ -66,16 +66,28 @@ def study_of(results: pd.DataFrame) -> Study:
     return STUDIES[name]
 
 
-def readable(results: pd.DataFrame) -> ReadableTable:
+def readable(
+    results: pd.DataFrame,
+    *,
+    cost: Cost = "evaluations",
+    columns: Sequence[str] = (),
+    sort: str | None = None,
+) -> ReadableTable:
     """Return the readable table of a study's results.
 
     Args:
         results: the tidy table of one context, with the results file's metadata in `attrs`.
+        cost: what costs are counted in, where estimators are compared at equal cost.
+        columns: the columns that are shown after the names; by default those of the study.
+        sort: the column to sort by; by default as the study does.
 
     Raises:
-        ValueError: if the study is unknown or has no table, or as the table of the study.
+        ValueError: if the study is unknown or has no table or no such column, or as the table of
+            the study.
     """
     table = study_of(results).table
     if table is None:
         raise ValueError("the results are those of a figure, which has no table")
-    return table(results)
+    found = table(results) if cost == "evaluations" else table(results, cost)
+    found = found.chosen(columns) if columns else found
+    return found.sorted(sort) if sort else found

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis.columns import COUNT, ESTIMATE, SETTING, WORD, Column, Kind, number
+from analysis.columns import COUNT, ESTIMATE, SETTING, WORD, Column, Form, Kind, number
 from analysis.readable import ReadableTable
 from analysis.rows import check, configuration, is_complete
 from analysis.statistics.agreement import Agreement, rank_agreement
@@ -21,7 +21,7 @@ _ENDS = ("label", "other")  # a predicted pair
 VERDICTS = ("held", "broke", "undecided", "not run")
 
 
-def _tried_text(line: pd.Series, field: str, _: object) -> str:
+def _tried_text(line: pd.Series, field: str, _: Form) -> str:
     """Write how many candidates were compared, and the steps of each: `2 x 2,000`."""
     if pd.isna(line[field]):
         return "-"

@@ -7,12 +7,11 @@ import pandas as pd
 from analysis.columns import NAME, SETTING, Column
 from analysis.names import natural, without
 from analysis.readable import ReadableTable
-from analysis.tables.comparison import MEASURED, measurements
+from analysis.tables.comparison import measurements
 
-_COLUMNS = (
+_KEYS = (
     Column("estimator", ("", "estimator"), "family", NAME),
     Column("temperature", ("temper-", "ature"), "temperature", SETTING),
-    *MEASURED,
 )
 
 
@@ -34,12 +33,14 @@ def temperature_table(rows: pd.DataFrame) -> ReadableTable:
     lines = table.frame
     if "p_temperature" not in lines:
         raise ValueError("the result table lacks the column p_temperature")
-    lines.insert(0, "family", [without("temperature", name) for name in lines["estimator"]])
+    tempered = lines["p_temperature"].notna()
+    families = lines["estimator"].map(lambda name: without("temperature", name))
+    lines.insert(0, "family", families.where(tempered, lines["short_name"]))
     lines.insert(1, "temperature", lines.pop("p_temperature"))
-    tempered = lines["temperature"].notna()
     order = sorted(
         lines.index,
         key=lambda i: (not tempered[i], natural(lines["family"][i]), lines["temperature"][i]),
     )
+    columns = (*_KEYS, *table.columns[1:])
     frame = lines.loc[order].reset_index(drop=True)
-    return dataclasses.replace(table, frame=frame, columns=_COLUMNS, is_grouped=True)
+    return dataclasses.replace(table, frame=frame, columns=columns, is_grouped=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import COUNT, ESTIMATE, NAME, WORD, Column, Kind, number
+from analysis.columns import COUNT, ESTIMATE, NAME, WORD, Column, Form, Kind, number
+from analysis.names import short_names
 from analysis.readable import ReadableTable
 from analysis.rows import (
     TRAINING_CONTEXT,
@@ -24,12 +25,12 @@ from analysis.statistics.seeds import over_seeds
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
 
 
-def _rate(line: pd.Series, field: str, _: object) -> str:
+def _rate(line: pd.Series, field: str, _: Form) -> str:
     mark = " *" if line["best"] and line["tried"] > 1 else ""
     return formats.setting(line[field]) + mark
 
 
-def _diverged(line: pd.Series, field: str, _: object) -> str:
+def _diverged(line: pd.Series, field: str, _: Form) -> str:
     """Write how many seeds diverged, and when: `0`, `1: 120`, `all: 120-480`."""
     if not line[field]:
         return "0"
@@ -38,7 +39,7 @@ def _diverged(line: pd.Series, field: str, _: object) -> str:
     return f"{many}: {last}" if first == last else f"{many}: {first}-{last}"
 
 
-_ESTIMATOR = Column("estimator", ("", "estimator"), "estimator", NAME)
+_ESTIMATOR = Column("estimator", ("", "estimator"), "short_name", NAME)
 _OPTIMISER = Column("optimiser", ("", "optimiser"), "optimiser", WORD)
 _RATE = Column("learning rate", ("learning", "rate"), "learning_rate", Kind(_rate, "setting"))
 _FINAL = (
@@ -56,9 +57,11 @@ _FINAL = (
 )
 # Papers report both on test images; for other splits the tighter bound is enough.
 _INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
+_DIVERGED = Column(
+    "diverged: at step", ("diverged:", "at step"), "diverged", Kind(_diverged, "setting")
+)
 _RUNS = (
     Column("seeds", ("", "seeds"), "seeds", COUNT),
-    Column("diverged: at step", ("diverged:", "at step"), "diverged", Kind(_diverged, "setting")),
     Column(
         "steps per second",
         ("steps", "per s"),
@@ -152,7 +155,9 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
     lines["steps_per_second"] = speeds.groupby(list(LINE))["value"].mean()
     said = notes(runs[runs["metric"] != "diverged"], LINE)
     lines["note"] = said.reindex(lines.index).fillna("")
-    return lines.reset_index()
+    lines = lines.reset_index()
+    lines.insert(1, "short_name", lines["estimator"].map(short_names(runs)))
+    return lines
 
 
 def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
@@ -163,8 +168,8 @@ def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
     choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], _CHOOSING)))
     best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
     order = sorted(lines.index, key=lambda i: (failed[i], _rank(lines.loc[i], SCORES)))
-    lines.insert(3, "best", best)
-    lines.insert(4, "tried", lines.groupby("estimator")["estimator"].transform("size"))
+    lines.insert(4, "best", best)
+    lines.insert(5, "tried", lines.groupby("estimator")["estimator"].transform("size"))
     return lines.loc[order].reset_index(drop=True)
 
 
@@ -183,9 +188,11 @@ def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
         yield _OPTIMISER
     yield _RATE
     there = {column.field for column in _FINAL if lines[column.field].notna().any()}
-    for column in _FINAL:
-        if column.field in there and _INSTEAD.get(column.field) not in there:
-            yield column
+    final = [c for c in _FINAL if c.field in there and _INSTEAD.get(c.field) not in there]
+    yield from final[:1]
+    if lines["diverged"].any():  # which matters more than further figures of the other runs
+        yield _DIVERGED
+    yield from final[1:]
     for column in _RUNS:
         if lines[column.field].any():
             yield column

@@ -11,11 +11,27 @@ from experiments.studies.comparison.study import comparison
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
 from experiments.system.errors import UsageError
 
+COLUMNS = (
+    "equal_cost_error",
+    "equal_time_error",
+    "squared_bias",
+    "variance",
+    "unbiased",
+    "evaluations",
+    "mse",
+    "seconds",
+    "cosine_mean",
+    "cosine_sample",
+    "signal_to_noise",
+)
+"""The columns that `analysis.comparison_table` can show."""
+
 
 def add(commands) -> None:
     """Add both commands to the parser."""
     command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
     _add_options(command)
+    _add_table(command)
     command = commands(
         "temperature", _temperature, "Measure bias, variance and error by temperature."
     )
@@ -52,10 +68,38 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     options.add_output(command)
 
 
+def _add_table(command: argparse.ArgumentParser) -> None:
+    """Add the options of what the table shows; they do not change what is measured."""
+    read = options.choice(*COLUMNS)
+    names = ", ".join(COLUMNS)
+    command.add_argument(
+        "--columns",
+        nargs="+",
+        type=read,
+        default=(),
+        metavar="COLUMN",
+        help=f"columns of the table, the most important first: {names}",
+    )
+    command.add_argument(
+        "--sort",
+        type=read,
+        metavar="COLUMN",
+        help="column to sort the table by (default: the error at equal cost)",
+    )
+    command.add_argument(
+        "--cost",
+        type=options.choice("evaluations", "time"),
+        default="evaluations",
+        metavar="{evaluations,time}",
+        help="what costs are counted in where errors are compared: evaluations of f, or measured "
+        "time (default: evaluations)",
+    )
+
+
 def _compare(given: argparse.Namespace) -> None:
     study = comparison(_settings(given))
     with completed(given, study) as results:
-        conclude(results)
+        conclude(results, cost=given.cost, columns=given.columns, sort=given.sort)
 
 
 def _temperature(given: argparse.Namespace) -> None:

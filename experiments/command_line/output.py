@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import functools
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -107,9 +109,14 @@ def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
         ) from error
 
 
-def conclude(results: Results) -> None:
-    """Save the table of the results in all formats, and their figures; print the table."""
-    table = shown(results, analysis.readable)
+def conclude(results: Results, **shown_as: Any) -> None:
+    """Save the table of the results in all formats, and their figures; print the table.
+
+    Args:
+        results: the results.
+        shown_as: the choices of `analysis.readable`.
+    """
+    table = shown(results, functools.partial(analysis.readable, **shown_as))
     hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
@@ -121,7 +128,13 @@ def conclude(results: Results) -> None:
                 say(f"no figure {name}: {error}")
             else:
                 analysis.save_figure(drawn[0], stage / name, drawn[1])
-    print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
+    text = analysis.to_text(table, terminal_width())
+    print(f"{text}\n\nresults in {results.folder}", flush=True)
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal, from 60 to 200 columns; of a pipe, COLUMNS or 120."""
+    return min(max(shutil.get_terminal_size((120, 24)).columns, 60), 200)
 
 
 def say(message: str) -> None:

@@ -47,7 +47,7 @@ def _run(given: argparse.Namespace) -> None:
     try:
         folders = pages.find(given.results)
         target = OutputFile(path, "--output", force=given.force, ours=_is_sealed)
-        page, left_out = pages.report(folders, given.title)
+        page, left_out = pages.report(folders, given.title, path.parent)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error
     target.write(_sealed(page))

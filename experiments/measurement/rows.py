@@ -1,5 +1,6 @@
 """Rows of the table of results: the columns of an estimator, and its metrics."""
 
+import math
 from typing import Any
 
 import jax
@@ -10,6 +11,9 @@ from estimators.naming import describe
 from experiments import statistics as intervals
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks
+from experiments.statistics.distance import distance
+
+_OPTIONAL = frozenset({"signal_to_noise", "unbiased_p_value"})
 
 Row = dict[str, Any]
 """A row of a table of results, by column."""
@@ -37,9 +41,11 @@ def metric_rows(
 ) -> list[Row]:
     """Return one row for each metric, with its 95% interval; `note` is added to all of them.
 
-    Gradients that were not timed have no row of seconds.
+    Gradients that were not timed have no row of seconds, those without variance none of a
+    signal-to-noise ratio, and those whose squared bias has no interval none of a p-value.
     """
-    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
+    found = distance(blocks, truth)
+    bias, spread = intervals.squared_bias(blocks, truth, found), intervals.variance(blocks, truth)
     estimates = {
         "squared_bias": bias,
         "variance": spread,
@@ -48,6 +54,8 @@ def metric_rows(
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
+        "signal_to_noise": intervals.signal_to_noise(blocks, truth, found, spread),
+        "unbiased_p_value": intervals.unbiased_p_value(blocks, truth, found),
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
     shared = {"evaluations": evaluations, "samples": blocks.count}
@@ -55,4 +63,5 @@ def metric_rows(
         {"metric": metric, **estimate.interval(), **shared}
         | {"note": "; ".join(filter(None, (note, estimate.note)))}
         for metric, estimate in estimates.items()
+        if metric not in _OPTIONAL or not math.isnan(estimate.value)
     ]

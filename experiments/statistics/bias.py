@@ -13,15 +13,20 @@ from experiments.statistics.limits import caution, exact, refusal, unseen
 from experiments.statistics.truth import Truth
 
 
-def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
+def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) -> Estimate:
     r"""Return the squared norm of the bias, $\delta^2 = |E m - t|^2$, with both errors subtracted.
 
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
     it may be negative. The interval inverts the distribution of Q (`Distance`). Its low end is zero
     if the bias is not distinguishable from zero. Its high end uses max(Q, tr C): a sample mean that
     happens to equal the truth does not rule out a bias below the noise.
+
+    Args:
+        blocks: the samples.
+        truth: the true gradient.
+        found: the distance of the samples' mean from the truth, if known.
     """
-    found = distance(blocks, truth)
+    found = found or distance(blocks, truth)
     if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
         return Estimate.refused(found.squared_bias, why)
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):

@@ -34,7 +34,13 @@ def exact(blocks: Blocks, truth: Truth) -> bool:
 
 def refusal(blocks: Blocks, truth: Truth) -> str:
     """Return why a statistic of samples and truth has no interval; empty if it has one."""
-    if not np.isfinite(blocks.mean).all() or exact(blocks, truth):
+    if not np.isfinite(blocks.mean).all():
+        broken = int((~np.isfinite(blocks.sums).all(1)).sum())
+        return (
+            f"gradients are not finite in {broken} of {len(blocks.sums)} blocks of {blocks.size} "
+            "samples"
+        )
+    if exact(blocks, truth):
         return ""
     if alike(blocks):
         return _alike(blocks, "samples")

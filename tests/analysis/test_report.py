@@ -68,7 +68,7 @@ def page(results):
 class Reader(html.parser.HTMLParser):
     """Checks that tags close in order; keeps addresses and the text of tables."""
 
-    VOID = {"meta", "link", "img", "input", "br"}
+    VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
     def __init__(self):
         super().__init__()
