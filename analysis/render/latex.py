@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from analysis import formats
 from analysis.columns import WORD, Column, Form
@@ -150,14 +151,25 @@ def _width(texts: Sequence[str], column: Column) -> int:
     return math.ceil(max([size, *limits]))
 
 
-def _parts(texts: Sequence[str]) -> tuple[str, int, int, int, int]:
-    """Return the sign and the most digits before and after the point, of uncertainty and power."""
+class _Parts(NamedTuple):
+    """The sign, and the most digits before and after the point, of uncertainty and power."""
+
+    sign: str
+    whole: int
+    decimals: int
+    uncertainty: int
+    power: int
+
+
+def _parts(texts: Sequence[str]) -> _Parts:
+    """Return what the numbers of a column need."""
     found = [match.groups(default="") for text in texts if (match := _NUMBER.fullmatch(text))]
-    if not found:
-        return "", 1, 0, 0, 0
-    signs, wholes, decimals, uncertainties, _, powers = zip(*found, strict=True)
-    counts = (max(map(len, digits)) for digits in (wholes, decimals, uncertainties, powers))
-    return max(signs, key=len), *counts
+
+    def most(group: int) -> int:
+        return max((len(groups[group]) for groups in found), default=0)
+
+    sign = max((groups[0] for groups in found), key=len, default="")
+    return _Parts(sign, max(most(1), 1), most(2), most(3), most(5))
 
 
 def _format(texts: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def with_warnings(lines: pd.DataFrame, notes: pd.Series) -> pd.Series:
     corrected = lines["unbiased_p_value"] * declared.sum()
     for place in lines.index[declared & (corrected < _LEVEL)]:
         bias = _interval(lines.loc[place], "squared_bias")
-        chance = formats.scientific(lines.loc[place, "unbiased_p_value"], 2)
+        chance = formats.scientific(float(lines["unbiased_p_value"][place]), 2)
         found[place].append(f"declared unbiased, but its squared bias is {bias} (p = {chance})")
     for place in lines.index[lines["cosine_mean_high"] < 0]:
         cosine = "{:.3f} [{:.3f}, {:.3f}]".format(*estimate(lines.loc[place], "cosine_mean"))

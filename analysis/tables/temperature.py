@@ -34,8 +34,13 @@ def temperature_table(rows: pd.DataFrame) -> ReadableTable:
     if "p_temperature" not in lines:
         raise ValueError("the result table lacks the column p_temperature")
     tempered = lines["p_temperature"].notna()
-    families = lines["estimator"].map(lambda name: without("temperature", name))
-    lines.insert(0, "family", families.where(tempered, lines["short_name"]))
+    families = [
+        without("temperature", name) if has_one else short
+        for name, short, has_one in zip(
+            lines["estimator"], lines["short_name"], tempered, strict=True
+        )
+    ]
+    lines.insert(0, "family", families)
     lines.insert(1, "temperature", lines.pop("p_temperature"))
     order = sorted(
         lines.index,

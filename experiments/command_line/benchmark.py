@@ -5,7 +5,7 @@ import json
 
 import analysis
 from experiments.command_line import options, unused
-from experiments.command_line.output import say
+from experiments.command_line.output import say, terminal_width
 from experiments.running.user_code import parse_estimators
 from experiments.system.errors import UsageError
 from experiments.system.output_file import OutputFile
@@ -38,7 +38,7 @@ def _run(given: argparse.Namespace) -> None:
         quick=given.quick,
         report=say,
     )
-    print(analysis.benchmark_text(figures))
+    print(analysis.benchmark_text(figures, terminal_width()))
     if target:
         text = json.dumps(figures, indent=2) + "\n"
         try:
