@@ -1,4 +1,4 @@
-"""Atomic writing of files, and reading of regular files only."""
+"""The results file, atomic writing of files, and reading of regular files only."""
 
 import contextlib
 import os
@@ -6,6 +6,12 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+FILE = "results.parquet"
+"""Name of a results file."""
+
+FORMAT = 1
+"""Version of its columns and metadata; a file of another version is refused."""
 
 
 @contextlib.contextmanager

@@ -13,15 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import rows
+from analysis.files import FILE as FILE
+from analysis.files import FORMAT as FORMAT
 from analysis.files import read_plain
 from analysis.studies import STUDIES
 
 pc: Any = importlib.import_module("pyarrow.compute")  # its functions are created on import
-
-FILE = "results.parquet"
-
-FORMAT = 1
-"""Version of the table's columns and metadata; a file of another version is refused."""
 
 # Limits on a file and on its decompressed contents.
 _MOST_BYTES = 2**30

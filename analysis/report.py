@@ -15,9 +15,9 @@ import jinja2
 import pandas as pd
 
 from analysis.columns import BRACKETED, Column
+from analysis.files import FILE as RESULTS
 from analysis.images import read_png
 from analysis.readable import ReadableTable
-from analysis.reading import FILE as RESULTS
 from analysis.reading import OWN, read
 from analysis.rows import contexts
 from analysis.studies import STUDIES, readable

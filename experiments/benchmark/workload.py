@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import optax
 
 from estimators import Estimator
 from experiments.measurement.point import Instrument
@@ -44,6 +43,8 @@ class Workload:
     @property
     def num_parameters(self) -> int:
         """Number of parameters."""
+        import optax
+
         return optax.tree.size(self.params)
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:

@@ -18,13 +18,8 @@ An interrupted run continues with the study that it was in. For example:
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands(
-        "claims",
-        _run,
-        "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = _EPILOG.format(studies=", ".join(one.name for one in STUDIES))
     option = command.add_argument
     options.add_scale(command, SCALES)
@@ -41,7 +36,8 @@ def add(commands) -> None:
     options.add_output(command)
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     chosen = _chosen(given.only)
     if given.list:
         unused.of_listing(given)

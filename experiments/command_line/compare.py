@@ -1,4 +1,4 @@
-"""The commands `compare` and `temperature`: gradients measured at one point of a problem."""
+"""The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
 
@@ -8,8 +8,6 @@ from experiments.command_line.output import completed, conclude
 from experiments.running.user_code import parse_estimators, parse_problem
 from experiments.studies.comparison.settings import CompareSettings, check
 from experiments.studies.comparison.study import comparison
-from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
-from experiments.system.errors import UsageError
 
 COLUMNS = (
     "equal_cost_error",
@@ -27,26 +25,15 @@ COLUMNS = (
 """The columns that `analysis.comparison_table` can show."""
 
 
-def add(commands) -> None:
-    """Add both commands to the parser."""
-    command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
-    _add_options(command)
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_measurement(command)
     _add_table(command)
-    command = commands(
-        "temperature", _temperature, "Measure bias, variance and error by temperature."
-    )
-    _add_options(command)
-    command.add_argument(
-        "--temperatures",
-        nargs="+",
-        type=options.positive_number,
-        default=TEMPERATURES,
-        metavar="T",
-        help="the temperatures (default: 13 from 0.05 to 5)",
-    )
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
+def add_measurement(command: argparse.ArgumentParser) -> None:
+    """Add the options of what is measured, which the command `temperature` shares."""
+    command.epilog = options.names()
     options.add_problem(command)
     options.add_estimators(command)
     options.add_group(command)
@@ -96,22 +83,19 @@ def _add_table(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _compare(given: argparse.Namespace) -> None:
-    study = comparison(_settings(given))
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
+    study = comparison(settings_from(given))
     with completed(given, study) as results:
         conclude(results, cost=given.cost, columns=given.columns, sort=given.sort)
 
 
-def _temperature(given: argparse.Namespace) -> None:
-    settings = _settings(given)
-    if not any(map(has_temperature, settings.estimators)):
-        raise UsageError("none of the named estimators has a temperature")
-    study = temperature_sweep(settings, sorted(set(given.temperatures)))
-    with completed(given, study) as results:
-        conclude(results)
+def settings_from(given: argparse.Namespace) -> CompareSettings:
+    """Return the settings of the arguments, checked.
 
-
-def _settings(given: argparse.Namespace) -> CompareSettings:
+    Raises:
+        UsageError: if nothing can be measured with them.
+    """
     problem = parse_problem(given.problem)
     chosen = parse_estimators(given.estimators)
     settings = CompareSettings(

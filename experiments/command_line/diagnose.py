@@ -34,9 +34,8 @@ example.
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("diagnose", _run, "Measure all estimators on your model; recommend one.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = _EPILOG
     command.add_argument("model", metavar="MODEL", help="FILE.py:NAME")
     options.add_estimators(command)
@@ -53,7 +52,8 @@ def add(commands) -> None:
     options.add_output(command)
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     loss, model, batch = parse_model(given.model)
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)

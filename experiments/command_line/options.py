@@ -1,22 +1,64 @@
 """Options that several commands share, and readers of their values."""
 
 import argparse
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import estimators
 from estimators.naming import nearest
+from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
 
 Number = tuple[str, Callable[[str], float], str, str]
 """An option of one number: its name, reader, metavar and help."""
 
+_NAMES = """\
+problems:    {problems}
+estimators, by family:
+{families}
+Names can set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
+ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own class: my_file.py:MyEstimator[scale=2].
+Quote names with brackets if your shell expands them.
+"""
+
 _SEEDS = 2**32
 _COUNTER = 2**31
 """Steps and samples are counted with 32 bits."""
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add `--device` and `--data`."""
+    command.add_argument(
+        "--device",
+        type=choice("auto", "cpu", "gpu"),
+        default="auto",
+        metavar="{auto,cpu,gpu}",
+        help="the device (default: a GPU if JAX finds one, else the CPU)",
+    )
+    command.add_argument(
+        "--data",
+        type=path,
+        metavar="DIR",
+        help="folder of data sets that are not part of estimax (default: $ESTIMAX_DATA)",
+    )
+
+
+def names() -> str:
+    """Return the part of a help text that lists problems and estimators."""
+    return _NAMES.format(
+        problems=", ".join(cls.__name__ for cls in problems.ALL),
+        families="\n".join(map(_listed, estimators.FAMILIES)),
+    )
+
+
+def _listed(family: str) -> str:
+    names = f"{family}: " + ", ".join(cls.__name__ for cls in estimators.FAMILIES[family])
+    return textwrap.fill(names, 80, initial_indent="  ", subsequent_indent="    ")
 
 
 def add_estimators(command: argparse.ArgumentParser) -> None:

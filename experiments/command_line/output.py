@@ -7,13 +7,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
-import pandas as pd
 
 import analysis
-from analysis import figures
 from experiments.running.progress import Progress
 from experiments.running.results import FILE, Results
 from experiments.running.study import Study, run
@@ -21,6 +19,9 @@ from experiments.system import hosts, signals
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
 from experiments.system.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ def figure_files(*names: str) -> list[str]:
     return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
 
 
-def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
+def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
     """Return a table or a figure that a function makes of the rows.
 
     Raises:
@@ -114,9 +115,12 @@ def conclude(results: Results, **shown_as: Any) -> None:
 
     Args:
         results: the results.
-        shown_as: the choices of `analysis.readable`.
+        shown_as: the choices of `analysis.studies.readable`.
     """
-    table = shown(results, functools.partial(analysis.readable, **shown_as))
+    from analysis import figures
+    from analysis.studies import readable
+
+    table = shown(results, functools.partial(readable, **shown_as))
     hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")

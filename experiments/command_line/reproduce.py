@@ -20,11 +20,8 @@ An interrupted run continues where it stopped. For example:
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands(
-        "reproduce", _run, "Run the experiments of a published table; compare the numbers."
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = _EPILOG.format(tables=", ".join(TABLES))
     option = command.add_argument
     option("name", metavar="NAME", help="the table")
@@ -50,7 +47,8 @@ def add(commands) -> None:
     options.add_output(command)
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     table = build(given.name, given.binarisation)
     settings = ReproduceSettings(table, given.budget, given.seed)
     options.check_seeds(given.seed, settings.size.seeds)

@@ -5,7 +5,6 @@ import argparse
 import jax
 
 import analysis
-from analysis.figures import pictures
 from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude, concluding_files, say
@@ -32,16 +31,15 @@ An interrupted run continues from its checkpoint. For example:
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("train", _run, "Train a problem with each of the named estimators.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = (
         _EPILOG.format(
             optimisers=", ".join(cls.__name__ for cls in optimisers.ALL),
             schedules=", ".join(cls.__name__ for cls in schedules.ALL),
         ).strip()
         + "\n\n"
-        + command.epilog
+        + options.names()
     )
     options.add_problem(command)
     defaults = TrainSettings(problems.VAE(), [])
@@ -162,7 +160,8 @@ def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) 
     )
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     options.check_seeds(given.seed, given.seeds)
     chosen = parse_estimators(given.estimators)
     measured = parse_estimators(given.measure)
@@ -200,6 +199,8 @@ def _run(given: argparse.Namespace) -> None:
 
 
 def _draw_pictures(results: Results) -> None:
+    from analysis.figures import pictures
+
     with results.folder.staged() as stage:
         for path in results.folder.written("pictures-*.npz"):
             try:

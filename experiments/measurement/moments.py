@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, PartitionSpec
 
@@ -232,6 +231,8 @@ def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
 
 def _terms(gradient, centre, truth, scale):
     """Return the terms of one gradient: deviation, squares, cosine and squared distance."""
+    import optax
+
     if truth is None:
         return gradient, jax.tree.map(jnp.square, gradient), None, None
     scaled = _times(gradient, scale)
@@ -353,6 +354,8 @@ def _times(tree: Any, scale: Any) -> Any:
 
 
 def _norm(tree):
+    import optax
+
     return jnp.sqrt(optax.tree.vdot(tree, tree))
 
 

@@ -16,7 +16,6 @@ from experiments.data import Binarisation, Dataset, Split
 from experiments.problems.images import ImageProblem, log_odds
 from experiments.problems.networks import hidden_sizes
 from experiments.problems.problem import Params
-from experiments.problems.semi_supervised_networks import networks
 from experiments.problems.stochastic_network import Network, cross_entropy, square
 from experiments.system.errors import UsageError
 
@@ -86,6 +85,8 @@ class SemiSupervised(ImageProblem):
 
     @property
     def _networks(self) -> dict[str, Network]:
+        from experiments.problems.semi_supervised_networks import networks
+
         return networks(self.network, hidden_sizes(self.hidden), self.classes, self.size)
 
     def initial(self, key: jax.Array) -> Params:

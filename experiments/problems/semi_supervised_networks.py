@@ -1,4 +1,4 @@
-"""The networks of the semi-supervised model, each of a tuple of inputs."""
+"""The networks of the semi-supervised model, each of a tuple of inputs; flax nnx modules."""
 
 import functools
 import itertools
@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from experiments.problems.flax_networks import FeedForward, pure
 from experiments.problems.images import PIXELS
-from experiments.problems.networks import FeedForward, pure
 from experiments.problems.stochastic_network import Network, square
 
 # Convolutional networks: channels and side lengths of the layers, and kernel size.

@@ -4,8 +4,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from scipy import optimize, stats
-
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import Distance, distance
 from experiments.statistics.estimate import LEVEL, Estimate, quantile
@@ -26,6 +24,8 @@ def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) ->
         truth: the true gradient.
         found: the distance of the samples' mean from the truth, if known.
     """
+    from scipy import stats
+
     found = found or distance(blocks, truth)
     if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
         return Estimate.refused(found.squared_bias, why)
@@ -59,6 +59,8 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
     """Return the squared bias, at least zero, at which a falling probability reaches a level."""
+    from scipy import optimize
+
     if probability(0.0) <= level:
         return 0.0
     high = scale or 1.0

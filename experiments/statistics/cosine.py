@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy import stats
 
 from experiments.statistics.bias import ends
 from experiments.statistics.blocks import Blocks
@@ -22,6 +21,8 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     whose interval inverts the law of a squared bias. The intervals of p and |w| are combined, each
     at half of the error probability (Bonferroni), so the result is conservative.
     """
+    from scipy import stats
+
     norm = float(np.linalg.norm(truth.mean))
     if not np.isfinite(blocks.mean).all():
         return Estimate.refused(math.nan, "")

@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import math
 
-from scipy import stats
-
 LEVEL = 0.95
 """Confidence level of every interval."""
 
@@ -63,5 +61,7 @@ class Estimate:
 @functools.cache
 def quantile(degrees: float = math.inf) -> float:
     """Return Student's quantile for a two-sided interval; by default the normal quantile."""
+    from scipy import stats
+
     tail = (1 + LEVEL) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

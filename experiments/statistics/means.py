@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import LEVEL, Estimate, quantile
@@ -43,5 +42,7 @@ def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
 
 def seconds(blocks: Blocks) -> Estimate:
     """Return the median time per gradient over rounds; fewer than six give no interval."""
+    from scipy import stats
+
     interval = stats.quantile_test(blocks.seconds, q=0, p=0.5).confidence_interval(LEVEL)
     return Estimate(float(np.median(blocks.seconds)), float(interval.low), float(interval.high))

@@ -4,17 +4,19 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
 from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
+
+if TYPE_CHECKING:
+    import optax
 
 TUNING_STEPS = 8000
 """Default maximum number of steps; on the default VAE all but RELAX converge within it."""
@@ -99,6 +101,8 @@ class Tuning:
 
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, the result of the steps since `start`, and the errors."""
+        import optax
+
         carry = state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
         for first, stop in Pace(_MANY, _FEW).chunks(end - start + _EVALUATIONS):
             carry = jax.block_until_ready(self._round(keys, carry, about, start, end, first, stop))
@@ -108,6 +112,8 @@ class Tuning:
 
     def _advance(self, keys, carry, about, start, end, first, stop):
         """Return a round's carry after steps and samples `first` to `stop`."""
+        import optax
+
         chosen, (params, batch), truth = about
         num_steps = end - start
 
@@ -138,7 +144,7 @@ class Tuning:
         return jax.lax.fori_loop(first, stop, one, carry)
 
 
-def _optimiser(estimator: Estimator, step: Any) -> optax.GradientTransformation:
+def _optimiser(estimator: Estimator, step: Any) -> "optax.GradientTransformation":
     return tuner(estimator, lambda step: 0.1 / jnp.sqrt(jnp.maximum(1, step / 100)), step=step)
 
 
@@ -174,5 +180,7 @@ def _scale(estimator: Estimator) -> Any:
 
 
 def _distance(gradient: Any, truth: Any, scale: Any) -> jax.Array:
+    import optax
+
     deviation = jax.tree.map(lambda a, b: a / scale - b, gradient, truth)
     return optax.tree.norm(deviation, squared=True)

@@ -1,12 +1,14 @@
 """The optimiser of an estimator's own leaves, at frozen parameters or during training."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import optax
 
 from estimators import Estimator, mean_contributions
+
+if TYPE_CHECKING:
+    import optax
 
 
 def is_tuned(estimator: Estimator) -> bool:
@@ -17,7 +19,7 @@ def is_tuned(estimator: Estimator) -> bool:
 
 def tuner(
     estimator: Estimator, learning_rate: Any = 1e-2, b2: float = 0.999, *, step: Any = None
-) -> optax.GradientTransformation:
+) -> "optax.GradientTransformation":
     """Return the optimiser of an estimator's own leaves.
 
     Moving averages take plain gradient descent at rate 1 - decay on their mean contributions, which
@@ -31,6 +33,7 @@ def tuner(
         step: the step number, from zero, for averages with bias correction as in Adam, which ignore
             their initial value; None for averages that start at their value.
     """
+    import optax
 
     def label(path):
         kinds = _field(estimator, path)[1].metadata

@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from experiments.statistics import Estimate, Truth, jackknife, sample_mean
 from experiments.statistics.blocks import Blocks
@@ -42,6 +41,8 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
     The error of a sampled norm is neglected: relative to the error of the bias it is of the order
     of the end.
     """
+    from scipy import stats
+
     # The squared norm of a sampled truth is biased upwards by its squared error.
     found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
     if not square > 0:

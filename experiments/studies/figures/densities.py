@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from estimators import Bernoulli, Categorical
 from experiments.measurement.rows import Row
@@ -65,6 +64,8 @@ def _simplex(temperature: float, points: int, advance) -> list[Row]:
 
 def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
     """Return the density of the binary Concrete variable on (0, 1), evenly spaced in its logit."""
+    from scipy import special
+
     logits = np.linspace(-7, 7, points)
     places = special.expit(logits)
     relaxed = Bernoulli(jnp.log(jnp.asarray([odds]))).relax(temperature)

@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
 from experiments.measurement.rows import Row
@@ -40,6 +39,8 @@ def _estimators() -> dict[str, Estimator]:
 
 
 def _rows(target: float, steps: int, advance) -> list[Row]:
+    from scipy import special
+
     problem = Quadratic(target, 0.0)
     rows: list[Row] = []
     made = _estimators()
