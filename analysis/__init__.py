@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from analysis.readable import ReadableTable as ReadableTable
     from analysis.render import save_table as save_table
     from analysis.render import to_csv as to_csv
+    from analysis.render import to_html as to_html
     from analysis.render import to_latex as to_latex
     from analysis.render import to_markdown as to_markdown
     from analysis.render import to_text as to_text
@@ -37,6 +38,7 @@ _MODULES = {
     "save_table": "render",
     "temperature_table": "tables.temperature",
     "to_csv": "render",
+    "to_html": "render",
     "to_latex": "render",
     "to_markdown": "render",
     "to_text": "render",

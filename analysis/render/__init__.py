@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.files import write_text
 from analysis.readable import ReadableTable
 from analysis.render.csv import to_csv
+from analysis.render.html import to_html as to_html
 from analysis.render.latex import to_latex
 from analysis.render.markdown import to_markdown
 from analysis.render.text import to_text

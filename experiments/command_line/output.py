@@ -23,6 +23,8 @@ from experiments.system.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis import ReadableTable
+
 T = TypeVar("T")
 
 _TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
@@ -43,35 +45,55 @@ def completed(
     Raises:
         UsageError: if the folder cannot be written to, before anything is computed.
     """
-    with _opened(given, study, concluding_files(study) if files is None else files) as results:
-        if results.complete:
-            say(f"{results.folder} holds this run already (--force runs it again)")
-        else:
-            silent = jax.process_index() > 0
-            with Progress(len(study.parts), silent=silent) as progress:
-                run(study, results, progress)
+    path = given.output or Path("results") / f"{study.name}-{study.identity}"
+    names = concluding_files(study) if files is None else files
+    with completed_in(path, study, names, force=given.force) as results:
         yield results
 
 
 @contextlib.contextmanager
-def _opened(
-    given: argparse.Namespace, study: Study[Any], files: Sequence[str]
+def completed_in(
+    path: Path, study: Study[Any], files: Sequence[str], *, force: bool, silent: bool = False
 ) -> Iterator[Results]:
-    folder = Folder(given.output or Path("results") / f"{study.name}-{study.identity}")
+    """Run the missing parts of a study, as `completed`, in a folder.
+
+    Args:
+        path: the folder.
+        study: the study.
+        files: names, or patterns of names, of all files that the block writes.
+        force: whether to run again, and replace the results in the folder.
+        silent: whether to show no progress.
+
+    Raises:
+        UsageError: if the folder cannot be written to, before anything is computed.
+    """
+    with _opened(path, study, files, force) as results:
+        if not results.complete:
+            silent = silent or jax.process_index() > 0
+            with Progress(len(study.parts), silent=silent) as progress:
+                run(study, results, progress)
+        elif not silent:
+            say(f"{results.folder} holds this run already (--force runs it again)")
+        yield results
+
+
+@contextlib.contextmanager
+def _opened(path: Path, study: Study[Any], files: Sequence[str], force: bool) -> Iterator[Results]:
+    folder = Folder(path)
     with signals.deferred(), contextlib.ExitStack() as stack:
         refusal = None
         if jax.process_index() == 0:
             try:
-                folder.check([FILE, *files], force=given.force)
+                folder.check([FILE, *files], force=force)
                 stack.enter_context(folder.held())
-                if given.force:
+                if force:
                     folder.begin_anew()
                     stack.callback(_say_renamed, folder)
             except UsageError as error:
                 refusal = error
         if not all(hosts.gathered(refusal is None)):  # either all processes continue or none
             raise refusal or UsageError("the first process reports the reason")
-        if given.force:
+        if force:
             yield Results(folder, study.configuration, study.environment)
         else:
             yield study.open(folder)
@@ -117,6 +139,12 @@ def conclude(results: Results, **shown_as: Any) -> None:
         results: the results.
         shown_as: the choices of `analysis.studies.readable`.
     """
+    text = analysis.to_text(saved(results, **shown_as), terminal_width())
+    print(f"{text}\n\nresults in {results.folder}", flush=True)
+
+
+def saved(results: Results, **shown_as: Any) -> "ReadableTable":
+    """Save the table of the results in all formats, and their figures, as `conclude`."""
     from analysis import figures
     from analysis.studies import readable
 
@@ -132,8 +160,7 @@ def conclude(results: Results, **shown_as: Any) -> None:
                 say(f"no figure {name}: {error}")
             else:
                 analysis.save_figure(drawn[0], stage / name, drawn[1])
-    text = analysis.to_text(table, terminal_width())
-    print(f"{text}\n\nresults in {results.folder}", flush=True)
+    return table
 
 
 def terminal_width() -> int:

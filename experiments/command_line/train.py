@@ -1,6 +1,7 @@
 """The command `train`: batches of runs, their curves and their pictures."""
 
 import argparse
+from typing import Any
 
 import jax
 
@@ -9,6 +10,7 @@ from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude, concluding_files, say
 from experiments.running.results import Results
+from experiments.running.study import Study
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
 from experiments.studies.training.settings import TrainSettings, checked
 from experiments.studies.training.study import CHECKPOINT_SECONDS, training
@@ -191,14 +193,19 @@ def run(given: argparse.Namespace) -> None:
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     study = training(settings, given.checkpoint_seconds)
-    pictured = [f"pictures-{slug(name)}*" for name in study.parts]
-    with completed(given, study, [*concluding_files(study), *pictured]) as results:
+    with completed(given, study, written_files(study)) as results:
         if jax.process_index() == 0:
-            _draw_pictures(results)
+            draw_pictures(results)
             conclude(results)
 
 
-def _draw_pictures(results: Results) -> None:
+def written_files(study: Study[Any]) -> list[str]:
+    """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
+    return [*concluding_files(study), *(f"pictures-{slug(name)}*" for name in study.parts)]
+
+
+def draw_pictures(results: Results) -> None:
+    """Draw the grids of pictures that the runs left in their folder."""
     from analysis.figures import pictures
 
     with results.folder.staged() as stage:

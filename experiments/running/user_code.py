@@ -70,8 +70,8 @@ class Chosen:
     named: frozenset[str] = frozenset()
 
 
-def parse_estimators(texts: Sequence[str] | None) -> Chosen:
-    """Return the estimators that texts name, as `parse_estimator`; by default, all.
+def parse_estimators(texts: Sequence[str | Estimator] | None) -> Chosen:
+    """Return the estimators that texts name, as `parse_estimator`, or themselves; by default, all.
 
     The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
     variants.
@@ -83,10 +83,10 @@ def parse_estimators(texts: Sequence[str] | None) -> Chosen:
     found: dict[str, Estimator] = {}
     named = set()
     for text in families if texts is None else texts:
-        if text in families:
+        if isinstance(text, str) and text in families:
             members = [one for cls in families[text] for one in cls.examples()]
         else:
-            members = [parse_estimator(text)]
+            members = [parse_estimator(text) if isinstance(text, str) else text]
             named.add(str(members[0]))
         for one in members:
             if type(found.setdefault(str(one), one)) is not type(one):
