@@ -42,9 +42,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
         if text.startswith("--") and text.endswith("=--"):  # argparse drops it before Python 3.13
             raise UsageError(f"the argument {text!r} has no value")
-    if not arguments or arguments[0] not in COMMANDS:
+    if not arguments or arguments[0].startswith("-"):
         _without_command().parse_args(arguments)
         raise UsageError("the command must be the first argument")
+    if arguments[0] not in COMMANDS:
+        raise UsageError(f"unknown command {arguments[0]!r}; choose from {', '.join(COMMANDS)}")
     command = of_command(arguments[0])
     given, unknown = command.parse_known_args(arguments[1:])
     # From here on JAX is needed anyway.
