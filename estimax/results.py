@@ -11,6 +11,7 @@ import analysis
 from analysis import figures, reading
 from analysis.studies import readable, study_of
 from estimax import panels
+from experiments.command_line.output import terminal_width
 from experiments.system.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Result:
         """Return the table as text."""
         if study_of(self.frame).table is None:
             return repr(self.frame)
-        return f"{analysis.to_text(self.table)}\n{self.conclusion}".rstrip()
+        return f"{analysis.to_text(self.table, terminal_width())}\n{self.conclusion}".rstrip()
 
     def _repr_html_(self) -> str:
         if study_of(self.frame).table is None:

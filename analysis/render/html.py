@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from analysis import formats
-from analysis.columns import Column
+from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
 
 
@@ -18,14 +17,15 @@ def to_html(table: ReadableTable, conclusion: str = "") -> str:
     shown = table.columns
     out = [f"<p><b>{escape(table.heading)}</b></p>", "<table>", "<thead>"]
     out += [_row("th", [column.title for column in shown], shown), "</thead>", "<tbody>"]
-    out += [_row("td", texts, shown) for texts in table.grouped_cells(formats.bracketed)]
-    out += ["</tbody>", "</table>", *_paragraphs(table.footnotes)]
+    out += [_row("td", texts, shown) for texts in table.grouped_cells(BRACKETED)]
+    out += ["</tbody>", "</table>", *_paragraphs(table.footnotes())]
     for title, lines in table.sections.items():
         out += _paragraphs([title + (":" if lines else ".")])
         out += ["<ul>", *(f"<li>{escape(text)}</li>" for text in lines), "</ul>"] * bool(lines)
     skipped = table.reasons.items()
     out += _paragraphs(f"Skipped: {', '.join(names)}: {reason}" for reason, names in skipped)
-    return "\n".join([*out, *_paragraphs(conclusion.splitlines())]) + "\n"
+    sentences = [*table.findings, *conclusion.splitlines()]
+    return "\n".join([*out, *_paragraphs(sentences)]) + "\n"
 
 
 def _row(tag: str, texts: Iterable[str], columns: Iterable[Column]) -> str:
