@@ -49,15 +49,15 @@ def __getattr__(name: str) -> Any:
         return version("estimax")
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
-    if not name.startswith("_"):
-        from estimax import names
-
-        if name in names.PUBLIC:
-            return names.PUBLIC[name]
+    if not name.startswith("_") and name in (known := _of_estimators()):
+        return known[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    from estimax import names
+    return sorted({"__version__", *globals(), *_MODULES, *_of_estimators()})
 
-    return sorted({"__version__", *globals(), *_MODULES, *names.PUBLIC})
+
+def _of_estimators() -> dict[str, Any]:
+    # Not by `from estimax import names`, which asks __getattr__ for it first.
+    return importlib.import_module("estimax.names").PUBLIC
