@@ -27,6 +27,7 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
         error: the column of the errors that are compared.
         truth_norm: norm of the true gradient, if known.
     """
+    lines = lines.assign(is_unbiased=(lines["unbiased"] == "yes") & ~_contradicted(lines))
     at = f"at equal {'time' if error == 'equal_time_error' else 'cost'}"
     finite = lines[np.isfinite(lines[error])]
     free = finite[finite[error] == 0]
@@ -60,14 +61,14 @@ def _least(ranked: pd.DataFrame, error: str, least: str, at: str) -> str:
     said = f"{least} error {at}: {best['short_name']}, {value}"
     if len(tied) > 1:
         said += f"; with overlapping intervals: {_listed(tied['short_name'][1:])}"
-    unbiased = tied[tied["unbiased"] == "yes"]
+    unbiased = tied[tied["is_unbiased"]]
     several = len(tied) > 1
     if len(unbiased) == len(tied):
         return f"{said}. {'All of these are' if several else 'It is'} unbiased."
     if len(unbiased):
         return f"{said}. Of these, unbiased: {_listed(unbiased['short_name'])}."
     said += f". {'None of these' if several else 'It'} is {'' if several else 'not '}unbiased"
-    others = ranked[ranked["unbiased"] == "yes"]
+    others = ranked[ranked["is_unbiased"]]
     if len(others):
         first = others.iloc[0]
         said += (
@@ -89,9 +90,7 @@ def with_warnings(lines: pd.DataFrame, notes: pd.Series) -> pd.Series:
         notes: the notes of its lines.
     """
     found = {place: [note] if note else [] for place, note in notes.items()}
-    declared = (lines["unbiased"] == "yes") & lines["unbiased_p_value"].notna()
-    corrected = lines["unbiased_p_value"] * declared.sum()
-    for place in lines.index[declared & (corrected < _LEVEL)]:
+    for place in lines.index[_contradicted(lines)]:
         bias = _interval(lines.loc[place], "squared_bias")
         chance = formats.scientific(float(lines["unbiased_p_value"][place]), 2)
         found[place].append(f"declared unbiased, but its squared bias is {bias} (p = {chance})")
@@ -103,6 +102,12 @@ def with_warnings(lines: pd.DataFrame, notes: pd.Series) -> pd.Series:
         for place in group:
             found[place].append(f"the same gradients under the same keys: {names}")
     return pd.Series({place: "; ".join(texts) for place, texts in found.items()}, dtype=object)
+
+
+def _contradicted(lines: pd.DataFrame) -> pd.Series:
+    """Return which estimators are declared unbiased, but were measured to be biased."""
+    declared = (lines["unbiased"] == "yes") & lines["unbiased_p_value"].notna()
+    return declared & (lines["unbiased_p_value"] * declared.sum() < _LEVEL)
 
 
 def _alike(lines: pd.DataFrame) -> list[list]:

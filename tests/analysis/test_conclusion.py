@@ -126,6 +126,8 @@ def test_declared_unbiased_but_measured_biased():
         expected = "declared unbiased, but its squared bias is 2.00e-2 [1.00e-2, 3.00e-2]"
         assert (expected in note["Tied"]) == said
         assert not note["Best"] and not note["Behind"]
+        # What is measured to be biased is not recommended as unbiased.
+        assert ("unbiased: Tied" in concluded(one)) != said
     assert "(p = 1.0e-3)" in analysis.to_text(
         analysis.comparison_table(added(rows, "unbiased_p_value", Tied=1e-3, Behind=0.5))
     )
