@@ -2,19 +2,18 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from analysis import formats
 from analysis.columns import WORD, Column, Form
 from analysis.readable import ReadableTable
-from analysis.render.fitting import fitted
+from analysis.render.fitting import Fitted, fitted
 
 # In digits of 8 pt type: the width of a column and of a page of a two-column article.
 # Characters of text are no wider on average, and those of names are as wide.
 COLUMN_WIDTH = 54
 PAGE_WIDTH = 110
-_DIGIT = 4.25
 _GAP = 2
 _LONGEST_NAME = 0.5
 _POWER = 6
@@ -58,55 +57,14 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str | 
         environment: `table`, or `table*` across both columns of a page; by default the first in
             which all columns fit, in 8 pt type.
     """
-    fits = [
-        # Less the indent of lines below the names of groups and long names.
-        fitted(table, width - _GAP, [_FORM], _GAP, _width, _LONGEST_NAME)
-        for width in (COLUMN_WIDTH, PAGE_WIDTH)
-    ]
-    names = (
-        [line[0] for line in fits[0].body] if table.columns[table.key].kind.style == "name" else []
-    )
-    no_room = bool(fits[0].left_out) or any(len(name) > COLUMN_WIDTH for name in names)
-    is_wide = no_room if environment is None else environment == "table*"
-    fit = fits[is_wide]
-    environment = environment or ("table*" if is_wide else "table")
+    environment, most, fit = _chosen(table, environment)
     columns = fit.columns
-    numeric = [_is_numeric(column) for column in columns]
-    cells = [[line[place] for line in fit.body] for place in range(len(columns))]
-    units = [_unit(texts) for texts in cells]
-    specs = []
-    for texts, is_number, unit in zip(cells, numeric, units, strict=True):
-        texts = [_in_unit(text, unit) for text in texts]
-        specs.append(f"S[table-format={_format(texts)}]" if is_number else "l")
-    width = len(columns)
-    no_title = fit.is_long(columns[0].short[1])
-
-    def own_line(text: str, column: Column) -> str:
-        shown = _words(text, column)
-        most = PAGE_WIDTH if is_wide else COLUMN_WIDTH
-        if len(text) > most:  # it is broken into lines
-            shown = rf"\parbox[t]{{{most * _DIGIT:.0f}pt}}{{\raggedright {shown}}}"
-        return rf"\multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{shown}}} \\"
-
-    body = []
-    groups = [line[0] for line in table.grouped_cells(_FORM)] if table.is_grouped else []
-    for number, (name, *rest) in enumerate(fit.body):
-        if groups and groups[number]:
-            body.append(own_line(groups[number], table.columns[0]))
-        is_long = fit.is_long(name)
-        if is_long:
-            body.append(own_line(name, columns[0]))
-        first = r"\quad" if is_long or groups else ""
-        first += "" if is_long else f"{' ' * bool(groups)}{_words(name, columns[0])}"
-        others = [
-            _number(_in_unit(text, unit)) if is_number else _words(text, column)
-            for text, column, is_number, unit in zip(
-                rest, columns[1:], numeric[1:], units[1:], strict=True
-            )
-        ]
-        body.append(" & ".join([first, *others]) + r" \\")
-        if fit.below and fit.below[number]:
-            body.append(own_line(fit.below[number], table.columns[-1]))
+    units = [_unit([line[place] for line in fit.body]) for place in range(len(columns))]
+    body = [list(map(_in_unit, line, units)) for line in fit.body]
+    specs = [
+        f"S[table-format={_format([line[place] for line in body])}]" if _is_numeric(one) else "l"
+        for place, one in enumerate(columns)
+    ]
     notes = [*table.footnotes(columns), *_skipped(table)]
     if any(column.kind.style == "interval" for column in columns):
         notes.insert(0, "In parentheses: the longer side of the interval, in the last digits.")
@@ -118,21 +76,81 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str | 
         r"\begin{threeparttable}",
         rf"\caption{{{_text(table.heading)}.}}",
         rf"\label{{{label or _label(table)}}}",
-        rf"\begin{{tabular}}{{@{{}}{''.join(specs)}@{{}}}}",
+        # As wide as the page, so that there is room for names in the caption and the notes.
+        rf"\begin{{tabular*}}{{\linewidth}}{{@{{\extracolsep{{\fill}}}}{''.join(specs)}@{{}}}}",
         r"\toprule",
-        *([own_line(columns[0].short[1], columns[0]._replace(kind=WORD))] * no_title),
-        *_titles(columns, numeric, units, no_title),
+        *_titles(fit, units, most),
         r"\midrule",
-        *body,
+        *_rows(table, fit._replace(body=body), most),
         r"\bottomrule",
-        r"\end{tabular}",
-        r"\begin{tablenotes}[flushleft]\footnotesize",
+        r"\end{tabular*}",
+        r"\begin{tablenotes}[flushleft]\footnotesize\raggedright",
         *map(_note, notes),
         r"\end{tablenotes}",
         r"\end{threeparttable}",
         rf"\end{{{environment}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _chosen(table: ReadableTable, environment: str | None) -> tuple[str, int, Fitted]:
+    """Return the environment, its width in digits, and the table that fits it."""
+    for name, width in (("table", COLUMN_WIDTH), ("table*", PAGE_WIDTH)):
+        # Less the indent of lines below the names of groups and long names.
+        fit = fitted(table, width - _GAP, [_FORM], _GAP, _width, _LONGEST_NAME)
+        names = [line[0] for line in fit.body] * (fit.columns[0].kind.style == "name")
+        has_room = not fit.left_out and all(len(text) <= width for text in names)
+        if environment == name or (environment is None and (has_room or name == "table*")):
+            return name, width, fit
+    raise ValueError(f"unknown environment {environment!r}; choose from table, table*")
+
+
+def _rows(table: ReadableTable, fit: Fitted, most: int) -> Iterator[str]:
+    """Yield the rows; groups and long names have rows of their own."""
+    key, *others = fit.columns
+    groups = [line[0] for line in table.grouped_cells(_FORM)] if table.is_grouped else []
+    for number, (name, *rest) in enumerate(fit.body):
+        if groups and groups[number]:
+            yield _own_row(groups[number], table.columns[0], fit, most)
+        is_long = fit.is_long(name)
+        if is_long:
+            yield _own_row(name, key, fit, most)
+        first = [r"\quad"] * (is_long or bool(groups)) + [_words(name, key)] * (not is_long)
+        cells = [
+            _number(text) if _is_numeric(column) else _words(text, column)
+            for text, column in zip(rest, others, strict=True)
+        ]
+        yield " & ".join([" ".join(first), *cells]) + r" \\"
+        if fit.below and fit.below[number]:
+            yield _own_row(fit.below[number], table.columns[-1], fit, most)
+
+
+def _titles(fit: Fitted, units: Sequence[str], most: int) -> Iterator[str]:
+    """Yield the rows of the titles; that of the names is treated as a name."""
+    key = fit.columns[0]
+    is_long = fit.is_long(key.short[1])
+    if is_long:
+        yield _own_row(key.short[1], key._replace(kind=WORD), fit, most)
+    for row in range(2):
+        texts = [
+            _text(column.short[row] + (f" ({unit})" if unit and row else ""))
+            for column, unit in zip(fit.columns, units, strict=True)
+        ]
+        texts[0] = "" if is_long else texts[0]
+        if any(texts):
+            braced = [
+                f"{{{text}}}" if _is_numeric(column) else text
+                for text, column in zip(texts, fit.columns, strict=True)
+            ]
+            yield " & ".join(braced) + r" \\"
+
+
+def _own_row(text: str, column: Column, fit: Fitted, most: int) -> str:
+    """Return a row of one cell, in several lines if it is longer than the page is wide."""
+    shown = _words(text, column)
+    if len(text) > most:
+        shown = rf"\parbox[t]{{\linewidth}}{{\raggedright {shown}}}"
+    return rf"\multicolumn{{{len(fit.columns)}}}{{@{{}}l@{{}}}}{{{shown}}} \\"
 
 
 def _is_numeric(column: Column) -> bool:
@@ -199,21 +217,6 @@ def _in_unit(text: str, unit: str) -> str:
     return formats.plain(float(match[1]) * _UNITS[match[2]] / _UNITS[unit], digits=3)
 
 
-def _titles(
-    columns: Sequence[Column], numeric: Sequence[bool], units: Sequence[str], no_first: bool
-) -> list[str]:
-    lines = []
-    for row in range(2):
-        texts = []
-        for column, is_number, unit in zip(columns, numeric, units, strict=True):
-            text = _text(column.short[row] + (f" ({unit})" if unit and row else ""))
-            texts.append(f"{{{text}}}" if is_number else text)
-        texts[0] = "" if no_first else texts[0]
-        if any(text.strip("{}") for text in texts):
-            lines.append(" & ".join(texts) + r" \\")
-    return lines
-
-
 def _number(text: str) -> str:
     """Return the content of a cell of a column of numbers; other text is braced."""
     if _NUMBER.fullmatch(text):
@@ -228,13 +231,9 @@ def _words(text: str, column: Column) -> str:
     """Return a cell of text; the number of a note becomes a mark."""
     marked = re.fullmatch(r"(.*) \((\d+)\)", text, re.DOTALL)
     text, mark = marked.groups() if marked else (text, "")
+    shown = _text(text)
     if column.kind.style == "name" and text:
-        name = escape(text)
-        if len(text) > PAGE_WIDTH:  # it is broken where it may be
-            name = re.sub(r"\{\[\}|,", lambda found: rf"{found[0]}\allowbreak{{}}", name)
-        shown = rf"\texttt{{{name}}}"
-    else:
-        shown = _text(text)
+        shown = rf"\texttt{{{_breakable(text)}}}"
     return shown + (rf"\tnote{{{mark}}}" if mark else "")
 
 
@@ -252,7 +251,19 @@ def _label(table: ReadableTable) -> str:
     return "tab:" + re.sub(r"[^\w.-]+", "-", str(about))
 
 
+def _breakable(text: str) -> str:
+    """Return text, escaped, with breaks allowed in words that do not fit a column of a page."""
+
+    def word(match: re.Match[str]) -> str:
+        found = escape(match[0])
+        if len(match[0]) <= COLUMN_WIDTH - _GAP:
+            return found
+        return re.sub(r"\{\[\}|[,=]", lambda sign: rf"{sign[0]}\allowbreak{{}}", found)
+
+    return re.sub(r"\S+", word, text)
+
+
 def _text(text: str) -> str:
     """Return text with its numbers as powers of ten."""
-    text = re.sub(r"(-?\b\d+(?:\.\d+)?)e(-?\d+)", r"$\1 \\times 10^{\2}$", escape(text))
+    text = re.sub(r"(-?\b\d+(?:\.\d+)?)e(-?\d+)", r"$\1 \\times 10^{\2}$", _breakable(text))
     return text.replace("µ", r"$\mu$").replace("×", r"$\times$").replace("±", r"$\pm$")
