@@ -43,8 +43,9 @@ def strict_dtypes():
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     """The command line run inside a test leaves the user's cache alone."""
-    cache = Path(jax.config.jax_compilation_cache_dir or tmp_path / "compiled").parent
-    monkeypatch.setattr("experiments.system.paths.cache", lambda: cache)
+    compiled = Path(jax.config.jax_compilation_cache_dir or "")
+    home = compiled.parents[1] if compiled.match("estimax/compiled") else tmp_path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out

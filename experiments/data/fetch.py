@@ -65,7 +65,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
         return found
     import pooch
 
-    kept = cache() / dataset / name
+    kept = paths.cache() / dataset / name
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
@@ -79,13 +79,6 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
             f"{BY_FOLDER}, or connect to a network"
         ) from error
     return Path(path)
-
-
-def cache() -> Path:
-    """Return estimax's cache folder of data files."""
-    import pooch
-
-    return pooch.os_cache("estimax")
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 from experiments.data.errors import DataError
-from experiments.system.paths import write_whole
 
 MAX_BYTES = 2**30
 """Maximum size of a file: several times that of the largest expected one."""
@@ -41,9 +40,10 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         DataError: It cannot be written.
     """
+    from analysis.files import write_bytes  # importing `analysis` is slow
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        write_bytes(path, content)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Collection
 from pathlib import Path
 
+from analysis.files import write_text
 from experiments.system import paths
 
 ROOT = Path(__file__).parents[2]
@@ -111,8 +112,7 @@ def _known() -> dict[str, Summary]:
 def _keep(known: dict[str, Summary]) -> None:
     newest = dict(list(known.items())[-_MOST_KEPT:])
     with contextlib.suppress(OSError):
-        _cache().parent.mkdir(parents=True, exist_ok=True)
-        paths.write_whole(_cache(), json.dumps(newest).encode())
+        write_text(_cache(), json.dumps(newest))
 
 
 def _cache() -> Path:

@@ -360,3 +360,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old\n" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_write_keeps_the_permissions_of_the_old_file(tmp_path):
+    path = files.write_text(tmp_path / "folder" / "x.txt", "old\n")
+    path.chmod(0o640)
+    files.write_bytes(path, b"new\r\n", tmp_path / "partial")
+    assert path.read_bytes() == b"new\r\n" and path.stat().st_mode & 0o777 == 0o640
+    assert [*tmp_path.iterdir()] == [path.parent] and [*path.parent.iterdir()] == [path]
