@@ -9,15 +9,14 @@ from analysis import formats
 from analysis.text import printable
 
 Interval = Callable[[float, float, float], str]
-"""Writes (value, low, high)."""
+"""Formats (value, low, high)."""
 
 
 class Kind(NamedTuple):
-    """Format and alignment of the cells of a column.
+    """Format and alignment of a column's cells.
 
     Attributes:
-        write: returns the text of a line's cell, given the line, the column's field and the
-            format of intervals.
+        write: formats a cell, given its line, the column's field and the format of intervals.
         style: "name" of an estimator, "word", "setting" (a number aligned to the left), "number"
             (aligned to the right) or "interval".
     """
@@ -32,7 +31,7 @@ class Kind(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a readable table: its title, in full and short in two lines, field and kind."""
+    """A column of a readable table: full title, short title in two lines, field and kind."""
 
     title: str
     short: tuple[str, str]
@@ -40,12 +39,12 @@ class Column(NamedTuple):
     kind: Kind
 
     def cell(self, line: pd.Series, interval: Interval) -> str:
-        """Return the text of a line's cell; `interval` writes (value, low, high)."""
+        """Return the text of a line's cell; `interval` formats (value, low, high)."""
         return printable(self.kind.write(line, self.field, interval))
 
 
 def number(write: Callable[[float], str]) -> Kind:
-    """Return a kind of number that depends on the column's field alone."""
+    """Return a kind of numeric column whose text depends only on the value of the field."""
     return Kind(lambda line, field, interval: write(line[field]), "number")
 
 
@@ -65,5 +64,5 @@ SETTING = Kind(
 COUNT = number(_count)
 NUMBER = number(formats.scientific)
 INTERVAL = Kind(_interval, "interval")
-# A value with the uncertainty of its last digits, regardless of terminal width.
+# A value with the uncertainty of its last digits; independent of the terminal width.
 ESTIMATE = Kind(lambda line, field, _: _interval(line, field, formats.uncertain), "number")

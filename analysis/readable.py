@@ -15,17 +15,16 @@ class ReadableTable:
 
     Texts may be untrusted: control characters are escaped.
 
-    Attributes:
-        frame: the lines with all columns, including `note`.
-        columns: the columns that are shown, from left to right.
+    Attributes: frame: the lines with all columns, including `note`. columns: the columns to show,
+        from left to right.
         heading: a line above the table.
-        notes: footnotes that explain the columns. Numbered notes on lines follow them.
-        sections: lists below the table, by title.
+        notes: footnotes that explain the columns. Numbered notes on lines are appended.
+        sections: lists below the table, keyed by title.
         skipped: estimators that are not in the table, with the reason.
         context: values shared by all lines; the first columns of the CSV file.
         settings: likewise; the last columns of the CSV file.
-        is_grouped: whether the first column names a group of consecutive lines, and only the second
-            one a line.
+        is_grouped: whether the first column names a group of consecutive lines and the second
+            column the lines.
     """
 
     frame: pd.DataFrame
@@ -51,7 +50,7 @@ class ReadableTable:
             object.__setattr__(self, name, value)
 
     def cells(self, interval: Interval) -> list[list[str]]:
-        """Return the text of every cell, line by line; `interval` writes (value, low, high)."""
+        """Return the text of every cell by line; `interval` formats (value, low, high)."""
         marks = {note: f" ({i})" for i, note in enumerate(self._line_notes, start=1)} | {"": ""}
         body = []
         for _, line in self.frame.iterrows():
@@ -61,7 +60,7 @@ class ReadableTable:
         return body
 
     def grouped_cells(self, interval: Interval) -> list[list[str]]:
-        """Return the cells, with the name of a group only in its first line."""
+        """Return the cells, with a group's name only in its first line."""
         body = self.cells(interval)
         if self.is_grouped:
             names = self.frame[self.columns[0].field]

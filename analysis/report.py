@@ -21,7 +21,7 @@ from analysis.rows import contexts
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 
-# Limits for untrusted folders, so that the search is fast and a browser can open the page.
+# Limits for untrusted folders: the search stays fast and a browser can open the page.
 _DEEPEST = 16
 MAX_FOLDERS = 1000
 MAX_FILES = 200
@@ -41,7 +41,7 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of a page; `columns` are titles, and whether the column is numeric."""
+    """A table on a page; `columns` are pairs of a title and whether the column is numeric."""
 
     anchor: str
     heading: str
@@ -52,7 +52,7 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The part of a page for one results folder; `pictures` are names and base64 PNG files."""
+    """The section for one results folder; `pictures` are names with base64 PNG files."""
 
     anchor: str
     title: str
@@ -63,7 +63,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, and one line for each omission."""
+    """A page, and one line per omission."""
 
     text: str
     left_out: list[str]
@@ -75,15 +75,14 @@ def find(folder: str | os.PathLike) -> list[Path]:
     Links to folders are not followed.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if there are too many.
+        FileNotFoundError: if there are none. ValueError: if there are too many.
     """
     found = []
     for place, inside, files in os.walk(folder):
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
-        if OWN in inside:  # files in it are unfinished
+        if OWN in inside:  # its files are unfinished
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
@@ -95,11 +94,11 @@ def find(folder: str | os.PathLike) -> list[Path]:
 
 
 def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> Page:
-    """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
+    """Return one self-contained HTML page: sortable tables, figures, provenance.
 
-    The folders may be untrusted. Files that are not regular, are damaged or too large are left out
-    and listed. Only https links to papers are kept; the page runs only its own script and loads
-    nothing from the network.
+    The folders may be untrusted. Files that are not regular, damaged or too large are omitted and
+    listed. Only https links to papers are kept; the page runs only its own script and loads nothing
+    from the network.
 
     Args:
         folders: results folders, each with its `results.parquet` and figures as PNG.

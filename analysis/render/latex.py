@@ -30,7 +30,7 @@ _ESCAPES = str.maketrans(
 
 def escape(text: str) -> str:
     """Return text escaped for LaTeX."""
-    # pandas' Styler escapes cells, but neither captions nor brackets.
+    # pandas' Styler escapes cells, but not captions or brackets.
     return text.translate(_ESCAPES)
 
 
@@ -77,7 +77,7 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str = 
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    """Write an interval with its value's exponent, to save width."""
+    """Write an interval with its value's exponent, to save space."""
     text = formats.scientific(value)
     if "e" not in text or not low < high or math.isinf(high):
         return text

@@ -29,7 +29,7 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
         room = width - sum(widths[1:]) - len(_GAP) * (len(shown) - 1)
         if room >= min(widths[0], _ROOMY_NAME):
             break
-    # In a narrow table the last column is placed below the others if it is text.
+    # In a narrow table a last column of text is placed below the others.
     below = room < _NARROWEST_NAME and shown[-1].kind.style == "word"
     if below:
         room += len(_GAP) + widths.pop()
@@ -76,7 +76,7 @@ def column_widths(lines: Iterable[Sequence[str]]) -> list[int]:
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    """Return cells padded to the widths of their columns; cells without a width are left out.
+    """Return cells padded to their columns' widths; cells without a width are omitted.
 
     Args:
         cells: cells of one line.
@@ -91,7 +91,7 @@ def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) 
 
 
 def _indented(text: str, width: int, first: str = "  ") -> list[str]:
-    """Return text in lines of at most `width`; all but the first are indented further."""
+    """Wrap text to lines of at most `width`, with a hanging indent."""
     return textwrap.wrap(
         text,
         width,

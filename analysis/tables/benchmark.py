@@ -7,13 +7,13 @@ from typing import Any
 from analysis.render.text import aligned, column_widths
 
 Figures = dict[str, Any]
-"""Parts of the JSON file of `estimax benchmark --json`."""
+"""Sections of the file written by `estimax benchmark --json`."""
 
 _TITLES = {
     "gradients": (
-        "Seconds for 1,000 gradient samples of all {parameters:,} parameters of\n"
-        "{problem}, batch {batch}: mean and variance of each\n"
-        "(below, the sum of the variances)"
+        "Seconds for the mean and variance of 1,000 gradients of all {parameters:,} parameters\n"
+        "of {problem}, batch {batch}\n"
+        "(below: the sum of the variances)"
     ),
     "steps": "Training steps per second of the same VAE, batch {batch}, Adam",
     "toy": "Million gradients per second of {problem}, with their mean and variance",
@@ -23,18 +23,18 @@ _TITLES = {
 def benchmark_text(figures: Figures) -> str:
     """Return the tables of a benchmark as text.
 
-    Every entry is a median over rounds with the minimum and maximum. Ratios above one mean that
+    Each entry is a median over rounds with the minimum and maximum. Ratios above one mean that
     estimax is faster.
 
     Args:
-        figures: the content of a file of `estimax benchmark --json`.
+        figures: the content of a file written by `estimax benchmark --json`.
     """
     parts = [_machine(figures)]
     parts += [_contest(kind, figures[kind]) for kind in _TITLES]
     parts += [_batches(figures["batches"]), _evaluation(figures["evaluation"])]
     parts.append(_cost(figures["cost"]))
     if figures["quick"]:
-        parts.append("A smoke test (--quick): these figures are not a measurement.")
+        parts.append("A smoke test (--quick): these numbers are not a measurement.")
     return "\n\n".join(parts)
 
 
@@ -73,7 +73,7 @@ def _figures(kind: str, contest: Figures) -> str:
 
 
 def _moments(contest: Figures) -> str:
-    """Return the sampled moments, ours and PyTorch's, which show that the work is the same."""
+    """Return our and PyTorch's sample moments, which show that both do the same work."""
     rows = contest["rows"]
     names = [
         name for name in ("mean", "variance") if any(name in r["estimax"] for r in rows.values())
@@ -89,8 +89,8 @@ def _moments(contest: Figures) -> str:
 def _batches(batches: Figures) -> str:
     seeds = batches["seeds"]
     title = (
-        f"Training steps per second of all runs together, one run and {seeds} seeds mapped over;\n"
-        f"and seconds that a study of {batches['runs']} runs takes to compile"
+        f"Training steps per second, summed over runs: one run, and {seeds} seeds in one vmap;\n"
+        f"seconds to compile a study of {batches['runs']} runs"
     )
     table = [["estimator", "one run", f"{seeds} seeds", "ratio", "compiles in"]]
     for name, row in batches["rows"].items():
@@ -102,7 +102,7 @@ def _batches(batches: Figures) -> str:
 def _evaluation(evaluation: Figures) -> str:
     title = (
         f"Images per second of the {evaluation['samples']:,}-sample bound of "
-        f"{evaluation['problem']}, compared with\nthe floor: its matrix products alone"
+        f"{evaluation['problem']}, compared with\nthe floor, its matrix products alone"
     )
     cells = [_range(evaluation[key]) for key in ("images", "floor", "ratio")]
     return title + "\n\n" + _aligned([["images per second", "floor", "ratio"], cells])
@@ -111,8 +111,8 @@ def _evaluation(evaluation: Figures) -> str:
 def _cost(cost: Figures) -> str:
     unit = cost["unit"]["median"] * 1e6
     title = (
-        f"Time per gradient of every parameter of {cost['problem']};\n"
-        f"the ratio is to its evaluations of f, each forward and backward ({unit:.0f} us)"
+        f"Time per gradient of all parameters of {cost['problem']};\n"
+        f"the ratio is to the time of its evaluations of f, forward and backward ({unit:.0f} us)"
     )
     table = [["estimator", "us per gradient", "evaluations", "ratio"]]
     for name, row in cost["rows"].items():
@@ -122,7 +122,7 @@ def _cost(cost: Figures) -> str:
 
 
 def _short(name: str) -> str:
-    """Return an identity without field names that are clear from the values."""
+    """Return an identity without field names that are evident from the values."""
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
@@ -132,7 +132,7 @@ def _range(summary: Figures, scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return all digits before the point, at least three significant ones, or two below one."""
+    """Return a number with at least three significant digits, or two if below one."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)

@@ -31,7 +31,7 @@ _METRICS = (
 
 
 def indistinguishable(lines: pd.DataFrame) -> pd.Series:
-    """Return whether each squared bias is not distinguishable from zero."""
+    """Return whether each squared bias is indistinguishable from zero."""
     return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)
 
 
@@ -65,17 +65,17 @@ def comparison_table(rows: pd.DataFrame) -> ReadableTable:
 
     Returns:
         One line per estimator that was measured: `estimator`, `method`, `unbiased`, `evaluations`
-        (of f per gradient), `samples`, the hyperparameters, and per metric its value, `_low` and
-        `_high` (95 % interval): `squared_bias`, `variance`, `mse` and `equal_cost_error` in squared
-        units of the gradient, `cosine_mean`, `cosine_sample`, `seconds` per gradient; then `note`.
-        A metric that was not measured is NaN.
+        (of f per gradient), `samples`, the hyperparameters, and each metric with `_low` and `_high`
+        (95 % interval): `squared_bias`, `variance`, `mse` and `equal_cost_error` in squared units
+        of the gradient, `cosine_mean`, `cosine_sample`, `seconds` per gradient; and `note`. A
+        metric that was not measured is NaN.
 
     Raises:
-        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
-            of an estimator twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or repeats a
+            metric of an estimator.
     """
     table = measurements(rows)
-    # Stable, to keep the order of the rows if there are no errors.
+    # Stable, to keep the order of rows without errors.
     frame = table.frame.sort_values("mse", kind="stable", ignore_index=True)
     return dataclasses.replace(table, frame=frame)
 
@@ -127,7 +127,7 @@ def _footnotes(lines: pd.DataFrame, budget: float | None) -> list[str]:
     scale = bool((lines["unbiased"] == "up to scale").any())
     return [
         "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from zero "
-        "with these samples; the upper limit is u. Errors are in squared units of the gradient.",
+        "with these samples, with upper limit u. Errors are in squared units of the gradient.",
         "Evaluations of f and time (on one device) are per gradient. Cosine to the true gradient: "
         "of the mean gradient, and the mean over single gradients. Equal cost: squared bias + "
         f"variance × evaluations / {of}.",
