@@ -1,4 +1,4 @@
-"""Atomic writing of files, and reading of regular files only."""
+"""Atomic writes, and reads restricted to regular files."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike, partial: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path that is renamed to `path` when the block succeeds.
+    """Yield a temporary path, renamed to `path` if the block succeeds.
 
     Missing folders are created, and the permissions of an existing file are kept. If the block
     raises or the process is killed, `path` is left unchanged.
@@ -40,7 +40,7 @@ def write_bytes(path: str | os.PathLike, content: bytes, partial: Path | None = 
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Write a text file atomically, in UTF-8 with Unix line ends, and return its path."""
+    """Write a text file atomically (UTF-8, Unix line ends) and return its path."""
     return write_bytes(path, text.encode())
 
 
@@ -52,7 +52,7 @@ def read_plain(path: str | os.PathLike, most: int) -> bytes:
         most: the largest size allowed, in bytes.
 
     Raises:
-        ValueError: if it is not a regular file or is larger; the message names it.
+        ValueError: if it is not a regular file or is too large; the message names it.
         OSError: if it is missing or cannot be read.
     """
     name = os.fspath(path)
