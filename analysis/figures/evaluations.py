@@ -9,7 +9,7 @@ from analysis.rows import check
 from analysis.style import looks_of, paper
 
 _COLUMNS = ("name", "method", "logit", "evaluations", "metric", "value", "low", "high")
-_ZERO = 1e-12  # smaller variances are rounding errors errors
+_ZERO = 1e-12  # smaller variances are rounding errors
 _ASIDE = 0.12  # offset, in evaluations, between arrows that would overlap
 
 

@@ -9,7 +9,7 @@ from analysis.style import COLOURS, paper
 from analysis.tables.reproduction import reproduction_table
 
 _LINE = 0.17  # inches per estimator
-_ABOVE = 0.75  # inches inches for a panel's title and axis
+_ABOVE = 0.75  # inches for a panel's title and axis
 _PUBLISHED = {"marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
 _OURS = {"marker": "o", "markersize": 4.5}
 _COLUMNS = 2

@@ -14,7 +14,7 @@ from analysis.figures.marks import decades, down_arrow, label_decades
 from analysis.style import Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
-SMALL_SAMPLE = "too few samples at this temperature"
+SMALL_SAMPLE = "sample too small for its temperature"
 _PANELS = {
     "squared_bias": "squared bias",
     "variance": "variance (trace)",

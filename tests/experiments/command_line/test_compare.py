@@ -138,7 +138,7 @@ def test_temperature_sweep(capsys, tmp_path):
     assert list(by_name.loc[names, "p_temperature"]) == [0.5, 2]
     assert np.isnan(by_name.loc["StraightThrough", "p_temperature"])
     # 64 samples: fewer than 100 / 0.5, more than 100 / 2.
-    small = "too few samples at this temperature"
+    small = "sample too small for its temperature"
     noted = by_name.loc[[*names, "StraightThrough"], "note"].str.contains(small)
     assert list(noted) == [True, False, False]
     assert small in printed
