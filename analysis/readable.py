@@ -15,8 +15,9 @@ class ReadableTable:
 
     Texts may be untrusted: control characters are escaped.
 
-    Attributes: frame: the lines with all columns, including `note`. columns: the columns to show,
-        from left to right.
+    Attributes:
+        frame: the lines with all columns, including `note`.
+        columns: the columns to show, from left to right.
         heading: a line above the table.
         notes: footnotes that explain the columns. Numbered notes on lines are appended.
         sections: lists below the table, keyed by title.

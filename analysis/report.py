@@ -75,7 +75,8 @@ def find(folder: str | os.PathLike) -> list[Path]:
     Links to folders are not followed.
 
     Raises:
-        FileNotFoundError: if there are none. ValueError: if there are too many.
+        FileNotFoundError: if there are none.
+        ValueError: if there are too many.
     """
     found = []
     for place, inside, files in os.walk(folder):

@@ -17,8 +17,8 @@ class Study(NamedTuple):
     """How to read and display the results of a study.
 
     Attributes:
-        columns: required columns. table: returns the readable table of the rows; None if the study
-            has only figures.
+        columns: required columns.
+        table: returns the readable table of the rows; None if the study has only figures.
         is_split: whether each context has its own table (otherwise one table contains all rows).
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in the configuration; None if absent.

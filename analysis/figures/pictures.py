@@ -51,7 +51,8 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def draw(name: str, pictures: np.ndarray) -> Figure:
     """Draw pictures as one grid, dark on white, with its name above.
 
-    Args: name: name of the grid, such as "samples" or "reconstructions".
+    Args:
+        name: name of the grid, such as "samples" or "reconstructions".
         pictures: `[rows, columns, height, width]`, from 0 (white) to 1 (black).
 
     Raises:

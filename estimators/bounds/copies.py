@@ -30,8 +30,8 @@ def attach_copy_scores(
 def shifted(log_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the stopped log-weights minus an origin (their finite maximum), and the origin.
 
-    The shift keeps a constant in them from rounding differences between bounds. It adds the origin
-    to f, which is minus a logarithm.
+    The shift prevents a common constant from rounding off differences between bounds. It adds the
+    origin to f, which is a negative logarithm.
     """
     stopped = jax.lax.stop_gradient(log_weights)
     origin = as_origin(stopped.max())
@@ -47,8 +47,8 @@ def with_replaced(log_weights: jax.Array, by: jax.Array) -> jax.Array:
 def finite_baseline(baseline: jax.Array, zero: jax.Array) -> jax.Array:
     """Return `baseline`, replaced by `zero` if it is not finite.
 
-    A baseline is infinite if all other samples have likelihood zero. That depends on the others
-    only, so the result is still a baseline, and the gradient is finite wherever the bound is.
+    A baseline is infinite if all other samples have likelihood zero. This depends only on the
+    others, so the result is still a baseline, and the gradient is finite wherever the bound is.
 
     Args:
         baseline: baselines of bounds whose log-weights were shifted by an origin.
@@ -58,7 +58,7 @@ def finite_baseline(baseline: jax.Array, zero: jax.Array) -> jax.Array:
 
 
 def too_few(copies: Distribution) -> str | None:
-    """Return advice if there is only one sample, which has no others; else None."""
+    """Return advice if there is only one sample, else None."""
     if not copies.event_shape or copies.event_shape[0] < 2:
         return "needs two samples or more: q.independent(m) with m >= 2"
     return None

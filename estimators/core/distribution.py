@@ -71,7 +71,7 @@ class Distribution(abc.ABC):
         return self
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None if there are not."""
+        """Return a message if there are too many states to enumerate, else None."""
         return None
 
     def independent(self, num_copies: int) -> Self:
@@ -91,7 +91,7 @@ class Continuous(Distribution):
 
 
 class Relaxed(Continuous):
-    """A relaxed discrete distribution, of the unsquashed variable, whose densities are stable."""
+    """A relaxed discrete distribution over the unsquashed variable, whose density is stable."""
 
     logits: jax.Array
     temperature: Scalar
@@ -189,7 +189,7 @@ class Discrete(Distribution):
         return classes**variables
 
     def state(self, index: jax.Array) -> jax.Array:
-        """Return value number `index` in lexicographic order; there must not be too many."""
+        """Return value number `index` in lexicographic order, if they can be enumerated."""
         self.check_enumerable()
         variables, classes = self.class_shape
         place = (classes ** np.arange(variables)[::-1]).astype("int32")
@@ -234,7 +234,7 @@ class Discrete(Distribution):
         return self.log_prob(self.mean) - other.log_prob(self.mean)
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None if there are not."""
+        """Return a message if there are too many states to enumerate, else None."""
         count = self.num_states
         if count <= self.max_states:
             return None

@@ -56,8 +56,8 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     closes over are correct. Learned leaves are differentiable in reverse mode only.
 
     Inside `jax.shard_map`, the derivatives that an estimator takes internally are local to each
-    device, so the gradient equals that on one device: JAX sums it over devices for parameters that
-    they share. On a mesh with explicit axes JAX cannot infer the sharding of a gather with sharded
+    device, so the gradient equals that on one device: JAX sums it over devices for shared
+    parameters. On a mesh with explicit axes JAX cannot infer the sharding of a gather with sharded
     indices: `UnorderedSet`, `SumAndSample` and `CARMS` raise its `ShardingTypeError` there, and
     need `jax.shard_map` or automatic axes.
 

@@ -14,7 +14,7 @@ import numpy as np
 def declared(cls: type) -> Mapping[str, tuple[Any, ...]]:
     """Return the declared types of a dataclass's fields by name; a union gives its members.
 
-    `Any` where annotations cannot be evaluated, as strings in a class inside a function.
+    `Any` where annotations cannot be evaluated, such as strings in a class inside a function.
     """
     try:
         hints = typing.get_type_hints(cls)

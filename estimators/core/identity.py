@@ -206,7 +206,7 @@ def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, 
 
 
 def _choices(kind: Any) -> dict[str, Any] | None:
-    """Return the values of a type that has finitely many, by their spelling; None for others."""
+    """Return the values of a finite type by their spelling, None for other types."""
     if kind is type(None):
         return {"None": None}
     if kind is bool:

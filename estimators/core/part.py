@@ -34,7 +34,7 @@ class Part(Named):
                 object.__setattr__(self, name, kept)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return all settings by name, those of components as in `baseline.decay`."""
+        """Return all settings by name; those of components have names like `baseline.decay`."""
         found: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

@@ -63,7 +63,7 @@ class Bernoulli(Discrete):
 
         With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1
         and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
-        logit. Tucker et al. 2017 (REBAR), appendix, rewritten.
+        logit. Tucker et al. 2017 (REBAR), appendix, rearranged.
         """
         # Given b, sign * z is logistic around sign * phi, conditioned on being positive.
         sign = 2 * sample - 1

@@ -23,8 +23,8 @@ class Categorical(Discrete):
     r"""Independent one-hot categorical variables, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
 
     A logit of minus infinity masks its class: the class has probability zero, log-probability minus
-    infinity, no contribution to the entropy, is never drawn, and its logit has derivative zero. In
-    all else the logit acts as -1e9, so relaxations omit the class at temperatures below 1e7. The
+    infinity, no contribution to the entropy, is never drawn, and its logit has derivative zero.
+    Otherwise the logit acts as -1e9, so relaxations omit the class at temperatures below 1e7. The
     divergence from a distribution that allows the class is infinite.
 
     Args:

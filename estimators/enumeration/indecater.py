@@ -40,13 +40,13 @@ class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
     paper = "desmet2023"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One per value of each variable in each of its samples."""
+        """One evaluation per value of each variable in each of its samples."""
         variables, classes = distribution.class_shape
         return self.num_samples * variables * classes
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with one sample, and with two."""
+        """Return variants with one sample, and with two."""
         return (cls(1), cls(2))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -56,7 +56,7 @@ def attach_local(
 
     For each variable i, $E_i = \sum_v q(z_i = v) f(z^{(i)}_{\ne i}, v)$; attached, $\sum_v \nabla
     q(z_i = v) f(z^{(i)}_{\ne i}, v)$. Both are computed from differences to f at the sample, so
-    that a constant in f is not rounded.
+    that a constant in f causes no rounding error.
 
     Args:
         distribution: the distribution of the samples.
@@ -82,7 +82,7 @@ def attach_local(
 
 
 def _turned(rows: jax.Array, by: jax.Array) -> jax.Array:
-    """Return each row rolled by its own number of steps, below the row's length.
+    """Return each row rolled by its own number of steps, less than the row's length.
 
     By rolls over powers of two rather than by indexing: on a mesh with explicit axes JAX cannot
     infer the sharding of a gather.

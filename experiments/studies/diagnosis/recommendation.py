@@ -101,7 +101,7 @@ def _times(found: dict[str, Row]) -> str:
 
 
 def needs(estimator: Estimator, note: str) -> str:
-    """Return the estimator's hyperparameters to choose or parameters to learn."""
+    """Return advice on the estimator's hyperparameters or learned parameters."""
     if is_tuned(estimator):
         learned = "tuned here first" + (f" ({note})" if note else "")
         return (
