@@ -1,4 +1,4 @@
-"""Estimators that learn from their own squared gradient."""
+"""Estimators whose leaves are learned from their own squared gradient."""
 
 from collections.abc import Callable
 from typing import TypeVar

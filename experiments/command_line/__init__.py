@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from experiments.command_line import parser  # here, so that errors are reported
         except ValueError as error:
             if "environment" in str(error):  # JAX reads its environment variables when imported
-                raise UsageError(f"JAX does not start: {error}") from error
+                raise UsageError(f"JAX failed to start: {error}") from error
             raise
         parser.run(arguments)
 

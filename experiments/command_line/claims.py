@@ -10,8 +10,8 @@ from experiments.system.errors import UsageError
 
 _EPILOG = """
 studies:     {studies}
-budgets:     smoke (a quick check that decides nothing), laptop (over an hour on two cores)
-An interrupted run continues with the study that it was in. For example:
+budgets:     smoke (a quick check without verdicts), laptop (over an hour on two cores)
+An interrupted run continues with the interrupted study. For example:
 
   estimax claims --list
   estimax claims --only gumbel-rao

@@ -14,10 +14,10 @@ from experiments.system.errors import UsageError
 
 def add(commands) -> None:
     """Add both commands to the parser."""
-    command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
+    command = commands("compare", _compare, "Measure bias, variance, error and cost at a point.")
     _add_options(command)
     command = commands(
-        "temperature", _temperature, "Measure bias, variance and error by temperature."
+        "temperature", _temperature, "Measure bias, variance and error against temperature."
     )
     _add_options(command)
     command.add_argument(
@@ -38,7 +38,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--samples",
         type=options.positive,
         metavar="N",
-        help="gradients drawn of each estimator, rounded up to a multiple of 32 (default: 2048, "
+        help="gradients per estimator, rounded up to a multiple of 32 (default: 2048, "
         "fewer for a problem with expensive gradients)",
     )
     options.add_numbers(
@@ -46,8 +46,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         CompareSettings(problems.VAE(), []),
         ("seed", options.seed, "N", "random seed"),
         ("train-steps", options.count, "N", "training steps before measuring"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
-        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
+        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
     )
     options.add_output(command)
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and readers of their values."""
+"""Options shared by several commands, and parsers of their values."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from experiments.system import paths
 from experiments.system.errors import UsageError
 
 Number = tuple[str, Callable[[str], float], str, str]
-"""An option of one number: its name, reader, metavar and help."""
+"""A numeric option: its name, parser, metavar and help."""
 
 _SEEDS = 2**32
 _COUNTER = 2**31
@@ -35,7 +35,7 @@ def add_group(command: argparse.ArgumentParser) -> None:
         "--group",
         metavar="NAME",
         help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
-        "(default: the problem's default; of a VAE, the encoder)",
+        "(default: the problem's own; for a VAE, the encoder)",
     )
 
 
@@ -58,7 +58,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
-    """Add options of one number; `defaults` has their defaults as attributes."""
+    """Add numeric options; `defaults` has their defaults as attributes."""
     for name, read, metavar, text in options:
         default = getattr(defaults, name.replace("-", "_"))
         shown = f"{text} (default: {default:g})"
@@ -72,7 +72,7 @@ def add_problem(command: argparse.ArgumentParser) -> None:
 
 
 def path(text: str) -> Path:
-    """Read the name of a file or a folder."""
+    """Parse the name of a file or a folder."""
     try:
         return paths.named(text)
     except UsageError as error:
@@ -80,14 +80,14 @@ def path(text: str) -> Path:
 
 
 def text(text: str) -> str:
-    """Read a nonempty text."""
+    """Parse a nonempty text."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a reader of one of the allowed words."""
+    """Return a parser of one of the allowed words."""
 
     def read(text: str) -> str:
         if text not in allowed:
@@ -101,7 +101,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def seed(text: str) -> int:
-    """Read a seed: an integer from 0 to 2^32 - 1."""
+    """Parse a seed: an integer from 0 to 2^32 - 1."""
     value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
@@ -115,17 +115,17 @@ def check_seeds(first: int, seeds: int) -> None:
 
 
 def count(text: str) -> int:
-    """Read an integer from 0 to 2^31."""
+    """Parse an integer from 0 to 2^31."""
     return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read an integer from 1 to 2^31."""
+    """Parse an integer from 1 to 2^31."""
     return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
-    """Read a positive, finite float32 number."""
+    """Parse a positive, finite float32 number."""
     try:
         value = float(text)
     except ValueError:
@@ -141,7 +141,7 @@ def positive_number(text: str) -> float:
 
 
 def number_from_zero(text: str) -> float:
-    """Read a nonnegative, finite float32 number."""
+    """Parse a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 

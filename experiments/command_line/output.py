@@ -42,7 +42,7 @@ def completed(
     """
     with _opened(given, study, concluding_files(study) if files is None else files) as results:
         if results.complete:
-            say(f"{results.folder} holds this run already (--force runs it again)")
+            say(f"{results.folder} already contains this run (--force runs it again)")
         else:
             silent = jax.process_index() > 0
             with Progress(len(study.parts), silent=silent) as progress:
@@ -91,7 +91,7 @@ def figure_files(*names: str) -> list[str]:
 
 
 def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
-    """Return a table or a figure that a function makes of the rows.
+    """Return the table or figure that a function makes from the rows.
 
     Raises:
         UsageError: if it cannot be made, since the rows of an earlier run were changed or damaged.

@@ -17,7 +17,7 @@ _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
 
 def add(commands) -> None:
     """Add the command to the parser."""
-    command = commands("report", _run, "Write one HTML page of everything in a results folder.")
+    command = commands("report", _run, "Write one HTML page of all results in a folder.")
     option = command.add_argument
     option(
         "results",

@@ -1,4 +1,4 @@
-"""Location of data files: the user's folder, or else a cache of downloads."""
+"""Location of data files: the user's folder, or a download cache."""
 
 import os
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
 
     Args:
         dataset: Name of the data set, and of its folder.
-        names: Accepted names of the file; the download has the first.
+        names: Accepted names of the file; a download gets the first.
         url: Address of the download.
         checksum: Checksum of the download, `algorithm:hexadecimal`.
 

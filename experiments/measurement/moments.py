@@ -26,7 +26,7 @@ _AXIS = "samples"
 CACHE_BYTES = 2**18
 """Maximum bytes of a chunk of gradients on a CPU."""
 
-# Its share of the memory on an accelerator.
+# The same as a fraction of an accelerator's memory.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
 # The centre moves to the mean where their squared distance exceeds this share of the variance.
@@ -140,7 +140,7 @@ class Sampler:
         return jax.eval_shape(self.gradient, estimator, context, key)
 
     def _chunk(self, estimator, context, shape, size, stacked) -> int:
-        """Gradients per step: a divisor of the block size, by the memory of one gradient."""
+        """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
@@ -153,7 +153,7 @@ class Sampler:
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
     def _memory(self, estimator, context, shape, stacked) -> int:
-        """Bytes needed to compute one gradient, as planned by the compiler."""
+        """Bytes needed to compute one gradient, according to the compiler."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
             scale = np.ones(_num_members(estimator) if stacked else ())
@@ -328,7 +328,7 @@ def flat(tree: Any) -> np.ndarray:
 
 
 def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
-    """Return vectors `[members, P]` as a pytree like another, stacked or single."""
+    """Return vectors `[members, P]` with the structure of a pytree, stacked or single."""
     vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
     rows = jnp.asarray(vectors, vector.dtype)
     return jax.vmap(unravel)(rows) if stacked else unravel(rows[0])

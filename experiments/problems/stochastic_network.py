@@ -139,12 +139,12 @@ class StochasticNetwork(ImageProblem):
 
 
 def square(pixels: jax.Array) -> jax.Array:
-    """Return images `[..., 784]` as squares."""
+    """Return images `[..., 784]` as `[..., 28, 28]`."""
     return pixels.reshape(*pixels.shape[:-1], SIDE, SIDE)
 
 
 def softplus(x: jax.Array) -> jax.Array:
-    """Return log(1 + e^x), accurate to one absolute rounding, which suffices in a sum.
+    """Return log(1 + e^x) with the absolute error of one rounding, which suffices in a sum.
 
     `jax.nn.softplus` has small relative error, but needs log1p, also in its derivative.
     """

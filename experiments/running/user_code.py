@@ -261,7 +261,7 @@ def _load(path: Path) -> ModuleType:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Files may share a stem, and an edited file is another module.
+    # Files may share a stem, and an edited file is a different module.
     digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, os.fsencode(path.resolve()))]
     name = "_".join((_PREFIX + path.stem, *digests))
     if name in sys.modules:
@@ -269,7 +269,7 @@ def _load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:

@@ -19,8 +19,8 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 
     With p the length of the expected gradient along the truth and w its perpendicular part, the
     cosine is $p / \sqrt{p^2 + |w|^2}$. Noise lengthens w: it is subtracted from the squared length,
-    whose interval inverts the law of a squared bias. The intervals of p and |w| are combined, each
-    at half of the error probability (Bonferroni), so the result is conservative.
+    whose interval inverts the distribution of a squared bias. The intervals of p and |w| are
+    combined, each at half of the error probability (Bonferroni), so the result is conservative.
     """
     norm = float(np.linalg.norm(truth.mean))
     if not np.isfinite(blocks.mean).all():

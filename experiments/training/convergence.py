@@ -1,4 +1,4 @@
-"""Tuning of an estimator's own leaves at one point, until its error stops falling."""
+"""Tuning of an estimator's own leaves at one point, until its error stops decreasing."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ _FIRST_ROUND = 200
 _LEAST = 1000
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-# During learning, falls shrink by at least this factor from one doubling to the next.
+# During learning, decreases shrink by at least this factor from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
 # Steps and samples of a chunk: initially, and at most.
@@ -69,8 +69,8 @@ class Tuning:
         an estimator that is unbiased only up to scale, distances are relative to its scale.
 
         Tuning has converged, after 1,000 steps or more, when doubling the steps has twice in a row
-        changed the distance by less than 5 % (for the last fall, the upper end of the 95 %
-        interval), and the falls do not clearly grow.
+        changed the distance by less than 5 % (for the last decrease, the upper end of the 95 %
+        interval), and the decreases do not clearly grow.
 
         Args:
             key: a typed random key, consumed; not the key of a measurement.
@@ -149,17 +149,17 @@ def _ends(limit: int) -> list[int]:
 
 
 def have_converged(rounds: Sequence[np.ndarray]) -> bool:
-    """Return whether the errors `[n]` of rounds, on the same samples, have stopped falling."""
+    """Return whether the errors `[n]` of rounds, on the same samples, have stopped decreasing."""
     if len(rounds) < 3:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))
     flat = max(abs(first), -second, second + error) < _TOLERANCE
-    # If learning starts slowly, the first falls are also small, but grow.
+    # If learning starts slowly, the first decreases are also small, but grow.
     return flat and not (first > noise and second > max(error, _CLEAR, _SHRINKING * first))
 
 
 def _fall(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Return the relative fall of the mean error, and half the width of its 95 % interval."""
+    """Return the relative decrease of the mean error, and half the width of its 95 % interval."""
     level, fallen = before.mean(), before - after
     if level == 0:
         return 0.0, 0.0

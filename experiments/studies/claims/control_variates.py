@@ -42,7 +42,7 @@ def _network(relaxed: jax.Array) -> jax.Array:
 
 
 class _Coupled(NamedTuple):
-    """Measurements of two lengths on coupled bits."""
+    """Measurements with two sample sizes on coupled bits."""
 
     measured: Measurements
     longer: Measurements
@@ -96,14 +96,14 @@ STUDIES = (
         _linear,
         (
             Claim(
-                "MuProp has no variance for a linear f",
+                "MuProp has zero variance for a linear f",
                 "Gu et al. 2016, section 3",
                 "MuProp's variance over the squared gradient",
                 lambda measured: relative_variance(measured(MuProp()), measured.truth),
                 below(1e-6, effect=1e-6),
             ),
             Claim(
-                "Double control variates with alpha -1 have no variance for a linear f",
+                "Double control variates with alpha -1 have zero variance for a linear f",
                 "Titsias and Shi 2022",
                 "the variance of DoubleCV with alpha -1",
                 lambda measured: relative_variance(
@@ -133,7 +133,7 @@ STUDIES = (
                 below(0.03, effect=0.03),
             ),
             Claim(
-                "RELAX is unbiased whatever its network",
+                "RELAX is unbiased for any network",
                 "Grathwohl et al. 2018, section 3",
                 "relative bias of RELAX",
                 lambda coupled: coupled.measured.bias(RELAX(jax.tree_util.Partial(_network), 2.0)),

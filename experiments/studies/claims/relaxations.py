@@ -39,7 +39,7 @@ _AVERAGED = 100  # gradients per compared mean; the error of a single gradient i
 
 
 def _relaxed(scale: Scale) -> Callable[[float], np.ndarray]:
-    """Return a function of the temperature: relaxed values of the likeliest class."""
+    """Return a function of the temperature: relaxed values of the most likely class."""
     keys = jax.random.split(jax.random.key(0), scale.samples(1 << 17))
     return lambda temperature: relaxed_samples(temperature, keys)[:, _LIKELIEST]
 
@@ -178,7 +178,8 @@ class _ByTemperature(NamedTuple):
     def around(self) -> list[Blocks]:
         """The samples that determine where the error is smallest.
 
-        Heavy tails elsewhere do not matter: too few events make an error look small, not large.
+        Heavy tails at other temperatures do not matter, since too few events underestimate an
+        error.
         """
         return self.runs[self.lowest - 1 : self.lowest + 2]
 
@@ -231,7 +232,7 @@ def _error_ratio(pair: tuple[_ByTemperature, _ByTemperature]) -> Estimate:
 STUDIES = (
     ClaimStudy(
         "relaxed-mean",
-        "mean of the likeliest of seven classes of a Gumbel-softmax variable, 2^17 draws",
+        "mean of the most likely of seven classes of a Gumbel-softmax variable, 2^17 draws",
         _relaxed,
         (
             Claim(
@@ -251,7 +252,7 @@ STUDIES = (
                 between(-0.01, 0.01),
             ),
             Claim(
-                "At moderate temperatures the mean of a Gumbel-softmax variable is neither",
+                "At moderate temperatures the mean of a Gumbel-softmax variable lies in between",
                 "Jang et al. 2017, figure 1",
                 "probability, less the mean at temperature 1",
                 lambda values: sample_mean(_CHANCE - values(1.0)),
@@ -324,14 +325,14 @@ STUDIES = (
                 between(-0.05, 0.05),
             ),
             Claim(
-                "The conditional relaxed variable lies on the side of its bit",
+                "The conditional relaxed variable has the sign of its bit",
                 "Tucker et al. 2017, section 3",
                 "share on the side of the other bit",
                 lambda found: share((found.moderate > 0) != (found.bits > 0)),
                 below(0.001, effect=0.001),
             ),
             Claim(
-                "The stable form of the conditional relaxed variable is finite to logits of 50",
+                "The stable form of the conditional relaxed variable is finite up to logits of 50",
                 "Tucker et al. 2017, section 3",
                 "share that is not finite at logits of 50",
                 lambda found: share(~np.isfinite(found.extreme)),
@@ -433,7 +434,7 @@ STUDIES = (
         _simplex,
         (
             Claim(
-                "Over the simplex Gumbel-Rao has less variance everywhere",
+                "Gumbel-Rao has less variance everywhere on the simplex",
                 "Paulus et al. 2021, figure 1",
                 "least log10 variance ratio of all points",
                 lambda simplex: simplex.least,

@@ -97,7 +97,7 @@ def _without_replacement(name: str, logit: float) -> ClaimStudy:
                 below(0.05, effect=0.05),
             ),
             Claim(
-                f"At {entropy} entropy the unordered set of all states has no variance",
+                f"At {entropy} entropy the unordered set of all states has zero variance",
                 "Kool et al. 2020",
                 "variance of all eight over the squared gradient",
                 lambda measured: relative_variance(measured(UnorderedSet(8)), measured.truth),
@@ -114,7 +114,7 @@ STUDIES = (
         _quadratic,
         (
             Claim(
-                "Dividing the signal by its running deviation leaves the direction of the gradient",
+                "Dividing the signal by its running deviation keeps the direction of the gradient",
                 "Mnih and Gregor 2014, section 2.3.2",
                 "1 less the cosine of the mean",
                 lambda measured: angle(measured(_normalised()), measured.truth),
@@ -135,14 +135,14 @@ STUDIES = (
         _shift,
         (
             Claim(
-                "A constant added to f leaves leave-one-out as it is",
+                "A constant added to f does not change leave-one-out",
                 "Kool et al. 2019",
                 "largest change of leave-one-out",
                 lambda moved: moved(ScoreFunction(LeaveOneOut(4))),
                 below(1e-4, effect=1e-4),
             ),
             Claim(
-                "A constant added to f leaves DisARM as it is",
+                "A constant added to f does not change DisARM",
                 "Dong et al. 2020",
                 "largest change of DisARM",
                 lambda moved: moved(DisARM()),
@@ -177,7 +177,7 @@ STUDIES = (
                 below(0.0, effect=0.05),
             ),
             Claim(
-                "ARM has less variance than the score function of as many evaluations",
+                "ARM has less variance than the score function at equal evaluations",
                 "Yin and Zhou 2019",
                 "log variance ratio of ARM over the score function",
                 lambda measured: measured.ratio(ARM(), Average(ScoreFunction(), 2)),
@@ -268,7 +268,7 @@ STUDIES = (
         ),
         (
             Claim(
-                "With many samples of the bound the signal of OVIS is clearer than VIMCO's",
+                "With many samples of the bound OVIS has a higher signal-to-noise ratio than VIMCO",
                 "Liévin et al. 2020",
                 "log ratio of signal to noise",
                 lambda measured: log_signal_ratio(measured(OVIS(gamma=1.0)), measured(VIMCO())),

@@ -28,7 +28,7 @@ def point_study(
     """Return a study of bias, variance, error and cost, with common random numbers.
 
     Args:
-        settings: what to measure, and where.
+        settings: the settings.
         kind: the study's name in its table.
         members: returns variants.
         caution: returns notes.
@@ -56,7 +56,7 @@ def _rows(
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Measure estimators; variants of one are mapped over in one compiled program."""
+    """Measure estimators; variants of one estimator are vmapped in one compiled program."""
     keys = settings.keys()
     point = settings.point(progress)
     shared = settings.columns(point, kind)

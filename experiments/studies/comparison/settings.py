@@ -33,11 +33,11 @@ class CompareSettings:
         problem: the problem.
         estimators: the estimators.
         group: the parameters to differentiate with respect to; None for the problem's default.
-        samples: the number of gradients drawn of each estimator.
+        samples: the number of gradients per estimator.
         seed: the random seed.
         train_steps: Adam steps before measuring, if the problem is trainable.
-        tuning_steps: the maximum number of tuning steps of estimators that learn, at that point.
-        budget: evaluations of f at which errors are compared.
+        tuning_steps: the maximum number of tuning steps of learned estimators, at that point.
+        budget: evaluations of f for the error at equal cost.
     """
 
     problem: Problem
@@ -108,7 +108,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
     """Check that a comparison can run, before anything is computed or written.
 
     Args:
-        settings: what to measure.
+        settings: the settings.
         named: the names of estimators that must fit; others may be skipped, but not all.
 
     Raises:

@@ -61,9 +61,9 @@ def diagnose(
         key: a typed random key, consumed.
         batch: the last argument of the loss, fixed.
         candidates: the estimators; by default all, in their default variants.
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per estimator.
+        tuning_steps: the maximum number of tuning steps of learned estimators.
+        budget: evaluations of f for the error at equal cost.
         progress: reports progress.
 
     Raises:

@@ -15,7 +15,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
 
     Args:
         rows: the rows of one comparison.
-        budget: evaluations of f at which errors were compared.
+        budget: evaluations of f for the error at equal cost.
     """
     by_name: dict[str, dict[str, Row]] = {}
     exact: dict[str, Row] = {}

@@ -33,9 +33,9 @@ class DiagnoseSettings:
     """Settings of a diagnosis; every field is part of the run's identity.
 
     Attributes:
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per estimator.
+        tuning_steps: the maximum number of tuning steps of learned estimators.
+        budget: evaluations of f for the error at equal cost.
     """
 
     samples: int = 1024

@@ -51,7 +51,7 @@ class BatchInputs:
 
     @functools.cached_property
     def instrument(self) -> Instrument:
-        """What measures gradients."""
+        """The instrument that measures gradients."""
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 

@@ -34,7 +34,7 @@ class TrainSettings:
         problem: the problem.
         estimators: the estimators; each is trained in one batch of runs.
         steps: the number of training steps.
-        seeds: the number of seeds, from `seed` on.
+        seeds: the number of seeds, starting at `seed`.
         seed: the first seed.
         learning_rates: the learning rates.
         temperatures: the temperatures of estimators that have one; empty to keep their own.
@@ -50,9 +50,9 @@ class TrainSettings:
         measured: estimators whose gradients are measured during the first run.
         measured_steps: the steps at which they are measured.
         group: the parameters of the measured gradient; None for the problem's default.
-        samples: the number of gradients drawn of each measured estimator at each of these steps.
-        tuning_steps: the maximum number of tuning steps of estimators that learn, at each point.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per measured estimator and step.
+        tuning_steps: the maximum number of tuning steps of learned estimators, at each point.
+        budget: evaluations of f for the error at equal cost.
     """
 
     problem: Problem
