@@ -103,7 +103,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
 
 
 class _Named(NamedTuple):
-    """A name and the fields in the brackets that follow it, by position and by name."""
+    """A name and the fields in its brackets, positional and named."""
 
     name: str
     positional: tuple["_Named", ...] = ()

@@ -116,7 +116,7 @@ def _search(
     distribution = jax.lax.stop_gradient(distribution)
     log_probs = distribution.class_log_probs()
     width, variables, num_classes = given.shape
-    # One empty prefix; the others are impossible until there are enough continuations.
+    # One empty prefix; the other rows are impossible until there are enough prefixes.
     empty = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf).astype(log_probs.dtype)
     nothing = jnp.asarray(-jnp.inf, log_probs.dtype)
     start = jnp.zeros((width, variables), jnp.int32), empty, empty, nothing

@@ -23,7 +23,7 @@ def read(path: Path) -> bytes:
             if not stat.S_ISREG(about.st_mode):
                 raise DataError(f"{path} is not a file")
             if about.st_size > MAX_BYTES:
-                raise DataError(f"{path} holds {about.st_size:,} bytes, above {MAX_BYTES:,}")
+                raise DataError(f"{path} has {about.st_size:,} bytes, more than {MAX_BYTES:,}")
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error

@@ -141,7 +141,7 @@ def test_a_truth_that_is_lost_in_noise_has_no_relative_bias():
     rng, lost = np.random.default_rng(5), 0
     for _ in range(8):
         found = relative_bias(law.blocks(rng), law.truth(rng))(0.1)
-        lost += math.isnan(found.value) and "told from zero" in found.note
+        lost += math.isnan(found.value) and "distinguishable from zero" in found.note
     assert lost > 0
 
 
