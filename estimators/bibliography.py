@@ -76,5 +76,5 @@ def _cited(part: Part) -> Iterator[str]:
         if isinstance(inner, Part):
             yield from _cited(inner)
             if field.default is None:
-                # Include the class's own paper, since that of an optional component may replace it.
+                # Include the class's own paper even if `paper` is that of an optional component.
                 yield from _cited(dataclasses.replace(part, **{field.name: None}))

@@ -35,7 +35,7 @@ def attached_by(name: str) -> Generator[None]:
 def slope_is_stopped() -> contextlib.AbstractContextManager[None]:
     """Allow the derivative taken inside to be differentiated again; the caller stops the result.
 
-    Take only one derivative inside, of an already traced function: all of them are permitted.
+    Take only one derivative inside, of an already traced function: the block permits any.
     """
     return _stopped(True)
 
