@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -86,16 +86,13 @@ class Tuning:
         keys = jax.random.split(key)
         leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
         state = leaves, _optimiser(estimator, 0).init(leaves)
-        best, least, rounds, start = leaves, math.inf, [], 0
-        for end in _ends(limit):
+
+        def one_round(start: int, end: int) -> tuple[Estimator, np.ndarray]:
+            nonlocal state
             state, mean, errors = self._advanced(keys, state, (chosen, rest, truth), start, end)
-            rounds, start = [*rounds, errors], end
-            if errors.mean() < least:
-                best, least = mean, errors.mean()
-            if end >= _LEAST and have_converged(rounds):
-                return Tuned(best)
-        said = f"tuning had not converged after {limit:,} steps" if limit else "not tuned"
-        return Tuned(best, said)
+            return mean, errors
+
+        return until_converged(one_round, leaves, limit)
 
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, the result of the steps since `start`, and the errors."""
@@ -140,6 +137,28 @@ class Tuning:
 
 def _optimiser(estimator: Estimator, step: Any) -> optax.GradientTransformation:
     return tuner(estimator, lambda step: 0.1 / jnp.sqrt(jnp.maximum(1, step / 100)), step=step)
+
+
+def until_converged(
+    one_round: Callable[[int, int], tuple[Estimator, np.ndarray]], estimator: Estimator, limit: int
+) -> Tuned:
+    """Return the best of rounds that double the number of steps until their errors stop falling.
+
+    Args:
+        one_round: takes the steps from one number to another; returns the tuned estimator and its
+            errors `[n]`, on the same samples in every round.
+        estimator: the estimator before the first step.
+        limit: the maximum number of steps.
+    """
+    best, least, rounds, start = estimator, math.inf, [], 0
+    for end in _ends(limit):
+        tuned, errors = one_round(start, end)
+        rounds, start = [*rounds, errors], end
+        if errors.mean() < least:
+            best, least = tuned, errors.mean()
+        if end >= _LEAST and have_converged(rounds):
+            return Tuned(best)
+    return Tuned(best, f"tuning had not converged after {limit:,} steps" if limit else "not tuned")
 
 
 def _ends(limit: int) -> list[int]:
