@@ -281,7 +281,7 @@ def _notes(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _agreement(part: pd.DataFrame) -> Agreement:
-    part = part[part["ours"].notna()]
+    part = part[part["ours"].notna() & part["published"].notna()]
     several = (part["seeds"] > 1).to_numpy(bool)
     freedom = np.where(several, part["seeds"].astype(float) - 1, np.inf)
     errors = (part["ours_high"] - part["ours_low"]).to_numpy(float) / 2 / quantile(freedom)
