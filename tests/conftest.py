@@ -3,8 +3,9 @@ import gc
 import os
 from pathlib import Path
 
-# Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
-# reads this as it starts.
+# Compiling is most of the time, also in processes that tests start, and XLA's newer emitters for a
+# CPU take half as long again. XLA and JAX read these as they start.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 import jax
@@ -50,6 +51,8 @@ def own_cache(monkeypatch, tmp_path):
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out
 def pytest_collection_modifyitems(items):
+    # A page of docs/ takes up to a minute: the last one would leave the other worker idle.
+    items.sort(key=lambda item: item.path.suffix != ".md")
     seen = collections.Counter()
     for item in items:
         if marker := item.get_closest_marker("first_cases"):

@@ -14,6 +14,8 @@ _SERVER = """
 import json, os, resource, sys
 import jax, optax, flax.nnx, orbax.checkpoint, matplotlib.pyplot
 from experiments.command_line import main, parser
+from experiments.running import progress
+progress.SECONDS_BETWEEN_NOTES = 0.1  # tests wait for a note
 for line in sys.stdin:
     request = json.loads(line)
     if (child := os.fork()) == 0:
