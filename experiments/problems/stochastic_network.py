@@ -129,7 +129,7 @@ class StochasticNetwork(ImageProblem):
         if self.num_samples == 1 and self.depth > _MOST_NESTED:
             raise ValueError(
                 f"{name} depth must be at most {_MOST_NESTED}, not {self.depth}: each layer is a "
-                "call of the estimator inside the one before"
+                "nested call of the estimator"
             )
         check_choice(f"{name} coding", self.coding, get_args(Coding))
         if self.coding == "corners" and self.classes.bit_count() > 1:

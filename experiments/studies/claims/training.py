@@ -468,7 +468,7 @@ STUDIES = (
             Claim(
                 "ReinMax ends below straight-through Gumbel-softmax on the polynomial programme, "
                 f"p = {power:g}",
-                "Liu et al. 2023",
+                "Liu et al. 2023, polynomial programming experiment",
                 f"ReinMax less STGS, p = {power:g}",
                 operator.itemgetter(power),
                 below(0.0, effect=0.002),
