@@ -12,7 +12,7 @@ from estimators.distributions.categorical import Categorical
 
 @functools.singledispatch
 def log_excess(distribution: Discrete, noise: jax.Array) -> jax.Array:
-    r"""Return $\log E$, `[variables, classes]`: how far each class falls short of the arg max.
+    r"""Return $\log E$, `[variables, classes]`: by how much each class falls short of the arg max.
 
     The perturbed log-probabilities of a variable, given their maximum M, are
     $-\log(e^{-M} + E_k / p_k)$. E is zero for the arg max, which is the class of the hard sample.

@@ -179,7 +179,7 @@ def check_finite(estimator, problem):
 
 
 def check_dtypes(estimator, problem):
-    """Value and gradient have the parameters' type, where both types are to be had."""
+    """Value and gradient have the parameters' type, where both types are available."""
     estimator = prepared(estimator, problem)
     keys = (jax.random.key(0),)
     loss = jax.value_and_grad(lambda p: problem.loss((estimator,), keys, p))
