@@ -61,7 +61,7 @@ class Estimate:
 
 
 @functools.cache
-def quantile(degrees: float = math.inf) -> float:
+def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
     """Return Student's quantile for a two-sided interval; by default the normal quantile."""
-    tail = (1 + LEVEL) / 2
+    tail = (1 + level) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))
