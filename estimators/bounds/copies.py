@@ -7,19 +7,21 @@ from estimators.core.averages import as_origin
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.gradients import attach_gradient
 from estimators.core.products import vdot
+from estimators.distributions.chain import Chain
 
 
 def attach_copy_scores(
-    value: jax.Array, copies: Discrete, samples: jax.Array, signal: jax.Array
+    value: jax.Array, distribution: Discrete | Chain, samples: jax.Array, signal: jax.Array
 ) -> jax.Array:
     r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q_i(z_i)$ attached at the copies.
 
     Args:
         value: a scalar.
-        copies: `q.independent(m)`.
+        distribution: `q.independent(m)`.
         samples: one sample of each copy, `[m, *event]`.
         signal: `[m]`, stopped.
     """
+    copies = distribution.given(samples) if isinstance(distribution, Chain) else distribution
 
     def weighted(copies: Discrete) -> jax.Array:
         return vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))

@@ -88,8 +88,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
             share = jax.nn.softmax(stopped)
             baseline = finite_baseline(others, origin) + gamma * (share + fewer)
         signal = f.reduce(stopped) - baseline
-        copies = distribution.given(samples)
-        return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
+        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
 
     def _further(self, key: jax.Array, distribution: Discrete | Chain) -> jax.Array:
         """Return the auxiliary samples, `[auxiliary_samples, *event]`, from further draws."""

@@ -10,7 +10,8 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-from estimators.enumeration.local import attach_local, classes_of, neighbour
+from estimators.enumeration.classes import classes_of
+from estimators.enumeration.local import attach_local, neighbour
 
 
 @pytree

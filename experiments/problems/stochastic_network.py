@@ -8,7 +8,7 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 
-from estimators import Chain, Discrete, Distribution, Estimator
+from estimators import Chain, Discrete, Distribution, Estimator, Normal
 from estimators.checks import check_choice, check_count
 from experiments.problems.images import SIDE, ImageProblem
 from experiments.problems.latent import Coding, Family, Layer, evaluations
@@ -80,18 +80,17 @@ class StochasticNetwork(ImageProblem):
         first = self.layer.distribution(self.encode(without, batch[0]))
         return first if self.num_samples == 1 else self.paths(without, first)
 
-    def path(self, params: Params, first: Distribution) -> Distribution:
+    def path(self, params: Params, first: Discrete | Normal) -> Distribution:
         """Return the distribution of one path, with layers concatenated on the first axis."""
-        if self.depth == 1:
+        if self.depth == 1 or isinstance(first, Normal):  # a Normal has one layer
             return first
 
         def conditional(level):
             return lambda params, sample: self.following(params, level, sample)
 
-        assert isinstance(first, Discrete)
         return Chain(first, params, tuple(conditional(level) for level in range(1, self.depth)))
 
-    def paths(self, params: Params, first: Distribution) -> Distribution:
+    def paths(self, params: Params, first: Discrete | Normal) -> Distribution:
         """Return the distribution of `num_samples` independent paths."""
         return self.path(params, first).independent(self.num_samples)
 

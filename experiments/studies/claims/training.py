@@ -26,7 +26,7 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
-from experiments.problems import VAE, Problem, StructuredPrediction
+from experiments.problems import VAE, EvaluatedProblem, StructuredPrediction
 from experiments.problems.toy import Polynomial, Quadratic
 from experiments.statistics import Estimate, sample_mean
 from experiments.studies.claims.claim import Claim, ClaimStudy, Region, Scale, above, below, between
@@ -81,12 +81,12 @@ def _comparison(
     )
 
 
-def _bounds(make: Callable[[], Problem], *settings, **more) -> Train:
+def _bounds(make: Callable[[], EvaluatedProblem], *settings, **more) -> Train:
     """Return a function that trains a problem and returns its bounds on test images."""
     return lambda scale, one: TrainingRuns(make(), *settings, **more).bounds(scale, one)
 
 
-def _by_momentum(make: Callable[[], Problem]) -> Train:
+def _by_momentum(make: Callable[[], EvaluatedProblem]) -> Train:
     return _bounds(make, 2000, 3e-3, optimiser=SGD(momentum=0.9))
 
 
