@@ -352,7 +352,7 @@ def test_a_constant_is_known_to_float32(shift):
     assert variance.value == 0
     # As often as not an estimator whose events are rare shows none of them.
     for one in (bias, error, variance):
-        assert math.isnan(one.low) and math.isnan(one.high) and "alike" in one.note
+        assert math.isnan(one.low) and math.isnan(one.high) and "are equal" in one.note
 
 
 def test_rounding_is_no_bias():
