@@ -192,7 +192,7 @@ def _run(given: argparse.Namespace) -> None:
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     study = training(settings, given.checkpoint_seconds)
-    pictured = [f"pictures-{slug(name)}*" for name in study.parts]
+    pictured = [f"pictures-{slug(str(one))}*" for one in settings.estimators]
     with completed(given, study, [*concluding_files(study), *pictured]) as results:
         if jax.process_index() == 0:
             _draw_pictures(results)
