@@ -61,7 +61,9 @@ def _run(given: argparse.Namespace) -> None:
         Model.of(loss, model, batch),
         chosen.estimators,
         given.seed,
-        DiagnoseSettings(given.samples, given.tuning_steps, given.budget),
+        DiagnoseSettings(
+            samples=given.samples, tuning_steps=given.tuning_steps, budget=given.budget
+        ),
         source=given.model,
         module=module_of_model(given.model),
     )

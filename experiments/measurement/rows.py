@@ -44,7 +44,7 @@ def metric_rows(
         "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
-        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
+        **({"seconds": intervals.median(blocks.seconds)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }

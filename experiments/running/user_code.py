@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar, get_args
@@ -104,6 +104,18 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
         return naming.parse(text, {cls.__name__: cls for cls in known})
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return the value of a name; `kind` says what it names.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if name not in known:
+        near = naming.nearest(name, known)
+        raise UsageError(f"unknown {kind} {name!r}; choose from {', '.join(known)}{near}")
+    return known[name]
 
 
 def parse_model(text: str) -> tuple[Callable, Any, Any]:

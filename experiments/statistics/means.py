@@ -41,7 +41,7 @@ def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
     )
 
 
-def seconds(blocks: Blocks) -> Estimate:
-    """Return the median time per gradient over rounds; fewer than six give no interval."""
-    interval = stats.quantile_test(blocks.seconds, q=0, p=0.5).confidence_interval(LEVEL)
-    return Estimate(float(np.median(blocks.seconds)), float(interval.low), float(interval.high))
+def median(values: np.ndarray) -> Estimate:
+    """Return the median of independent values with its interval; fewer than six give none."""
+    interval = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
+    return Estimate(float(np.median(values)), float(interval.low), float(interval.high))

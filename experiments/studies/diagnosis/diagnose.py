@@ -74,10 +74,12 @@ def diagnose(
     if candidates is None:
         candidates = [one for cls in estimators.ALL for one in cls.examples()]
     wanted = {str(estimator): estimator for estimator in candidates}
-    settings = DiagnoseSettings(samples, tuning_steps, budget)
+    settings = DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget)
     checked = Model.of(loss, model, batch)
     shown = progress or Progress(len(wanted), silent=True)
-    rows = [row for found in measured(checked, wanted, key, settings, shown) for row in found]
+    rows = [
+        row for found in measured(checked, wanted.values(), key, settings, shown) for row in found
+    ]
     check(checked, rows)
     return diagnosis(rows, wanted, budget)
 
