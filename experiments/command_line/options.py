@@ -1,15 +1,17 @@
 """Options shared by several commands, and parsers of their values."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from estimators.naming import nearest
 from experiments.system import paths
 from experiments.system.errors import UsageError
+
+T = TypeVar("T")
 
 Number = tuple[str, Callable[[str], float], str, str]
 """A numeric option: its name, parser, metavar and help."""
@@ -48,6 +50,18 @@ def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
         metavar=f"{{{','.join(scales)}}}",
         help="size of the run (default: laptop)",
     )
+
+
+def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -> list[T]:
+    """Return the values whose names contain one of the texts; `what` says what a value is.
+
+    Raises:
+        UsageError: for a text in no name.
+    """
+    for text in texts or []:
+        if not any(text in name for name in named):
+            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
+    return [one for name, one in named.items() if any(text in name for text in texts or [])]
 
 
 def add_output(command: argparse.ArgumentParser) -> None:

@@ -144,7 +144,7 @@ class Sampler:
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
-            one = _num_bytes(shape) * (_num_members(estimator) if stacked else 1)
+            one = num_bytes(shape) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
@@ -162,7 +162,7 @@ class Sampler:
             lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
-            self._chunks[structure] = temporary + _num_bytes(shape)
+            self._chunks[structure] = temporary + num_bytes(shape)
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
@@ -356,7 +356,8 @@ def _norm(tree):
     return jnp.sqrt(optax.tree.vdot(tree, tree))
 
 
-def _num_bytes(tree) -> int:
+def num_bytes(tree: Any) -> int:
+    """Return the number of bytes of arrays, given them or their shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 

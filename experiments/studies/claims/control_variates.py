@@ -22,16 +22,10 @@ from experiments.problems.toy import Coupled
 from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, below, between
 from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import relative_variance
-from experiments.studies.claims.toys import CustomToy
+from experiments.studies.claims.toys import LINEAR, CustomToy
 
 _LN10 = float(np.log(10))
 _BELOW = below(0.0, effect=0.1)
-
-
-def _linear(scale: Scale) -> Measurements:
-    weights = np.array([1.0, -2.0, 0.5])
-    problem = CustomToy(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
-    return Measurements(scale, problem, 1 << 14, tuned=False)
 
 
 def _network(relaxed: jax.Array) -> jax.Array:
@@ -93,7 +87,7 @@ STUDIES = (
     ClaimStudy(
         "no-variance-on-linear-f",
         "control variates on a linear f of three bits, 2^14 gradients",
-        _linear,
+        lambda scale: Measurements(scale, LINEAR, 1 << 14, tuned=False),
         (
             Claim(
                 "MuProp has zero variance for a linear f",

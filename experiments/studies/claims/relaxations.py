@@ -28,7 +28,7 @@ from experiments.studies.claims.quantities import (
     share,
     squared_bias_difference,
 )
-from experiments.studies.claims.toys import CustomToy
+from experiments.studies.claims.toys import LINEAR, CustomToy
 from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
 from experiments.studies.figures.simplex import variance_ratios
 
@@ -98,12 +98,6 @@ def _posterior(scale: Scale) -> _Posterior:
     moderate, bits = conditional(1.0)
     extreme = np.concatenate([conditional(50.0)[0], conditional(-50.0)[0]])
     return _Posterior(moderate, bits, extreme)
-
-
-def _linear(scale: Scale) -> Measurements:
-    weights = np.array([1.0, -2.0, 0.5])
-    problem = CustomToy(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
-    return Measurements(scale, problem, 1 << 18)
 
 
 def _cubic(scale: Scale) -> Measurements:
@@ -366,7 +360,7 @@ STUDIES = (
     ClaimStudy(
         "relaxation-of-linear-f",
         "Gumbel-softmax on a linear f of three bits, 2^18 gradients",
-        _linear,
+        lambda scale: Measurements(scale, LINEAR, 1 << 18),
         (
             Claim(
                 "Gumbel-softmax is biased even for a linear f",

@@ -9,6 +9,7 @@ import jax
 
 from estimators import Estimator
 from experiments.data import Split
+from experiments.measurement.moments import num_bytes
 from experiments.measurement.point import check_group
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
@@ -186,7 +187,7 @@ def _check_runs(settings: TrainSettings, params: Any) -> None:
     for estimator in settings.estimators:
         runs = settings.num_runs(estimator)
         # Parameters, gradients, two moments, and the description of the run.
-        one = 4 * limits.num_bytes(params) + _RUN_BYTES
+        one = 4 * num_bytes(params) + _RUN_BYTES
         limits.check_memory(f"{runs:,} runs of {settings.problem}", runs * one)
         rows = settings.steps // settings.log_interval
         rows = runs * (rows + settings.evaluations)
