@@ -9,20 +9,46 @@ from analysis import formats
 from analysis.text import printable
 
 Interval = Callable[[float, float, float], str]
-"""Writes (value, low, high)."""
+"""Formats (value, low, high)."""
+
+
+class Form(NamedTuple):
+    """How the numbers of a rendering are written.
+
+    Attributes:
+        interval: an estimate with its interval.
+        limit: an upper limit, of a value that is not distinguishable from zero.
+        estimate: an estimate whose decimals follow from its interval.
+        legend: what the form means; "" if that is plain.
+    """
+
+    interval: Interval
+    limit: Callable[[float], str] = formats.upper_limit
+    estimate: Interval = formats.uncertain
+    legend: str = ""
+
+
+BRACKETED = Form(formats.bracketed)
+RELATIVE = Form(formats.relative, legend="±9%: the interval relative to the value.")
+TIGHT = Form(
+    formats.tight,
+    formats.below,
+    legend="±9%: the interval's longer side relative to the value; < u: at most u, not "
+    "distinguishable from zero.",
+)
 
 
 class Kind(NamedTuple):
-    """Format and alignment of the cells of a column.
+    """Format and alignment of a column's cells.
 
     Attributes:
-        write: returns the text of a line's cell, given the line, the column's field and the
-            format of intervals.
+        write: returns the text of a line's cell, given the line, the column's field and the form
+            of numbers.
         style: "name" of an estimator, "word", "setting" (a number aligned to the left), "number"
             (aligned to the right) or "interval".
     """
 
-    write: Callable[[pd.Series, str, Interval], str]
+    write: Callable[[pd.Series, str, Form], str]
     style: Literal["name", "word", "setting", "number", "interval"]
 
     @property
@@ -32,38 +58,50 @@ class Kind(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a readable table: its title, in full and short in two lines, field and kind."""
+    """A column of a readable table.
+
+    Attributes:
+        title: its title in full.
+        short: its title in two short lines.
+        field: the column of the frame.
+        kind: format and alignment of its cells.
+        about: a sentence that explains it, shown below the table.
+        higher_is_better: whether a table that is sorted by it begins with the largest value.
+    """
 
     title: str
     short: tuple[str, str]
     field: str
     kind: Kind
+    about: str = ""
+    higher_is_better: bool = False
 
-    def cell(self, line: pd.Series, interval: Interval) -> str:
-        """Return the text of a line's cell; `interval` writes (value, low, high)."""
-        return printable(self.kind.write(line, self.field, interval))
+    def cell(self, line: pd.Series, form: Form) -> str:
+        """Return the text of a line's cell."""
+        return printable(self.kind.write(line, self.field, form))
 
 
 def number(write: Callable[[float], str]) -> Kind:
     """Return a kind of number that depends on the column's field alone."""
-    return Kind(lambda line, field, interval: write(line[field]), "number")
+    return Kind(lambda line, field, form: write(line[field]), "number")
 
 
-def _interval(line: pd.Series, field: str, interval: Interval) -> str:
-    return interval(line[field], line[f"{field}_low"], line[f"{field}_high"])
+def estimate(line: pd.Series, field: str) -> tuple[float, float, float]:
+    """Return the value of a line's field and the ends of its interval."""
+    return line[field], line[f"{field}_low"], line[f"{field}_high"]
 
 
 def _count(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.0f}" if value < 1e6 else formats.scientific(value)
 
 
-NAME = Kind(lambda line, field, interval: str(line[field]), "name")
-WORD = Kind(lambda line, field, interval: str(line[field]), "word")
+NAME = Kind(lambda line, field, form: str(line[field]), "name")
+WORD = Kind(lambda line, field, form: str(line[field]), "word")
 SETTING = Kind(
-    lambda line, field, interval: "-" if pd.isna(line[field]) else f"{line[field]:g}", "setting"
+    lambda line, field, form: "-" if pd.isna(line[field]) else f"{line[field]:g}", "setting"
 )
 COUNT = number(_count)
 NUMBER = number(formats.scientific)
-INTERVAL = Kind(_interval, "interval")
+INTERVAL = Kind(lambda line, field, form: form.interval(*estimate(line, field)), "interval")
 # A value with the uncertainty of its last digits, regardless of terminal width.
-ESTIMATE = Kind(lambda line, field, _: _interval(line, field, formats.uncertain), "number")
+ESTIMATE = Kind(lambda line, field, form: form.estimate(*estimate(line, field)), "number")

@@ -2,9 +2,30 @@
 
 import re
 
+import pandas as pd
+
+
+def short_names(rows: pd.DataFrame, column: str = "estimator") -> dict[str, str]:
+    """Return the short form of every name in a column: `GumbelSoftmax[0.5]`.
+
+    Tables and figures show short names; data keep the canonical ones. A name stays as it is if the
+    rows have no short form of it, or if two estimators of the rows would share one.
+
+    Args:
+        rows: the tidy table; the short forms are in `short_name`, or in `measured_short_name` of
+            the column `measured`.
+        column: "estimator" or "measured".
+    """
+    short = "short_name" if column == "estimator" else f"{column}_short_name"
+    names = rows.drop_duplicates(column).set_index(column)
+    found = names[short] if short in names else pd.Series(index=names.index, dtype=object)
+    found = found.where(found.notna() & (found != ""), names.index.to_series())
+    unique = ~found.duplicated(keep=False)
+    return dict(found.where(unique, names.index.to_series()))
+
 
 def without(field: str, identity: str) -> str:
-    """Return an identity without one of its own fields; fields of nested parts are kept."""
+    """Return an identity without one of its top-level fields."""
     head, bracket, body = identity.partition("[")
     if not bracket or not body.endswith("]"):
         return identity
@@ -33,7 +54,7 @@ def natural(identity: str) -> list[tuple[int, float | str]]:
 def wrap(identity: str, width: int) -> list[str]:
     """Break an identity into lines of at most `width`, after `[` and `,`, or also after `=`.
 
-    Longer words are broken as well. All lines but the first are indented.
+    Longer words are broken. All lines except the first are indented.
     """
     ways = (r"[\[,]", r"[\[,=]")
     return min((_fill(re.split(f"(?<={after})", identity), width) for after in ways), key=len)

@@ -23,3 +23,11 @@ for (const input of document.querySelectorAll("input[data-filters]")) {
     for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
 }
+const dialog = document.querySelector("dialog");
+for (const button of document.querySelectorAll("figure button")) {
+  button.addEventListener("click", () => {
+    dialog.replaceChildren(button.firstElementChild.cloneNode());
+    dialog.showModal();
+  });
+}
+dialog.addEventListener("click", () => dialog.close());

@@ -3,67 +3,103 @@
 import base64
 import hashlib
 import os
+import re
+import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 
-from analysis import formats
-from analysis.columns import Column
+from analysis.columns import BRACKETED, Column
+from analysis.files import FILE as RESULTS
 from analysis.images import read_png
 from analysis.readable import ReadableTable
-from analysis.reading import FILE as RESULTS
 from analysis.reading import OWN, read
 from analysis.rows import contexts
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 
-# Limits for untrusted folders, so that the search is fast and a browser can open the page.
+# Limits for untrusted folders: the search stays fast and a browser can open the page.
 _DEEPEST = 16
 MAX_FOLDERS = 1000
 MAX_FILES = 200
 _MOST_PICTURES = 2**28  # bytes on the page
 MAX_TABLES = 200
 MAX_LINES = 5000
-_NAMES = ("estimator", "family", "label")
+_NAMES = ("estimator", "short_name", "family", "label")
+_LONG = 48  # characters of a cell that may break
+_FILES = {RESULTS: "parquet", "table.csv": "CSV", "table.tex": "LaTeX", "table.md": "Markdown"}
+CAPTIONS = {
+    "bias_variance": "Squared bias and variance of each estimator",
+    "error_cost": "Error against cost",
+    "temperature": "Bias, variance and error by temperature",
+    "training": "Training curves",
+    "along_training": "Bias and variance along training",
+    "reproduction": "Published numbers and ours",
+}
+"""Captions of the figures of studies."""
 
 
 class Cell(NamedTuple):
-    """A cell: its text, the number that it sorts by, and a link."""
+    """A cell.
+
+    Attributes:
+        text: its text, without the interval.
+        interval: the interval of its number; "" without one.
+        kind: "name" (which stays in sight), "number", "long" or "".
+        key: the number that it sorts by.
+        link: a link.
+        full: the canonical name, where the text is short for it.
+    """
 
     text: str
-    numeric: bool
+    interval: str
+    kind: str
     key: float | None
     link: str | None
+    full: str
 
 
 class Table(NamedTuple):
-    """A table of a page; `columns` are titles, and whether the column is numeric."""
+    """A table of a page; `columns` are titles and kinds, as those of cells."""
 
     anchor: str
     heading: str
-    columns: list[tuple[str, bool]]
+    columns: list[tuple[str, str]]
     lines: list[list[Cell]]
+    findings: Sequence[str]
     notes: list[str]
     sections: Mapping[str, Sequence[str]]
 
 
 class Section(NamedTuple):
-    """The part of a page for one results folder; `pictures` are names and base64 PNG files."""
+    """The part of a page for one results folder.
+
+    Attributes:
+        anchor: its address in the page.
+        title: its heading, unlike that of any other.
+        date: the day when the results were written.
+        files: names and addresses of files of the folder.
+        tables: its tables.
+        provenance: how the results were computed.
+        pictures: captions and base64 PNG files.
+    """
 
     anchor: str
     title: str
-    heading: str
+    date: str
+    files: list[tuple[str, str]]
     tables: list[Table]
     provenance: dict[str, str]
     pictures: list[tuple[str, str]]
 
 
 class Page(NamedTuple):
-    """A page, and one line for each omission."""
+    """A page, and one line per omission."""
 
     text: str
     left_out: list[str]
@@ -75,7 +111,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
     Links to folders are not followed.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there are none.
         ValueError: if there are too many.
     """
     found = []
@@ -83,7 +119,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
-        if OWN in inside:  # files in it are unfinished
+        if OWN in inside:  # its files are unfinished
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))
@@ -94,25 +130,31 @@ def find(folder: str | os.PathLike) -> list[Path]:
     return sorted(found)
 
 
-def report(folders: Sequence[str | os.PathLike], title: str = "estimax results") -> Page:
+def report(
+    folders: Sequence[str | os.PathLike],
+    title: str = "estimax results",
+    place: str | os.PathLike | None = None,
+) -> Page:
     """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
 
     The folders may be untrusted. Files that are not regular, are damaged or too large are left out
-    and listed. Only https links to papers are kept; the page runs only its own script and loads
-    nothing from the network.
+    and listed. Only https links to papers, and links to the folders' own tables, are kept; the page
+    runs only its own script and loads nothing.
 
     Args:
         folders: results folders, each with its `results.parquet` and figures as PNG.
         title: title of the page.
+        place: the folder of the page, from which it links to tables; None for no links.
 
     Raises:
         ValueError: if no folder has results that can be shown; the message names the first.
     """
     left_out, sections = [], []
+    titles: set[str] = set()
     room = _MOST_PICTURES
     for number, folder in enumerate(map(Path, folders)):
         try:
-            section = _section(number, folder)
+            section = _section(number, folder, place)
         except (OSError, ValueError) as error:
             left_out.append(_reason(error))
             continue
@@ -124,7 +166,13 @@ def report(folders: Sequence[str | os.PathLike], title: str = "estimax results")
             except (OSError, ValueError) as error:
                 left_out.append(_reason(error))
             else:
-                section.pictures.append((printable(path.stem), _encoded(content)))
+                caption = CAPTIONS.get(path.stem, path.stem.replace("_", " "))
+                section.pictures.append((printable(caption), _encoded(content)))
+        if section.title in titles:
+            section = section._replace(title=f"{section.title} ({printable(folder.name)})")
+        if section.title in titles:
+            section = section._replace(title=f"{section.title}, {number + 1}")
+        titles.add(section.title)
         sections.append(section)
     if not sections:
         raise ValueError(left_out[0] if left_out else "there are no results to show")
@@ -135,6 +183,7 @@ def _rendered(title: str, sections: list[Section]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.filters["breakable"] = lambda name: re.split(r"(?<=[\[,=])", name)
     parts = resources.files("analysis")
     page, style, script = (
         (parts / f"report.{ending}").read_text(encoding="utf-8")
@@ -150,6 +199,7 @@ def _rendered(title: str, sections: list[Section]) -> str:
     }
     return environment.from_string(page).render(
         title=printable(title),
+        date=_day(time.time()),
         sections=sections,
         policy="; ".join(" ".join(rule) for rule in policy.items()),
         style=style,
@@ -179,7 +229,7 @@ def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
     return found[:MAX_FILES]
 
 
-def _section(number: int, folder: Path) -> Section:
+def _section(number: int, folder: Path, place: str | os.PathLike | None) -> Section:
     rows = read(folder / RESULTS)
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
@@ -191,11 +241,25 @@ def _section(number: int, folder: Path) -> Section:
     return Section(
         anchor=f"results-{number}",
         title=printable(named or folder.name),
-        heading=found[0].heading if found else printable(folder.name),
+        date=_day((folder / RESULTS).stat().st_mtime),
+        files=[] if place is None else _files(folder, Path(place)),
         tables=found,
         provenance=_provenance(rows.attrs["provenance"]),
         pictures=[],
     )
+
+
+def _files(folder: Path, place: Path) -> list[tuple[str, str]]:
+    """Return the tables of a folder, with their addresses from the folder of the page."""
+    return [
+        (kind, quote(Path(os.path.relpath(folder / name, place)).as_posix()))
+        for name, kind in _FILES.items()
+        if (folder / name).is_file() and not (folder / name).is_symlink()
+    ]
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
@@ -212,28 +276,44 @@ def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
 
 
 def _table(anchor: str, table: ReadableTable) -> Table:
-    texts = table.cells(formats.bracketed)
+    named = next(
+        (place for place, one in enumerate(table.columns) if one.kind.style == "name"), table.key
+    )
+    kinds = ["number" if _is_number(column) else "" for column in table.columns]
+    kinds[named] = "name"
     lines = [
-        [_cell(*each, line) for each in zip(cells, table.columns, strict=True)]
-        for cells, (_, line) in zip(texts, table.frame.iterrows(), strict=True)
+        [_cell(*each, line) for each in zip(cells, table.columns, kinds, strict=True)]
+        for cells, (_, line) in zip(table.cells(BRACKETED), table.frame.iterrows(), strict=True)
     ]
     skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in table.reasons.items()]
     return Table(
         anchor,
         table.heading,
-        columns=[(column.title, _is_number(column)) for column in table.columns],
+        columns=[(column.title, kind) for column, kind in zip(table.columns, kinds, strict=True)],
         lines=lines,
-        notes=[*table.footnotes, *skips],
+        findings=table.findings,
+        notes=[*table.footnotes(), *skips],
         sections=table.sections,
     )
 
 
-def _cell(text: str, column: Column, line: pd.Series) -> Cell:
+def _cell(text: str, column: Column, kind: str, line: pd.Series) -> Cell:
     value = line[column.field]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     key = float(value) if number and pd.notna(value) else None
     link = https(line.get("paper_link")) if column.field in _NAMES else None
-    return Cell(text, _is_number(column), key, link)
+    shown, bracket, rest = (
+        text.partition(" [") if column.kind.style == "interval" else (text, "", "")
+    )
+    full = printable(line["estimator"]) if column.field == "short_name" else ""
+    return Cell(
+        shown,
+        f"[{rest}" if bracket else "",
+        kind or ("long" if len(text) > _LONG else ""),
+        key,
+        link,
+        full if full != text else "",
+    )
 
 
 def _is_number(column: Column) -> bool:

@@ -1,6 +1,6 @@
-"""The studies whose results are read: the columns, table and figures of each."""
+"""The columns, table and figures of each study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,24 +8,24 @@ import pandas as pd
 from analysis import rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, reproduction
-from analysis.tables.comparison import comparison_table
+from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
 
 
 class Study(NamedTuple):
-    """How to read and show the results of a study.
+    """How to read and display the results of a study.
 
     Attributes:
-        columns: the columns required of its rows.
-        table: returns the readable table of its rows; None if it has figures only.
-        is_split: whether each context has its own table (otherwise one table has all rows).
+        columns: required columns.
+        table: returns the readable table of the rows; None if the study has only figures.
+        is_split: whether each context has its own table (otherwise one table contains all rows).
         figures: modules of `analysis.figures`.
-        budget: the type of `budget` in its configuration; None if it has none.
+        budget: the type of `budget` in the configuration; None if absent.
     """
 
     columns: tuple[str, ...]
-    table: Callable[[pd.DataFrame], ReadableTable] | None
+    table: Callable[..., ReadableTable] | None
     is_split: bool = False
     figures: tuple[str, ...] = ()
     budget: type | None = None
@@ -51,14 +51,14 @@ STUDIES = {
     "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
     "figure": Study(("study", "figure", "task"), None),
 }
-"""By name, as in the configuration of a results file."""
+"""Keyed by the name in a results file's configuration."""
 
 
 def study_of(results: pd.DataFrame) -> Study:
     """Return the study that wrote these results.
 
     Raises:
-        ValueError: if they name no known study.
+        ValueError: if the study is unknown.
     """
     name = rows.configuration(results).get("study")
     if name not in STUDIES:
@@ -66,16 +66,28 @@ def study_of(results: pd.DataFrame) -> Study:
     return STUDIES[name]
 
 
-def readable(results: pd.DataFrame) -> ReadableTable:
+def readable(
+    results: pd.DataFrame,
+    *,
+    cost: Cost = "evaluations",
+    columns: Sequence[str] = (),
+    sort: str | None = None,
+) -> ReadableTable:
     """Return the readable table of a study's results.
 
     Args:
         results: the tidy table of one context, with the results file's metadata in `attrs`.
+        cost: what costs are counted in, where estimators are compared at equal cost.
+        columns: the columns that are shown after the names; by default those of the study.
+        sort: the column to sort by; by default as the study does.
 
     Raises:
-        ValueError: if the study is unknown or has no table, or as the table of the study.
+        ValueError: if the study is unknown or has no table or no such column, or as the table of
+            the study.
     """
     table = study_of(results).table
     if table is None:
         raise ValueError("the results are those of a figure, which has no table")
-    return table(results)
+    found = table(results) if cost == "evaluations" else table(results, cost)
+    found = found.chosen(columns) if columns else found
+    return found.sorted(sort) if sort else found

@@ -1,4 +1,4 @@
-"""Rendering of readable tables, a format in each file."""
+"""Rendering of readable tables, one module per format."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.files import write_text
 from analysis.readable import ReadableTable
 from analysis.render.csv import to_csv
+from analysis.render.html import to_html as to_html
 from analysis.render.latex import to_latex
 from analysis.render.markdown import to_markdown
 from analysis.render.text import to_text

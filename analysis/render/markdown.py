@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from analysis import formats
-from analysis.columns import Column
+from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
 
 
@@ -18,9 +17,9 @@ def to_markdown(table: ReadableTable) -> str:
     out = [f"**{_plain(table.heading)}**", ""]
     out.append(line(column.title for column in shown))
     out.append(line("---:" if column.kind.is_right else "---" for column in shown))
-    for texts in table.grouped_cells(formats.bracketed):
+    for texts in table.grouped_cells(BRACKETED):
         out.append(line(map(_cell, texts, shown)))
-    out += ["", *(f"{_plain(note)}  " for note in table.footnotes)]
+    out += ["", *(f"{_plain(note)}  " for note in table.footnotes())]
     for title, lines in table.sections.items():
         title += ":" if lines else "."
         out += ["", _plain(title), "", *(f"- {_plain(' '.join(text.split()))}" for text in lines)]
@@ -28,12 +27,14 @@ def to_markdown(table: ReadableTable) -> str:
         out += ["", "Skipped:", ""]
         for reason, names in table.reasons.items():
             out.append(f"- {', '.join(map(_code, names))}: {_plain(reason)}")
+    for sentence in table.findings:
+        out += ["", _plain(sentence)]
     return "\n".join(out) + "\n"
 
 
 def _cell(text: str, column: Column) -> str:
     if column.kind.style == "name":
-        return _code(text).replace("|", r"\|")  # else it would end the cell
+        return _code(text).replace("|", r"\|")  # it would end the cell
     return _plain(text) if column.kind.style == "word" else text  # the others are numbers
 
 

@@ -1,73 +1,95 @@
 """Tables as plain text."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from analysis import formats
+from analysis.columns import BRACKETED, RELATIVE, TIGHT
+from analysis.names import wrap
 from analysis.readable import ReadableTable
+from analysis.render.fitting import Fitted, fitted
 
 _GAP = "  "
-_NARROWEST_NAME = 16
-_ROOMY_NAME = 48
+_FORMS = BRACKETED, RELATIVE, TIGHT
 
 
 def to_text(table: ReadableTable, width: int = 120) -> str:
-    """Return a table for a terminal.
+    """Return a table for a terminal, no line of which is wider.
 
-    Intervals are printed as `[low, high]` if the terminal is wide enough (about 170 characters),
-    else relative to the value, as `±9%`. A long name is printed on a line above its numbers.
+    Where the width allows, intervals are printed as `[low, high]`, else relative to the value, as
+    `±9%`. Columns for which there is no room are left out, the last first, and a note names them. A
+    name longer than a third of the width is printed on a line above its numbers.
 
     Args:
         table: the table.
-        width: line width in characters; the numbers alone need 100 to 120.
+        width: line width in characters, 60 or more.
     """
-    shown = table.columns
-    titles = [list(part) for part in zip(*(column.short for column in shown), strict=True)]
-    for interval in (formats.bracketed, formats.relative):
-        body = table.grouped_cells(interval)
-        widths = column_widths([*titles, *body])
-        room = width - sum(widths[1:]) - len(_GAP) * (len(shown) - 1)
-        if room >= min(widths[0], _ROOMY_NAME):
-            break
-    # In a narrow table the last column is placed below the others if it is text.
-    below = room < _NARROWEST_NAME and shown[-1].kind.style == "word"
-    if below:
-        room += len(_GAP) + widths.pop()
-    widths[0] = min(widths[0], max(room, _NARROWEST_NAME))
-    right = [column.kind.is_right for column in shown]
-
-    def line(values: list[str]) -> list[str]:
-        last = values[-1] if below else ""
-        return [aligned(values, widths, right), *_indented(last, width)]
-
-    rule = "-" * (sum(widths) + len(_GAP) * (len(widths) - 1))
-    out = [*textwrap.wrap(table.heading, width), ""]
-    for title in titles:
-        out += line(title)
-    out.append(rule)
-    for name, *rest in body:
-        # A long name is placed above its numbers; estimator names are not broken, so they can be
-        # copied.
-        if len(name) > widths[0]:
-            is_word = shown[0].kind.style == "word"
-            out += _indented(name, width, first="") if is_word else [name]
-            name = ""
-        out += line([name, *rest])
-    out.append(rule)
-    notes = table.footnotes
-    if interval is formats.relative and any(c.kind.style == "interval" for c in shown):
-        notes.insert(0, "±9%: the interval relative to the value.")
-    for note in notes:
-        out += textwrap.wrap(note, width, subsequent_indent="  ")
-    for title, lines in table.sections.items():
-        out += ["", *textwrap.wrap(title + (":" if lines else "."), width)]
-        for text in lines:
-            out += _indented(text, width)
+    fit = fitted(table, width, _FORMS, len(_GAP))
+    lines = [*_titles(fit), *_lines(table, fit, width)]
+    rule = "-" * max(map(len, lines), default=0)
+    head = len(_titles(fit))
+    out = [*_filled(table.heading, width), "", *lines[:head], rule, *lines[head:], rule]
+    for note in _notes(table, fit):
+        out += _filled(note, width, rest="  ")
+    for title, texts in table.sections.items():
+        out += ["", *_filled(title + (":" if texts else "."), width)]
+        for text in texts:
+            out += _filled(text, width, "  ", "    ")
     if table.reasons:
         out += ["", "Skipped:"]
         for reason, names in table.reasons.items():
-            out += _indented(f"{', '.join(names)}: {reason}", width)
+            out += _filled(f"{', '.join(names)}: {reason}", width, "  ", "    ")
+    out += [""] * bool(table.findings)
+    for sentence in table.findings:
+        out += _filled(sentence, width)
     return "\n".join(out) + "\n"
+
+
+def _titles(fit: Fitted) -> list[str]:
+    first = fit.columns[0].short
+    rows = [[column.short[i] for column in fit.columns] for i in range(2)]
+    if any(map(fit.is_long, first)):
+        # As the names: on a line of its own.
+        own = [part for part in first if part]
+        rows = [["", *row[1:]] for row in rows]
+        return [*own, *(text for row in rows if (text := _aligned(row, fit)))]
+    return [_aligned(row, fit) for row in rows if any(row)]
+
+
+def _lines(table: ReadableTable, fit: Fitted, width: int) -> Iterator[str]:
+    """Yield the lines of the body; the names of groups have lines of their own."""
+    groups = [line[0] for line in table.grouped_cells(fit.form)] if table.is_grouped else []
+    first = table.columns[0]
+    for number, (name, *rest) in enumerate(fit.body):
+        if groups and groups[number]:
+            yield from _own_lines(groups[number], width, first.kind.style == "name")
+        if fit.is_long(name):
+            yield from _own_lines(name, width, fit.columns[0].kind.style == "name")
+            name = ""
+        if rest or name:
+            yield _aligned([name, *rest], fit)
+        if fit.below:
+            yield from _filled(fit.below[number], width, "  ", "    ")
+
+
+def _own_lines(text: str, width: int, is_name: bool) -> list[str]:
+    """Return a text in lines of its own; names are not broken unless they are too long."""
+    if len(text) <= width:
+        return [text]
+    return wrap(text, width) if is_name else _filled(text, width, rest="  ")
+
+
+def _notes(table: ReadableTable, fit: Fitted) -> list[str]:
+    """Return the footnotes of what is shown, and which columns are left out."""
+    notes = table.footnotes(fit.columns)
+    if any(column.kind.style == "interval" for column in fit.columns) and fit.form.legend:
+        notes.insert(0, fit.form.legend)
+    if fit.left_out:
+        notes.insert(0, f"Not shown for lack of width: {', '.join(fit.left_out)}.")
+    return notes
+
+
+def _aligned(cells: Sequence[str], fit: Fitted) -> str:
+    return aligned(cells, fit.widths, [column.kind.is_right for column in fit.columns])
 
 
 def column_widths(lines: Iterable[Sequence[str]]) -> list[int]:
@@ -76,7 +98,7 @@ def column_widths(lines: Iterable[Sequence[str]]) -> list[int]:
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    """Return cells padded to the widths of their columns; cells without a width are left out.
+    """Return cells padded to their columns' widths; cells without a width are omitted.
 
     Args:
         cells: cells of one line.
@@ -90,13 +112,8 @@ def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) 
     return _GAP.join(padded).rstrip()
 
 
-def _indented(text: str, width: int, first: str = "  ") -> list[str]:
-    """Return text in lines of at most `width`; all but the first are indented further."""
+def _filled(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Return text in lines of at most `width`; words are broken only if they are longer."""
     return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=first + "  ",
-        break_on_hyphens=False,
-        break_long_words=False,
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )

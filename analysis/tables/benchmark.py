@@ -1,41 +1,48 @@
-"""The tables of a benchmark as text, at most 100 columns wide."""
+"""The tables of a benchmark as text."""
 
 import math
 import re
+import textwrap
 from typing import Any
 
+from analysis.names import wrap
 from analysis.render.text import aligned, column_widths
 
+Table = list[list[str]]
+
 Figures = dict[str, Any]
-"""Parts of the JSON file of `estimax benchmark --json`."""
+"""Sections of the file written by `estimax benchmark --json`."""
 
 _TITLES = {
     "gradients": (
-        "Seconds for 1,000 gradient samples of all {parameters:,} parameters of\n"
-        "{problem}, batch {batch}: mean and variance of each\n"
-        "(below, the sum of the variances)"
+        "Seconds for 1,000 gradient samples of all {parameters:,} parameters of {problem}, batch "
+        "{batch}: mean and variance of each (below, the sum of the variances)"
     ),
     "steps": "Training steps per second of the same VAE, batch {batch}, Adam",
     "toy": "Million gradients per second of {problem}, with their mean and variance",
 }
 
 
-def benchmark_text(figures: Figures) -> str:
+def benchmark_text(figures: Figures, width: int = 100) -> str:
     """Return the tables of a benchmark as text.
 
-    Every entry is a median over rounds with the minimum and maximum. Ratios above one mean that
-    estimax is faster.
+    Every entry is a median over rounds with the minimum and maximum, where the width has room.
+    Ratios above one mean that estimax is faster.
 
     Args:
         figures: the content of a file of `estimax benchmark --json`.
+        width: line width in characters, 60 or more.
     """
-    parts = [_machine(figures)]
-    parts += [_contest(kind, figures[kind]) for kind in _TITLES]
-    parts += [_batches(figures["batches"]), _evaluation(figures["evaluation"])]
-    parts.append(_cost(figures["cost"]))
+    parts: list[Table | str] = [_machine(figures)]
+    for kind in _TITLES:
+        parts += _contest(kind, figures[kind])
+    parts += [*_batches(figures["batches"]), *_evaluation(figures["evaluation"])]
+    parts += _cost(figures["cost"])
     if figures["quick"]:
         parts.append("A smoke test (--quick): these figures are not a measurement.")
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        _filled(part, width) if isinstance(part, str) else _aligned(part, width) for part in parts
+    )
 
 
 def _machine(figures: Figures) -> str:
@@ -54,14 +61,13 @@ def _machine(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def _contest(kind: str, contest: Figures) -> str:
+def _contest(kind: str, contest: Figures) -> list[Table | str]:
+    moments = _moments(contest)
     parts = [_TITLES[kind].format(**contest), _figures(kind, contest)]
-    if moments := _moments(contest):
-        parts.append(moments)
-    return "\n\n".join(parts)
+    return [*parts, *([moments] * bool(moments))]
 
 
-def _figures(kind: str, contest: Figures) -> str:
+def _figures(kind: str, contest: Figures) -> Table:
     scale = 1e-6 if kind == "toy" else 1.0
     table = [["estimator", "estimax", "PyTorch at its best", "", "ratio"]]
     for name, row in contest["rows"].items():
@@ -69,10 +75,10 @@ def _figures(kind: str, contest: Figures) -> str:
         theirs = [_range(row["torch"][best], scale), best] if best else ["-", ""]
         ratio = _range(row["ratio"]) if best else "-"
         table.append([_short(name), _range(row["estimax"], scale), *theirs, ratio])
-    return _aligned(table)
+    return table
 
 
-def _moments(contest: Figures) -> str:
+def _moments(contest: Figures) -> Table:
     """Return the sampled moments, ours and PyTorch's, which show that the work is the same."""
     rows = contest["rows"]
     names = [
@@ -83,46 +89,46 @@ def _moments(contest: Figures) -> str:
         sides = row["estimax"], row["torch"].get(row["best"], {})
         cells = [f"{side[name]:.4g}" if side else "-" for side in sides for name in names]
         table.append([_short(identity), *cells])
-    return _aligned(table) if names else ""
+    return table if names else []
 
 
-def _batches(batches: Figures) -> str:
+def _batches(batches: Figures) -> list[Table | str]:
     seeds = batches["seeds"]
     title = (
-        f"Training steps per second of all runs together, one run and {seeds} seeds mapped over;\n"
+        f"Training steps per second of all runs together, one run and {seeds} seeds mapped over; "
         f"and seconds that a study of {batches['runs']} runs takes to compile"
     )
     table = [["estimator", "one run", f"{seeds} seeds", "ratio", "compiles in"]]
     for name, row in batches["rows"].items():
         cells = [_range(row[key]) for key in ("alone", "together", "ratio")]
         table.append([_short(name), *cells, f"{row['compile_seconds']:.1f} s"])
-    return title + "\n\n" + _aligned(table)
+    return [title, table]
 
 
-def _evaluation(evaluation: Figures) -> str:
+def _evaluation(evaluation: Figures) -> list[Table | str]:
     title = (
         f"Images per second of the {evaluation['samples']:,}-sample bound of "
-        f"{evaluation['problem']}, compared with\nthe floor: its matrix products alone"
+        f"{evaluation['problem']}, compared with the floor: its matrix products alone"
     )
     cells = [_range(evaluation[key]) for key in ("images", "floor", "ratio")]
-    return title + "\n\n" + _aligned([["images per second", "floor", "ratio"], cells])
+    return [title, [["images per second", "floor", "ratio"], cells]]
 
 
-def _cost(cost: Figures) -> str:
+def _cost(cost: Figures) -> list[Table | str]:
     unit = cost["unit"]["median"] * 1e6
     title = (
-        f"Time per gradient of every parameter of {cost['problem']};\n"
+        f"Time per gradient of every parameter of {cost['problem']}; "
         f"the ratio is to its evaluations of f, each forward and backward ({unit:.0f} us)"
     )
     table = [["estimator", "us per gradient", "evaluations", "ratio"]]
     for name, row in cost["rows"].items():
         time = _range(row["seconds"], 1e6)
         table.append([_short(name), time, str(row["evaluations"]), f"{row['ratio']:.2f}"])
-    return title + "\n\n" + _aligned(table)
+    return [title, table]
 
 
 def _short(name: str) -> str:
-    """Return an identity without field names that are clear from the values."""
+    """Return an identity without field names that are evident from the values."""
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
@@ -132,14 +138,37 @@ def _range(summary: Figures, scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return all digits before the point, at least three significant ones, or two below one."""
+    """Return a number with at least three significant digits, or two if below one."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)
     return f"{value:.{max(0, digits)}f}"
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def _filled(text: str, width: int) -> str:
+    lines = (textwrap.wrap(line, width, break_on_hyphens=False) for line in text.splitlines())
+    return "\n".join(line for found in lines for line in found)
+
+
+def _aligned(table: Table, width: int) -> str:
+    """Return a table in lines of at most `width`.
+
+    Where there is no room, ranges are left out, then names have lines of their own.
+    """
+    plain = [[re.sub(r" \([^)]*\)$", "", cell) for cell in row] for row in table]
+    for rows in (table, plain):
+        if (found := _lines(rows)) and max(map(len, found)) <= width:
+            break
+    else:
+        found = _lines([["", *row[1:]] for row in plain])
+        names = [row[0] for row in plain]
+        found = [line for pair in zip(names, found, strict=True) for line in pair]
+        found = [line for one in found for line in wrap(one, width)]
+    head = found[: len(found) // len(table)]
+    rule = "-" * max(map(len, found))
+    return "\n".join([*head, rule, *found[len(head) :]])
+
+
+def _lines(rows: Table) -> list[str]:
     widths = column_widths(rows)
-    head, *lines = (aligned(row, widths, [False] * len(row)) for row in rows)
-    return "\n".join([head, "-" * max(map(len, [head, *lines])), *lines])
+    return [aligned(row, widths, [False] * len(row)) for row in rows]

@@ -1,11 +1,13 @@
 """The table of estimators measured at one point."""
 
 import dataclasses
+from typing import Literal
 
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import COUNT, INTERVAL, NAME, NUMBER, Column, Interval, Kind, number
+from analysis.columns import COUNT, INTERVAL, NAME, Column, Form, Kind, estimate, number
+from analysis.names import short_names
 from analysis.readable import ReadableTable
 from analysis.rows import (
     FACTS,
@@ -18,6 +20,7 @@ from analysis.rows import (
     only_context,
     without_skipped,
 )
+from analysis.tables.conclusion import conclusion, with_warnings
 
 _METRICS = (
     "squared_bias",
@@ -27,60 +30,103 @@ _METRICS = (
     "cosine_sample",
     "seconds",
     "equal_cost_error",
+    "signal_to_noise",
 )
+
+Cost = Literal["evaluations", "time"]
+"""What costs are counted in: evaluations of f, or measured seconds."""
 
 
 def indistinguishable(lines: pd.DataFrame) -> pd.Series:
-    """Return whether each squared bias is not distinguishable from zero."""
+    """Return whether each squared bias is indistinguishable from zero."""
     return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)
 
 
-def _squared_bias(line: pd.Series, field: str, interval: Interval) -> str:
-    low, high = line[f"{field}_low"], line[f"{field}_high"]
-    if (low <= 0 or line[field] <= 0) and pd.notna(high):
-        return formats.upper_limit(high)
-    return INTERVAL.write(line, field, interval)
+def _squared_bias(line: pd.Series, field: str, form: Form) -> str:
+    value, low, high = estimate(line, field)
+    if (low <= 0 or value <= 0) and pd.notna(high):
+        return form.limit(high)
+    return form.interval(value, low, high)
 
 
 _UNBIASED = Kind(lambda line, field, _: str(line[field]).removeprefix("up to "), "word")
-_ESTIMATOR = Column("estimator", ("", "estimator"), "estimator", NAME)
-MEASURED = (
-    Column("unbiased", ("un-", "biased"), "unbiased", _UNBIASED),
-    Column("evaluations", ("", "evals"), "evaluations", COUNT),
+_COSINES = "Cosine to the true gradient: of the mean gradient, and the mean over single gradients."
+ESTIMATOR = Column("estimator", ("", "estimator"), "short_name", NAME)
+_EQUAL_COST = Column(
+    "error at equal cost", ("error at", "equal cost"), "equal_cost_error", INTERVAL
+)
+_EQUAL_TIME = Column(
+    "error at equal time", ("error at", "equal time"), "equal_time_error", INTERVAL
+)
+_MEASURED = (
     Column("squared bias", ("squared", "bias"), "squared_bias", Kind(_squared_bias, "interval")),
     Column("variance", ("", "variance"), "variance", INTERVAL),
+    Column("unbiased", ("un-", "biased"), "unbiased", _UNBIASED),
+    Column(
+        "evaluations",
+        ("", "evals"),
+        "evaluations",
+        COUNT,
+        "Evaluations of f and time (on one device) are per gradient.",
+    ),
     Column("mean squared error", ("mean squared", "error"), "mse", INTERVAL),
-    Column("cosine of mean", ("cos", "mean"), "cosine_mean", number(formats.cosine)),
-    Column("cosine per sample", ("cos", "each"), "cosine_sample", number(formats.cosine)),
-    Column("time", ("", "time"), "seconds", number(formats.duration)),
-    Column("error at equal cost", ("equal-", "cost"), "equal_cost_error", NUMBER),
+    Column(
+        "time",
+        ("", "time"),
+        "seconds",
+        number(formats.duration),
+        "Evaluations of f and time (on one device) are per gradient.",
+    ),
+    Column(
+        "cosine of mean", ("cos", "mean"), "cosine_mean", number(formats.cosine), _COSINES, True
+    ),
+    Column(
+        "cosine per sample",
+        ("cos", "each"),
+        "cosine_sample",
+        number(formats.cosine),
+        _COSINES,
+        True,
+    ),
+)
+_SIGNAL = Column(
+    "signal-to-noise ratio",
+    ("signal", "to noise"),
+    "signal_to_noise",
+    INTERVAL,
+    "Signal to noise: the norm of the mean gradient over the root of the variance.",
+    True,
 )
 
 
-def comparison_table(rows: pd.DataFrame) -> ReadableTable:
-    """Return the estimators of a comparison, sorted by mean squared error.
+def comparison_table(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTable:
+    """Return the estimators of a comparison, sorted by error at equal cost.
 
     Args:
         rows: a tidy result table of one context (`analysis.contexts` splits several).
+        cost: what costs are counted in, "evaluations" of f or the measured "time".
 
     Returns:
-        One line per estimator that was measured: `estimator`, `method`, `unbiased`, `evaluations`
-        (of f per gradient), `samples`, the hyperparameters, and per metric its value, `_low` and
-        `_high` (95 % interval): `squared_bias`, `variance`, `mse` and `equal_cost_error` in squared
-        units of the gradient, `cosine_mean`, `cosine_sample`, `seconds` per gradient; then `note`.
-        A metric that was not measured is NaN.
+        One line per estimator that was measured: `estimator`, `short_name`, `method`, `unbiased`,
+        `evaluations` (of f per gradient), `samples`, the hyperparameters, and per metric its value,
+        `_low` and `_high` (95 % interval): `squared_bias`, `variance`, `mse`, `equal_cost_error`
+        and `equal_time_error` in squared units of the gradient, `cosine_mean`, `cosine_sample`,
+        `signal_to_noise`, `seconds` per gradient; then `note`. A metric that was not measured is
+        NaN.
 
     Raises:
-        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
-            of an estimator twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or repeats a
+            metric of an estimator.
     """
-    table = measurements(rows)
-    # Stable, to keep the order of the rows if there are no errors.
-    frame = table.frame.sort_values("mse", kind="stable", ignore_index=True)
-    return dataclasses.replace(table, frame=frame)
+    table = measurements(rows, cost)
+    error = table.columns[1].field
+    truth_norm = table.settings["truth_norm"]
+    assert not isinstance(truth_norm, str)
+    findings = conclusion(table.frame, error, truth_norm)
+    return dataclasses.replace(table.sorted(error), findings=findings)
 
 
-def measurements(rows: pd.DataFrame) -> ReadableTable:
+def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTable:
     """Return the table of `comparison_table`, in the order of the rows."""
     check(rows)
     context = only_context(rows)
@@ -100,36 +146,61 @@ def measurements(rows: pd.DataFrame) -> ReadableTable:
             known = (kind, metric) in by_metric
             lines[metric + suffix] = by_metric[kind, metric] if known else float("nan")
     lines["note"] = notes(measured, ["estimator"]).reindex(lines.index).fillna("")
+    p_values = measured[measured["metric"] == "unbiased_p_value"].set_index("estimator")["value"]
+    lines["unbiased_p_value"] = p_values.reindex(lines.index).astype(float)
     lines = lines.reset_index()
+    short = short_names(rows)
+    lines.insert(1, "short_name", lines["estimator"].map(short))
+    budget = configuration(rows).get("budget")
+    allowed = _add_equal_time(lines, budget)
+    # The notes stay the last column.
+    lines["note"] = with_warnings(lines, lines.pop("note"))
 
     drawn = measured.loc[measured["method"] != "Exact", "samples"].dropna()
     norms = measured.loc[measured["metric"] == "truth_norm", "value"].dropna()
     truth_norm = float(norms.iloc[0]) if len(norms) else None
-    budget = configuration(rows).get("budget")
+    of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
+    errors = [
+        _EQUAL_COST._replace(about=f"Equal cost: squared bias + variance × evaluations / {of}."),
+        _EQUAL_TIME._replace(
+            about="Equal time: squared bias + variance × time / "
+            f"{formats.duration(allowed)}, in which the fastest draws {budget or 1:,g} gradients."
+        ),
+    ]
+    if cost == "time":
+        errors.reverse()
+    scale = bool((lines["unbiased"] == "up to scale").any())
     return ReadableTable(
         frame=lines,
-        columns=(_ESTIMATOR, *MEASURED),
+        columns=(ESTIMATOR, errors[0], *_MEASURED),
+        more_columns=(_SIGNAL, errors[1]),
         heading=heading(
             context,
             complete=is_complete(rows),
             samples=(int(drawn.min()), int(drawn.max())) if len(drawn) else None,
             truth_norm=truth_norm,
         ),
-        notes=_footnotes(lines, budget),
-        skipped=skipped,
+        notes=[
+            "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from "
+            "zero with these samples; the upper limit is u. Errors are in squared units of the "
+            "gradient.",
+            *(["scale: unbiased up to a positive factor."] * scale),
+        ],
+        skipped={short[name]: reason for name, reason in skipped.items()},
         context=context,
         settings={"truth_norm": truth_norm, "budget": budget},
     )
 
 
-def _footnotes(lines: pd.DataFrame, budget: float | None) -> list[str]:
-    of = "budget" if budget is None else f"a budget of {budget:,g} evaluations"
-    scale = bool((lines["unbiased"] == "up to scale").any())
-    return [
-        "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from zero "
-        "with these samples; the upper limit is u. Errors are in squared units of the gradient.",
-        "Evaluations of f and time (on one device) are per gradient. Cosine to the true gradient: "
-        "of the mean gradient, and the mean over single gradients. Equal cost: squared bias + "
-        f"variance × evaluations / {of}.",
-        *(["scale: unbiased up to a positive factor."] * scale),
-    ]
+def _add_equal_time(lines: pd.DataFrame, budget: float | None) -> float:
+    """Add the error at equal time, and return that time in seconds; NaN if none was measured.
+
+    It is the time in which the fastest estimator draws `budget` gradients.
+    """
+    seconds = lines["seconds"].where(lines["seconds"] > 0)
+    allowed = float(seconds.min()) * (budget or 1)
+    for suffix in ("", "_low", "_high"):
+        time = lines[f"seconds{suffix}"].fillna(seconds)
+        bias = lines[f"squared_bias{suffix}"].clip(lower=0)
+        lines[f"equal_time_error{suffix}"] = bias + lines[f"variance{suffix}"] * time / allowed
+    return allowed

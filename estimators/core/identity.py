@@ -38,22 +38,32 @@ class Named:
         """Raise ValueError or TypeError if a concrete setting is out of range."""
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, *, positional: bool = False) -> str:
     """Return `Name[field=value,...]` of a dataclass, without fields that have their default value.
 
     Numbers are written as the shortest decimal that parses back to the same value in their dtype.
     Learned parameters are not shown.
 
+    Args:
+        value: the dataclass.
+        positional: whether to leave out the names of fields that `parse` can read by position:
+            those before the first default, except True, False and None, which say nothing alone.
+
     Raises:
         ValueError: for a stack of estimators, which has no single name.
     """
-    shown = []
+    shown, in_place = [], positional
     # Fields that cannot be given by position come last.
     for field in sorted(dataclasses.fields(value), key=lambda field: bool(field.kw_only)):
         current = getattr(value, field.name)
-        if field.metadata.get("learned") or _is_default(field, current):
+        if field.metadata.get("learned"):
             continue
-        shown.append(f"{field.name}={_describe_field(type(value).__name__, field.name, current)}")
+        if _is_default(field, current):
+            in_place = False
+            continue
+        text = _describe_field(type(value).__name__, field.name, current, positional)
+        in_place = in_place and not field.kw_only and text not in ("True", "False", "None")
+        shown.append(text if in_place else f"{field.name}={text}")
     return type(value).__name__ + (f"[{','.join(shown)}]" if shown else "")
 
 
@@ -69,9 +79,9 @@ def _is_default(field: dataclasses.Field[Any], current: Any) -> bool:
     return bool(default is not dataclasses.MISSING and current == default)
 
 
-def _describe_field(owner: str, name: str, value: Any) -> str:
+def _describe_field(owner: str, name: str, value: Any, positional: bool) -> str:
     if dataclasses.is_dataclass(value):
-        return describe(value)
+        return describe(value, positional=positional)
     if isinstance(value, Tracer):
         raise ValueError(f"{owner} cannot be named while it is traced: {name} has no value yet")
     if isinstance(value, jax.Array | np.ndarray | np.generic):
@@ -103,7 +113,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
 
 
 class _Named(NamedTuple):
-    """A name and the fields in the brackets that follow it, by position and by name."""
+    """A name and the fields in its brackets, positional and named."""
 
     name: str
     positional: tuple["_Named", ...] = ()
@@ -206,7 +216,7 @@ def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, 
 
 
 def _choices(kind: Any) -> dict[str, Any] | None:
-    """Return the values of a type that has finitely many, by their spelling; None for others."""
+    """Return the values of a finite type by their spelling, None for other types."""
     if kind is type(None):
         return {"None": None}
     if kind is bool:

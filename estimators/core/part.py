@@ -10,6 +10,7 @@ from estimators.core.distribution import Distribution
 from estimators.core.fields import as_float
 from estimators.core.identity import Named
 from estimators.core.pytree import leaf_names
+from estimators.core.representation import python
 from estimators.core.validation import in_range, is_number
 
 
@@ -33,8 +34,12 @@ class Part(Named):
                 kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
                 object.__setattr__(self, name, kept)
 
+    def __repr__(self) -> str:
+        """Return Python that builds it, such as `GumbelSoftmax(temperature=0.5)`."""
+        return python(self)
+
     def hyperparameters(self) -> dict[str, Any]:
-        """Return all settings by name, those of components as in `baseline.decay`."""
+        """Return all settings by name; those of components have names like `baseline.decay`."""
         found: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

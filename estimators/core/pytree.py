@@ -9,7 +9,7 @@ import jax
 T = TypeVar("T")
 
 Scalar = jax.Array | float
-"""A leaf that is a number: an array in an estimator; any number where a user writes it."""
+"""A numeric leaf: an array in an estimator; users may pass any number."""
 
 
 def static(**options: Any) -> Any:
@@ -66,7 +66,8 @@ def pytree(cls: type[T]) -> type[T]:
     `__init__` (which `jax.tree_util.register_dataclass` calls), so `__post_init__` sees only what a
     user wrote, never tracers, gradients or the axis numbers of `in_axes`.
     """
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    shown_by_dataclass = cls.__repr__ is object.__repr__
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=shown_by_dataclass)(cls)
     leaves, statics = leaf_names(cls), static_names(cls)
 
     def flatten(value: T) -> tuple[list[Any], tuple[Any, ...]]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import optax
 
 from estimators import Estimator
 from experiments.measurement.point import Instrument
@@ -44,6 +43,8 @@ class Workload:
     @property
     def num_parameters(self) -> int:
         """Number of parameters."""
+        import optax
+
         return optax.tree.size(self.params)
 
     def refusal(self, estimator: Estimator, times: int) -> str | None:
@@ -75,7 +76,7 @@ def prepare(problem: Problem) -> Workload:
 def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
     """Return rounds of seconds per 1,000 gradients, with their per-parameter mean and variance.
 
-    The figure's `variance` is the total over parameters.
+    The result's `variance` is the total over parameters.
     """
     estimator = work.ready(estimator)
 
@@ -93,7 +94,7 @@ def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
 def throughput(work: Workload, estimator: Estimator, num_samples: int) -> Round:
     """Return rounds of gradients per second, for a problem of one parameter.
 
-    The figure's `mean` and `variance` are those of its gradient.
+    The result's `mean` and `variance` are those of its gradient.
     """
     estimator = work.ready(estimator)
 

@@ -5,15 +5,15 @@ import json
 
 import analysis
 from experiments.command_line import options, unused
-from experiments.command_line.output import say
+from experiments.command_line.output import say, terminal_width
 from experiments.running.user_code import parse_estimators
 from experiments.system.errors import UsageError
 from experiments.system.output_file import OutputFile
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("benchmark", _run, "Time gradients and training steps on this machine.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    command.epilog = options.names()
     options.add_estimators(command)
     command.add_argument(
         "--json",
@@ -25,7 +25,8 @@ def add(commands) -> None:
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     from experiments import benchmark
 
     target = OutputFile(given.json, "--json", force=given.force) if given.json else None
@@ -38,7 +39,7 @@ def _run(given: argparse.Namespace) -> None:
         quick=given.quick,
         report=say,
     )
-    print(analysis.benchmark_text(figures))
+    print(analysis.benchmark_text(figures, terminal_width()))
     if target:
         text = json.dumps(figures, indent=2) + "\n"
         try:

@@ -1,4 +1,4 @@
-"""The commands `compare` and `temperature`: gradients measured at one point of a problem."""
+"""The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
 from collections.abc import Callable
@@ -11,29 +11,32 @@ from experiments.running.user_code import Chosen, parse_estimators, parse_proble
 from experiments.studies.comparison.default import default_estimators
 from experiments.studies.comparison.settings import CompareSettings, check
 from experiments.studies.comparison.study import comparison
-from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
-from experiments.system.errors import UsageError
+
+COLUMNS = (
+    "equal_cost_error",
+    "equal_time_error",
+    "squared_bias",
+    "variance",
+    "unbiased",
+    "evaluations",
+    "mse",
+    "seconds",
+    "cosine_mean",
+    "cosine_sample",
+    "signal_to_noise",
+)
+"""The columns that `analysis.comparison_table` can show."""
 
 
-def add(commands) -> None:
-    """Add both commands to the parser."""
-    command = commands("compare", _compare, "Measure bias, variance, error and cost at one point.")
-    _add_options(command, "those of the best-known papers")
-    command = commands(
-        "temperature", _temperature, "Measure bias, variance and error by temperature."
-    )
-    _add_options(command, "all, in their default variants")
-    command.add_argument(
-        "--temperatures",
-        nargs="+",
-        type=options.positive_number,
-        default=TEMPERATURES,
-        metavar="T",
-        help="the temperatures (default: 13 from 0.05 to 5)",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add_measurement(command, "those of the best-known papers")
+    _add_table(command)
 
 
-def _add_options(command: argparse.ArgumentParser, default: str) -> None:
+def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
+    """Add the options of what is measured, which the command `temperature` shares."""
+    command.epilog = options.names()
     options.add_problem(command)
     options.add_estimators(command, default)
     options.add_group(command)
@@ -41,7 +44,7 @@ def _add_options(command: argparse.ArgumentParser, default: str) -> None:
         "--samples",
         type=options.positive,
         metavar="N",
-        help="gradients drawn of each estimator, rounded up to a multiple of 32 (default: 2048, "
+        help="gradients per estimator, rounded up to a multiple of 32 (default: 2048, "
         "fewer for a problem with expensive gradients)",
     )
     options.add_numbers(
@@ -49,28 +52,59 @@ def _add_options(command: argparse.ArgumentParser, default: str) -> None:
         CompareSettings(problems.VAE(), []),
         ("seed", options.seed, "N", "random seed"),
         ("train-steps", options.count, "N", "training steps before measuring"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
-        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
+        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
     )
     options.add_output(command)
 
 
-def _compare(given: argparse.Namespace) -> None:
-    study = comparison(_settings(given, default_estimators))
+def _add_table(command: argparse.ArgumentParser) -> None:
+    """Add the options of what the table shows; they do not change what is measured."""
+    read = options.choice(*COLUMNS)
+    names = ", ".join(COLUMNS)
+    command.add_argument(
+        "--columns",
+        nargs="+",
+        type=read,
+        default=(),
+        metavar="COLUMN",
+        help=f"columns of the table, the most important first: {names}",
+    )
+    command.add_argument(
+        "--sort",
+        type=read,
+        metavar="COLUMN",
+        help="column to sort the table by (default: the error at equal cost)",
+    )
+    command.add_argument(
+        "--cost",
+        type=options.choice("evaluations", "time"),
+        default="evaluations",
+        metavar="{evaluations,time}",
+        help="what costs are counted in where errors are compared: evaluations of f, or measured "
+        "time (default: evaluations)",
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
+    study = comparison(settings_from(given, default_estimators))
     with completed(given, study) as results:
-        conclude(results)
+        conclude(results, cost=given.cost, columns=given.columns, sort=given.sort)
 
 
-def _temperature(given: argparse.Namespace) -> None:
-    settings = _settings(given, lambda problem: parse_estimators(None))
-    if not any(map(has_temperature, settings.estimators)):
-        raise UsageError("none of the named estimators has a temperature")
-    study = temperature_sweep(settings, sorted(set(given.temperatures)))
-    with completed(given, study) as results:
-        conclude(results)
+def settings_from(
+    given: argparse.Namespace, default: Callable[[Problem], Chosen]
+) -> CompareSettings:
+    """Return the settings of the arguments, checked.
 
+    Args:
+        given: the arguments.
+        default: returns the estimators of a problem if none are named.
 
-def _settings(given: argparse.Namespace, default: Callable[[Problem], Chosen]) -> CompareSettings:
+    Raises:
+        UsageError: if nothing can be measured with them.
+    """
     problem = parse_problem(given.problem)
     chosen = parse_estimators(given.estimators) if given.estimators else default(problem)
     settings = CompareSettings(

@@ -28,24 +28,22 @@ MODEL names a function without arguments that returns (loss, model, batch):
 
     estimax diagnose my_model.py:mine
 
-model is a flax nnx module, an equinox module or any pytree. The answer holds only at its
-parameters, so ask both early and late in training. docs/which_estimator.md walks through an
-example.
+model is a flax nnx module, an equinox module or any pytree. The recommendation holds
+only at its parameters: run it early and late in training. docs/which_estimator.md has an example.
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("diagnose", _run, "Measure all estimators on your model; recommend one.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = _EPILOG
     command.add_argument("model", metavar="MODEL", help="FILE.py:NAME")
     options.add_estimators(command)
     options.add_numbers(
         command,
         DiagnoseSettings(),
-        ("samples", options.positive, "N", "gradients drawn of each estimator"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
-        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+        ("samples", options.positive, "N", "gradients per estimator"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
+        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
     )
     command.add_argument(
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
@@ -53,7 +51,8 @@ def add(commands) -> None:
     options.add_output(command)
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     loss, model, batch = parse_model(given.model)
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
@@ -62,10 +61,12 @@ def _run(given: argparse.Namespace) -> None:
         Model.of(loss, model, batch),
         chosen.estimators,
         given.seed,
-        DiagnoseSettings(given.samples, given.tuning_steps, given.budget),
+        DiagnoseSettings(
+            samples=given.samples, tuning_steps=given.tuning_steps, budget=given.budget
+        ),
         source=given.model,
         module=module_of_model(given.model),
     )
     with completed(given, study) as results:
         conclude(results)
-        print(f"\n{diagnosis(results.rows, study.parts, given.budget)}", flush=True)
+        print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)

@@ -68,11 +68,8 @@ def _judged(error: BaseException) -> tuple[int, str]:
 
 
 def _blamed(error: BaseException) -> str | None:
-    try:
-        from experiments.running.user_code import blame
-    except BaseException:  # a failed import is not the user's fault
-        return None
-    return blame(error)
+    module = sys.modules.get("experiments.running.user_code")  # which imports the user's files
+    return module.blame(error) if module else None
 
 
 def _reported(error: BaseException) -> str:

@@ -1,22 +1,66 @@
-"""Options that several commands share, and readers of their values."""
+"""Options shared by several commands, and parsers of their values."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+import estimators
 from estimators.naming import nearest
+from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
 
+T = TypeVar("T")
+
 Number = tuple[str, Callable[[str], float], str, str]
-"""An option of one number: its name, reader, metavar and help."""
+"""A numeric option: its name, parser, metavar and help."""
+
+_NAMES = """\
+problems:    {problems}
+estimators, by family:
+{families}
+Names can set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
+ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own class: my_file.py:MyEstimator[scale=2].
+Quote names with brackets if your shell expands them.
+"""
 
 _SEEDS = 2**32
 _COUNTER = 2**31
 """Steps and samples are counted with 32 bits."""
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add `--device` and `--data`."""
+    command.add_argument(
+        "--device",
+        type=choice("auto", "cpu", "gpu"),
+        default="auto",
+        metavar="{auto,cpu,gpu}",
+        help="the device (default: a GPU if JAX finds one, else the CPU)",
+    )
+    command.add_argument(
+        "--data",
+        type=path,
+        metavar="DIR",
+        help="folder of data sets that are not part of estimax (default: $ESTIMAX_DATA)",
+    )
+
+
+def names() -> str:
+    """Return the part of a help text that lists problems and estimators."""
+    return _NAMES.format(
+        problems=", ".join(cls.__name__ for cls in problems.ALL),
+        families="\n".join(map(_listed, estimators.FAMILIES)),
+    )
+
+
+def _listed(family: str) -> str:
+    names = f"{family}: " + ", ".join(cls.__name__ for cls in estimators.FAMILIES[family])
+    return textwrap.fill(names, 80, initial_indent="  ", subsequent_indent="    ")
 
 
 def add_estimators(
@@ -37,7 +81,7 @@ def add_group(command: argparse.ArgumentParser) -> None:
         "--group",
         metavar="NAME",
         help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
-        "(default: the problem's default; of a VAE, the encoder)",
+        "(default: the problem's own; for a VAE, the encoder)",
     )
 
 
@@ -52,6 +96,18 @@ def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
     )
 
 
+def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -> list[T]:
+    """Return the values whose names contain one of the texts; `what` says what a value is.
+
+    Raises:
+        UsageError: for a text in no name.
+    """
+    for text in texts or []:
+        if not any(text in name for name in named):
+            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
+    return [one for name, one in named.items() if any(text in name for text in texts or [])]
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add `--output` and `--force`."""
     option = command.add_argument
@@ -60,7 +116,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
-    """Add options of one number; `defaults` has their defaults as attributes."""
+    """Add numeric options; `defaults` has their defaults as attributes."""
     for name, read, metavar, text in options:
         default = getattr(defaults, name.replace("-", "_"))
         shown = f"{text} (default: {default:g})"
@@ -74,7 +130,7 @@ def add_problem(command: argparse.ArgumentParser) -> None:
 
 
 def path(text: str) -> Path:
-    """Read the name of a file or a folder."""
+    """Parse the name of a file or a folder."""
     try:
         return paths.named(text)
     except UsageError as error:
@@ -82,14 +138,14 @@ def path(text: str) -> Path:
 
 
 def text(text: str) -> str:
-    """Read a nonempty text."""
+    """Parse a nonempty text."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a reader of one of the allowed words."""
+    """Return a parser of one of the allowed words."""
 
     def read(text: str) -> str:
         if text not in allowed:
@@ -103,7 +159,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def seed(text: str) -> int:
-    """Read a seed: an integer from 0 to 2^32 - 1."""
+    """Parse a seed: an integer from 0 to 2^32 - 1."""
     value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
@@ -117,17 +173,17 @@ def check_seeds(first: int, seeds: int) -> None:
 
 
 def count(text: str) -> int:
-    """Read an integer from 0 to 2^31."""
+    """Parse an integer from 0 to 2^31."""
     return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read an integer from 1 to 2^31."""
+    """Parse an integer from 1 to 2^31."""
     return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
-    """Read a positive, finite float32 number."""
+    """Parse a positive, finite float32 number."""
     try:
         value = float(text)
     except ValueError:
@@ -143,7 +199,7 @@ def positive_number(text: str) -> float:
 
 
 def number_from_zero(text: str) -> float:
-    """Read a nonnegative, finite float32 number."""
+    """Parse a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 

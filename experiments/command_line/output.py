@@ -2,16 +2,16 @@
 
 import argparse
 import contextlib
+import functools
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
-import pandas as pd
 
 import analysis
-from analysis import figures
 from experiments.running.progress import Progress
 from experiments.running.results import FILE, Results
 from experiments.running.study import Study, run
@@ -19,6 +19,11 @@ from experiments.system import hosts, signals
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
 from experiments.system.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis import ReadableTable
 
 T = TypeVar("T")
 
@@ -40,35 +45,55 @@ def completed(
     Raises:
         UsageError: if the folder cannot be written to, before anything is computed.
     """
-    with _opened(given, study, concluding_files(study) if files is None else files) as results:
-        if results.complete:
-            say(f"{results.folder} holds this run already (--force runs it again)")
-        else:
-            silent = jax.process_index() > 0
-            with Progress(len(study.parts), silent=silent) as progress:
-                run(study, results, progress)
+    path = given.output or Path("results") / f"{study.name}-{study.identity}"
+    names = concluding_files(study) if files is None else files
+    with completed_in(path, study, names, force=given.force) as results:
         yield results
 
 
 @contextlib.contextmanager
-def _opened(
-    given: argparse.Namespace, study: Study[Any], files: Sequence[str]
+def completed_in(
+    path: Path, study: Study[Any], files: Sequence[str], *, force: bool, silent: bool = False
 ) -> Iterator[Results]:
-    folder = Folder(given.output or Path("results") / f"{study.name}-{study.identity}")
+    """Run the missing parts of a study, as `completed`, in a folder.
+
+    Args:
+        path: the folder.
+        study: the study.
+        files: names, or patterns of names, of all files that the block writes.
+        force: whether to run again, and replace the results in the folder.
+        silent: whether to show no progress.
+
+    Raises:
+        UsageError: if the folder cannot be written to, before anything is computed.
+    """
+    with _opened(path, study, files, force) as results:
+        if not results.complete:
+            silent = silent or jax.process_index() > 0
+            with Progress(len(study.parts), silent=silent) as progress:
+                run(study, results, progress)
+        elif not silent:
+            say(f"{results.folder} already contains this run (--force runs it again)")
+        yield results
+
+
+@contextlib.contextmanager
+def _opened(path: Path, study: Study[Any], files: Sequence[str], force: bool) -> Iterator[Results]:
+    folder = Folder(path)
     with signals.deferred(), contextlib.ExitStack() as stack:
         refusal = None
         if jax.process_index() == 0:
             try:
-                folder.check([FILE, *files], force=given.force)
+                folder.check([FILE, *files], force=force)
                 stack.enter_context(folder.held())
-                if given.force:
+                if force:
                     folder.begin_anew()
                     stack.callback(_say_renamed, folder)
             except UsageError as error:
                 refusal = error
         if not all(hosts.gathered(refusal is None)):  # either all processes continue or none
             raise refusal or UsageError("the first process reports the reason")
-        if given.force:
+        if force:
             yield Results(folder, study.configuration, study.environment)
         else:
             yield study.open(folder)
@@ -90,8 +115,8 @@ def figure_files(*names: str) -> list[str]:
     return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
 
 
-def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
-    """Return a table or a figure that a function makes of the rows.
+def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
+    """Return the table or figure that a function makes from the rows.
 
     Raises:
         UsageError: if it cannot be made, since the rows of an earlier run were changed or damaged.
@@ -107,9 +132,23 @@ def shown(results: Results, make: Callable[[pd.DataFrame], T]) -> T:
         ) from error
 
 
-def conclude(results: Results) -> None:
-    """Save the table of the results in all formats, and their figures; print the table."""
-    table = shown(results, analysis.readable)
+def conclude(results: Results, **shown_as: Any) -> None:
+    """Save the table of the results in all formats, and their figures; print the table.
+
+    Args:
+        results: the results.
+        shown_as: the choices of `analysis.studies.readable`.
+    """
+    text = analysis.to_text(saved(results, **shown_as), terminal_width())
+    print(f"{text}\n\nresults in {results.folder}", flush=True)
+
+
+def saved(results: Results, **shown_as: Any) -> "ReadableTable":
+    """Save the table of the results in all formats, and their figures, as `conclude`."""
+    from analysis import figures
+    from analysis.studies import readable
+
+    table = shown(results, functools.partial(readable, **shown_as))
     hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
@@ -121,7 +160,12 @@ def conclude(results: Results) -> None:
                 say(f"no figure {name}: {error}")
             else:
                 analysis.save_figure(drawn[0], stage / name, drawn[1])
-    print(f"{analysis.to_text(table)}\n\nresults in {results.folder}", flush=True)
+    return table
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal, from 60 to 200 columns; of a pipe, COLUMNS or 120."""
+    return min(max(shutil.get_terminal_size((120, 24)).columns, 60), 200)
 
 
 def say(message: str) -> None:

@@ -3,37 +3,27 @@
 import argparse
 import importlib
 import sys
-import textwrap
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
-import estimators
-from estimators.naming import nearest
-from experiments import data, problems
-from experiments.command_line import options
-from experiments.command_line.unused import given_options
-from experiments.system import device
 from experiments.system.errors import UsageError
 
-_COMMANDS = (
-    "compare",  # and temperature
-    "diagnose",
-    "train",
-    "reproduce",
-    "claims",
-    "figure",
-    "report",
-    "benchmark",
-)
-"""Sibling modules; each adds its commands to the parser."""
+COMMANDS = {
+    "compare": "Measure bias, variance, error and cost at one point.",
+    "temperature": "Measure bias, variance and error by temperature.",
+    "diagnose": "Measure all estimators on your model; recommend one.",
+    "train": "Train a problem with each of the named estimators.",
+    "reproduce": "Run the experiments of a published table; compare the numbers.",
+    "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
+    "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
+    "report": "Write one HTML page of everything in a results folder.",
+    "benchmark": "Time gradients and training steps on this machine.",
+}
+"""The help of each command, by name.
 
-_EPILOG = """\
-problems:    {problems}
-estimators, by family:
-{families}
-Names can set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
-ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own class: my_file.py:MyEstimator[scale=2].
-Quote names with brackets if your shell expands them.
+The sibling module of that name has `add_options(command)` and `run(given)`. It is imported when the
+command is given, since all of them import JAX.
 """
 
 
@@ -42,7 +32,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
     Raises:
         UsageError: for bad arguments.
-        SystemExit: from `--help`.
+        SystemExit: from `--help` and `--version`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for text in arguments:
@@ -52,12 +42,22 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
         if text.startswith("--") and text.endswith("=--"):  # argparse drops it before Python 3.13
             raise UsageError(f"the argument {text!r} has no value")
-    parser = _parser()
-    given, unknown = parser.parse_known_args(arguments)
+    if not arguments or arguments[0].startswith("-"):
+        _without_command().parse_args(arguments)
+        raise UsageError("the command must be the first argument")
+    if arguments[0] not in COMMANDS:
+        raise UsageError(f"unknown command {arguments[0]!r}; choose from {', '.join(COMMANDS)}")
+    command = of_command(arguments[0])
+    given, unknown = command.parse_known_args(arguments[1:])
+    # From here on JAX is needed anyway.
+    from estimators.naming import nearest
+    from experiments import data
+    from experiments.system import device
+
     if unknown:
-        known = parser.known_options(given.command)
+        known = command._option_string_actions
         raise UsageError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
-    given.options = given_options(parser.commands[given.command], arguments)
+    given.options = _written(command, arguments[1:])
     if given.data:
         data.use_folder(given.data)
     # First, since building an estimator starts JAX.
@@ -65,62 +65,66 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given.run(given)
 
 
+def of_command(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command, whose result has its function as `run`."""
+    module = _module(name)
+    from experiments.command_line import options
+
+    command = _Parser(
+        prog=f"estimax {name}",
+        description=COMMANDS[name],
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_device(command)
+    module.add_options(command)
+    command.set_defaults(run=module.run)
+    return command
+
+
+def _without_command() -> argparse.ArgumentParser:
+    """Return the parser of arguments that do not begin with a command: it only shows help."""
+    parser = _Parser(
+        prog="estimax",
+        description="Compare gradient estimators for discrete random variables.",
+        epilog="`estimax COMMAND --help` lists the options of a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"experiments.command_line.{name}")
+    except ValueError as error:
+        if "environment" in str(error):  # JAX reads its environment variables when imported
+            raise UsageError(f"JAX does not start: {error}") from error
+        raise
+
+
+def _written(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
+    """Return the options among the arguments of a command, as written, by name."""
+    known = command._option_string_actions
+    written = [text.partition("=")[0] for text in arguments]
+    return {known[text].dest: text for text in written if text in known}
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
-
-    commands: dict[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
-    def known_options(self, command: str) -> list[str]:
-        """Return the options of a command."""
-        return list(self.commands[command]._option_string_actions)
 
+class _Version(argparse.Action):
+    """Prints the version, which takes a while to find, and exits."""
 
-def _listed(family: str) -> str:
-    names = f"{family}: " + ", ".join(cls.__name__ for cls in estimators.FAMILIES[family])
-    return textwrap.fill(names, 80, initial_indent="  ", subsequent_indent="    ")
+    def __call__(self, parser: argparse.ArgumentParser, *_) -> NoReturn:
+        from experiments.system.version import version
 
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="estimax",
-        description="Compare gradient estimators for discrete random variables.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    epilog = _EPILOG.format(
-        problems=", ".join(cls.__name__ for cls in problems.ALL),
-        families="\n".join(map(_listed, estimators.FAMILIES)),
-    )
-
-    def add(name: str, run, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=epilog,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.set_defaults(run=run)
-        command.add_argument(
-            "--device",
-            type=options.choice("auto", "cpu", "gpu"),
-            default="auto",
-            metavar="{auto,cpu,gpu}",
-            help="the device (default: a GPU if JAX finds one, else the CPU)",
-        )
-        command.add_argument(
-            "--data",
-            type=options.path,
-            metavar="DIR",
-            help="folder of data sets that are not part of estimax (default: $ESTIMAX_DATA)",
-        )
-        return command
-
-    for name in _COMMANDS:
-        importlib.import_module(f"experiments.command_line.{name}").add(add)
-    parser.commands = dict(commands.choices)
-    return parser
+        print(f"estimax {version('estimax') or '(not installed)'}")
+        parser.exit()

@@ -5,7 +5,6 @@ import hashlib
 import re
 from pathlib import Path
 
-from analysis import report as pages
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
 from experiments.system.errors import UsageError
@@ -15,9 +14,8 @@ _SEAL = re.compile(rb"<!-- estimax ([0-9a-f]{64}) -->\n\Z")
 """The end of a page, with the digest of the text before it: editing the page invalidates it."""
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("report", _run, "Write one HTML page of everything in a results folder.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     option = command.add_argument
     option(
         "results",
@@ -41,13 +39,18 @@ def add(commands) -> None:
     option("--title", default="estimax results", help="title of the page")
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
+    if not given.results.is_dir():
+        raise UsageError(f"no report of {given.results}: there is no such folder")
+    from analysis import report as pages
+
     unused.without_effect(given, "on a page of existing results", "device", "data")
     path = given.output or given.results / "report.html"
     try:
         folders = pages.find(given.results)
         target = OutputFile(path, "--output", force=given.force, ours=_is_sealed)
-        page, left_out = pages.report(folders, given.title)
+        page, left_out = pages.report(folders, given.title, path.parent)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error
     target.write(_sealed(page))

@@ -1,15 +1,16 @@
 """The command `train`: batches of runs, their curves and their pictures."""
 
 import argparse
+from typing import Any
 
 import jax
 
 import analysis
-from analysis.figures import pictures
 from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude, concluding_files, say
 from experiments.running.results import Results
+from experiments.running.study import Study
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
 from experiments.studies.training.settings import TrainSettings, checked
 from experiments.studies.training.study import CHECKPOINT_SECONDS, training
@@ -32,16 +33,15 @@ An interrupted run continues from its checkpoint. For example:
 """
 
 
-def add(commands) -> None:
-    """Add the command to the parser."""
-    command = commands("train", _run, "Train a problem with each of the named estimators.")
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
     command.epilog = (
         _EPILOG.format(
             optimisers=", ".join(cls.__name__ for cls in optimisers.ALL),
             schedules=", ".join(cls.__name__ for cls in schedules.ALL),
         ).strip()
         + "\n\n"
-        + command.epilog
+        + options.names()
     )
     options.add_problem(command)
     defaults = TrainSettings(problems.VAE(), [])
@@ -104,7 +104,7 @@ def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None
         nargs="+",
         default=[],
         metavar="FIELD=NAME",
-        help="schedules of the estimator's fields, or of learning_rate as a factor",
+        help="schedules of estimator fields, or of learning_rate (as a factor)",
     )
     option(
         "--tuning-rate",
@@ -133,7 +133,7 @@ def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -
         "--evaluation-examples",
         type=options.positive,
         metavar="N",
-        help="maximum number of evaluated examples of a split (default: all)",
+        help="maximum number of evaluated examples per split (default: all)",
     )
 
 
@@ -158,11 +158,12 @@ def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) 
     options.add_numbers(
         command,
         defaults,
-        ("samples", options.positive, "N", "gradients drawn for each measurement"),
+        ("samples", options.positive, "N", "gradients per measurement"),
     )
 
 
-def _run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
     options.check_seeds(given.seed, given.seeds)
     chosen = parse_estimators(given.estimators)
     measured = parse_estimators(given.measure)
@@ -192,14 +193,21 @@ def _run(given: argparse.Namespace) -> None:
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     study = training(settings, given.checkpoint_seconds)
-    pictured = [f"pictures-{slug(name)}*" for name in study.parts]
-    with completed(given, study, [*concluding_files(study), *pictured]) as results:
+    with completed(given, study, written_files(study)) as results:
         if jax.process_index() == 0:
-            _draw_pictures(results)
+            draw_pictures(results)
             conclude(results)
 
 
-def _draw_pictures(results: Results) -> None:
+def written_files(study: Study[Any]) -> list[str]:
+    """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
+    return [*concluding_files(study), *(f"pictures-{slug(name)}*" for name in study.parts)]
+
+
+def draw_pictures(results: Results) -> None:
+    """Draw the grids of pictures that the runs left in their folder."""
+    from analysis.figures import pictures
+
     with results.folder.staged() as stage:
         for path in results.folder.written("pictures-*.npz"):
             try:

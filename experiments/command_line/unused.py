@@ -1,7 +1,6 @@
 """Notes on given options that have no effect."""
 
 import argparse
-from collections.abc import Sequence
 
 import jax
 
@@ -10,13 +9,6 @@ from experiments.problems import Problem
 from experiments.running.user_code import Chosen
 from experiments.studies.temperature.study import has_temperature
 from experiments.training import is_tuned
-
-
-def given_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
-    """Return the options among the arguments of a command, as written, by name."""
-    known = command._option_string_actions
-    written = [text.partition("=")[0] for text in arguments]
-    return {known[text].dest: text for text in written if text in known}
 
 
 def without_effect(given: argparse.Namespace, because: str, *names: str) -> None:
@@ -32,7 +24,7 @@ def of_estimators(given: argparse.Namespace, chosen: Chosen) -> None:
             without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
     if not any(map(is_tuned, chosen.estimators)):
         without_effect(
-            given, "on estimators that learn nothing of their own", "tuning_steps", "tuning_rate"
+            given, "on estimators without learned parameters", "tuning_steps", "tuning_rate"
         )
 
 

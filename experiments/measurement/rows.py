@@ -1,14 +1,19 @@
 """Rows of the table of results: the columns of an estimator, and its metrics."""
 
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
 from estimators import BIBLIOGRAPHY, Estimator
+from estimators.naming import describe
 from experiments import statistics as intervals
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks
+from experiments.statistics.distance import distance
+
+_OPTIONAL = frozenset({"signal_to_noise", "unbiased_p_value"})
 
 Row = dict[str, Any]
 """A row of a table of results, by column."""
@@ -23,6 +28,7 @@ def estimator_columns(estimator: Estimator) -> Row:
         parameters[f"p_{name}"] = float(str(np.asarray(value)[()])) if number else value
     return {
         "estimator": str(estimator),
+        "short_name": describe(estimator, positional=True),
         "method": type(estimator).__name__,
         "unbiased": estimator.unbiased,
         "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
@@ -33,8 +39,13 @@ def estimator_columns(estimator: Estimator) -> Row:
 def metric_rows(
     blocks: Blocks, truth: Truth, evaluations: int, budget: float, note: str = ""
 ) -> list[Row]:
-    """Return one row for each metric, with its 95% interval; `note` is added to all of them."""
-    bias, spread = intervals.squared_bias(blocks, truth), intervals.variance(blocks, truth)
+    """Return one row for each metric, with its 95% interval; `note` is added to all of them.
+
+    Gradients without variance have no row of a signal-to-noise ratio, and those whose squared bias
+    has no interval none of a p-value.
+    """
+    found = distance(blocks, truth)
+    bias, spread = intervals.squared_bias(blocks, truth, found), intervals.variance(blocks, truth)
     estimates = {
         "squared_bias": bias,
         "variance": spread,
@@ -42,6 +53,8 @@ def metric_rows(
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
+        "signal_to_noise": intervals.signal_to_noise(blocks, truth, found, spread),
+        "unbiased_p_value": intervals.unbiased_p_value(blocks, truth, found),
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
     shared = {"evaluations": evaluations, "samples": blocks.count}
@@ -49,6 +62,7 @@ def metric_rows(
         {"metric": metric, **estimate.interval(), **shared}
         | {"note": "; ".join(filter(None, (note, estimate.note)))}
         for metric, estimate in estimates.items()
+        if metric not in _OPTIONAL or not math.isnan(estimate.value)
     ]
 
 
@@ -57,6 +71,6 @@ def seconds_row(times: np.ndarray, row: Row) -> Row:
 
     Args:
         times: `[rounds]`, seconds per gradient in each of several rounds.
-        row: a row of the same estimator.
+        row: a row of the same estimator, whose note is kept.
     """
-    return row | {"metric": "seconds", **intervals.median(times).interval(), "note": ""}
+    return row | {"metric": "seconds", **intervals.median(times).interval()}

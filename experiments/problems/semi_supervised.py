@@ -16,7 +16,6 @@ from experiments.data import Binarisation, Dataset, Split
 from experiments.problems.images import ImageProblem, log_odds
 from experiments.problems.networks import hidden_sizes
 from experiments.problems.problem import Params
-from experiments.problems.semi_supervised_networks import networks
 from experiments.problems.stochastic_network import Network, cross_entropy, square
 from experiments.system.errors import UsageError
 
@@ -62,8 +61,8 @@ class SemiSupervised(ImageProblem):
             p(x|y,z); "" makes them linear. All networks use rectifiers.
     """
 
-    group = "classifier"  # the network of q(y|x): where estimators differ
-    default_samples = 64  # one gradient takes a tenth of a second
+    group = "classifier"  # the network of q(y|x), where estimators differ
+    default_samples = 64  # one gradient takes 0.1 s
 
     binarisation: Binarisation = "dynamic"
     size: int = 64
@@ -86,6 +85,8 @@ class SemiSupervised(ImageProblem):
 
     @property
     def _networks(self) -> dict[str, Network]:
+        from experiments.problems.semi_supervised_networks import networks
+
         return networks(self.network, hidden_sizes(self.hidden), self.classes, self.size)
 
     def initial(self, key: jax.Array) -> Params:
@@ -235,7 +236,7 @@ class SemiSupervised(ImageProblem):
         return log_joint - posterior.log_prob(y) - style.log_prob(z)
 
     def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
-        """Return the `accuracy` on one example: 1 where q(y|x) is largest at the label, else 0."""
+        """Return the `accuracy` on one example: 1 if q(y|x) is largest at the label, else 0."""
         image, label = example
         return {"accuracy": (self._most_likely(params, image) == label).astype(jnp.float32)}
 

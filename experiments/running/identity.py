@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from importlib import metadata
 from typing import Any
 
 import jax
 
 from experiments.running import code
+from experiments.system.version import version
 
 _MODES = (
     "jax_enable_x64",
@@ -48,11 +48,3 @@ def environment(modules: Collection[str] = ()) -> dict[str, str]:
         "devices": str(len(devices)),
         "code": code.digest(modules),
     }
-
-
-def version(package: str) -> str:
-    """Return the version of an installed package, "" if it is missing."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""

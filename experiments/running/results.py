@@ -7,19 +7,20 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import pandas as pd
-from pandas.api.types import infer_dtype
 
-from analysis.reading import FILE as FILE
-from analysis.reading import FORMAT as FORMAT
-from analysis.reading import read
-from experiments.running.identity import identity, version
+from analysis.files import FILE as FILE
+from analysis.files import FORMAT as FORMAT
+from experiments.running.identity import identity
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
+from experiments.system.version import version
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PACKAGES = ("estimax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pandas")
 
@@ -34,7 +35,7 @@ class Results:
         environment: everything besides the configuration that determines the rows.
         rows: the rows so far.
         complete: whether the run has finished.
-        reopened: whether the folder held rows already.
+        reopened: whether the folder already contained rows.
     """
 
     folder: Folder
@@ -56,6 +57,8 @@ class Results:
             UsageError: if the folder holds another run's results, an older format, a damaged file
                 or one that estimax did not write.
         """
+        from analysis.reading import read
+
         results = cls(folder, configuration, environment)
         folder.check([FILE])
         path = folder.path / FILE
@@ -91,8 +94,11 @@ class Results:
         self.complete = True
         self._write()
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Return the tidy table; its provenance is in `attrs`."""
+        import pandas as pd
+        from pandas.api.types import infer_dtype
+
         table = pd.DataFrame(self.rows)
         for name in table.columns:
             # A hyperparameter may be a number for one estimator and a word for another.

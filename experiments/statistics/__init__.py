@@ -11,7 +11,9 @@ from experiments.statistics.estimate import Estimate as Estimate
 from experiments.statistics.means import mean as mean
 from experiments.statistics.means import median as median
 from experiments.statistics.means import sample_mean as sample_mean
+from experiments.statistics.signal import signal_to_noise as signal_to_noise
 from experiments.statistics.spread import equal_cost_error as equal_cost_error
 from experiments.statistics.spread import mean_squared_error as mean_squared_error
 from experiments.statistics.spread import variance as variance
 from experiments.statistics.truth import Truth as Truth
+from experiments.statistics.unbiasedness import unbiased_p_value as unbiased_p_value

@@ -4,8 +4,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from scipy import optimize, stats
-
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import Distance, distance
 from experiments.statistics.estimate import LEVEL, Estimate, quantile
@@ -13,15 +11,22 @@ from experiments.statistics.limits import caution, exact, refusal, unseen
 from experiments.statistics.truth import Truth
 
 
-def squared_bias(blocks: Blocks, truth: Truth) -> Estimate:
+def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) -> Estimate:
     r"""Return the squared norm of the bias, $\delta^2 = |E m - t|^2$, with both errors subtracted.
 
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
     it may be negative. The interval inverts the distribution of Q (`Distance`). Its low end is zero
     if the bias is not distinguishable from zero. Its high end uses max(Q, tr C): a sample mean that
     happens to equal the truth does not rule out a bias below the noise.
+
+    Args:
+        blocks: the samples.
+        truth: the true gradient.
+        found: the distance of the samples' mean from the truth, if known.
     """
-    found = distance(blocks, truth)
+    from scipy import stats
+
+    found = found or distance(blocks, truth)
     if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
         return Estimate.refused(found.squared_bias, why)
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
@@ -34,7 +39,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
     """Return the ends of the interval of the squared bias, or of any squared length.
 
     Args:
-        found: the squared length and its law.
+        found: the squared length and its distribution.
         unseen: the factor by which the noise may exceed the sampled noise.
         level: the confidence level.
     """
@@ -44,7 +49,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
         return max(length - error, 0.0) ** 2, (length + error) ** 2
     above, wide = (1 - level) / 2, found.times(unseen)
     low = _root(wide.below, 1 - above, found.q)
-    # With many coordinates more noise explains more of Q; with few, less.
+    # More noise explains more of Q if there are many coordinates, and less if there are few.
     high = [
         _root(dataclasses.replace(law, q=max(law.q, law.trace)).below, above, found.q)
         for law in {found, wide}
@@ -54,6 +59,8 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
     """Return the squared bias, at least zero, at which a falling probability reaches a level."""
+    from scipy import optimize
+
     if probability(0.0) <= level:
         return 0.0
     high = scale or 1.0

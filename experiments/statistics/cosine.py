@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from scipy import stats
 
 from experiments.statistics.bias import ends
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import noisy, rounding
-from experiments.statistics.estimate import LEVEL, Estimate
+from experiments.statistics.estimate import LEVEL, Estimate, quantile
 from experiments.statistics.limits import caution, refusal, unseen, without_direction
 from experiments.statistics.means import sample_mean
 from experiments.statistics.truth import Truth
@@ -22,6 +21,8 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     whose interval inverts the law of a squared bias. The intervals of p and |w| are combined, each
     at half of the error probability (Bonferroni), so the result is conservative.
     """
+    from scipy import stats
+
     norm = float(np.linalg.norm(truth.mean))
     if not np.isfinite(blocks.mean).all():
         return Estimate.refused(math.nan, "")
@@ -43,7 +44,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
         return Estimate.refused(value, why)
     wide = unseen(blocks, truth)
     # The noise is estimated from blocks: Student's level for their number.
-    score = caution(blocks, truth) * float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
+    score = caution(blocks, truth) * quantile(min(map(len, runs)) - 1, (1 + LEVEL) / 2)
     shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
     half = score * math.sqrt(wide * float(np.var(runs[0] @ direction, ddof=1)) / len(runs[0]))
     low, high = along - half, along + half

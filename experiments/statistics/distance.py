@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special, stats
 
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import LEVEL, quantile
@@ -63,11 +62,15 @@ class Distance:
 
     def below(self, squared_bias: float) -> float:
         """Return P(Q <= q) at a squared bias, a decreasing function of it."""
+        from scipy import special
+
         # An interval evaluates this a hundred times, and scipy.stats is a hundred times slower.
         return self._chance(squared_bias, special.ndtr, special.chdtr, special.chndtr)
 
     def above(self, squared_bias: float) -> float:
         """Return P(Q >= q) at a squared bias."""
+        from scipy import special, stats
+
         return self._chance(squared_bias, stats.norm.sf, special.chdtrc, stats.ncx2.sf)
 
     def _chance(self, squared_bias, normal, central, noncentral) -> float:
@@ -125,6 +128,8 @@ def _along(
     With d = delta + xi, |C^1/2 delta| <= |C^1/2 d| + |C^1/2 xi|, and E |C^1/2 xi|^2 = tr C^2, whose
     root is above every eigenvalue of C.
     """
+    from scipy import stats
+
     square = float(direction @ direction)
     # If one direction dominates, the root is a variance seen in few blocks: use its 95% limit.
     degrees = min(map(len, deviations)) - 1

@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import math
 
-from scipy import stats
-
 LEVEL = 0.95
 """Confidence level of every interval."""
 
@@ -61,7 +59,9 @@ class Estimate:
 
 
 @functools.cache
-def quantile(degrees: float = math.inf) -> float:
+def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
     """Return Student's quantile for a two-sided interval; by default the normal quantile."""
-    tail = (1 + LEVEL) / 2
+    from scipy import stats
+
+    tail = (1 + level) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

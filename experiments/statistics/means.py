@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.estimate import LEVEL, Estimate, quantile
@@ -42,6 +41,8 @@ def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
 
 
 def median(values: np.ndarray) -> Estimate:
-    """Return the median; fewer than six values give no interval."""
+    """Return the median of independent values with its interval; fewer than six give none."""
+    from scipy import stats
+
     interval = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
     return Estimate(float(np.median(values)), float(interval.low), float(interval.high))

@@ -38,10 +38,7 @@ def start(device: Device, *, distributed: bool = False) -> None:
     """
     if distributed:
         _join()
-    # If JAX is already running (a notebook, a test), its devices are unchanged.
-    with contextlib.suppress(RuntimeError):
-        # Samples are sharded over CPU devices; other code is not slowed down.
-        jax.config.update("jax_num_cpu_devices", num_cores())
+    use_all_cores()
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_compilation_cache_dir", str(paths.cache() / "compiled"))
@@ -58,6 +55,15 @@ def start(device: Device, *, distributed: bool = False) -> None:
             f"--device gpu: JAX finds no GPU here, only {', '.join(found)}; "
             "the [cuda] extra installs JAX for one"
         )
+
+
+def use_all_cores() -> None:
+    """Make one JAX device of each CPU core, unless JAX is running already.
+
+    Samples are sharded over them; other code is not slowed down.
+    """
+    with contextlib.suppress(RuntimeError):  # it is running, as in a test
+        jax.config.update("jax_num_cpu_devices", num_cores())
 
 
 def _join() -> None:

@@ -8,15 +8,17 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from analysis.files import check_plain, read_plain, write_text
 from experiments.system.errors import UsageError
 from experiments.system.text import one_line
 from experiments.training.run import State
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 _MOST_BYTES = 2**34  # of a file
 
@@ -49,6 +51,8 @@ class Checkpoints:
         Raises:
             UsageError: for a checkpoint of another configuration, or a damaged one.
         """
+        import orbax.checkpoint as ocp
+
         if not self.folder.exists():
             return None
         with self._refusing_damage():
@@ -70,6 +74,8 @@ class Checkpoints:
 
     def save(self, step: int, state: State, history: dict[str, Any]) -> None:
         """Write a checkpoint unless it exists, then remove the previous one."""
+        import orbax.checkpoint as ocp
+
         if self._open().latest_step() == step:
             return
         history = history | {"identity": self.identity}
@@ -119,7 +125,9 @@ class Checkpoints:
             self._manager.close()
             self._manager = None
 
-    def _open(self) -> ocp.CheckpointManager:
+    def _open(self) -> "ocp.CheckpointManager":
+        import orbax.checkpoint as ocp
+
         if self._manager is None:
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=1,
@@ -131,6 +139,8 @@ class Checkpoints:
         return self._manager
 
     def _read(self, step: int, **what: Any) -> Any:
+        import orbax.checkpoint as ocp
+
         return self._open().restore(step, args=ocp.args.Composite(**what))
 
     @contextlib.contextmanager

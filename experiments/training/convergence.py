@@ -1,21 +1,23 @@
-"""Tuning of an estimator's own leaves at one point, until its error stops falling."""
+"""Tuning of an estimator's own leaves at one point, until its error stops decreasing."""
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
 from experiments.system.device import quick_compilation
 from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
+
+if TYPE_CHECKING:
+    import optax
 
 TUNING_STEPS = 8000
 """Default maximum number of steps; on the default VAE all but RELAX converge within it."""
@@ -24,7 +26,7 @@ _FIRST_ROUND = 200
 _LEAST = 1000
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-# During learning, falls shrink by at least this factor from one doubling to the next.
+# During learning, decreases shrink by at least this factor from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
 # Steps and samples of a chunk: initially, and at most.
@@ -70,8 +72,8 @@ class Tuning:
         an estimator that is unbiased only up to scale, distances are relative to its scale.
 
         Tuning has converged, after 1,000 steps or more, when doubling the steps has twice in a row
-        changed the distance by less than 5 % (for the last fall, the upper end of the 95 %
-        interval), and the falls do not clearly grow.
+        changed the distance by less than 5 % (for the last decrease, the upper end of the 95 %
+        interval), and the decreases do not clearly grow.
 
         Args:
             key: a typed random key, consumed; not the key of a measurement.
@@ -85,17 +87,14 @@ class Tuning:
             The best round.
         """
         keys = jax.random.split(key)
-        state = _initial(estimator)
-        best, least, rounds, start = state[0], math.inf, [], 0
-        for end in _ends(limit):
+        state = leaves, _ = _initial(estimator)
+
+        def one_round(start: int, end: int) -> tuple[Estimator, np.ndarray]:
+            nonlocal state
             state, mean, errors = self._advanced(keys, state, (chosen, rest, truth), start, end)
-            rounds, start = [*rounds, errors], end
-            if errors.mean() < least:
-                best, least = mean, errors.mean()
-            if end >= _LEAST and have_converged(rounds):
-                return Tuned(best)
-        said = f"tuning had not converged after {limit:,} steps" if limit else "not tuned"
-        return Tuned(best, said)
+            return mean, errors
+
+        return until_converged(one_round, leaves, limit)
 
     def compile(self, estimator: Estimator, chosen: Params, rest: tuple[Params, Any]) -> None:
         """Compile what a call with these arguments runs; may run in a thread."""
@@ -113,6 +112,8 @@ class Tuning:
 
     def _advance(self, keys, carry, about, start, end, first, stop):
         """Return a round's carry after steps and samples `first` to `stop`."""
+        import optax
+
         chosen, (params, batch), truth = about
         num_steps = end - start
 
@@ -151,11 +152,35 @@ def _initial(estimator: Estimator) -> tuple[Estimator, Any]:
 
 def _carry(state: tuple[Estimator, Any]) -> tuple[Any, Any, jax.Array]:
     """Return the carry of a round that begins at a state."""
+    import optax
+
     return state, optax.tree.zeros_like(state[0]), jnp.zeros(_EVALUATIONS)
 
 
-def _optimiser(estimator: Estimator, step: Any) -> optax.GradientTransformation:
+def _optimiser(estimator: Estimator, step: Any) -> "optax.GradientTransformation":
     return tuner(estimator, lambda step: 0.1 / jnp.sqrt(jnp.maximum(1, step / 100)), step=step)
+
+
+def until_converged(
+    one_round: Callable[[int, int], tuple[Estimator, np.ndarray]], estimator: Estimator, limit: int
+) -> Tuned:
+    """Return the best of rounds that double the number of steps until their errors stop falling.
+
+    Args:
+        one_round: takes the steps from one number to another; returns the tuned estimator and its
+            errors `[n]`, on the same samples in every round.
+        estimator: the estimator before the first step.
+        limit: the maximum number of steps.
+    """
+    best, least, rounds, start = estimator, math.inf, [], 0
+    for end in _ends(limit):
+        tuned, errors = one_round(start, end)
+        rounds, start = [*rounds, errors], end
+        if errors.mean() < least:
+            best, least = tuned, errors.mean()
+        if end >= _LEAST and have_converged(rounds):
+            return Tuned(best)
+    return Tuned(best, f"tuning had not converged after {limit:,} steps" if limit else "not tuned")
 
 
 def _ends(limit: int) -> list[int]:
@@ -165,17 +190,17 @@ def _ends(limit: int) -> list[int]:
 
 
 def have_converged(rounds: Sequence[np.ndarray]) -> bool:
-    """Return whether the errors `[n]` of rounds, on the same samples, have stopped falling."""
+    """Return whether the errors `[n]` of rounds, on the same samples, have stopped decreasing."""
     if len(rounds) < 3:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))
     flat = max(abs(first), -second, second + error) < _TOLERANCE
-    # If learning starts slowly, the first falls are also small, but grow.
+    # If learning starts slowly, the first decreases are also small, but grow.
     return flat and not (first > noise and second > max(error, _CLEAR, _SHRINKING * first))
 
 
 def _fall(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Return the relative fall of the mean error, and half the width of its 95 % interval."""
+    """Return the relative decrease of the mean error, and half the width of its 95 % interval."""
     level, fallen = before.mean(), before - after
     if level == 0:
         return 0.0, 0.0
@@ -190,5 +215,7 @@ def _scale(estimator: Estimator) -> Any:
 
 
 def _distance(gradient: Any, truth: Any, scale: Any) -> jax.Array:
+    import optax
+
     deviation = jax.tree.map(lambda a, b: a / scale - b, gradient, truth)
     return optax.tree.norm(deviation, squared=True)

@@ -4,13 +4,15 @@ import abc
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import optax
 
 from estimators.checks import check_between, check_choice
 from estimators.naming import Named
+
+if TYPE_CHECKING:
+    import optax
 
 Rate = float | jax.Array | Callable[[Any], Any]
 """A learning rate, or a schedule of the step."""
@@ -21,15 +23,17 @@ class Optimiser(Named, abc.ABC):
 
     weight_decay: float
 
-    def make(self, rate: Rate) -> optax.GradientTransformation:
+    def make(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optimiser at a learning rate, traced or scheduled."""
+        import optax
+
         step = self.descend(rate)
         if not self.weight_decay:
             return step
         return optax.chain(optax.add_decayed_weights(self.weight_decay), step)
 
     @abc.abstractmethod
-    def descend(self, rate: Rate) -> optax.GradientTransformation:
+    def descend(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optimiser without weight decay."""
 
     def check(self) -> None:
@@ -54,8 +58,10 @@ class _Moments(Optimiser):
 class Adam(_Moments):
     """Adam (Kingma and Ba 2015). `weight_decay` adds to the gradient: a squared penalty."""
 
-    def descend(self, rate: Rate) -> optax.GradientTransformation:
+    def descend(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optax transformation."""
+        import optax
+
         return optax.adam(rate, self.b1, self.b2)
 
 
@@ -63,8 +69,10 @@ class Adam(_Moments):
 class RAdam(_Moments):
     """Rectified Adam (Liu et al. 2020), used by the ReinMax code."""
 
-    def descend(self, rate: Rate) -> optax.GradientTransformation:
+    def descend(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optax transformation."""
+        import optax
+
         return optax.radam(rate, self.b1, self.b2)
 
 
@@ -76,8 +84,10 @@ class SGD(Optimiser):
     nesterov: bool = False
     weight_decay: float = 0.0
 
-    def descend(self, rate: Rate) -> optax.GradientTransformation:
+    def descend(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optax transformation."""
+        import optax
+
         return optax.sgd(rate, self.momentum or None, self.nesterov)
 
     def check(self) -> None:
@@ -94,8 +104,10 @@ class RMSProp(Optimiser):
     decay: float = 0.9
     weight_decay: float = 0.0
 
-    def descend(self, rate: Rate) -> optax.GradientTransformation:
+    def descend(self, rate: Rate) -> "optax.GradientTransformation":
         """Return the optax transformation."""
+        import optax
+
         return optax.rmsprop(rate, self.decay)
 
     def check(self) -> None:

@@ -2,12 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from estimators import Estimator
 from experiments.problems.problem import Params, Problem
@@ -15,6 +14,9 @@ from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.pace import Pace
 from experiments.training.schedules import Schedule
 from experiments.training.tuning import tuner
+
+if TYPE_CHECKING:
+    import optax
 
 LONGEST = 1024
 """Maximum steps per call of a compiled program, which serves all smaller numbers of steps."""
@@ -211,7 +213,9 @@ def _optimisers(recipe: Recipe, run: Run, estimator: Estimator):
     return recipe.optimiser.make(rate), leaves
 
 
-def _descend(optimiser: optax.GradientTransformation, slope: Any, state: Any, value: Any):
+def _descend(optimiser: "optax.GradientTransformation", slope: Any, state: Any, value: Any):
     """Return a pytree and the optimiser's state after one step."""
+    import optax
+
     update, state = optimiser.update(slope, state, value)
     return optax.apply_updates(value, update), state

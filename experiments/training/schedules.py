@@ -3,18 +3,20 @@
 import abc
 import dataclasses
 import math
-
-import optax
+from typing import TYPE_CHECKING
 
 from estimators.checks import check_count, check_positive
 from estimators.naming import Named
+
+if TYPE_CHECKING:
+    import optax
 
 
 class Schedule(Named, abc.ABC):
     """Settings of a schedule: a frozen dataclass."""
 
     @abc.abstractmethod
-    def make(self) -> optax.Schedule:
+    def make(self) -> "optax.Schedule":
         """Return the function from the step to the value."""
 
     @abc.abstractmethod
@@ -34,8 +36,10 @@ class Exponential(Schedule):
     every: int = 1000
     start: float = 1.0
 
-    def make(self) -> optax.Schedule:
+    def make(self) -> "optax.Schedule":
         """Return optax's exponential decay."""
+        import optax
+
         return optax.exponential_decay(
             self.start,
             self.every,
@@ -67,8 +71,10 @@ class Linear(Schedule):
     end: float
     steps: int
 
-    def make(self) -> optax.Schedule:
+    def make(self) -> "optax.Schedule":
         """Return optax's linear schedule."""
+        import optax
+
         return optax.linear_schedule(self.start, self.end, self.steps)
 
     def check(self) -> None:
@@ -86,8 +92,10 @@ class Cosine(Schedule):
     end: float
     steps: int
 
-    def make(self) -> optax.Schedule:
+    def make(self) -> "optax.Schedule":
         """Return optax's cosine decay."""
+        import optax
+
         return optax.cosine_decay_schedule(self.start, self.steps, self.end / self.start)
 
     def check(self) -> None:

@@ -1,28 +1,30 @@
 """The optimiser of an estimator's own leaves, at frozen parameters or during training."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import optax
 
 from estimators import Estimator, mean_contributions
 
+if TYPE_CHECKING:
+    import optax
+
 
 def is_tuned(estimator: Estimator) -> bool:
-    """Return whether an estimator has leaves that learn."""
+    """Return whether an estimator has learned leaves."""
     fields = (_field(estimator, path) for path, _ in jax.tree.leaves_with_path(estimator))
     return any(field.metadata.keys() & {"average", "learned", "tuned"} for _, field in fields)
 
 
 def tuner(
     estimator: Estimator, learning_rate: Any = 1e-2, b2: float = 0.999, *, step: Any = None
-) -> optax.GradientTransformation:
+) -> "optax.GradientTransformation":
     """Return the optimiser of an estimator's own leaves.
 
     Moving averages take plain gradient descent at rate 1 - decay on their mean contributions, which
     computes exactly the average; all other leaves take Adam. Hyperparameters that are not learned
-    have zero gradients and stay.
+    have zero gradients and do not change.
 
     Args:
         estimator: the estimator; only its structure and its decays are used.
@@ -31,6 +33,7 @@ def tuner(
         step: the step number, from zero, for averages with bias correction as in Adam, which ignore
             their initial value; None for averages that start at their value.
     """
+    import optax
 
     def label(path):
         kinds = _field(estimator, path)[1].metadata

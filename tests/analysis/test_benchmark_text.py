@@ -1,4 +1,4 @@
-"""The tables of a benchmark: what is measured is in them, in at most 100 columns."""
+"""The tables of a benchmark: what is measured is in them, at every width."""
 
 import statistics
 
@@ -76,3 +76,8 @@ def test_ratios_and_moments_are_shown():
     assert "35.0 (35.0-35.0) 50.0 (50.0-50.0) 0.70 (0.70-0.70)" in lines
     assert "PyTorch 2.13 on cpu, 2 threads" in lines and "smoke" not in text
     assert max(map(len, text.splitlines())) <= 100
+    for width in (60, 80, 120, 200):
+        text = analysis.benchmark_text(figures, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "GumbelSoftmax[0.5]" in text and "0.90" in text and "compiled 20" in text
+    assert "(0.70-1.20)" in text and "(0.70-1.20)" not in analysis.benchmark_text(figures, 60)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from experiments.command_line.parser import _parser
+from experiments.command_line import parser
 from experiments.running.results import FILE
 from tests.experiments.helpers.command import USER_FILE, WRONG_CLASSES
 from tests.fuzz import fuzzing
@@ -166,7 +166,7 @@ def command_line(chance: random.Random) -> list[str]:
     """Return a command line: options of one command, good values and bad ones."""
     if chance.random() < 0.03:
         return [chance.choice(TEXTS) for _ in range(chance.randrange(4))]
-    commands = _parser().commands
+    commands = {name: parser.of_command(name) for name in parser.COMMANDS}
     command = chance.choice([*commands, "compare", "temperature", "train", "diagnose", "report"])
     bad = chance.choice([0, 0, 0, 1, 1, 2, 3])
     actions = [one for one in commands[command]._actions if "-h" not in one.option_strings]

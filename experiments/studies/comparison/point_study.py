@@ -1,7 +1,7 @@
 """Studies that measure estimators one after another, at one point of a problem."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,16 +9,21 @@ import jax
 from estimators import Estimator, stack
 from experiments.measurement.point import Point, initial
 from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
+from experiments.running import limits
 from experiments.running.ahead import ahead
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
-from experiments.studies.comparison.settings import CompareSettings
+from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
 
-Members = Callable[[Estimator], list[Estimator]]
+TIMES = "time per gradient"
+"""The part of a study that times gradients, when nothing else runs."""
+
+Parts = Mapping[str, Sequence[Estimator]]
+"""Estimators by name, each with its variants; `TIMES` has the variants of all."""
+
+Members = Callable[[Estimator], Sequence[Estimator]]
 """Returns the variants of an estimator that are measured."""
-
-_TIMES = "time per gradient"
 
 Caution = Callable[[Row, int], str]
 """Returns a note on the number of samples of the variant of some columns, or ""."""
@@ -40,90 +45,145 @@ def point_study(
         caution: returns notes.
         more: further settings, as plain values.
     """
-    parts: dict[str, Sequence[Estimator]] = {}
-    for estimator in settings.estimators:  # two may have the same variants
-        variants = members(estimator)
-        parts.setdefault(str(variants[0]), variants)
-    parts[_TIMES] = [variant for variants in parts.values() for variant in variants]
+    parts = parts_of(settings.estimators, members)
     return Study(
         kind,
         settings.configuration(kind) | more,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
         functools.partial(_rows, settings, kind, caution),
-        functools.partial(_done, parts.keys() - {_TIMES}),
+        functools.partial(done, parts),
     )
+
+
+def parts_of(
+    estimators: Sequence[Estimator], members: Members = lambda estimator: [estimator]
+) -> dict[str, Sequence[Estimator]]:
+    """Return the parts of a study: the variants of each estimator, and the times of all."""
+    parts: dict[str, Sequence[Estimator]] = {}
+    for estimator in estimators:  # two may have the same variants
+        variants = members(estimator)
+        parts.setdefault(str(variants[0]), variants)
+    return parts | {TIMES: [variant for variants in parts.values() for variant in variants]}
+
+
+def done(parts: Collection[str], rows: Sequence[Row]) -> set[str]:
+    """Return the names of the estimators with rows, and `TIMES` if none lacks its time."""
+    found = {row["estimator"] for row in rows}
+    timed = {row["estimator"] for row in rows if row["metric"] in ("seconds", "skipped")}
+    return found | {TIMES} if set(parts) - {TIMES} <= found <= timed else found
 
 
 def _rows(
     settings: CompareSettings,
     kind: str,
     caution: Caution,
-    parts: Mapping[str, Sequence[Estimator]],
+    parts: Parts,
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Measure estimators; variants of one are mapped over in one compiled program."""
-    keys = settings.keys()
     point = settings.point(progress)
     shared = settings.columns(point, kind)
-    drawn = {name: members for name, members in parts.items() if name != _TIMES}
+    yield from measured(point, parts, settings, settings.keys(), shared, progress, caution)
+    yield times(point, parts, results.rows, progress)
+
+
+def measured(
+    point: Point,
+    parts: Parts,
+    settings: MeasureSettings,
+    keys: Mapping[str, jax.Array],
+    shared: Row,
+    progress: Progress,
+    caution: Caution = lambda columns, samples: "",
+) -> Iterator[list[Row]]:
+    """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
+
+    The programs of later estimators compile meanwhile.
+
+    Args:
+        point: the point.
+        parts: the estimators; variants of one are vmapped in one compiled program.
+        settings: samples, tuning steps and budget.
+        keys: typed random keys for tuning, "tune", and for the samples, "measure".
+        shared: columns of all rows.
+        progress: reports progress.
+        caution: returns notes.
+    """
 
     def compiled(members: Sequence[Estimator]) -> str | None:
-        """Return why an estimator cannot be measured; if it can, compile all that it runs."""
-        reason = settings.refusal(members[0], point, len(members))
+        """Return why an estimator is skipped; if it is not, compile what it runs."""
+        reason = limits.refusal(
+            point.problem,
+            members[0],
+            (point.params, point.batch),
+            point.distribution,
+            len(members) * settings.gradients(members[0]),
+            gradient=point.sampler.gradient,
+        )
         if reason is None:
             point.compile(members, settings.samples)
         return reason
 
-    jobs = {name: functools.partial(compiled, members) for name, members in drawn.items()}
+    jobs = {
+        name: functools.partial(compiled, members)
+        for name, members in parts.items()
+        if name != TIMES
+    }
     for name, reason in ahead(jobs):
         with progress.task(name) as advance:
-            columns = [shared | estimator_columns(member) for member in drawn[name]]
+            members = parts[name]
+            columns = [shared | estimator_columns(member) for member in members]
             if reason:
                 yield [columns[0] | skipped(reason)]
                 continue
-            ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in drawn[name]]
+            ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in members]
             tuned = [one.estimator for one in ready]
             is_stack = len(tuned) > 1
-            samples = point.draw(
+            drawn = point.draw(
                 stack(tuned) if is_stack else tuned[0],
                 keys["measure"],
                 settings.samples,
                 stacked=is_stack,
                 progress=advance,
             )
-            evaluations = point.problem.evaluations(tuned[0], point.distribution)
+            evaluations = point.problem.evaluations(members[0], point.distribution)
             rows = []
-            for own, one, blocks in zip(columns, ready, samples, strict=True):
+            for own, one, blocks in zip(columns, ready, drawn, strict=True):
                 note = "; ".join(filter(None, (caution(own, blocks.count), one.note)))
                 found = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
                 rows += [own | row for row in found]
             yield rows
-    if _TIMES in parts:  # last, when nothing else runs
-        with progress.task(_TIMES) as advance:
-            yield list(_times(point, parts[_TIMES], results.rows, advance))
 
 
-def _times(
-    point: Point,
-    estimators: Sequence[Estimator],
-    rows: Sequence[Row],
-    advance: Callable[[float], None],
-) -> Iterator[Row]:
-    measured = {row["estimator"]: row for row in rows if row["metric"] == "variance"}
-    for number, estimator in enumerate(estimators):
-        if row := measured.get(str(estimator)):
-            ready = initial(estimator, jax.random.key(0), point.distribution)
-            yield seconds_row(point.timed(ready), row)
-        advance((number + 1) / (len(estimators) + 1))
+def times(
+    point: Point, parts: Parts, rows: Sequence[Row], progress: Progress, plain: Any = None
+) -> list[Row]:
+    """Return the times of gradients, and of `plain` after each if it is given.
 
-
-def _done(names: Set[str], rows: Sequence[Row]) -> set[str]:
-    """Return the names of the estimators with rows, and of the times if all of them have one."""
-    found = {row["estimator"] for row in rows}
-    timed = {row["estimator"] for row in rows if row["metric"] in ("seconds", "skipped")}
-    return found | {_TIMES} if names <= found <= timed else found
+    Args:
+        point: the point.
+        parts: the parts to run; nothing is timed without `TIMES`.
+        rows: the rows of all estimators.
+        progress: reports progress.
+        plain: what a gradient is compared with, called as an estimator.
+    """
+    if TIMES not in parts:
+        return []
+    with progress.task(TIMES) as advance:
+        # The row whose note concerns the estimator, not one metric.
+        about = {row["estimator"]: row for row in rows if row["metric"] == "truth_norm"}
+        found = []
+        for number, estimator in enumerate(parts[TIMES]):
+            if row := about.get(str(estimator)):
+                ready = initial(estimator, jax.random.key(0), point.distribution)
+                found.append(seconds_row(point.timed(ready), row))
+                if plain is not None:
+                    # Immediately afterwards, since the machine's load varies.
+                    own = seconds_row(point.timed(plain), row)
+                    found.append(own | {"metric": "plain_seconds"})
+            advance(number / len(parts[TIMES]))
+    return found
 
 
 def skipped(reason: str) -> Row:

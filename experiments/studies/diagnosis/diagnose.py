@@ -1,7 +1,7 @@
 """The function that recommends an estimator for a user's model."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import estimators
 from estimators import Estimator
 from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
+from experiments.studies.comparison.point_study import parts_of
 from experiments.studies.diagnosis.model import Loss, Model
 from experiments.studies.diagnosis.recommendation import needs, recommend
 from experiments.studies.diagnosis.study import DiagnoseSettings, check, measured
@@ -61,9 +62,9 @@ def diagnose(
         key: a typed random key, consumed.
         batch: the last argument of the loss, fixed.
         candidates: the estimators; by default all, in their default variants.
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per estimator.
+        tuning_steps: the maximum number of tuning steps of learned estimators.
+        budget: evaluations of f for the error at equal cost.
         progress: reports progress.
 
     Raises:
@@ -73,19 +74,21 @@ def diagnose(
     """
     if candidates is None:
         candidates = [one for cls in estimators.ALL for one in cls.examples()]
-    wanted = {str(estimator): estimator for estimator in candidates}
-    settings = DiagnoseSettings(samples, tuning_steps, budget)
+    parts = parts_of(candidates)
+    settings = DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget)
     checked = Model.of(loss, model, batch)
-    shown = progress or Progress(len(wanted), silent=True)
-    rows = [row for found in measured(checked, wanted, key, settings, shown) for row in found]
+    shown = progress or Progress(len(parts), silent=True)
+    rows: list[Row] = []
+    for found in measured(checked, parts, rows, key, settings, shown):
+        rows += found
     check(checked, rows)
-    return diagnosis(rows, wanted, budget)
+    return diagnosis(rows, candidates, budget)
 
 
-def diagnosis(rows: list[Row], candidates: Mapping[str, Estimator], budget: float) -> Diagnosis:
+def diagnosis(rows: list[Row], candidates: Sequence[Estimator], budget: float) -> Diagnosis:
     """Return the recommendation that follows from the rows of candidates."""
     best, reasons = recommend(rows, budget)
-    chosen = candidates.get(best or "")
+    chosen = next((one for one in candidates if str(one) == best), None)
     # The note of a time concerns tuning only.
     notes = [row["note"] for row in rows if (row["estimator"], row["metric"]) == (best, "seconds")]
     more = (needs(chosen, *notes),) if chosen else ()

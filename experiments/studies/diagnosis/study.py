@@ -1,7 +1,8 @@
 """The diagnosis: all estimators that fit a user's model, measured at its parameters."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -9,17 +10,16 @@ import numpy as np
 
 from estimators import Estimator
 from experiments.measurement.point import REFERENCE_SHARE, Instrument, reference_estimator
-from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
+from experiments.measurement.rows import Row
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.running.study import Study, found_in
+from experiments.running.study import Study
 from experiments.running.user_code import modules_of, sources
-from experiments.studies.comparison.point_study import skipped
+from experiments.studies.comparison import point_study
+from experiments.studies.comparison.settings import MeasureSettings
 from experiments.studies.diagnosis.model import Model
 from experiments.system.errors import UsageError
-from experiments.training import is_tuned
-from experiments.training.convergence import TUNING_STEPS
 
 STUDY = "diagnose"
 
@@ -27,19 +27,11 @@ STUDY = "diagnose"
 _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
 
 
-@dataclasses.dataclass(frozen=True)
-class DiagnoseSettings:
-    """Settings of a diagnosis; every field is part of the run's identity.
-
-    Attributes:
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiagnoseSettings(MeasureSettings):
+    """Settings of a diagnosis; every field is part of the run's identity."""
 
     samples: int = 1024
-    tuning_steps: int = TUNING_STEPS
-    budget: float = 100.0
 
 
 def diagnosis_study(
@@ -49,7 +41,7 @@ def diagnosis_study(
     settings: DiagnoseSettings,
     source: str,
     module: str,
-) -> Study[Estimator]:
+) -> Study[Sequence[Estimator]]:
     """Return the study of estimators on a user's model, at its parameters and one batch.
 
     Args:
@@ -60,39 +52,42 @@ def diagnosis_study(
         source: the model's name on the command line.
         module: the name of the module of the user's file.
     """
-    parts = {str(estimator): estimator for estimator in candidates}
+    parts = point_study.parts_of(candidates)
     modules = {module} | modules_of(candidates)
     configuration = {
         "study": STUDY,
         "problem": source,
         "numbers": model.fingerprint,
-        "estimators": list(parts),
+        "estimators": [str(one) for one in candidates],
         "seed": seed,
         **dataclasses.asdict(settings),
         **sources(modules),
     }
 
-    def rows(
-        parts: Mapping[str, Estimator], results: Results, progress: Progress
-    ) -> Iterator[list[Row]]:
-        yield from measured(model, parts, jax.random.key(seed), settings, progress)
+    done = functools.partial(point_study.done, parts)
+
+    def rows(parts: point_study.Parts, results: Results, progress: Progress) -> Iterator[list[Row]]:
+        key = jax.random.key(seed)
+        yield from measured(model, parts, results.rows, key, settings, progress)
         check(model, results.rows)
 
-    return Study(STUDY, configuration, {__name__} | modules, parts, rows, found_in("estimator"))
+    return Study(STUDY, configuration, {__name__} | modules, parts, rows, done)
 
 
 def measured(
     model: Model,
-    estimators: Mapping[str, Estimator],
+    parts: point_study.Parts,
+    rows: Sequence[Row],
     key: jax.Array,
     settings: DiagnoseSettings,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Yield the rows of each estimator in turn.
+    """Yield the rows of each estimator in turn, then those of their times.
 
     Args:
         model: the model.
-        estimators: the estimators, by name.
+        parts: the estimators.
+        rows: all rows so far, also those that were yielded.
         key: a typed random key, consumed.
         settings: settings of the diagnosis.
         progress: reports progress.
@@ -100,7 +95,8 @@ def measured(
     Raises:
         UsageError: if the true gradient is not finite, or takes too much time or memory.
     """
-    keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
+    names = "truth", "tune", "measure"
+    keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 3), strict=True))
     progress.say("finding the true gradient")
     instrument = Instrument(model, model.group)
     start, samples = (model.parameters, model.fixed), REFERENCE_SHARE * settings.samples
@@ -114,27 +110,8 @@ def measured(
         raise UsageError(f"the gradient of {model} is not finite at these parameters")
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
     shared |= {"group": model.group, "seed": 0, "step": 0}
-    for name, estimator in estimators.items():
-        with progress.task(name) as advance:
-            columns = shared | estimator_columns(estimator)
-            times = settings.samples + (settings.tuning_steps if is_tuned(estimator) else 0)
-            if reason := limits.refusal(model, estimator, start, point.distribution, times):
-                yield [columns | skipped(reason)]
-                continue
-            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-            (blocks,) = point.draw(
-                ready.estimator,
-                keys["measure"],
-                settings.samples,
-                progress=advance,
-            )
-            count = model.evaluations(estimator, point.distribution)
-            found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)
-            found.append(seconds_row(point.timed(ready.estimator), found[0]))
-            # Timed immediately afterwards, since the machine's load varies.
-            plain = seconds_row(point.timed(_PLAIN), found[0])
-            found.append(plain | {"metric": "plain_seconds"})
-            yield [columns | row for row in found]
+    yield from point_study.measured(point, parts, settings, keys, shared, progress)
+    yield point_study.times(point, parts, rows, progress, _PLAIN)
 
 
 def check(model: Model, rows: Sequence[Row]) -> None:

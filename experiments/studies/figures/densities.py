@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from estimators import Bernoulli, Categorical
 from experiments.measurement.rows import Row
@@ -21,7 +20,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def study(scale: str) -> Figure:
-    """Return the study of a triangle, an interval, and seven classes."""
+    """Return the study of densities on a triangle and an interval, and of seven classes."""
     points = 20 if scale == "smoke" else 120
     num_samples = 1 << (10 if scale == "smoke" else 17)
     tasks = {f"simplex, {t:g}": functools.partial(_simplex, t, points) for t in _SIMPLEX}
@@ -65,6 +64,8 @@ def _simplex(temperature: float, points: int, advance) -> list[Row]:
 
 def _binary(odds: float, temperature: float, points: int, advance) -> list[Row]:
     """Return the density of the binary Concrete variable on (0, 1), evenly spaced in its logit."""
+    from scipy import special
+
     logits = np.linspace(-7, 7, points)
     places = special.expit(logits)
     relaxed = Bernoulli(jnp.log(jnp.asarray([odds]))).relax(temperature)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from estimators import Estimator
+from estimators.naming import describe
 from experiments.measurement.rows import Row, estimator_columns
 from experiments.statistics import Estimate
 from experiments.studies.training.settings import STUDY, TrainSettings
@@ -78,7 +79,8 @@ class History:
         if not isinstance(value, Estimate):
             value = Estimate(float(value), math.nan, math.nan)
         shared = {"step": step, "metric": metric, **value.interval()}
-        own = {"split": "", "bound_samples": 0, "measured": "", "note": ""}
+        own = {"split": "", "bound_samples": 0, "note": ""}
+        own |= {"measured": "", "measured_short_name": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
     def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
@@ -114,7 +116,8 @@ class History:
         for row in rows:
             estimate = Estimate(row["value"], row["low"], row["high"])
             more = {name: row[name] for name in ("evaluations", "samples", "note")}
-            more |= {"measured": str(estimator), "group": group}
+            short = describe(estimator, positional=True)
+            more |= {"measured": str(estimator), "measured_short_name": short, "group": group}
             self.add(0, step, row["metric"], estimate, **more)
 
     @property

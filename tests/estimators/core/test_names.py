@@ -25,6 +25,7 @@ from estimators import (
     stack,
     unstack,
 )
+from estimators.naming import describe
 
 NAMES = {
     "MuProp": MuProp(),
@@ -74,6 +75,39 @@ def test_name_gives_every_float32_back(temperature):
 def test_name_gives_every_float64_back(temperature):
     with jax.enable_x64(True):
         assert float(parse(str(GumbelSoftmax(temperature))).temperature) == temperature
+
+
+SHORT = {
+    "ScoreFunction": ScoreFunction(),
+    "ScoreFunction[LeaveOneOut[4]]": ScoreFunction(LeaveOneOut(4)),
+    "GumbelSoftmax[0.5]": GumbelSoftmax(0.5),
+    "SlopeAnnealedStraightThrough[2.0,hard_sigmoid]": SlopeAnnealedStraightThrough(
+        2, "hard_sigmoid"
+    ),
+    "ScoreFunction[MovingAverage[0.9,-0.25]]": ScoreFunction(MovingAverage(0.9, -0.25)),
+    # A field after one that has its default cannot be given by position.
+    "ScoreFunction[NVIL[network=MLP[7]]]": ScoreFunction(NVIL(network=MLP(7))),
+    # True, False and None say nothing without the field.
+    "ScoreFunction[NVIL[normalise=True,network=MLP[7]]]": ScoreFunction(
+        NVIL(normalise=True, network=MLP(7))
+    ),
+    "Average[ScoreFunction[LeaveOneOut[2]],3]": Average(ScoreFunction(LeaveOneOut(2)), 3),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_short_name(name):
+    assert describe(SHORT[name], positional=True) == name
+    assert str(parse(name)) == str(SHORT[name])
+
+
+def test_short_names_of_all_examples_give_them_back():
+    examples = [example for cls in estimators.ALL for example in cls.examples()]
+    examples += [Average(example, 3) for example in examples if not isinstance(example, Average)]
+    short = {describe(example, positional=True): str(example) for example in examples}
+    assert len(short) == len({str(example) for example in examples})
+    for name, canonical in short.items():
+        assert str(parse(name)) == canonical and len(name) <= len(canonical)
 
 
 def test_learned_networks_are_no_part_of_the_name():

@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import analysis
 import estimators
 from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
+from experiments.command_line.compare import COLUMNS as COLUMN_NAMES
 from experiments.running.results import FILE
+from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.experiments.helpers.command import SMALL, contents
 from tests.fuzz import fuzz_files
 
@@ -16,9 +19,11 @@ METRICS = {
     *("squared_bias", "variance", "mse", "cosine_mean", "cosine_sample", "seconds"),
     *("equal_cost_error", "truth_norm"),
 }
+# Not of gradients without variance, and not without an interval of the squared bias.
+OPTIONAL = {"signal_to_noise", "unbiased_p_value"}
 CONTEXT = {"study", "problem", "objective", "group", "seed", "step"}
 COLUMNS = CONTEXT | {
-    *("estimator", "method", "unbiased", "paper_link", "evaluations", "samples"),
+    *("estimator", "short_name", "method", "unbiased", "paper_link", "evaluations", "samples"),
     *("metric", "value", "low", "high", "note"),
 }
 
@@ -38,7 +43,9 @@ def check_results(folder, command, estimators):
     # One row for each metric of each estimator, each with its interval.
     assert list(rows["estimator"].unique()) == estimators
     for _, part in rows.groupby("estimator"):
-        assert len(part) == len(METRICS) and set(part["metric"]) == METRICS
+        found = part["metric"]
+        assert len(found) == len(set(found)) and set(found) - OPTIONAL == METRICS
+    assert set(rows["metric"]) == METRICS | OPTIONAL
     assert np.isfinite(rows["value"]).all()
     told = rows[~rows["note"].str.contains("too few events")]
     assert np.isfinite(told[["low", "high"]]).all(axis=None)
@@ -48,6 +55,32 @@ def check_results(folder, command, estimators):
     for text in ("table.txt", "table.md", "table.csv", "table.tex"):
         assert b"GumbelSoftmax" in files[text]
     return rows
+
+
+def test_columns_are_those_of_the_table():
+    table = analysis.comparison_table(synthetic.comparison())
+    assert {*COLUMN_NAMES} == {c.field for c in (*table.columns[1:], *table.more_columns)}
+
+
+def test_the_table_fits_the_terminal_and_shows_what_is_asked(capsys, tmp_path, monkeypatch):
+    arguments = ["compare", "--problem", "Quadratic", "--samples", "32", "--output", str(tmp_path)]
+    arguments += ["--estimators", "ScoreFunction", "ScoreFunction[LeaveOneOut[2]]"]
+    texts = []
+    for width, more in (
+        ("60", []),
+        ("10", []),
+        ("200", ["--cost", "time", "--columns", "signal_to_noise", "seconds"]),
+        ("200", ["--sort", "seconds"]),
+    ):
+        monkeypatch.setenv("COLUMNS", width)
+        assert main([*arguments, *more]) == 0
+        texts.append(capsys.readouterr().out)
+    for text in texts[:2]:
+        assert max(map(len, text.splitlines())) <= 60 and "ScoreFunction[LeaveOneOut[2]]" in text
+    assert "to noise" in texts[2] and "Least error at equal time" in texts[2]
+    assert "squared bias +" not in texts[2]
+    assert main([*arguments, "--sort", "sconds"]) == 2
+    assert "did you mean 'seconds'" in capsys.readouterr().err
 
 
 @pytest.mark.draws

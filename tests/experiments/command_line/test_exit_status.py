@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.command_line import main
-from experiments.command_line.parser import _parser
+from experiments.command_line import main, parser
 from experiments.system.errors import UsageError
 from experiments.system.text import one_line
 from tests.experiments.helpers.command import USER_FILE, refused
@@ -29,7 +28,8 @@ def fail(error):
 @pytest.fixture
 def fails(monkeypatch):
     """Return what lets `claims --list` fail by an error."""
-    return lambda error: monkeypatch.setattr("experiments.command_line.claims._chosen", fail(error))
+    of_listing = "experiments.command_line.unused.of_listing"
+    return lambda error: monkeypatch.setattr(of_listing, fail(error))
 
 
 # Defects ----------------------------------------------------------------------------------------
@@ -98,8 +98,7 @@ def test_every_error_is_one_line(error, status, says, fails, capsys, monkeypatch
 
 
 def test_what_fails_in_importing_is_told(monkeypatch, capsys):
-    monkeypatch.delattr("experiments.command_line.parser")
-    monkeypatch.setitem(sys.modules, "experiments.command_line.parser", None)
+    monkeypatch.setitem(sys.modules, "experiments.command_line.claims", None)
     assert main(LIST) == 70  # an installation without a part
     assert "ModuleNotFoundError" in capsys.readouterr().err
 
@@ -127,8 +126,8 @@ def test_messages_are_short_and_printable(capsys):
 
 
 def test_two_dashes_are_no_value_of_an_option(capsys):
-    for command, parser in _parser().commands.items():
-        for option in parser._option_string_actions:
+    for command in parser.COMMANDS:
+        for option in parser.of_command(command)._option_string_actions:
             if option.startswith("--"):
                 assert f"'{option}=--' has no value" in refused(capsys, command, f"{option}=--")
 

@@ -40,7 +40,7 @@ def test_every_problem_is_measured(name):
     told = []
     point = prepare(problem, KEY, train_steps=1, reference_samples=32, note=told.append)
     sampled = point.truth.blocks is not None
-    assert bool(told) is sampled  # a long run says how far it is
+    assert bool(told) is sampled  # a long run reports progress
     estimator = (
         Pathwise() if isinstance(point.distribution, Normal) else ScoreFunction(LeaveOneOut(2))
     )

@@ -16,10 +16,11 @@ from scipy import integrate, stats
 from estimators import Exact, GumbelSoftmax, ScoreFunction, StraightThrough
 from experiments import statistics as intervals
 from experiments.measurement.point import prepare
-from experiments.measurement.rows import seconds_row
+from experiments.measurement.rows import metric_rows, seconds_row
 from experiments.problems import Quadratic
 from experiments.statistics import Estimate, Truth
 from experiments.statistics.blocks import Blocks
+from experiments.statistics.distance import distance
 from tests.experiments.helpers.drawn import Law, blocks_of, mean_squared_error
 
 # One bit, in closed form ------------------------------------------------------------------------
@@ -118,6 +119,60 @@ def test_variance_of_one_bit(estimator):
     assert abs(found.value - variance) < 4 * error
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
     np.testing.assert_allclose(blocks.variance, [found.value], rtol=1e-9)
+
+
+@ESTIMATORS
+def test_signal_to_noise_of_one_bit(estimator):
+    blocks, moment, truth = measured(estimator), MOMENTS[estimator], point().truth
+    found = intervals.signal_to_noise(
+        blocks, truth, distance(blocks, truth), intervals.variance(blocks, truth)
+    )
+    expected = abs(moment(1)) / math.sqrt(central(moment)[0])
+    assert found.low < expected < found.high < 1.2 * expected + 0.02
+    assert found.low < found.value < found.high
+
+
+@ESTIMATORS
+def test_the_p_value_of_no_bias_of_one_bit(estimator):
+    blocks, truth = measured(estimator), point().truth
+    found = intervals.unbiased_p_value(blocks, truth, distance(blocks, truth)).value
+    assert 0.01 < found <= 1 if estimator.unbiased == "yes" else found < 1e-6
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_signal_to_noise_and_p_values_of_normal_gradients(sampled):
+    law, rng = Law(np.array([4.0, 1.0, 1.0, 0.1]), sampled=sampled), np.random.default_rng(0)
+    ratio = np.linalg.norm(law.mean) / math.sqrt(law.spectrum.sum())
+    covered, small = [], []
+    for _ in range(200):
+        blocks, truth = law.blocks(rng), law.truth(rng)
+        found = distance(blocks, truth)
+        signal = intervals.signal_to_noise(blocks, truth, found, intervals.variance(blocks, truth))
+        covered.append(signal.low <= ratio <= signal.high)
+        small.append(intervals.unbiased_p_value(blocks, truth, found).value < 0.05)
+    assert np.mean(covered) > 0.93
+    assert np.mean(small) < 0.09  # 5 % with a standard error of 1.5 %
+
+
+def test_without_variance_there_is_no_signal_to_noise():
+    blocks = blocks_of(np.ones((64, 2)))
+    truth = Truth(np.ones(2))
+    found = distance(blocks, truth)
+    variance = intervals.variance(blocks, truth)
+    assert math.isnan(intervals.signal_to_noise(blocks, truth, found, variance).value)
+    assert intervals.unbiased_p_value(blocks, truth, found).value == 1.0
+    metrics = {row["metric"] for row in metric_rows(blocks, truth, 1, 100.0)}
+    assert "signal_to_noise" not in metrics and "unbiased_p_value" in metrics
+
+
+def test_gradients_that_are_not_finite_are_counted():
+    samples = np.ones((64, 2)) + np.arange(64)[:, None] / 64
+    samples[5] = np.inf
+    samples[40:44, 1] = np.nan
+    with np.errstate(invalid="ignore"):
+        rows = metric_rows(blocks_of(samples), Truth(np.ones(2)), 1, 100.0)
+    notes = {row["metric"]: row["note"] for row in rows}
+    assert notes["variance"] == "gradients are not finite in 3 of 32 blocks of 2 samples"
 
 
 @ESTIMATORS
@@ -352,7 +407,7 @@ def test_a_constant_is_known_to_float32(shift):
     assert variance.value == 0
     # As often as not an estimator whose events are rare shows none of them.
     for one in (bias, error, variance):
-        assert math.isnan(one.low) and math.isnan(one.high) and "alike" in one.note
+        assert math.isnan(one.low) and math.isnan(one.high) and "are equal" in one.note
 
 
 def test_rounding_is_no_bias():
@@ -405,7 +460,7 @@ def test_seconds_are_the_median():
     row = seconds_row(np.array([5.0, 1, 2, 9, 4, 3, 8]), {"samples": 64, "note": "other"})
     # Of 7 rounds, smallest and largest hold the median with 98 %.
     assert (row["value"], row["low"], row["high"]) == (4, 1, 9)
-    assert (row["metric"], row["samples"], row["note"]) == ("seconds", 64, "")
+    assert (row["metric"], row["samples"], row["note"]) == ("seconds", 64, "other")
 
 
 def test_a_cosine_past_one_by_a_rounding_is_one():

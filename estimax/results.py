@@ -1,0 +1,105 @@
+"""Results as objects: their numbers, their table and their figures."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+import analysis
+from analysis import figures, reading
+from analysis.studies import readable, study_of
+from estimax import panels
+from experiments.command_line.output import terminal_width
+from experiments.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """The results of a study; a notebook shows their table.
+
+    Attributes:
+        frame: the tidy table, one row per metric of an estimator or a training run; settings and
+            provenance are in its `attrs`.
+        folder: the results folder; None if the results were not written.
+        conclusion: the recommendation of a diagnosis, else "".
+    """
+
+    frame: pd.DataFrame
+    folder: Path | None = None
+    conclusion: str = ""
+
+    @property
+    def table(self) -> analysis.ReadableTable:
+        """The readable table; `analysis.to_latex` and others render it.
+
+        Raises:
+            UsageError: if the study has figures only.
+        """
+        try:
+            return readable(self.frame)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of the figures that `plot` draws, the default first."""
+        return tuple(figures.of_study(self.frame))
+
+    def plot(self, name: str | None = None, *, ax: "Axes | None" = None) -> "Figure | Axes":
+        """Draw a figure, as the command does, or its main panel into your own axes.
+
+        Args:
+            name: one of `figures`; by default the first.
+            ax: axes to draw into, in their own style, without a legend: every mark has a label, for
+                `ax.legend()`. By default, a new figure in the style of papers.
+
+        Returns:
+            The figure, or `ax`.
+
+        Raises:
+            UsageError: for an unknown name, or if no value can be drawn.
+        """
+        known = figures.of_study(self.frame)
+        name = next(iter(known), None) if name is None else name
+        if name is None or name not in known:
+            raise UsageError(f"no figure {name!r}; choose from {', '.join(known) or 'none'}")
+        try:
+            if ax is None:
+                return known[name].draw(self.frame)
+            panels.draw(ax, name, known[name].data(self.frame))
+        except ValueError as error:
+            raise UsageError(f"no figure {name}: {error}") from error
+        return ax
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        if study_of(self.frame).table is None:
+            return repr(self.frame)
+        return f"{analysis.to_text(self.table, terminal_width())}\n{self.conclusion}".rstrip()
+
+    def _repr_html_(self) -> str:
+        if study_of(self.frame).table is None:
+            return self.frame.to_html(max_rows=20)
+        return analysis.to_html(self.table, self.conclusion)
+
+
+def read(folder: str | os.PathLike[str]) -> Result:
+    """Return the results in a folder, of `estimax` on the command line or in Python.
+
+    Args:
+        folder: the results folder.
+
+    Raises:
+        UsageError: if it holds no results, or damaged ones.
+    """
+    path = Path(folder)
+    try:
+        return Result(reading.read(path / reading.FILE), path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no results in {path}: {error}") from error

@@ -1,0 +1,331 @@
+"""The studies of the command line as functions, which return their results as objects."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from sys import stderr
+from typing import Any, TypeVar
+
+import jax
+
+from estimators import Estimator
+from estimax.results import Result
+from experiments.command_line.output import completed_in, concluding_files, saved
+from experiments.command_line.train import draw_pictures, written_files
+from experiments.problems import Problem
+from experiments.running.results import Results
+from experiments.running.study import Study
+from experiments.running.user_code import Chosen, parse_estimators, parse_part, parse_problem
+from experiments.studies.comparison.settings import CompareSettings, check
+from experiments.studies.comparison.study import comparison
+from experiments.studies.diagnosis.diagnose import diagnosis
+from experiments.studies.diagnosis.model import Loss, Model
+from experiments.studies.diagnosis.study import DiagnoseSettings, diagnosis_study
+from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
+from experiments.studies.training.settings import TrainSettings, checked
+from experiments.studies.training.study import training
+from experiments.system import device
+from experiments.system.errors import UsageError
+from experiments.training import optimisers, schedules
+from experiments.training.optimisers import Optimiser
+from experiments.training.schedules import Schedule
+
+T = TypeVar("T")
+
+Names = str | Estimator | Sequence[str | Estimator]
+"""Estimators: objects, or names of estimators or families as on the command line."""
+
+Folder = str | os.PathLike[str]
+
+
+def compare(
+    problem: str | Problem = "VAE",
+    estimators: Names | None = None,
+    *,
+    group: str | None = CompareSettings.group,
+    samples: int | None = None,
+    seed: int = CompareSettings.seed,
+    train_steps: int = CompareSettings.train_steps,
+    tuning_steps: int = CompareSettings.tuning_steps,
+    budget: float = CompareSettings.budget,
+    output: Folder | None = None,
+    force: bool = False,
+) -> Result:
+    """Measure bias, variance, error and cost of estimators at one point of a problem.
+
+    The same study as `estimax compare`, with the same numbers.
+
+    Args:
+        problem: the problem, or its name.
+        estimators: estimators, or names of estimators or families; by default, those of the
+            command.
+        group: the parameters to differentiate with respect to; None for the problem's default.
+        samples: the number of gradients drawn of each estimator, rounded up to a multiple of 32;
+            None for the problem's default.
+        seed: the random seed.
+        train_steps: training steps before measuring.
+        tuning_steps: the maximum number of tuning steps of estimators that learn.
+        budget: evaluations of f at which errors are compared.
+        output: a results folder, as `--output`: tables and figures are written there, and a
+            finished or interrupted run continues. By default nothing is kept but the result.
+        force: whether to run again, and replace the results in the folder.
+
+    Raises:
+        UsageError: if the estimators cannot be measured so, or the folder cannot be used.
+    """
+    settings = _point(problem, estimators, group, samples, seed, train_steps, tuning_steps, budget)
+    return _run(comparison(settings), output, force)
+
+
+def temperature(
+    problem: str | Problem = "VAE",
+    estimators: Names | None = None,
+    *,
+    temperatures: Sequence[float] = TEMPERATURES,
+    group: str | None = CompareSettings.group,
+    samples: int | None = None,
+    seed: int = CompareSettings.seed,
+    train_steps: int = CompareSettings.train_steps,
+    tuning_steps: int = CompareSettings.tuning_steps,
+    budget: float = CompareSettings.budget,
+    output: Folder | None = None,
+    force: bool = False,
+) -> Result:
+    """Measure bias, variance and error of estimators by temperature.
+
+    The same study as `estimax temperature`, with the same numbers.
+
+    Args:
+        problem: as for `compare`.
+        estimators: as for `compare`; those without a temperature are measured once.
+        temperatures: the temperatures.
+        group: as for `compare`.
+        samples: as for `compare`.
+        seed: as for `compare`.
+        train_steps: as for `compare`.
+        tuning_steps: as for `compare`.
+        budget: as for `compare`.
+        output: as for `compare`.
+        force: as for `compare`.
+
+    Raises:
+        UsageError: as `compare`, and if no estimator has a temperature.
+    """
+    settings = _point(problem, estimators, group, samples, seed, train_steps, tuning_steps, budget)
+    if not any(map(has_temperature, settings.estimators)):
+        raise UsageError("none of the estimators has a temperature")
+    study = temperature_sweep(settings, sorted({float(one) for one in temperatures}))
+    return _run(study, output, force)
+
+
+def train(
+    problem: str | Problem,
+    estimators: Names,
+    *,
+    steps: int = TrainSettings.steps,
+    seeds: int = TrainSettings.seeds,
+    seed: int = TrainSettings.seed,
+    learning_rates: float | Sequence[float] = TrainSettings.learning_rates,
+    temperatures: float | Sequence[float] = TrainSettings.temperatures,
+    optimiser: str | Optimiser = TrainSettings.optimiser,
+    schedule: Mapping[str, str | Schedule] | None = None,
+    tuning_rate: float | None = TrainSettings.tuning_rate,
+    log_steps: int | None = TrainSettings.log_steps,
+    evaluations: int = TrainSettings.evaluations,
+    bound_samples: int = TrainSettings.bound_samples,
+    evaluation_examples: int | None = TrainSettings.evaluation_examples,
+    measure: Names = (),
+    measure_at: Sequence[int] | None = None,
+    group: str | None = TrainSettings.group,
+    samples: int = TrainSettings.samples,
+    output: Folder | None = None,
+    force: bool = False,
+) -> Result:
+    """Train a problem with each of the estimators.
+
+    The same study as `estimax train`, with the same numbers.
+
+    Args:
+        problem: as for `compare`.
+        estimators: as for `compare`; each is trained in one batch of runs.
+        steps: training steps.
+        seeds: the number of seeds.
+        seed: the first seed.
+        learning_rates: learning rates of the model.
+        temperatures: temperatures of the estimators that have one; by default, their own.
+        optimiser: the optimiser, or its name.
+        schedule: schedules, or their names, by the field of the estimator that follows it, or
+            `learning_rate` for a factor of it.
+        tuning_rate: learning rate of the estimators' own parameters; None for the published rates.
+        log_steps: steps between two points of the loss curve; None for steps / 50.
+        evaluations: the number of evaluations, evenly spaced, the last one at the end.
+        bound_samples: samples of the evaluated bound.
+        evaluation_examples: the maximum number of evaluated examples of a split; None for all.
+        measure: estimators whose gradients are measured during the first run.
+        measure_at: the steps at which they are measured; None for the first, the middle and the
+            last.
+        group: the parameters of the measured gradient; None for the problem's default.
+        samples: gradients drawn for each measurement.
+        output: as for `compare`; an interrupted run continues from its checkpoint there.
+        force: as for `compare`.
+
+    Raises:
+        UsageError: if the estimators cannot be trained so, or the folder cannot be used.
+    """
+    chosen, measured = _estimators(estimators), _estimators(measure)
+    at = sorted({0, steps // 2, steps} if measure_at is None else set(measure_at))
+    settings = TrainSettings(
+        _problem(problem),
+        chosen.estimators,
+        steps=steps,
+        seeds=seeds,
+        seed=seed,
+        learning_rates=_numbers(learning_rates),
+        temperatures=_numbers(temperatures),
+        optimiser=_part(optimiser, optimisers.ALL),
+        schedules=tuple(
+            (field, _part(one, schedules.ALL)) for field, one in (schedule or {}).items()
+        ),
+        tuning_rate=tuning_rate,
+        log_steps=log_steps,
+        evaluations=evaluations,
+        bound_samples=bound_samples,
+        evaluation_examples=evaluation_examples,
+        measured=measured.estimators,
+        measured_steps=tuple(at) if measured.estimators else (),
+        group=group,
+        samples=samples,
+    )
+    return _run(training(checked(settings, chosen.named | measured.named)), output, force)
+
+
+def diagnose(
+    loss: Loss,
+    model: Any,
+    batch: Any = None,
+    estimators: Names | None = None,
+    *,
+    samples: int = DiagnoseSettings.samples,
+    tuning_steps: int = DiagnoseSettings.tuning_steps,
+    budget: float = DiagnoseSettings.budget,
+    seed: int = 0,
+    output: Folder | None = None,
+    force: bool = False,
+) -> Result:
+    """Measure estimators on your own model, at its parameters and one batch; recommend one.
+
+    The same study as `estimax diagnose`, with the same numbers.
+
+    Args:
+        loss: `loss(model, estimator, key, batch)`, which calls the estimator for its discrete
+            variables and returns a scalar.
+        model: a flax nnx module, an equinox module, or any pytree; gradients are with respect to
+            its floating-point arrays.
+        batch: the last argument of the loss.
+        estimators: as for `compare`.
+        samples: the number of gradients drawn of each estimator.
+        tuning_steps: the maximum number of tuning steps of estimators that learn.
+        budget: evaluations of f at which errors are compared.
+        seed: the random seed.
+        output: as for `compare`.
+        force: as for `compare`.
+
+    Returns:
+        The result, with the recommendation as its `conclusion`.
+
+    Raises:
+        UsageError: for a loss or a model that cannot be diagnosed, or if no estimator fits.
+    """
+    candidates = _estimators(estimators).estimators
+    study = diagnosis_study(
+        Model.of(loss, model, batch),
+        candidates,
+        seed,
+        DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget),
+        source=getattr(loss, "__name__", type(loss).__name__),
+        module=getattr(loss, "__module__", "") or "",
+    )
+
+    def conclude(results: Results) -> str:
+        return str(diagnosis(results.rows, candidates, budget))
+
+    return _run(study, output, force, conclude)
+
+
+def _point(
+    problem: str | Problem,
+    estimators: Names | None,
+    group: str | None,
+    samples: int | None,
+    seed: int,
+    train_steps: int,
+    tuning_steps: int,
+    budget: float,
+) -> CompareSettings:
+    """Return the settings of a measurement at one point, checked."""
+    chosen, measured = _estimators(estimators), _problem(problem)
+    settings = CompareSettings(
+        measured,
+        chosen.estimators,
+        group=group,
+        samples=samples or measured.default_samples,
+        seed=seed,
+        train_steps=train_steps,
+        tuning_steps=tuning_steps,
+        budget=float(budget),
+    )
+    check(settings, chosen.named)
+    return settings
+
+
+def _problem(problem: str | Problem) -> Problem:
+    if isinstance(problem, str):
+        return parse_problem(problem)
+    if not isinstance(problem, Problem):
+        raise UsageError(f"the problem must be a Problem or its name, not {problem!r}")
+    return problem
+
+
+def _estimators(given: Names | None) -> Chosen:
+    device.start("auto")  # first, since building an estimator starts JAX
+    several = [given] if isinstance(given, str | Estimator) else given
+    for one in several or ():
+        if not isinstance(one, str | Estimator):
+            raise UsageError(f"an estimator must be an Estimator or its name, not {one!r}")
+    return parse_estimators(several)
+
+
+def _part(given: str | T, known: Sequence[type[T]]) -> T:
+    return parse_part(given, known) if isinstance(given, str) else given
+
+
+def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
+    several = [given] if isinstance(given, int | float) else given
+    return tuple(dict.fromkeys(map(float, several)))
+
+
+def _run(
+    study: Study[Any],
+    output: Folder | None,
+    force: bool,
+    conclude: Callable[[Results], str] = lambda results: "",
+) -> Result:
+    """Run a study in a folder, or in one that is then removed; return its results."""
+    trains = study.name == "train"
+    files = written_files(study) if trains else concluding_files(study)
+    with contextlib.ExitStack() as stack:
+        if output is None:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimax-")))
+        else:
+            path = Path(output)
+        results = stack.enter_context(
+            completed_in(path, study, files, force=force, silent=not stderr.isatty())
+        )
+        if output is not None and jax.process_index() == 0:
+            if trains:
+                draw_pictures(results)
+            saved(results)
+        folder = None if output is None else path
+        return Result(results.table(), folder, conclude(results))

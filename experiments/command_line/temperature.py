@@ -1,0 +1,32 @@
+"""The command `temperature`: gradients measured at one point, against temperature."""
+
+import argparse
+
+from experiments.command_line import compare, options
+from experiments.command_line.output import completed, conclude
+from experiments.running.user_code import parse_estimators
+from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
+from experiments.system.errors import UsageError
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    compare.add_measurement(command, "all, in their default variants")
+    command.add_argument(
+        "--temperatures",
+        nargs="+",
+        type=options.positive_number,
+        default=TEMPERATURES,
+        metavar="T",
+        help="the temperatures (default: 13 from 0.05 to 5)",
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    """Run the command."""
+    settings = compare.settings_from(given, lambda problem: parse_estimators(None))
+    if not any(map(has_temperature, settings.estimators)):
+        raise UsageError("none of the named estimators has a temperature")
+    study = temperature_sweep(settings, sorted(set(given.temperatures)))
+    with completed(given, study) as results:
+        conclude(results)

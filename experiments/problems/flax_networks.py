@@ -1,0 +1,47 @@
+"""Networks as flax nnx modules; imported when a network is built, since importing flax is slow."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+
+
+class FeedForward(nnx.Module):
+    """Dense layers with a nonlinearity between them: `sizes[0] -> ... -> sizes[-1]`."""
+
+    def __init__(self, sizes: tuple[int, ...], activation: Callable, *, rngs: nnx.Rngs):
+        """Make the layers; two sizes make one linear map."""
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairs])
+        self.activation = activation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map `[..., sizes[0]]` to `[..., sizes[-1]]`."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = self.activation(layer(x))
+        return last(x)
+
+
+def pure(build: Callable[..., Any]) -> tuple[Callable, Callable]:
+    """Return a flax module as two pure functions, `initial(key) -> params`, `apply(params, x)`.
+
+    Args:
+        build: `build(rngs=...)` makes the module; its only state is its parameters.
+    """
+
+    def make(rngs: nnx.Rngs) -> Any:
+        return build(rngs=rngs)
+
+    graph, shapes = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))), nnx.Param)
+
+    def initial(key: jax.Array) -> Any:
+        return nnx.to_pure_dict(nnx.state(make(nnx.Rngs(params=key)), nnx.Param))
+
+    def apply(params: Any, x: jax.Array) -> jax.Array:
+        state = jax.tree.map(lambda leaf: leaf, shapes)
+        nnx.replace_by_pure_dict(state, params)
+        return nnx.merge(graph, state)(x)
+
+    return initial, apply
