@@ -73,4 +73,4 @@ def seconds_row(times: np.ndarray, row: Row) -> Row:
         times: `[rounds]`, seconds per gradient in each of several rounds.
         row: a row of the same estimator, whose note is kept.
     """
-    return row | {"metric": "seconds", **intervals.median(times).interval()}
+    return row | {"metric": "seconds", **intervals.median(times).interval(), "note": row["note"]}
