@@ -1,4 +1,4 @@
-"""Rendering of readable tables, one module per format."""
+"""Rendering of readable tables, a format in each file."""
 
 import os
 from pathlib import Path

@@ -98,7 +98,7 @@ def column_widths(lines: Iterable[Sequence[str]]) -> list[int]:
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    """Return cells padded to their columns' widths; cells without a width are omitted.
+    """Return cells padded to the widths of their columns; cells without a width are left out.
 
     Args:
         cells: cells of one line.

@@ -46,12 +46,12 @@ class DoubleCV(Estimator[Bernoulli, Objective]):
     paper = "titsias2022"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One evaluation per sample."""
+        """One per sample."""
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Return variants with two samples, and with four as in the paper."""
+        """Variants with two samples, and with four as in the paper."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:

@@ -9,7 +9,7 @@ import jax
 T = TypeVar("T")
 
 Scalar = jax.Array | float
-"""A numeric leaf: an array in an estimator; users may pass any number."""
+"""A leaf that is a number: an array in an estimator; any number where a user writes it."""
 
 
 def static(**options: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Estimators that differentiate through the sample or its relaxation."""
+"""Derivatives of samples that are differentiable, or relaxed to be."""

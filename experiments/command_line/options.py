@@ -1,10 +1,10 @@
-"""Options shared by several commands, and parsers of their values."""
+"""Options that several commands share, and readers of their values."""
 
 import argparse
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
 
-T = TypeVar("T")
-
 Number = tuple[str, Callable[[str], float], str, str]
-"""A numeric option: its name, parser, metavar and help."""
+"""An option of one number: its name, reader, metavar and help."""
 
 _NAMES = """\
 problems:    {problems}
@@ -79,7 +77,7 @@ def add_group(command: argparse.ArgumentParser) -> None:
         "--group",
         metavar="NAME",
         help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
-        "(default: the problem's own; for a VAE, the encoder)",
+        "(default: the problem's default; of a VAE, the encoder)",
     )
 
 
@@ -94,18 +92,6 @@ def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
     )
 
 
-def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -> list[T]:
-    """Return the values whose names contain one of the texts; `what` says what a value is.
-
-    Raises:
-        UsageError: for a text in no name.
-    """
-    for text in texts or []:
-        if not any(text in name for name in named):
-            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
-    return [one for name, one in named.items() if any(text in name for text in texts or [])]
-
-
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add `--output` and `--force`."""
     option = command.add_argument
@@ -114,7 +100,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
-    """Add numeric options; `defaults` has their defaults as attributes."""
+    """Add options of one number; `defaults` has their defaults as attributes."""
     for name, read, metavar, text in options:
         default = getattr(defaults, name.replace("-", "_"))
         shown = f"{text} (default: {default:g})"
@@ -128,7 +114,7 @@ def add_problem(command: argparse.ArgumentParser) -> None:
 
 
 def path(text: str) -> Path:
-    """Parse the name of a file or a folder."""
+    """Read the name of a file or a folder."""
     try:
         return paths.named(text)
     except UsageError as error:
@@ -136,14 +122,14 @@ def path(text: str) -> Path:
 
 
 def text(text: str) -> str:
-    """Parse a nonempty text."""
+    """Read a nonempty text."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a parser of one of the allowed words."""
+    """Return a reader of one of the allowed words."""
 
     def read(text: str) -> str:
         if text not in allowed:
@@ -157,7 +143,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def seed(text: str) -> int:
-    """Parse a seed: an integer from 0 to 2^32 - 1."""
+    """Read a seed: an integer from 0 to 2^32 - 1."""
     value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
@@ -171,17 +157,17 @@ def check_seeds(first: int, seeds: int) -> None:
 
 
 def count(text: str) -> int:
-    """Parse an integer from 0 to 2^31."""
+    """Read an integer from 0 to 2^31."""
     return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Parse an integer from 1 to 2^31."""
+    """Read an integer from 1 to 2^31."""
     return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
-    """Parse a positive, finite float32 number."""
+    """Read a positive, finite float32 number."""
     try:
         value = float(text)
     except ValueError:
@@ -197,7 +183,7 @@ def positive_number(text: str) -> float:
 
 
 def number_from_zero(text: str) -> float:
-    """Parse a nonnegative, finite float32 number."""
+    """Read a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 

@@ -16,9 +16,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from analysis.files import read_plain, write_bytes
+from analysis.files import read_plain
 from experiments.system.errors import UsageError
 from experiments.system.lock import Lock
+from experiments.system.paths import write_whole
 
 OWN = ".estimax"
 
@@ -219,7 +220,7 @@ class Folder:
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:
         text = json.dumps({"version": _VERSION, "files": files}, indent=1) + "\n"
-        write_bytes(self._manifest_path, text.encode(), self._unwritten / "manifest.json")
+        write_whole(self._manifest_path, text.encode(), self._unwritten / "manifest.json")
 
     @property
     def _manifest_path(self) -> Path:

@@ -1,4 +1,4 @@
-"""The claim studies, as one study with a part for each."""
+"""The claim studies, as the parts of one study."""
 
 import functools
 import time

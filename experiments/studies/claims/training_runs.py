@@ -1,7 +1,6 @@
 """Training runs with shared seeds, for claim studies."""
 
 import dataclasses
-from typing import Generic, TypeVar
 
 import jax
 import numpy as np
@@ -14,13 +13,11 @@ from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
-P = TypeVar("P", bound=Problem, covariant=True)
-
 _TEST_IMAGES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingRuns(Generic[P]):
+class TrainingRuns:
     """Settings of training runs with shared seeds.
 
     Attributes:
@@ -32,7 +29,7 @@ class TrainingRuns(Generic[P]):
         bound_samples: samples of the bound, evaluated on 1,000 test images.
     """
 
-    problem: P
+    problem: Problem
     steps: int
     rate: float
     seeds: int = 6
@@ -50,14 +47,14 @@ class TrainingRuns(Generic[P]):
             scale.advance(f"training with {estimator}"),
         )
 
-    def bounds(
-        self: "TrainingRuns[EvaluatedProblem]", scale: Scale, estimator: Estimator
-    ) -> np.ndarray:
+    def bounds(self, scale: Scale, estimator: Estimator) -> np.ndarray:
         """Return the negative test bound of the discrete model by run, in nats."""
         params, _ = self.run(scale, estimator)
-        examples = self.problem.examples(jax.random.key(1), self.problem.data("test"))
+        problem = self.problem
+        assert isinstance(problem, EvaluatedProblem)
+        examples = problem.examples(jax.random.key(1), problem.data("test"))
         images = np.asarray(examples)[: scale.samples(_TEST_IMAGES)]
-        evaluate = Evaluator(self.problem, scale.steps(self.bound_samples))
+        evaluate = Evaluator(problem, scale.steps(self.bound_samples))
         scale.note(f"evaluating {estimator}")
         found = [evaluate(one, jax.random.key(2), images)["negative_bound"] for one in params]
         return np.array([estimate.value for estimate in found])

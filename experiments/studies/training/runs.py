@@ -51,14 +51,16 @@ class BatchInputs:
 
     @functools.cached_property
     def instrument(self) -> Instrument:
-        """The instrument that measures gradients."""
+        """What measures gradients."""
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
-    def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
-        """Return the examples of a split on which the problem is evaluated, on the host."""
+    def examples(self, split: Split) -> Any:
+        """Return the examples of a split that are evaluated, on the host."""
         if split not in self._examples:
-            examples = problem.examples(self.keys["examples"], problem.data(split))
+            assert isinstance(self.problem, EvaluatedProblem)
+            data = self.problem.data(split)
+            examples = self.problem.examples(self.keys["examples"], data)
             most = self.settings.evaluation_examples
             self._examples[split] = jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
         return self._examples[split]
@@ -205,7 +207,7 @@ class EstimatorBatch:
         problem = self.shared.problem
         if not isinstance(problem, EvaluatedProblem) or not len(alive):
             return {}
-        examples = self.shared.examples(problem, "test")
+        examples = self.shared.examples("test")
         rows = self.batch.gather(state.params)  # a collective: all processes take part
         if jax.process_index() > 0:
             return {}
@@ -247,7 +249,7 @@ class EstimatorBatch:
                 found = _evaluator(problem, self.settings.bound_samples)(
                     own,
                     shared.keys["evaluate"],
-                    shared.examples(problem, split),
+                    shared.examples(split),
                     lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
                 )
                 self.history.evaluated(run, step, split, found)

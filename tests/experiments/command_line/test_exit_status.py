@@ -28,8 +28,7 @@ def fail(error):
 @pytest.fixture
 def fails(monkeypatch):
     """Return what lets `claims --list` fail by an error."""
-    of_listing = "experiments.command_line.unused.of_listing"
-    return lambda error: monkeypatch.setattr(of_listing, fail(error))
+    return lambda error: monkeypatch.setattr("experiments.command_line.claims._chosen", fail(error))
 
 
 # Defects ----------------------------------------------------------------------------------------
