@@ -1,8 +1,8 @@
 """Tables and figures of the results of estimax.
 
-The input is a tidy pandas table with one row per metric of an estimator or a training run, as the
-studies write it (read it with `pandas.read_parquet`). Neither JAX nor the code that wrote the table
-is needed.
+The input is a tidy pandas table with one row per metric of an estimator or a training run, as
+written by the studies (read it with `pandas.read_parquet`). Neither JAX nor the code that wrote the
+table is needed.
 """
 
 import importlib

@@ -9,7 +9,7 @@ from analysis import formats
 from analysis.text import printable
 
 Interval = Callable[[float, float, float], str]
-"""Writes (value, low, high)."""
+"""Formats (value, low, high)."""
 
 
 class Form(NamedTuple):
@@ -39,7 +39,7 @@ TIGHT = Form(
 
 
 class Kind(NamedTuple):
-    """Format and alignment of the cells of a column.
+    """Format and alignment of a column's cells.
 
     Attributes:
         write: returns the text of a line's cell, given the line, the column's field and the form

@@ -15,27 +15,39 @@ FORMAT = 1
 
 
 @contextlib.contextmanager
-def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path that is renamed to `path` when the block succeeds.
+def atomic(path: str | os.PathLike, partial: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path, renamed to `path` if the block succeeds.
 
-    Missing folders are created. If the block raises, `path` is left unchanged.
+    Missing folders are created, and the permissions of an existing file are kept. If the block
+    raises or the process is killed, `path` is left unchanged.
+
+    Args:
+        path: the file.
+        partial: the temporary path, on the same file system; a killed process leaves it behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner only, but results may be shared.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    partial = partial or path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        yield partial
+        with contextlib.suppress(FileNotFoundError):
+            partial.chmod(path.stat().st_mode & 0o7777)
+        partial.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes, partial: Path | None = None) -> Path:
+    """Write a file atomically, as `atomic`, and return its path."""
+    with atomic(path, partial) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Write a text file atomically, in UTF-8 with Unix line ends, and return its path."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return Path(path)
+    """Write a text file atomically (UTF-8, Unix line ends) and return its path."""
+    return write_bytes(path, text.encode())
 
 
 def read_plain(path: str | os.PathLike, most: int) -> bytes:
@@ -46,7 +58,7 @@ def read_plain(path: str | os.PathLike, most: int) -> bytes:
         most: the largest size allowed, in bytes.
 
     Raises:
-        ValueError: if it is not a regular file or is larger; the message names it.
+        ValueError: if it is not a regular file or is too large; the message names it.
         OSError: if it is missing or cannot be read.
     """
     name = os.fspath(path)

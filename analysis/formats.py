@@ -17,16 +17,16 @@ def scientific(value: float, digits: int = 3) -> str:
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """Return `95.32`: significant digits without a power of ten, if that is short."""
+    """Return a number like `95.32`, without a power of ten if that is short."""
     if value == 0 or not 1e-4 <= abs(value) < 1e7:
         return scientific(value, digits)  # also if not finite
-    # In two steps: 9.9996 is 10.00.
+    # Rounded first, so that 9.9996 gives 10.00.
     exponent = int(scientific(value, digits).split("e")[1])
     return f"{value:.{max(0, digits - 1 - exponent)}f}"
 
 
 def setting(value: float) -> str:
-    """Return a hyperparameter in its shortest form: `0.001`, `1e-5`."""
+    """Return the shortest form of a hyperparameter: `0.001`, `1e-5`."""
     if math.isnan(value):
         return "-"
     mantissa, e, exponent = f"{value:g}".partition("e")
@@ -39,7 +39,7 @@ def cosine(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in a suitable unit: `1.23 ms`."""
+    """Return a time with a suitable unit: `1.23 ms`."""
     if math.isnan(seconds):
         return "-"
     rounded = float(f"{seconds:.2e}")  # first: 999.9 us is 1.00 ms

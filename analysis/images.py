@@ -1,4 +1,4 @@
-"""Reading of untrusted PNG files, which must be intact and of a reasonable size."""
+"""Reading of untrusted PNG files, with checks of integrity and size."""
 
 import os
 import zlib
@@ -40,7 +40,7 @@ def _check(content: bytes) -> None:
         if len(kinds) == 1:
             width, height = (int.from_bytes(body[i : i + 4], "big") for i in (4, 8))
             if kinds != [b"IHDR"] or not 0 < width * height <= _MOST_PIXELS:
-                raise ValueError(f"it claims {width} x {height} pixels")
+                raise ValueError(f"its header states {width} x {height} pixels")
         place = end
     if b"IDAT" not in kinds or kinds[-1] != b"IEND":
         raise ValueError("it is truncated")

@@ -25,7 +25,7 @@ def short_names(rows: pd.DataFrame, column: str = "estimator") -> dict[str, str]
 
 
 def without(field: str, identity: str) -> str:
-    """Return an identity without one of its own fields; fields of nested parts are kept."""
+    """Return an identity without one of its top-level fields."""
     head, bracket, body = identity.partition("[")
     if not bracket or not body.endswith("]"):
         return identity
@@ -54,7 +54,7 @@ def natural(identity: str) -> list[tuple[int, float | str]]:
 def wrap(identity: str, width: int) -> list[str]:
     """Break an identity into lines of at most `width`, after `[` and `,`, or also after `=`.
 
-    Longer words are broken as well. All lines but the first are indented.
+    Longer words are broken. All lines except the first are indented.
     """
     ways = (r"[\[,]", r"[\[,=]")
     return min((_fill(re.split(f"(?<={after})", identity), width) for after in ways), key=len)

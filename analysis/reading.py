@@ -1,4 +1,4 @@
-"""Reading of untrusted results files, with a one-line error for anything unexpected."""
+"""Reading of untrusted results files, with one-line errors."""
 
 import hashlib
 import importlib
@@ -41,14 +41,14 @@ _ATTRIBUTES = {
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """Return the table of a results file, its metadata in `attrs`.
+    """Return the table of a results file, with its metadata in `attrs`.
 
     Args:
         path: the file; links, pipes and devices are refused.
 
     Raises:
-        ValueError: if the file is damaged or too large, or its metadata or columns are not those of
-            its study; the message names it.
+        ValueError: if the file is damaged or too large, or its metadata or columns do not match its
+            study; the message names the file.
         OSError: if it is missing or cannot be read.
     """
     content = read_plain(path, _MOST_BYTES)
@@ -91,7 +91,7 @@ def _parsed(content: bytes) -> pd.DataFrame:
         if sum(map(_unpacked, packed.columns)) > _MOST_UNPACKED:
             raise ValueError("it is too large when unpacked")
         table = pd.read_parquet(io.BytesIO(content))
-        # Columns without any value are objects, which do not compare with numbers.
+        # Columns without values have type object, which does not compare with numbers.
         nothing = [field.name for field in file.schema_arrow if pa.types.is_null(field.type)]
         table[nothing] = table[nothing].astype(float)
     except Exception as error:  # pyarrow, pandas and json raise any type on damaged bytes
@@ -107,11 +107,11 @@ def _check_size(about: pq.FileMetaData) -> None:
         ("unpacked bytes", unpacked, _MOST_UNPACKED),
     ):
         if not 0 <= found <= most:
-            raise ValueError(f"it claims {found:,} {what}; at most {most:,} are allowed")
+            raise ValueError(f"it declares {found:,} {what}; at most {most:,} are allowed")
 
 
 def _check_types(schema: pa.Schema) -> list[str]:
-    """Return the names of the columns of text."""
+    """Return the names of the text columns."""
     if len(set(schema.names)) < len(schema.names):
         raise ValueError("two columns have the same name")
     texts = []
@@ -130,7 +130,7 @@ def _check_types(schema: pa.Schema) -> list[str]:
 
 
 def _unpacked(column: pa.ChunkedArray) -> int:
-    """Return the bytes that a column takes once its dictionary is expanded."""
+    """Return the size of a column in bytes after its dictionary is expanded."""
     if not pa.types.is_dictionary(column.type):
         return column.nbytes
     total = 0
@@ -145,9 +145,9 @@ def _unpacked(column: pa.ChunkedArray) -> int:
 def _check_attributes(about: dict[Any, Any]) -> None:
     """Raise ValueError if metadata are missing or have an unexpected type."""
     if "format" not in about:
-        raise ValueError("it is not a results file of estimax: its metadata have no format")
+        raise ValueError("it is not an estimax results file: its metadata have no format")
     if about["format"] != FORMAT:
-        raise ValueError(f"it holds results of format {about['format']!r}, not {FORMAT}")
+        raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
     for name, kind in _ATTRIBUTES.items():
         _check_type(name, about.get(name), kind)
     given = about["configuration"]

@@ -23,7 +23,7 @@ from analysis.rows import contexts
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 
-# Limits for untrusted folders, so that the search is fast and a browser can open the page.
+# Limits for untrusted folders: the search stays fast and a browser can open the page.
 _DEEPEST = 16
 MAX_FOLDERS = 1000
 MAX_FILES = 200
@@ -99,7 +99,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, and one line for each omission."""
+    """A page, and one line per omission."""
 
     text: str
     left_out: list[str]
@@ -111,7 +111,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
     Links to folders are not followed.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if there are none.
         ValueError: if there are too many.
     """
     found = []
@@ -119,7 +119,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
         depth = len(Path(place).relative_to(folder).parts)
         if depth == _DEEPEST:
             inside.clear()
-        if OWN in inside:  # files in it are unfinished
+        if OWN in inside:  # its files are unfinished
             inside.remove(OWN)
         if RESULTS in files or RESULTS in inside:
             found.append(Path(place))

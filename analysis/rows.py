@@ -17,13 +17,13 @@ COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "not
 _TEXTS = schema.names("text")
 _COUNTS = schema.names("count")
 _NUMBERS = schema.names("count", "number") | {"p_temperature"}
-# Required in every row: pandas silently drops groups without a name.
+# Required in every row, since pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
 _MOST_EXACT = 2**53  # whole numbers in a float column
 
 
 def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
-    """Check that a table has the columns and types that the other functions expect.
+    """Check that a table has the columns and types expected by the other functions.
 
     Raises:
         ValueError: if it is empty, lacks a column, or a column has the wrong type; the message
@@ -52,7 +52,7 @@ def _check_kind(name: str, values: pd.Series) -> None:
     if name in _COUNTS:
         counts = values.dropna().to_numpy(float)
         if not ((counts == np.floor(counts)) & (np.abs(counts) <= _MOST_EXACT)).all():
-            raise ValueError(f"the result table's column {name} holds values that are not counts")
+            raise ValueError(f"the result table's column {name} has values that are not counts")
 
 
 def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -87,7 +87,7 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
     for name in names:
         if len(found := rows[name].drop_duplicates()) > 1:
             raise ValueError(
-                f"the result table holds several values of {name} ({', '.join(map(str, found))}): "
+                f"the result table has several values of {name} ({', '.join(map(str, found))}): "
                 "split it with analysis.contexts"
             )
     return {name: rows[name].tolist()[0] for name in names}
@@ -101,12 +101,12 @@ def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def links(rows: pd.DataFrame) -> list[str]:
-    """Return the columns with links to papers; users' tables may have none."""
+    """Return the columns with links to papers, if any."""
     return [name for name in ("paper_link",) if name in rows]
 
 
 def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """Return the distinct notes of every line, joined; lines without notes are left out."""
+    """Return the distinct notes of every line, joined; lines without notes are omitted."""
     noted = rows[rows["note"] != ""]
     # A metric may have a note in addition to that of its line.
     return noted.groupby(list(by), dropna=False)["note"].agg(
@@ -117,7 +117,7 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 def bracketed_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     """Return the notes on these metrics by estimator, in brackets; "" if there are none.
 
-    They explain an empty figure.
+    Used to explain an empty figure.
     """
     said = rows.loc[rows["metric"].isin(metrics), ["estimator", "note"]].fillna("")
     said = said[said["note"] != ""].drop_duplicates("estimator")
@@ -129,12 +129,12 @@ def bracketed_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def configuration(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the configuration in the metadata of a results file, {} if there is none."""
+    """Return the configuration in a results file's metadata, or {} if there is none."""
     return rows.attrs.get("configuration", {})
 
 
 def is_complete(rows: pd.DataFrame) -> bool:
-    """Return whether the run is complete, by the metadata of its results file."""
+    """Return whether a results file's metadata mark its run as complete."""
     return rows.attrs.get("complete", True)
 
 

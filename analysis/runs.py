@@ -1,4 +1,4 @@
-"""The tidy table of training runs: its columns, and the scores that rank runs."""
+"""The tidy table of training runs, and the scores that rank runs."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Score(NamedTuple):
     higher_is_better: bool = False
 
 
-# A table is sorted by the first of these that it has.
+# A table is sorted by the first of these scores that it contains.
 SCORES = {
     "test_bound": Score("negative_bound", "test"),
     "test_elbo": Score("negative_elbo", "test"),
@@ -38,11 +38,11 @@ SCORES = {
 
 
 def read(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a table of training runs, with blanks filled.
+    """Return the rows of a table of training runs, with missing values filled in.
 
     Raises:
-        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
-            of a run twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or repeats a
+            metric of a run.
     """
     check(rows, COLUMNS)
     only_context(rows, TRAINING_CONTEXT)
@@ -72,7 +72,7 @@ def trained(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def points(runs: pd.DataFrame, score: Score) -> pd.DataFrame:
-    """Return the rows of one score; for a bound, those with the most samples."""
+    """Return the rows of one score; for a bound, only those with the most samples."""
     chosen = runs[runs["metric"] == score.metric]
     if score.split:
         chosen = chosen[chosen["split"] == score.split]

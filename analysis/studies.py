@@ -1,4 +1,4 @@
-"""The studies whose results are read: the columns, table and figures of each."""
+"""The columns, table and figures of each study."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ from analysis.tables.training import training_table
 
 
 class Study(NamedTuple):
-    """How to read and show the results of a study.
+    """How to read and display the results of a study.
 
     Attributes:
-        columns: the columns required of its rows.
-        table: returns the readable table of its rows; None if it has figures only.
-        is_split: whether each context has its own table (otherwise one table has all rows).
+        columns: required columns.
+        table: returns the readable table of the rows; None if the study has only figures.
+        is_split: whether each context has its own table (otherwise one table contains all rows).
         figures: modules of `analysis.figures`.
-        budget: the type of `budget` in its configuration; None if it has none.
+        budget: the type of `budget` in the configuration; None if absent.
     """
 
     columns: tuple[str, ...]
@@ -51,14 +51,14 @@ STUDIES = {
     "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
     "figure": Study(("study", "figure", "task"), None),
 }
-"""By name, as in the configuration of a results file."""
+"""Keyed by the name in a results file's configuration."""
 
 
 def study_of(results: pd.DataFrame) -> Study:
     """Return the study that wrote these results.
 
     Raises:
-        ValueError: if they name no known study.
+        ValueError: if the study is unknown.
     """
     name = rows.configuration(results).get("study")
     if name not in STUDIES:

@@ -31,7 +31,7 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*")
 FILLS = ("full", "left", "bottom", "right", "top")
 LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1)), (0, (2, 1, 1, 1, 1, 1)))
-# The position of a method gives its colour and marker; pairs are unique, 9 and 13 being coprime.
+# A method's index gives its colour and marker; pairs are unique, as 9 and 13 are coprime.
 _PLACES = (
     "ScoreFunction",
     "GumbelSoftmax",
@@ -67,7 +67,7 @@ _PLACES = (
     "Average",
     "OVIS",
 )
-_RESERVED = 40  # more than above, so that new names do not change the colours of user methods
+_RESERVED = 40  # fixed, so that new names do not change the colours of user methods
 _BLACK = "#000000"
 DPI = 200
 
@@ -100,13 +100,13 @@ class Look(NamedTuple):
 
 
 def method_look(method: str) -> Look:
-    """Return the colour and marker of a method, the same in every figure."""
+    """Return the colour and marker of a method, which are the same in every figure."""
     if method == "Exact":
         return Look(_BLACK, "*")
     if method in _PLACES:
         place = _PLACES.index(method)
     else:
-        # Python's hash of strings differs between runs.
+        # Python's string hash differs between runs.
         digest = hashlib.sha256(method.encode()).digest()
         free = len(COLOURS) * len(MARKERS) - _RESERVED
         place = _RESERVED + int.from_bytes(digest[:8], "big") % free
@@ -117,8 +117,8 @@ def method_look(method: str) -> Look:
 def looks(methods: Mapping[str, str]) -> dict[str, Look]:
     """Return the styles of a figure's estimators, in the order of its legend.
 
-    Estimators of one method share its colour and marker; they differ in marker fill (halves; from
-    the sixth on, a lighter tint). Estimators of the same colour differ in line style.
+    Estimators of one method share its colour and marker and differ in marker fill (halves, then
+    lighter tints). Estimators of the same colour differ in line style.
 
     Args:
         methods: the method of each estimator or family.
@@ -129,7 +129,7 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
         # Counted by style, since two unknown names may share one.
         variant = seen[look] = seen.get(look, -1) + 1
         line = lines[look.colour] = lines.get(look.colour, -1) + 1
-        tint = 0.5 ** (variant // len(FILLS))  # never white, since hollow markers have a meaning
+        tint = 0.5 ** (variant // len(FILLS))  # never white: hollow markers have a meaning
         result[name] = look._replace(
             fill=FILLS[variant % len(FILLS)],
             face=_tint(look.colour, tint),
@@ -139,7 +139,7 @@ def looks(methods: Mapping[str, str]) -> dict[str, Look]:
 
 
 def looks_of(lines: pd.DataFrame, names: str) -> dict[str, Look]:
-    """Return the styles of the names in a column; every line has a `method`."""
+    """Return the styles of the names in a column; the table needs a column `method`."""
     return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)))
 
 
@@ -150,15 +150,15 @@ def _tint(colour: str, strength: float) -> str:
 
 @contextlib.contextmanager
 def paper() -> Iterator[None]:
-    """Use a style for papers: NeurIPS sizes, and fonts that come with matplotlib."""
+    """Use a style for papers: NeurIPS sizes and matplotlib's own fonts."""
     settings: dict[Any, Any] = {
         **fontsizes.neurips2024(),
         **axes.lines(),
         "figure.constrained_layout.use": True,
-        # A font that comes with matplotlib, so that files are the same on every machine.
+        # Bundled with matplotlib, so that files are the same on every machine.
         "font.family": "STIXGeneral",
         "mathtext.fontset": "stix",
-        "pdf.fonttype": 42,  # text stays text; some venues refuse Type 3
+        "pdf.fonttype": 42,  # embed TrueType; some venues refuse Type 3
         "axes.labelsize": 8,
         "axes.titlesize": 8,
         "figure.titlesize": 7,
@@ -184,14 +184,15 @@ def save_figure(
 ) -> list[Path]:
     """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and its data as `<stem>.csv`.
 
-    Files are written atomically, and the same figure gives the same bytes.
+    Files are written atomically, and equal figures give equal bytes.
 
     Args:
         figure: from the `draw` of a module in `analysis.figures`.
         stem: path without a suffix; missing folders are created.
-        data: from the `data` of the same module; a grid of pictures has none, and no CSV.
+        data: from the `data` of the same module; None for a grid of pictures, which has no CSV
+            file.
     """
-    # Without dates, the same results give the same files.
+    # No dates, so that equal results give equal files.
     plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = [Path(f"{stem}.{ending}") for ending in plain]
     with paper():

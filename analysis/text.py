@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 
 def printable(text: str) -> str:
-    r"""Return text in one line without control characters: each is escaped, as `\x1b`.
+    r"""Return text in one line, with control characters escaped, as in `\x1b`.
 
-    Line breaks, unusual spaces and bidirectional marks are escaped too.
+    Line breaks, unusual spaces and bidirectional marks are also escaped.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
@@ -20,5 +20,5 @@ def https(link: object) -> str | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return None
-    # A user name could pass for the host: https://arxiv.org@example.com.
+    # A user name could be mistaken for the host: https://arxiv.org@example.com.
     return link if parts.scheme == "https" and host and "@" not in parts.netloc else None

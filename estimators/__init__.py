@@ -110,7 +110,7 @@ ALL: tuple[type[Estimator[_Any, _Any]], ...] = tuple(
 """Every estimator class."""
 
 PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, NVIL, MLP)
-"""Components of estimators that `parse` knows too."""
+"""Components of estimators that `parse` also accepts."""
 
 
 def parse(text: str, *more: type[Estimator[_Any, _Any]]) -> Estimator[_Any, _Any]:
@@ -121,8 +121,8 @@ def parse(text: str, *more: type[Estimator[_Any, _Any]]) -> Estimator[_Any, _Any
         `parse("ScoreFunction[baseline=LeaveOneOut[4]]")`.
 
     Args:
-        text: `Name`, `Name[value]` or `Name[field=value,...]`; values may be names themselves.
-        *more: further classes that may be named, such as a user's own.
+        text: `Name`, `Name[value]` or `Name[field=value,...]`; values may be nested names.
+        *more: additional classes, such as user-defined ones.
 
     Raises:
         ValueError: for an unknown name or field, suggesting the nearest, or a value out of range.

@@ -47,7 +47,7 @@ BIBLIOGRAPHY = _papers()
 
 
 def citation(*estimators: Part) -> str:
-    """Return BibTeX of the papers behind estimators and their components, each once.
+    """Return the BibTeX entries of estimators and their components, without duplicates.
 
     Example:
         `print(citation(GumbelSoftmax(0.5), ScoreFunction(LeaveOneOut(4))))`
@@ -56,7 +56,7 @@ def citation(*estimators: Part) -> str:
         *estimators: estimators, or components such as baselines.
 
     Raises:
-        TypeError: for anything else, such as a class.
+        TypeError: for other types, such as a class.
         ValueError: if an estimator names a paper that is not in `BIBLIOGRAPHY`.
     """
     for estimator in estimators:
@@ -76,5 +76,5 @@ def _cited(part: Part) -> Iterator[str]:
         if isinstance(inner, Part):
             yield from _cited(inner)
             if field.default is None:
-                # Include the class's own paper, which an optional component's may replace.
+                # Include the class's own paper even if `paper` is that of an optional component.
                 yield from _cited(dataclasses.replace(part, **{field.name: None}))

@@ -1,4 +1,4 @@
-"""Settings with a printable identity: what estimators share with other configuration classes.
+"""Settings with a printable identity, shared by estimators and other configuration classes.
 
 @dataclasses.dataclass(frozen=True)
 class Cosine(Named):

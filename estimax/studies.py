@@ -243,7 +243,7 @@ def diagnose(
         Model.of(loss, model, batch),
         candidates,
         seed,
-        DiagnoseSettings(samples, tuning_steps, budget),
+        DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget),
         source=getattr(loss, "__name__", type(loss).__name__),
         module=getattr(loss, "__module__", "") or "",
     )

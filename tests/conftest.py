@@ -3,8 +3,9 @@ import gc
 import os
 from pathlib import Path
 
-# Compiling is most of the time, and XLA's newer emitters for a CPU take half as long again. XLA
-# reads this as it starts.
+# Compiling is most of the time, also in processes that tests start, and XLA's newer emitters for a
+# CPU take half as long again. XLA and JAX read these as they start.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 import jax
@@ -43,12 +44,15 @@ def strict_dtypes():
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     """The command line run inside a test leaves the user's cache alone."""
-    cache = Path(jax.config.jax_compilation_cache_dir or tmp_path / "compiled").parent
-    monkeypatch.setattr("experiments.system.paths.cache", lambda: cache)
+    compiled = Path(jax.config.jax_compilation_cache_dir or "")
+    home = compiled.parents[1] if compiled.match("estimax/compiled") else tmp_path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out
 def pytest_collection_modifyitems(items):
+    # A page of docs/ takes up to a minute: the last one would leave the other worker idle.
+    items.sort(key=lambda item: item.path.suffix != ".md")
     seen = collections.Counter()
     for item in items:
         if marker := item.get_closest_marker("first_cases"):

@@ -16,7 +16,7 @@ import pandas as pd
 
 TREE = Path(__file__).resolve().parent.parent
 TIMED = {"metric": ["seconds", "plain_seconds", "steps_per_second"], "column": ["seconds"]}
-WORDS = ["title", "source"]  # of claims, which may be put and cited otherwise
+WORDS = ["title", "source", "note", "claim"]  # prose, which may be reworded
 
 _MAIN = "from experiments.command_line import main; raise SystemExit(main())"
 _VAE = "VAE[size=2,batch_size=4]"

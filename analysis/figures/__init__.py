@@ -1,7 +1,7 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows)` the figure.
 
 `pictures` has `load(path)` and `draw(name, pictures)` instead. `legend`, `marks`, `traces` and
-`triangle` are parts of figures.
+`triangle` are shared components.
 """
 
 import importlib
@@ -26,12 +26,12 @@ class Drawing(Protocol):
 
 
 def named(name: str) -> Drawing:
-    """Return the module that draws a figure, by its name."""
+    """Return the module that draws the named figure."""
     return cast(Drawing, importlib.import_module(f"analysis.figures.{name}"))
 
 
 def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
-    """Return the figures of a study's results by name.
+    """Return the figures of a study's results, keyed by name.
 
     Args:
         results: the tidy table, with the results file's metadata in `attrs`.

@@ -22,13 +22,13 @@ _LONGEST_TITLE = 48
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
-        The run: `estimator`, `optimiser`, `learning_rate`, `seed`. The measurement at its
+        The run: `estimator`, `optimiser`, `learning_rate`, `seed`. The measurement at the run's
         parameters: `measured`, `method` (of the measured estimator), `step`; `variance` and
         `squared_bias` with `_low` and `_high`; `upper_limit`: whether the squared bias is not
-        distinguishable from zero; `truth_norm` of the gradient.
+        distinguishable from zero; `truth_norm`: norm of the true gradient.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or has no finite
@@ -76,11 +76,11 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Errors are in squared units of the gradient, on logarithmic axes. Bands are 95 % intervals; a
     squared bias that is not distinguishable from zero is an arrow down from its upper limit; a grey
-    line is the squared norm of the true gradient. Every run has its own row of panels, since true
-    gradients differ between runs.
+    line is the squared norm of the true gradient. Each run has its own row of panels, since the
+    true gradients differ.
 
     Args:
-        rows: a tidy table of training runs of one context, with rows that name what was `measured`.
+        rows: a tidy table of training runs of one context, with rows in which `measured` is set.
 
     Raises:
         ValueError: as `data`.
@@ -146,5 +146,5 @@ def _norm(ax: Axes, run: pd.DataFrame) -> None:
     squared = squared[squared > 0]
     bottom, top = ax.get_ylim()
     ax.plot(squared.index, squared, **_NORM, marker="_" if len(squared) == 1 else "", zorder=1)
-    # A norm far below the errors is clipped at the bottom.
+    # A norm far below the errors is clipped.
     ax.set_ylim(bottom, np.nanmax([top, *(2 * squared)]))

@@ -16,12 +16,12 @@ _GREY = "0.75"
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
         `estimator`, `method`, `unbiased`; `squared_bias` and `variance` with `_low` and `_high`;
         and how they are drawn: `bias_shown` is "estimate", "upper limit" or "zero",
-        `variance_shown` is "estimate" or "zero", `has_interval`: whether both have one.
+        `variance_shown` is "estimate" or "zero", `has_interval`: whether both have an interval.
 
     Raises:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
@@ -65,7 +65,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     look = looks_of(points, "estimator")
     with paper():
         zeros = points[(points["bias_shown"] == "zero") & (points["variance_shown"] == "zero")]
-        # They overlap in the corner.
+        # Zeros overlap in the corner.
         labels = dict.fromkeys(zeros["estimator"], "{}: zero bias and variance")
         names = [entry(look[name], labels.get(name, "{}").format(name)) for name in look]
         left_out = table.frame.loc[~table.frame["estimator"].isin(points["estimator"]), "estimator"]
@@ -82,7 +82,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def _marks(points: pd.DataFrame) -> list[Line2D]:
     marks = [
-        mark("equal mean squared error, a line each decade", color=_GREY, linestyle="-", lw=0.6),
+        mark("equal mean squared error, one line per decade", color=_GREY, linestyle="-", lw=0.6),
         mark("95 % interval", marker="+", markersize=8, markeredgewidth=0.8),
     ]
     if (points["bias_shown"] == "upper limit").any():
@@ -105,14 +105,14 @@ def _limits(ax: Axes, points: pd.DataFrame) -> None:
         drawn = shown != "zero"
         if drawn.any():
             low, high = points.loc[drawn, f"{metric}_low"], points.loc[drawn, f"{metric}_high"]
-            # A lower end far below its value would stretch the axis unnecessarily.
+            # A lower limit far below its value would stretch the axis.
             lowest = np.fmin(values[drawn], np.fmax(low, values[drawn] / 5)).min()
             set_limits(decades(lowest / 3, np.fmax(values[drawn], high).max() * 2))
 
 
 def _equal_error(ax: Axes) -> None:
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    share = 1 / (1 + np.exp(-np.linspace(-40, 40, 400)))  # samples of the bias, dense at both ends
+    share = 1 / (1 + np.exp(-np.linspace(-40, 40, 400)))  # grid of biases, dense at both ends
     for decade in range(int(np.floor(np.log10(max(left, bottom)))), int(np.log10(right + top)) + 2):
         error = 10.0**decade
         ax.plot(error * (1 - share), error * share, color=_GREY, linewidth=0.6, zorder=0)

@@ -15,12 +15,12 @@ _TOP = 4.0  # higher densities are clipped
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
         `panel`, `temperature`, `x`, `y`, `value`. "simplex": the density at the coordinates x and
-        y of the first two classes. "binary, ...": at x. "seven classes": the quantile y of the
-        class x, whose `probability` is that of the categorical variable.
+        y of the first two classes. "binary, ...": the density at x. "seven classes": the y-quantile
+        of the coordinate of class x, whose `probability` is that in the categorical distribution.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -29,7 +29,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw densities on the simplex and the interval, and seven classes with their probabilities.
+    """Draw densities on the simplex and on (0, 1), and the coordinates of seven classes.
 
     Args:
         rows: the tidy table of `estimax figure densities`.
@@ -56,8 +56,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         title = (
             "Concrete distributions by temperature: density on the simplex (weights 2, 0.5, 1; "
-            "each panel with its own scale) and of binary variables; coordinates of a variable of "
-            "seven classes"
+            "each panel with its own scale) and of binary variables; coordinates of a variable "
+            "with seven classes"
         )
         figure = framed(title, 4.2, marks, kinds)
         grid = figure.add_gridspec(2, 6, height_ratios=(0.85, 1))
@@ -85,7 +85,7 @@ def _triangle(ax: Axes, part: pd.DataFrame) -> None:
 
 
 def _classes(ax: Axes, seven: pd.DataFrame, looks: dict) -> None:
-    """Draw the median, the middle 50 % and 90 % of every coordinate."""
+    """Draw the median and the central 50 % and 90 % of every coordinate."""
     chances = seven.drop_duplicates("x")
     ax.bar(chances["x"], chances["probability"], color="0.85", width=0.95)
     for place, (temperature, part) in enumerate(seven.groupby("temperature")):

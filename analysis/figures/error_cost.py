@@ -1,4 +1,4 @@
-"""Error against cost, by budget."""
+"""Error as a function of the budget."""
 
 import math
 from typing import Literal
@@ -26,20 +26,20 @@ _LABELS = {
 def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
     """Return the curves of the figure: the error of a mean of gradients at a given budget.
 
-    The error is squared bias + variance × cost / budget, from the cost of one gradient on. The
-    squared bias counts as zero if the estimator is unbiased and its estimate is consistent with
+    The error is squared bias + variance × cost / budget, for budgets of at least one gradient. The
+    squared bias is taken as zero if the estimator is unbiased and its estimate is consistent with
     zero, or if the estimate is negative.
 
     Args:
         rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
         cost: "evaluations" of f (budgets from 1 to 1000) or "seconds" (from the fastest gradient to
-            a thousand times as long; needs the metric `seconds`).
+            1000 times its time; needs the metric `seconds`).
 
     Returns:
         `estimator`, `method`, `cost` of one gradient, `budget`, `error`, `low`, `high` (95 %).
 
     Raises:
-        ValueError: if the table is not one for `analysis.comparison_table`, `cost` is neither, or
+        ValueError: if the table is not one for `analysis.comparison_table`, `cost` is invalid, or
             no estimator has finite values.
     """
     lines = _lines(rows, cost)
@@ -47,7 +47,7 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
     zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
     curves = []
     for (_, line), no_bias in zip(lines.iterrows(), zero_bias, strict=True):
-        # The curve starts exactly at one gradient, not at the next point of the grid.
+        # The curve starts at exactly one gradient, not at the next grid point.
         paid = np.concatenate([[line[cost]], budgets[budgets > line[cost]]])
         paid = paid[paid <= budgets[-1]]
         bounds = {}
@@ -82,7 +82,7 @@ def draw(rows: pd.DataFrame, cost: Cost = "evaluations") -> Figure:
         names = []
         for name in look:
             amount = _amount(costs[name], cost)
-            label = f"{name}: zero error from {amount} on" if name in free else name
+            label = f"{name}: zero error from {amount}" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look[name], label, line=name not in dear))
         left_out = table.frame.loc[~table.frame["estimator"].isin(lines["estimator"]), "estimator"]

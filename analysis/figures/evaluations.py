@@ -9,14 +9,14 @@ from analysis.rows import check
 from analysis.style import looks_of, paper
 
 _COLUMNS = ("name", "method", "logit", "evaluations", "metric", "value", "low", "high")
-_ZERO = 1e-12  # smaller variances are rounding
-_ASIDE = 0.12  # evaluations between arrows that would overlap
+_ZERO = 1e-12  # smaller variances are rounding errors
+_ASIDE = 0.12  # offset, in evaluations, between arrows that would overlap
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points: `variance` of each `name` at each `logit`, with `low` and `high`.
+    """Return the plotted data: `variance` of each `name` at each `logit`, with `low` and `high`.
 
-    `is_zero`: whether it is zero up to rounding.
+    `is_zero`: whether the variance is zero up to rounding.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -28,7 +28,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw variance against evaluations on a logarithmic axis, a panel for each logit.
+    """Draw variance against evaluations on a logarithmic axis, one panel per logit.
 
     An arrow down marks zero variance.
 
@@ -46,7 +46,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         entries = [entry(look[name], name, line=True) for name in look]
         figure = framed(
-            "Three bits of one logit, f = sum of squared distances: eight states",
+            "Three bits with equal logits, f = sum of squared distances: eight states",
             2.6,
             entries,
             [band_mark(), mark("zero variance", marker=r"$\downarrow$", markersize=6)],

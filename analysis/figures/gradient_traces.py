@@ -13,7 +13,7 @@ _MARKS = 4  # to a curve
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points: `value` of each `metric` at each `step`, by `p0` and `name`.
+    """Return the plotted data: `value` of each `metric` at each `step`, by `p0` and `name`.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -22,7 +22,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw traces of gradient, probability and objective, a row for each p0.
+    """Draw traces of gradient, probability and objective, one row per p0.
 
     Args:
         rows: the tidy table of `estimax figure gradient-traces`.
@@ -36,7 +36,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     with paper():
         entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
-            r"Plain ascent on E $(z - p_0)^2$: the optimum is probability 1 if $p_0$ < 0.5, else 0",
+            r"Gradient ascent on E $(z - p_0)^2$: the optimum is 1 if $p_0$ < 0.5, else 0",
             1.25 * len(targets) + 0.3,
             entries,
         )
@@ -46,7 +46,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 part = points[(points["p0"] == target) & (points["metric"] == metric)]
                 for number, name in enumerate(names):
                     line = part[part["name"] == name].sort_values("step")
-                    # Staggered markers show lines that coincide.
+                    # Staggered, so that coinciding lines are visible.
                     every = max(1, len(line) // _MARKS)
                     marks = {"markevery": (number * every // len(names), every), "markersize": 3}
                     style = look[name].marks(linestyle=look[name].line, linewidth=0.8, **marks)

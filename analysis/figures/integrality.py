@@ -1,4 +1,4 @@
-"""Loss of the relaxed and of the discrete graph, by temperature."""
+"""Loss of the relaxed and the discrete graph against temperature."""
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,11 @@ GAP = "discrete - continuous"
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
         `temperature`; `curve`: the "continuous" graph, the "discrete" one, or their difference,
-        paired by seed; `value` in nats with `low` and `high`: the mean over `seeds` with its
-        95 % interval.
+        paired by seed; `value`, `low`, `high`: mean over `seeds` in nats, with its 95 % interval.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -67,7 +66,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         _curve(gap, points[points["curve"] == GAP], Look("#444444", "D"))
         both.set(yscale="log", title="test images", ylabel="-log p, one path (nats)")
         label_decades(both.yaxis, (1, 2, 5))
-        # Linear around zero, where the gap is smaller than its error.
+        # Linear near zero, where the gap is smaller than its error.
         gap.set_yscale("symlog", linthresh=1)
         gap.axhline(0, color="0.6", linewidth=0.6, zorder=0)
         gap.yaxis.set_major_formatter("{x:g}")

@@ -29,12 +29,12 @@ def entry(look: Look, name: str, line: bool = False, note: str = "") -> Line2D:
         lines[-1] += ": "
         fits = len(lines[-1] + note) <= _LONGEST_NAME
         lines[-1:] = [lines[-1] + note] if fits else [lines[-1], f"  {note}"]
-    label = "\n".join(lines).replace("$", r"\$")  # names are not mathematics
+    label = "\n".join(lines).replace("$", r"\$")  # names are not math text
     return mark(label, **look.marks(), linestyle=look.line if line else "none")
 
 
 def mark(text: str, **style) -> Line2D:
-    """Return the legend entry of a kind of mark; without a style it has text only."""
+    """Return the legend entry of a kind of mark; text only without a style."""
     return Line2D([], [], label=text, **{"color": "0.4", "linestyle": "none", **style})
 
 
@@ -67,7 +67,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
 
     Args:
         title: title of the figure.
-        height: inches for the panels with their labels.
+        height: height of the panels with their labels, in inches.
         names: legend entries of the estimators.
         marks: legend entries that explain kinds of marks.
     """
@@ -76,7 +76,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
     text = figure.suptitle(_balanced(title), va="top")
     text.set_in_layout(False)
     above = text.get_window_extent(renderer).height / figure.dpi + 2 * _MARGIN
-    # From the bottom up. Two legends with loc="outside ..." would overlap.
+    # From the bottom up, since two legends with loc="outside ..." would overlap.
     below, legends = _MARGIN, []
     for entries in (marks, names):
         if entries:
@@ -94,7 +94,7 @@ def framed(title: str, height: float, names: Sequence, marks: Sequence = ()) -> 
 
 
 def _balanced(title: str) -> str:
-    """Return a title in as few lines as possible, of about equal length."""
+    """Break a title into as few lines as possible, of about equal length."""
     count = len(textwrap.wrap(title, _LONGEST_TITLE))
     fewest = range(len(title) // max(count, 1), _LONGEST_TITLE + 1)
     fits = (lines for n in fewest if len(lines := textwrap.wrap(title, max(n, 1))) <= count)
@@ -108,7 +108,7 @@ def _widest_fit(figure: Figure, entries: Sequence[Artist], renderer) -> tuple[Le
         legend = figure.legend(
             handles=list(entries),
             loc="lower center",
-            ncols=math.ceil(len(entries) / lines),  # no column but the last has gaps
+            ncols=math.ceil(len(entries) / lines),  # only the last column may have gaps
             borderaxespad=0,
         )
         legend.set_in_layout(False)

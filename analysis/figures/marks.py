@@ -1,4 +1,4 @@
-"""Bands, arrows and logarithmic axes that several figures share."""
+"""Bands, arrows and logarithmic axes shared by figures."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ ROUNDING = 1e-12
 
 
 def down_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
-    """Draw an arrow down from a point, which is an upper limit."""
+    """Draw a downward arrow from an upper limit."""
     arrow = {
         "arrowstyle": "<|-,head_length=0.2,head_width=0.1",
         "color": look.colour,
@@ -34,17 +34,17 @@ def band(
     colour: str,
     where: pd.Series | None = None,
 ) -> None:
-    """Draw a band between two curves, or those parts `where` a condition holds."""
+    """Draw a band between two curves, restricted to `where` if given."""
     ax.fill_between(x, low, high, where, color=colour, alpha=0.15, linewidth=0)
 
 
 def label_decades(axis: Axis, at: Sequence[float]) -> None:
-    """Label the multiples `at` of every power of ten on a logarithmic axis as plain numbers."""
+    """Label the multiples `at` of each power of ten on a logarithmic axis with plain numbers."""
     axis.set(major_locator=LogLocator(subs=at), major_formatter="{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
 def decades(low: float, high: float, least: float = 2.0) -> tuple[float, float]:
-    """Return limits of a logarithmic axis, widened to at least so many decades."""
+    """Return limits of a logarithmic axis, widened to at least `decades`."""
     missing = max(0.0, least - math.log10(high / low)) / 2
     return low / 10**missing, high * 10**missing

@@ -1,4 +1,4 @@
-"""Grids of pictures, such as samples of a model."""
+"""Grids of pictures, such as samples from a model."""
 
 import io
 import os
@@ -23,8 +23,8 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Return the pictures of a `.npz` file by name, as arrays for `draw`.
 
     Raises:
-        ValueError: if the file is of another kind, empty or damaged, or an array has the wrong
-            shape or values; the message names it.
+        ValueError: if the file is not an .npz file, is empty or damaged, or an array has an invalid
+            shape or values; the message names the file.
         FileNotFoundError: if there is no such file.
     """
     content = io.BytesIO(read_plain(path, _MOST_BYTES))
@@ -49,14 +49,14 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def draw(name: str, pictures: np.ndarray) -> Figure:
-    """Draw pictures as one grid, dark on white, with their name above.
+    """Draw pictures as one grid, dark on white, with its name above.
 
     Args:
-        name: their name, such as "samples" or "reconstructions".
+        name: name of the grid, such as "samples" or "reconstructions".
         pictures: `[rows, columns, height, width]`, from 0 (white) to 1 (black).
 
     Raises:
-        ValueError: if the array has another shape or other values.
+        ValueError: if the array has an invalid shape or values.
     """
     return page(name, [("", pictures)])
 
@@ -66,10 +66,10 @@ def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
 
     Args:
         title: title of the page.
-        grids: pairs of a name, which may be empty, and pictures as for `draw`.
+        grids: pairs of a name (may be empty) and pictures as for `draw`.
 
     Raises:
-        ValueError: if an array has another shape or other values.
+        ValueError: if an array has an invalid shape or values.
     """
     for name, pictures in grids:
         _check(name or title, pictures)
@@ -85,7 +85,7 @@ def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = [text.get_window_extent(renderer) for text in texts]
         above = [round(box.height) + 2 * _MARGIN if box.width else 0 for box in boxes]
-        # Whole dots, so that all pixels of a picture have the same size.
+        # An integer, so that all pixels of a picture have the same size.
         sizes = [(round(image.shape[1] * dots), round(image.shape[0] * dots)) for image in images]
         across = max(wide for wide, _ in sizes)
         wide = max([across, *(round(box.width) + 2 * _MARGIN for box in boxes)])
@@ -111,9 +111,9 @@ def _check(name: str, pictures: np.ndarray) -> None:
         raise ValueError(f"{name} has shape {shape}, not [rows, columns, height, width]")
     if pictures.dtype.kind not in "buif":
         raise ValueError(f"{name} holds {pictures.dtype}, not numbers")
-    # Written so that NaN fails too.
+    # This form also rejects NaN.
     if not (pictures.min() >= -_ROUNDING and pictures.max() <= 1 + _ROUNDING):
-        raise ValueError(f"{name} has values outside [0, 1] or not finite")
+        raise ValueError(f"{name} has non-finite values or values outside [0, 1]")
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def _grid(pictures: np.ndarray) -> np.ndarray:
 
 
 def _dots(across: int, picture: int) -> float:
-    """Return the size of a pixel in dots, a whole number unless the page is too narrow."""
+    """Return the size of a pixel in dots; an integer unless the page is too narrow."""
     page = width() * DPI
     most = min(page / across, _WIDEST * DPI / picture)
     return float(max(1, int(most))) if across <= page else page / across

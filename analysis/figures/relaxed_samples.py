@@ -1,4 +1,4 @@
-"""Samples and means of a relaxed categorical variable, by temperature."""
+"""Samples and means of a relaxed categorical variable at several temperatures."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,9 +11,9 @@ _COLUMNS = ("temperature", "kind", "number", "class", "value", "low", "high")
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure: `temperature` (0: not relaxed), `kind`, `class`, `value`.
+    """Return the plotted data: `temperature` (0: not relaxed), `kind`, `class`, `value`.
 
-    A mean has its 95 % interval, `low` and `high`.
+    Means have a 95 % interval, `low` and `high`.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -22,7 +22,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the mean and samples below it, a column for each temperature.
+    """Draw the mean, with samples below it, one column per temperature.
 
     Args:
         rows: the tidy table of `estimax figure relaxed-samples`.

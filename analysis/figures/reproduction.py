@@ -8,18 +8,18 @@ from analysis.figures.legend import framed, mark
 from analysis.style import COLOURS, paper
 from analysis.tables.reproduction import reproduction_table
 
-_LINE = 0.17  # inches for an estimator
-_ABOVE = 0.75  # for a panel's title and axis
+_LINE = 0.17  # inches per estimator
+_ABOVE = 0.75  # inches for a panel's title and axis
 _PUBLISHED = {"marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
 _OURS = {"marker": "o", "markersize": 4.5}
 _COLUMNS = 2
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure: `analysis.reproduction_table` without cells not run.
+    """Return the plotted data: `analysis.reproduction_table` without the cells that were not run.
 
     Raises:
-        ValueError: as `analysis.reproduction_table`, and if no cell has been run.
+        ValueError: as for `analysis.reproduction_table`, or if no cell has been run.
     """
     table = reproduction_table(rows).frame
     drawn = table[table["ours"].notna()]
@@ -29,9 +29,9 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw published numbers and ours, with 95 % intervals, a panel for each part of the table.
+    """Draw published numbers and ours, with 95 % intervals, one panel per part of the table.
 
-    The panels cover the means; intervals beyond are clipped.
+    Axis limits are set by the means; longer intervals are clipped.
 
     Args:
         rows: the tidy table of `estimax reproduce`.
@@ -62,7 +62,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _panel(ax: Axes, block: str, part: pd.DataFrame) -> None:
-    places = range(len(part), 0, -1)  # the first one at the top, as in the table
+    places = range(len(part), 0, -1)  # first row at the top, as in the table
     for place, (_, line) in zip(places, part.iterrows(), strict=True):
         ax.axhline(place, color="0.92", linewidth=0.6, zorder=0)
         ends = [line["ours_low"], line["ours_high"]]

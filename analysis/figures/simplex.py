@@ -13,7 +13,7 @@ _COLUMNS = ("temperature", "x", "y", "metric", "value", "inner")
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points: `temperature`, probabilities `x` and `y` of two classes, and `value`.
+    """Return the plotted data: `temperature`, probabilities `x` and `y` of two classes, `value`.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -22,7 +22,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the ratio of variances over the simplex, a panel for each temperature.
+    """Draw the ratio of variances over the simplex, one panel per temperature.
 
     Args:
         rows: the tidy table of `estimax figure gumbel-rao-simplex`.
@@ -37,7 +37,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     norm = TwoSlopeNorm(0.0, -most, most)
     with paper():
         title = (
-            "Variance of straight-through Gumbel-softmax over that of Gumbel-Rao with "
+            "Variance of straight-through Gumbel-softmax divided by that of Gumbel-Rao with "
             f"{inner} relaxed samples, by the probabilities of three classes"
         )
         note = mark("lines inside the triangles: f has a pole where two probabilities sum to 1/3")

@@ -25,12 +25,12 @@ _FACTS = ["family", "temperature", "estimator", "method", "unbiased"]
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
         The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
         with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
-        zero; `small_sample`: whether the note says that the sample is too small; `has_interval`.
+        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`.
 
     Raises:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
@@ -55,8 +55,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
     Errors are in squared units of the gradient. Bands are 95 % intervals; estimators without a
     temperature are horizontal lines; a squared bias that is not distinguishable from zero is an
-    arrow down from its upper limit; points whose sample is too small, or that have no interval,
-    are hollow.
+    arrow down from its upper limit; points with too few samples or without an interval are hollow.
 
     Args:
         rows: a tidy result table of one context, with `p_temperature` and the metrics
@@ -105,7 +104,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
-    """Return positions between the temperatures for markers of estimators without one."""
+    """Return marker positions, between temperatures, for estimators without a temperature."""
     grid = np.unique(points["temperature"].dropna())
     spots = np.sqrt(grid[1:] * grid[:-1]) if len(grid) > 1 else grid * 1.15
     untempered = set(points.loc[points["temperature"].isna(), "family"])

@@ -17,12 +17,12 @@ _PANELS = {"loss": "loss", "log_variance": "log variance", "surrogate": "control
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the figure.
+    """Return the plotted data.
 
     Returns:
         `target`, `name`, `method`, `metric`; `x`: the step, or the relaxed variable of a control
-        variate; `value` with `low` and `high`: the mean over `seeds` with its 95 % interval. A
-        variance of zero is left out.
+        variate; `value`, `low`, `high`: mean over `seeds` with its 95 % interval. Zero variances
+        are omitted.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -41,7 +41,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a row of panels for each target: loss, log variance, and the control variate.
+    """Draw one row of panels per target: loss, log variance and the control variate.
 
     Args:
         rows: the tidy table of `estimax figure toy-curves`.

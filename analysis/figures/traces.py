@@ -1,4 +1,4 @@
-"""Lines of measured errors on a logarithmic axis, with intervals, upper limits and zeros."""
+"""Curves of measured errors on a logarithmic axis, with intervals, upper limits and zeros."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def upper_limits(points: pd.DataFrame) -> pd.Series:
 
 
 def heights(points: pd.DataFrame, metric: str) -> pd.Series:
-    """Return the values drawn of a metric: estimates, or upper limits of a squared bias.
+    """Return the plotted values of a metric: estimates, or upper limits of a squared bias.
 
     Args:
         points: with `<metric>`, `<metric>_low`, `<metric>_high` and `upper_limit`.
@@ -30,13 +30,13 @@ def heights(points: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
-    """Return whether each height is zero up to rounding."""
+    """Return whether each plotted value is zero up to rounding."""
     drawn = heights(points, metric)
     return drawn <= ROUNDING * drawn.max()
 
 
 def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
-    """Return the legend entries for the marks in traces of these metrics."""
+    """Return legend entries for the marks used in curves of these metrics."""
     entries = [band_mark()]
     if points["upper_limit"].any():
         entries.append(limit_mark())
@@ -69,19 +69,19 @@ def trace(
 
     Args:
         ax: the axes, with limits set.
-        points: points of one line, in order, as for `heights`.
+        points: points of one curve, in order, as for `heights`.
         across: the column on the horizontal axis.
         metric: its name.
         look: the style.
         label: label of the marks.
-        hollow: whether each mark is hollow; none by default.
+        hollow: whether each marker is hollow; by default none is.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
     bottom = ax.get_ylim()[0]
     x, y = points[across], heights(points, metric).clip(lower=bottom)
     low, high = points[f"{metric}_low"].clip(lower=bottom), points[f"{metric}_high"]
     band(ax, x, low, high, look.colour, where=~limit)
-    # Bars too: a point between two upper limits has no band.
+    # Also bars, since a point between two upper limits has no band.
     ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
     on_axis = bool((y <= bottom).all())
     thick = {"linewidth": 1.5, "clip_on": False} if on_axis else {}

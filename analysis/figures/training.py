@@ -32,15 +32,15 @@ _MARKS = 8  # to a curve
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the curves of the figure, of every estimator at its best learning rate.
+    """Return the curve of every estimator at its best learning rate.
 
-    If all runs diverged at every rate, the rate of the run that lasted longest.
+    If all runs diverged at every rate, the rate of the run that diverged last is used.
 
     Returns:
-        `panel`: "training loss", or a score that was evaluated repeatedly; `estimator`, `method`,
-        `optimiser`, `learning_rate`; `value`: the mean over `seeds` runs, with its 95 % interval,
-        `low` and `high`. A run that diverged is a separate curve, with its `seed`; its last line
-        has no value, at the step where the loss was no longer finite.
+        `panel`: "training loss", or a score that was evaluated during training; `estimator`,
+        `method`, `optimiser`, `learning_rate`; `value`: the mean over `seeds` runs, with its 95 %
+        interval, `low` and `high`. A run that diverged is a separate curve, with its `seed`; its
+        last value is NaN, at the step where the loss became non-finite.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
@@ -66,11 +66,11 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw training loss against step, and next to it a bound that was evaluated repeatedly.
+    """Draw training loss against step, and bounds that were evaluated during training.
 
     Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
-    that diverged is a thin line that ends in a cross. The vertical axis covers the means after a
-    tenth of the training; higher values are clipped.
+    that diverged is a thin line that ends in a cross. The vertical axis covers the means after the
+    first tenth of training; higher values are clipped.
 
     Args:
         rows: a tidy table of training runs of one context.
@@ -102,7 +102,7 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def _chosen(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the line drawn for every estimator."""
+    """Return the table line drawn for each estimator."""
     order = ["best", "diverged_last"]
     return table.sort_values(order, ascending=False, kind="stable").drop_duplicates("estimator")
 
@@ -130,7 +130,7 @@ def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
-    """Return the estimators without a curve in some panel; a cross counts as a curve."""
+    """Return the estimators that lack a curve (or a cross) in some panel."""
     kept = curves[curves["value"].notna() | curves["seed"].notna()]
     drawn = kept.groupby("estimator")["panel"].nunique().reindex(names, fill_value=0)
     return list(drawn.index[drawn < curves["panel"].nunique()])
@@ -151,18 +151,18 @@ def _marks(curves: pd.DataFrame, lines: pd.DataFrame) -> list[Line2D]:
 
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:
-    """Return limits that contain the means after the initial descent, and most of their bands."""
+    """Return limits that contain the means after the initial descent and most of their bands."""
     late = part[part["step"] >= part["step"].max() / 10]
     late = part if late["step"].nunique() < 3 else late
     means = late.loc[late["seed"].isna(), "value"].dropna()
-    if means.empty:  # every run diverged: show the values below the first
+    if means.empty:  # all runs diverged: show the values below the first
         first = part.groupby(list(RUN))["value"].transform("first")
         means = part.loc[part["value"] <= first, "value"]
     if means.empty:
         return 0.0, 1.0
     low, high = means.min(), means.max()
     reach = high - low or abs(high) or 1.0
-    # The wide bands of two seeds would leave no room for the curves.
+    # Two seeds have wide bands, which would leave no room for the curves.
     bottom = max(np.fmin(late["value"].min(), late["low"].min()), low - reach / 2)
     top = min(late.loc[late["seed"].isna(), "high"].max(), high + reach / 2)
     return np.fmin(low, bottom) - reach / 20, np.fmax(high, top) + reach / 20

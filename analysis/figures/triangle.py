@@ -19,11 +19,11 @@ def mesh(points: pd.DataFrame) -> Triangulation:
     try:
         return Triangulation(across, up)
     except RuntimeError as error:  # of qhull
-        raise ValueError("the points span no area") from error
+        raise ValueError("the points are collinear") from error
 
 
 def outline(ax: Axes) -> None:
-    """Draw the edges of the triangle and the class numbers at its corners, without axes."""
+    """Draw the triangle's edges with class numbers at its corners, without axes."""
     ax.plot(*np.append(CORNERS, CORNERS[:1], 0).T, color="0.3", linewidth=0.8)
     ax.set(aspect="equal")
     ax.set_axis_off()

@@ -12,15 +12,16 @@ _PLACE = ("row", "column", "y")
 _LINE = (*_GRID, "steps", *_PLACE)
 _ABOUT = {
     "reconstructions": "test images, their reconstructions below them",
-    "traversals": "traversals: the most likely code, then with one variable changed at a time",
+    "traversals": "traversals: the most likely code, then one variable changed at a time",
 }
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the pixels, one row of a picture per line, from 0 (white) to 1 (black).
+    """Return the pixels, one picture row per line, from 0 (white) to 1 (black).
 
     `picture` names a grid of a `problem` trained with the `estimator` for `steps` steps; `row` and
-    `column` are the position in the grid, `y` is the row of pixels, other columns are named x.
+    `column` are the position in the grid, `y` is the row of pixels, and the columns `x...` hold its
+    pixels.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -31,7 +32,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the grids in a column, grouped by model.
+    """Draw the grids below each other, grouped by model.
 
     Args:
         rows: the tidy table of `estimax figure vae-pictures`.
@@ -45,7 +46,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         if problem not in {known[0] for known in grids}:
             about = f"{problem}, trained by {estimator}: {about}"
         grids[problem, about] = _grid(part)
-    title = f"VAEs after {lines['steps'].max():,} steps, means of the pixels"
+    title = f"VAEs after {lines['steps'].max():,} steps: mean pixel values"
     return pictures.page(title, [(about, grid) for (_, about), grid in grids.items()])
 
 

@@ -1,4 +1,4 @@
-"""Rendering of readable tables, a format in each file."""
+"""Rendering of readable tables, one module per format."""
 
 import os
 from pathlib import Path

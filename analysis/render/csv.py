@@ -17,9 +17,9 @@ _COUNTS = [
 
 
 def to_csv(table: ReadableTable) -> str:
-    """Return all columns of a table in full precision, with the skipped estimators.
+    """Return all columns of a table in full precision, including skipped estimators.
 
-    Text is not escaped, even if a spreadsheet would read it as a formula.
+    Text that a spreadsheet would read as a formula is not escaped.
     """
     skips = pd.DataFrame(
         [{"estimator": name, "note": f"skipped: {why}"} for name, why in table.skipped.items()],

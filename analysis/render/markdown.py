@@ -34,7 +34,7 @@ def to_markdown(table: ReadableTable) -> str:
 
 def _cell(text: str, column: Column) -> str:
     if column.kind.style == "name":
-        return _code(text).replace("|", r"\|")  # else it would end the cell
+        return _code(text).replace("|", r"\|")  # it would end the cell
     return _plain(text) if column.kind.style == "word" else text  # the others are numbers
 
 

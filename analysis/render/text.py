@@ -98,7 +98,7 @@ def column_widths(lines: Iterable[Sequence[str]]) -> list[int]:
 
 
 def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    """Return cells padded to the widths of their columns; cells without a width are left out.
+    """Return cells padded to their columns' widths; cells without a width are omitted.
 
     Args:
         cells: cells of one line.

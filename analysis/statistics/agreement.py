@@ -20,10 +20,10 @@ class Agreement(NamedTuple):
 def rank_agreement(
     known: np.ndarray, means: np.ndarray, errors: np.ndarray, freedom: np.ndarray
 ) -> Agreement:
-    r"""Return Kendall's $\tau_b$ between known values and means that have errors.
+    r"""Return Kendall's $\tau_b$ between known values and uncertain means.
 
-    The interval is the central 95 % of $\tau_b$ when an independent Student variable times its
-    error is added to every mean. The known values are treated as exact.
+    The interval is the central 95 % of $\tau_b$ after adding to every mean its error times an
+    independent Student t variable. The known values are treated as exact.
 
     Args:
         known: `[n]`.
@@ -32,22 +32,22 @@ def rank_agreement(
         freedom: `[n]`, their degrees of freedom; infinity for a normal error.
 
     Returns:
-        The correlation, NaN if there are no two different known values.
+        The correlation; NaN if all known values are equal.
     """
-    if len(known) < 2 or np.ptp(known) == 0:  # there is no order
+    if len(known) < 2 or np.ptp(known) == 0:  # the order is undefined
         return Agreement(np.nan, np.nan, np.nan, len(known))
     tau = float(_tau(known, means[None])[0])
     random = np.random.default_rng(0)
-    # Use the quantile function, which accepts infinite degrees of freedom.
+    # Through the quantile function, which accepts infinite degrees of freedom.
     noise = student.ppf(random.uniform(size=(_RESAMPLES, len(means))), freedom)
     low, high = np.nanquantile(_tau(known, means + errors * noise), (0.025, 0.975))
     return Agreement(tau, float(low), float(high), len(known))
 
 
 def _tau(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return tau-b of the known values with every row; NaN if either is constant.
+    """Return tau-b between the known values and every row; NaN if either is constant.
 
-    `scipy.stats.kendalltau` takes one pair of vectors at a time: 10,000 calls take seconds.
+    Vectorised, since 10,000 calls of `scipy.stats.kendalltau` take seconds.
     """
     first, second = np.triu_indices(len(known), 1)
     signs = np.sign(known[first] - known[second])

@@ -12,12 +12,12 @@ def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the mean over seeds of every group, with its 95 % interval.
 
     Returns:
-        `value`, `low`, `high`, `seeds`, one line per group. The interval is Student's over the
-        seeds; a single seed keeps that of its row.
+        `value`, `low`, `high`, `seeds`, one line per group. The interval is Student's t over the
+        seeds; a single seed keeps the interval of its row.
     """
     groups = rows.groupby(list(by), sort=False, dropna=False)
     lines = groups[["low", "high"]].first().assign(seeds=groups.size())
-    # Missing values are not skipped: a mean without the failed runs would look too good.
+    # Missing values are kept, since a mean without the failed runs would be too optimistic.
     lines.insert(0, "value", groups["value"].mean(skipna=False))
     several = lines["seeds"] > 1
     degrees = lines["seeds"].clip(lower=2) - 1

@@ -6,7 +6,7 @@ from scipy import stats
 
 
 def quantile(degrees: ArrayLike) -> np.ndarray:
-    """Return the 97.5 % quantile: the half width of a 95 % interval, in standard errors.
+    """Return the 97.5 % quantile of Student's t: half of a 95 % interval, in standard errors.
 
     Args:
         degrees: degrees of freedom; infinity for a normal error.

@@ -1,1 +1,1 @@
-"""Readable tables of results, a study in each file."""
+"""Readable tables of results, one module per study."""

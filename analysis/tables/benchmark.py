@@ -11,7 +11,7 @@ from analysis.render.text import aligned, column_widths
 Table = list[list[str]]
 
 Figures = dict[str, Any]
-"""Parts of the JSON file of `estimax benchmark --json`."""
+"""Sections of the file written by `estimax benchmark --json`."""
 
 _TITLES = {
     "gradients": (
@@ -128,7 +128,7 @@ def _cost(cost: Figures) -> list[Table | str]:
 
 
 def _short(name: str) -> str:
-    """Return an identity without field names that are clear from the values."""
+    """Return an identity without field names that are evident from the values."""
     return re.sub(r"\b(baseline|estimator|num_samples|temperature)=", "", name)
 
 
@@ -138,7 +138,7 @@ def _range(summary: Figures, scale: float = 1.0) -> str:
 
 
 def _number(value: float) -> str:
-    """Return all digits before the point, at least three significant ones, or two below one."""
+    """Return a number with at least three significant digits, or two if below one."""
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value))) - (abs(value) < 1)

@@ -34,12 +34,12 @@ _COLUMNS = (
     Column("quantity", ("", "quantity"), "metric", WORD),
 )
 _NOTES = (
-    "Measured: the quantity with its own 95 % interval. A claim is reproduced if the quantity "
-    "lies inside the claimed region, and not reproduced if it lies outside, by Student's "
+    "Measured: the quantity with its unadjusted 95 % interval. A claim is reproduced if the "
+    "quantity lies inside the claimed region, and not reproduced if it lies outside, by Student's "
     "t-tests. All p-values are adjusted together (Benjamini and Yekutieli), so that at most "
     "5 % of the verdicts are expected to be false.",
-    "Power: the probability of a verdict if the quantity lies inside the region by the effect "
-    "that the claim names. Undecided claims with less than 90 % are counted as underpowered.",
+    "Power: the probability of a verdict if the quantity lies inside the region by the "
+    "claim's effect size. Undecided claims with less than 90 % are counted as underpowered.",
     "A bias is relative to the norm of the true gradient, a squared bias to its square.",
     "Claims, regions, effects and studies are defined in experiments/studies/claims and "
     "were fixed before the run. MNIST is binarised at 1/2 unless the study says otherwise.",
@@ -55,16 +55,16 @@ def claims_table(rows: pd.DataFrame) -> ReadableTable:
     (Benjamini and Yekutieli 2001, under any dependence), so that at a confidence of 95 % at most
     5 % of the verdicts are expected to be false. A claim is "reproduced" if the adjusted p_for is
     at most 5 %, "not reproduced" if the adjusted p_against is, and "undecided" otherwise. A study
-    is underpowered if a quantity inside the region by the claim's `effect` would have a smaller
-    probability of a verdict than the claim's `power`.
+    is underpowered if, for a quantity inside the region by the claim's `effect`, the probability of
+    a verdict is below the claim's `power`.
 
     Args:
         rows: the tidy table of `estimax claims`.
 
     Returns:
-        One line per claim: the columns of the rows, `value_low` and `value_high` (95 % interval of
-        this quantity alone), `p_for` and `p_against` (adjusted), `seen` (the power that the study
-        had), `verdict`, `doubts` of its study, `statement`, `region` and `note`.
+        One line per claim: the columns of the rows, `value_low` and `value_high` (unadjusted 95 %
+        interval), `p_for` and `p_against` (adjusted), `seen` (the power reached), `verdict`,
+        `doubts` about its study, `statement`, `region` and `note`.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
@@ -124,7 +124,7 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sections(lines: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the number of claims with each verdict, and a line on each study."""
+    """Return the number of claims per verdict, and one line per study."""
     counts = lines["verdict"].value_counts()
     summary = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
     weak = int(((lines["verdict"] == "undecided") & (lines["seen"] < lines["power"])).sum())
@@ -142,16 +142,16 @@ def _sections(lines: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Return the p-value of "the distance is not positive": 0 or 1 if there is no error."""
+    """Return the p-value of "the distance is not positive"; 0 or 1 if the error is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = stats.t.sf(distance / error, degrees)
-    # The distance to a missing end is infinite, and so may be the error.
+    # The distance to a missing end is infinite; the error may be infinite too.
     random = (error > 0) & np.isfinite(distance)
     return np.where(random, chance, np.where(distance >= 0, 0.0, 1.0))
 
 
 def _threshold(values: np.ndarray, adjusted: np.ndarray, level: float) -> float:
-    """Return the largest p-value that gave a verdict, or the smallest threshold if none did."""
+    """Return the largest p-value that led to a verdict, or the smallest threshold if none did."""
     called = values[adjusted <= level]
     return float(called.max()) if called.any() else level / len(values)
 
@@ -163,7 +163,7 @@ def _power(
     with np.errstate(divide="ignore", invalid="ignore"):
         power = stats.nct.sf(stats.t.isf(threshold, degrees), degrees, effect / error)
         normal = stats.norm.sf(stats.norm.isf(threshold), effect / error)
-    # scipy's noncentral t fails at infinite degrees of freedom and far in the tail.
+    # scipy's noncentral t fails for infinite degrees of freedom and far in the tail.
     large = np.isinf(degrees) | (effect / np.maximum(error, 1e-300) > 30)
     return np.where(error > 0, np.where(large, normal, power), 1.0)
 

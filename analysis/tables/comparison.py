@@ -38,7 +38,7 @@ Cost = Literal["evaluations", "time"]
 
 
 def indistinguishable(lines: pd.DataFrame) -> pd.Series:
-    """Return whether each squared bias is not distinguishable from zero."""
+    """Return whether each squared bias is indistinguishable from zero."""
     return (lines["squared_bias_low"] <= 0) | (lines["squared_bias"] <= 0)
 
 
@@ -115,8 +115,8 @@ def comparison_table(rows: pd.DataFrame, cost: Cost = "evaluations") -> Readable
         NaN.
 
     Raises:
-        ValueError: if the table is empty, lacks a column, holds several contexts, or has a metric
-            of an estimator twice.
+        ValueError: if the table is empty, lacks a column, holds several contexts, or repeats a
+            metric of an estimator.
     """
     table = measurements(rows, cost)
     error = table.columns[1].field

@@ -60,10 +60,10 @@ def reproduction_table(rows: pd.DataFrame) -> ReadableTable:
     Returns:
         One line per published number: its `block` and `label` (part of the table, estimator), the
         `published` value, its `units` and `source`; `ours` with `ours_low` and `ours_high`, and the
-        `difference`; the `seeds` behind it; the `estimator`, `variant` and `learning_rate` that
-        validation images chose from `tried` candidates of `tried_steps` steps each; `note`.
-        Intervals are 95 %: Student's over seeds, or with a single seed that of its evaluation.
-        Below the table are the rank agreement by block, and the verdicts on predictions.
+        `difference`; the number of `seeds`; the `estimator`, `variant` and `learning_rate` chosen
+        on validation images from `tried` candidates of `tried_steps` steps each; `note`. Intervals
+        are 95 %: Student's t over seeds, or for a single seed that of its evaluation. Below the
+        table are the rank agreement by block, and the verdicts on predictions.
 
     Raises:
         ValueError: if the table is empty, lacks a column, or holds several tables.
@@ -83,7 +83,7 @@ def reproduction_table(rows: pd.DataFrame) -> ReadableTable:
 
 
 def compared(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of `reproduction_table`, and whether each number `is_known` exactly."""
+    """Return the lines of `reproduction_table`, with `is_known` for exactly known numbers."""
     check(rows, COLUMNS)
     for name in ("table", "budget"):
         if rows[name].nunique() > 1:
@@ -124,7 +124,7 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(lines: pd.DataFrame) -> Iterator[Column]:
-    """Yield the columns that are not empty."""
+    """Yield the non-empty columns."""
     for column in _COLUMNS:
         values = lines[column.field]
         if column.field in _ALWAYS or (values.notna() & (values != "")).any():
@@ -133,8 +133,8 @@ def _columns(lines: pd.DataFrame) -> Iterator[Column]:
 
 def _footnotes(lines: pd.DataFrame) -> list[str]:
     found = [
-        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's, or "
-        "with a single seed, that of its evaluation)."
+        "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's t, or "
+        "for a single seed, that of its evaluation)."
     ]
     if lines["tried"].notna().any():
         found.append(
@@ -199,7 +199,7 @@ def agreement(lines: pd.DataFrame) -> dict[str, Agreement]:
 
 
 def predictions(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """Return the predictions made before the run, a line per `statement` with its `verdict`.
+    """Return the predictions made before the run, one line per `statement` with its `verdict`.
 
     "held": in every pair the interval of the estimator expected to be better lies entirely on the
     better side of the other's. "broke": in some pair it lies entirely on the worse side.
@@ -241,7 +241,7 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
 
 
 def _ours(final: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds of every cell's figures, at its last step."""
+    """Return the mean over seeds of every cell's metrics at its last step."""
     by = ["cell", "metric", "split"]
     about = ["estimator", "variant", "learning_rate", "paper_link"]
     if final.empty:
@@ -266,7 +266,7 @@ def _tried(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _notes(rows: pd.DataFrame) -> dict[str, str]:
-    """Return a note by cell: why it was skipped, or that seeds diverged."""
+    """Return notes by cell: why it was skipped, or that seeds diverged."""
     final = rows[rows["stage"] == "final"]
     ends = rows[rows["stage"].isin(["skipped", "failed", "missing"])]
     ends = ends[~ends["cell"].isin(final["cell"])]
@@ -281,7 +281,7 @@ def _notes(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _agreement(part: pd.DataFrame) -> Agreement:
-    part = part[part["ours"].notna()]
+    part = part[part["ours"].notna() & part["published"].notna()]
     several = (part["seeds"] > 1).to_numpy(bool)
     freedom = np.where(several, part["seeds"].astype(float) - 1, np.inf)
     errors = (part["ours_high"] - part["ours_low"]).to_numpy(float) / 2 / quantile(freedom)
@@ -294,7 +294,7 @@ def _agreement(part: pd.DataFrame) -> Agreement:
 
 
 def _spent(rows: pd.DataFrame) -> list[str]:
-    """Return the steps, seeds, bound samples and data behind the cells as text."""
+    """Return the steps, seeds, bound samples and data of the cells as text."""
     final = rows[rows["stage"] == "final"]
     parts: list[str] = []
     if final.empty:

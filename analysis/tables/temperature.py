@@ -16,7 +16,7 @@ _KEYS = (
 
 
 def temperature_table(rows: pd.DataFrame) -> ReadableTable:
-    """Return the estimators of a temperature study, sorted by family and temperature.
+    """Return the estimators of a temperature study, sorted by family, then temperature.
 
     Args:
         rows: a tidy result table of one context, with the column `p_temperature` (NaN for
@@ -27,7 +27,7 @@ def temperature_table(rows: pd.DataFrame) -> ReadableTable:
         `temperature` in front.
 
     Raises:
-        ValueError: as `comparison_table`, and if `p_temperature` is missing.
+        ValueError: as for `comparison_table`, or if `p_temperature` is missing.
     """
     table = measurements(rows)
     lines = table.frame

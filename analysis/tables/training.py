@@ -21,7 +21,7 @@ from analysis.rows import (
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
 
-# Learning rates are chosen by the first of these in a table; never by test images.
+# Learning rates are chosen by the first of these in a table, never on test images.
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
 
 
@@ -55,7 +55,7 @@ _FINAL = (
     Column("training accuracy", ("train", "accuracy"), "train_accuracy", ESTIMATE),
     Column("training loss", ("training", "loss"), "loss", ESTIMATE),
 )
-# Papers report both on test images; for other splits the tighter bound is enough.
+# Papers report both on test images; other splits need only the tighter bound.
 _INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
 _DIVERGED = Column(
     "diverged: at step", ("diverged:", "at step"), "diverged", Kind(_diverged, "setting")
@@ -72,27 +72,27 @@ _RUNS = (
 
 
 def training_table(rows: pd.DataFrame) -> ReadableTable:
-    """Return the estimators of a training study at each learning rate, the best first.
+    """Return the estimators of a training study at each learning rate, best first.
 
-    Lines are sorted by the first of these that the table has: test bound, test ELBO, exact loss,
-    test accuracy, ..., training loss. Lines with only diverged runs come last.
+    Lines are sorted by the first of these that the table contains: test bound, test ELBO, exact
+    loss, test accuracy, ..., training loss. Lines with only diverged runs come last.
 
     Args:
         rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
 
     Returns:
-        One line per `estimator`, `optimiser` and `learning_rate`: `best`, whether it is the best of
+        One line per `estimator`, `optimiser` and `learning_rate`: `best`: whether it is the best of
         the estimator's `tried` lines; `method`, `unbiased`, hyperparameters; `seeds`, how many of
-        them `diverged`, from step `diverged_first` to `diverged_last`; the final figures, each with
-        `_low` and `_high`, as means over the seeds that did not
-        diverge: `test_bound` (of the most samples in the table), `test_elbo`, `validation_bound`,
-        `validation_elbo`, `train_bound` and `train_elbo`, negative and in nats per image,
-        `exact_loss`, `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
+        them `diverged`, from step `diverged_first` to `diverged_last`; the final metrics, each with
+        `_low` and `_high`, as means over the seeds that did not diverge: `test_bound` (with the
+        most samples in the table), `test_elbo`, `validation_bound`, `validation_elbo`,
+        `train_bound` and `train_elbo`, negative and in nats per image, `exact_loss`,
+        `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
         `steps_per_second`; `note`.
 
-        Intervals are 95 %: Student's over seeds, or with a single seed that of its own row.
-        The best learning rate is that with the smallest fraction diverged and, of these, the least
-        validation bound, else validation ELBO, exact loss, validation error, training loss.
+        Intervals are 95 %: Student's t over seeds, or for a single seed that of its row. The best
+        learning rate has the smallest fraction of diverged runs; ties are broken by the lowest
+        validation bound, else validation ELBO, exact loss, validation error or training loss.
 
     Raises:
         ValueError: if the table is empty, lacks a column, holds several contexts, no run, or a
@@ -109,7 +109,7 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
     steps = finished.groupby(list(LINE))["step"].max()
     optimisers = list(lines["optimiser"].unique())
     optimiser = optimisers[0] if len(optimisers) == 1 else None
-    # The columns do not depend on the order of the lines.
+    # Sorted, so that the columns do not depend on the order of the lines.
     shown = tuple(_columns(lines, optimiser))
     chosen_by = next((name for name in _CHOOSING if lines[name].notna().any()), None)
     samples = {
@@ -161,9 +161,9 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
 
 
 def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines with `best` and `tried`, the best line first."""
+    """Return the lines with `best` and `tried`, best line first."""
     failed = lines["diverged"] == lines["seeds"]
-    # Fewest diverged first: the mean of the remaining runs looks too good.
+    # Fewest diverged first, since the mean of the remaining runs is too optimistic.
     share = lines["diverged"] / lines["seeds"]
     choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], _CHOOSING)))
     best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
@@ -182,9 +182,9 @@ def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
 
 
 def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
-    """Yield the columns, with those final figures that the lines have."""
+    """Yield the columns, including the final metrics that the lines contain."""
     yield _ESTIMATOR
-    if optimiser is None:  # otherwise the heading names it
+    if optimiser is None:  # otherwise it is in the heading
         yield _OPTIMISER
     yield _RATE
     there = {column.field for column in _FINAL if lines[column.field].notna().any()}
@@ -210,13 +210,13 @@ def _footnotes(
     ]
     found = [
         "Means over the seeds that did not diverge, after the last step, with 95 % intervals: "
-        "Student's over seeds, or with a single seed, that of its evaluation."
+        "Student's t over seeds, or for a single seed, that of its evaluation."
     ]
     if any(field.endswith(("_bound", "_elbo")) for field in shown):
-        counts = f" Samples of a bound: {', '.join(bounds)}." if bounds else ""
+        counts = f" Samples per bound: {', '.join(bounds)}." if bounds else ""
         found.append(f"Bounds and ELBOs are in nats per image, lower is better.{counts}")
     if "loss" in shown:
-        found.append("Training loss: the mean over the steps between the last two logged.")
+        found.append("Training loss: the mean over the last logging interval.")
     if "steps_per_second" in shown:
         found.append("Steps per second: summed over all runs of the estimator's batch.")
     if (lines["best"] & (lines["tried"] > 1)).any():

@@ -25,7 +25,7 @@ class ARM(Estimator[Bernoulli, Objective]):
     paper = "yin2019"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One per sample of the pair."""
+        """One evaluation per sample of the pair."""
         return 2
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:

@@ -27,8 +27,8 @@ class ARMS(Estimator[Bernoulli, Objective]):
 
     $\frac{1}{n-1} \sum_i (f_i - \bar f) (b_i - s) \cdot \frac{s (1 - s)}{s - P(b_1 = b_2 = 1)}$ per
     variable, where every pair of samples has the joint distribution of a copula. The weight is the
-    probability that a pair would differ if it were independent, over the probability that it
-    differs: only differing pairs contribute. Two samples are `DisARM`. Dimitriev and Zhou 2021
+    probability that an independent pair differs, divided by the probability that this pair differs:
+    only differing pairs contribute. With two samples it is `DisARM`. Dimitriev and Zhou 2021
     (arXiv:2105.14141).
 
     With the Dirichlet copula the samples of the rarer value of each variable are negatively
@@ -49,12 +49,12 @@ class ARMS(Estimator[Bernoulli, Objective]):
     paper = "dimitriev2021"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One per sample."""
+        """One evaluation per sample."""
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both copulas."""
+        """Return variants with both copulas."""
         return (cls(4), cls(4, "gaussian"))
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:
@@ -100,7 +100,7 @@ def _gaussian(keys: jax.Array, distribution: Bernoulli) -> tuple[jax.Array, jax.
 
 
 def _differ(threshold: jax.Array, rare: jax.Array, count: int) -> jax.Array:
-    """Return the chance of a pair (1, 0), from the rarer value's threshold and probability."""
+    """Return the probability of a pair (1, 0) from the rarer value's threshold and probability."""
     if count == 2:  # each is the negative of the other, so they are never both rare
         return rare
     end = math.atan(math.sqrt(count / (count - 2)))

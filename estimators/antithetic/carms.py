@@ -24,17 +24,17 @@ class CARMS(Estimator[Categorical, Objective]):
 
     $\frac{1}{2 n (n-1)} \sum_{i \ne j} r(D_i, D_j) (f_i - f_j) (D_i - D_j)$ per variable, where
     $r(k, l) = p_k p_l / P(D_i = k, D_j = l)$ is the probability of a pair of classes under
-    independence over its actual probability. Unbiased, since pairs of equal classes do not
+    independence divided by its actual probability. Unbiased, since pairs of equal classes do not
     contribute. With independent samples (r = 1) it is `ScoreFunction` with `LeaveOneOut`. Dimitriev
     and Zhou 2021 (arXiv:2110.14002), sampled as in the authors' code:
 
-    negatively dependent uniform numbers of the Dirichlet copula (see `ARMS`) are looked up in the
-    classes' cumulative probabilities. For each variable the order of the classes is drawn from
-    K (K - 1) / 2 orders, each with another pair of classes first and last, so that every pair has
+    negatively dependent uniform numbers from the Dirichlet copula (see `ARMS`) select classes by
+    their cumulative probabilities. For each variable the order of the classes is drawn from K (K -
+    1) / 2 orders, each with a different pair of classes first and last, so that every pair has
     positive probability. The joint distribution is averaged over all orders, so r is at most their
-    number. It is exact up to a few roundings, however rare both classes are. Two samples of two
-    classes are `DisARM`. Besides f, time grows as $n^2 K^2$ and memory as $n^2 K$; more than
-    `Discrete.max_states` orders are refused.
+    number. It is exact up to a few roundings, however rare both classes are. With two samples of
+    two classes it is `DisARM`. Besides f, time grows as $n^2 K^2$ and memory as $n^2 K$; more than
+    `Discrete.max_states` orders raise ValueError.
 
     Args:
         num_samples: n, at least two.
@@ -46,12 +46,12 @@ class CARMS(Estimator[Categorical, Objective]):
     paper = "dimitriev2021carms"
 
     def evaluations(self, distribution: Categorical) -> int:
-        """One per sample."""
+        """One evaluation per sample."""
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with a pair, and with four samples."""
+        """Return variants with a pair, and with four samples."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:
@@ -64,8 +64,8 @@ class CARMS(Estimator[Categorical, Objective]):
         drawn = uniform(jax.random.fold_in(key, count), (size,), dtype) * num_orders(classes)
         order = nth_order(drawn.astype("int32"), classes)
         ordered = jnp.take_along_axis(chance, order, 1)
-        # Upper ends of the classes' intervals; one from the last class with positive probability
-        # on.
+        # Upper ends of the classes' intervals; 1 from the last class of positive probability
+        # onwards.
         left = jnp.cumsum(ordered[:, ::-1], -1)[:, ::-1][:, 1:]
         ends = jnp.where(left > 0, jnp.cumsum(ordered[:, :-1], -1), 1)
         places = (uniforms[..., None] > ends[None]).sum(-1, dtype="int32")

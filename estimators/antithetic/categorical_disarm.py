@@ -15,7 +15,7 @@ from estimators.distributions.categorical import Categorical
 
 @pytree
 class CategoricalDisARM(Estimator[Categorical, Objective]):
-    r"""DisARM by stick-breaking: each class but the last has a bit, "this class if none before".
+    r"""DisARM by stick-breaking: each class but the last has a bit, "this class if no earlier".
 
     Bit l has the logit $\alpha_l = \theta_l - \log \sum_{k > l} e^{\theta_k}$, and the class is
     that of the first bit that is one. An antithetic pair of such bits gives two samples D and
@@ -26,8 +26,8 @@ class CategoricalDisARM(Estimator[Categorical, Objective]):
     - $\frac12 \Delta (b_l - \sigma(\alpha_l))$ if only D does: f at the other sample, which does
       not depend on bit l, is a baseline; and likewise with the roles exchanged.
 
-    The chain rule then gives the gradient in $\theta$. Unbiased; two classes are `DisARM`. The
-    sticks are in the order of the classes. Dong, Mnih and Tucker 2021 (arXiv:2106.08056),
+    The chain rule then gives the gradient in $\theta$. Unbiased; with two classes it is `DisARM`.
+    The sticks follow the order of the classes. Dong, Mnih and Tucker 2021 (arXiv:2106.08056),
     DisARM-SB, as in the authors' code.
     """
 
@@ -35,7 +35,7 @@ class CategoricalDisARM(Estimator[Categorical, Objective]):
     paper = "dong2021"
 
     def evaluations(self, distribution: Categorical) -> int:
-        """One per sample of the pair."""
+        """One evaluation per sample of the pair."""
         return 2
 
     def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:

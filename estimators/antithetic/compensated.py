@@ -21,7 +21,7 @@ def subtract(one: Pair, other: Pair) -> Pair:
 
 
 def where(condition: jax.Array, one: Pair, other: Pair) -> Pair:
-    """Choose between two."""
+    """Select one of two numbers elementwise."""
     return jnp.where(condition, one[0], other[0]), jnp.where(condition, one[1], other[1])
 
 

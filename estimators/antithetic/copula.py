@@ -12,9 +12,9 @@ from estimators.core.averages import sum_of_others
 def repelled_log_uniforms(noise: jax.Array) -> jax.Array:
     r"""Return logarithms of n uniform numbers, pairwise negatively dependent.
 
-    Exponential variables $E_i = -\log(1 - \sigma(L_i))$ over their sum are a uniform point d on the
-    simplex, and each $u_i = (1 - d_i)^{n - 1}$ is uniform. For n = 2 they are $u, 1 - u$. $u_i$
-    decreases in $L_i$.
+    Exponential variables $E_i = -\log(1 - \sigma(L_i))$ divided by their sum are a uniform point d
+    on the simplex, and each $u_i = (1 - d_i)^{n - 1}$ is uniform. For n = 2 they are $u, 1 - u$.
+    $u_i$ decreases in $L_i$.
 
     Args:
         noise: $L$, independent logistic noise, `[n, ...]` with n at least two.

@@ -24,7 +24,7 @@ class DisARM(Estimator[Bernoulli, Objective]):
     paper = "dong2020"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One per sample of the pair."""
+        """One evaluation per sample of the pair."""
         return 2
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:

@@ -11,7 +11,7 @@ from estimators.antithetic.compensated import Pair, add, cumsum, subtract, where
 from estimators.antithetic.copula import Interval, repelling, repulsion
 from estimators.core.evaluate import evaluate_all
 
-# Orders are processed in blocks. Limits: numbers per array over a block, and arrays held at once.
+# Orders are processed in blocks. Limits: numbers per array of a block, and arrays held at once.
 _NUMBERS = 2**17
 _ARRAYS = 16
 
@@ -22,7 +22,7 @@ def num_orders(count: int) -> int:
 
 
 def _starts(count: int) -> np.ndarray:
-    """Return the index of each first class's first order, and the total number of orders."""
+    """Return the index of the first order that starts with each class, and the number of orders."""
     return np.append(0, np.cumsum(np.arange(count - 1, 0, -1))).astype("int32")
 
 
@@ -43,7 +43,7 @@ def nth_order(number: jax.Array, count: int) -> jax.Array:
 
 
 class _Arcs(NamedTuple):
-    """Total probabilities of the classes around a drawn one in the ring of all classes.
+    """Total probabilities of the classes on each side of the drawn one in the ring of classes.
 
     Classes strictly between the last and the drawn one, `[n, K]` by last class; classes after the
     drawn one up to and including the last, `[n, K]`; all classes but the drawn one, `[n, 1]`. Each

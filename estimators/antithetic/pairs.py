@@ -11,7 +11,7 @@ def antithetic_pair(distribution: Bernoulli, noise: jax.Array) -> tuple[jax.Arra
     r"""Return the hard samples of logistic noise L and of -L.
 
     With $u = \sigma(L)$ they are $b = 1[u > 1 - s]$ and $\tilde b = 1[u < s]$: each follows the
-    distribution, and their probability of agreeing is minimal.
+    distribution, and they agree with minimal probability.
     """
     samples = (distribution.hard(distribution.perturb(signed)) for signed in (noise, -noise))
     first, second = jax.lax.stop_gradient(tuple(samples))

@@ -7,19 +7,21 @@ from estimators.core.averages import as_origin
 from estimators.core.distribution import Discrete, Distribution
 from estimators.core.gradients import attach_gradient
 from estimators.core.products import vdot
+from estimators.distributions.chain import Chain
 
 
 def attach_copy_scores(
-    value: jax.Array, copies: Discrete, samples: jax.Array, signal: jax.Array
+    value: jax.Array, distribution: Discrete | Chain, samples: jax.Array, signal: jax.Array
 ) -> jax.Array:
     r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q_i(z_i)$ attached at the copies.
 
     Args:
         value: a scalar.
-        copies: `q.independent(m)`.
+        distribution: `q.independent(m)`.
         samples: one sample of each copy, `[m, *event]`.
         signal: `[m]`, stopped.
     """
+    copies = distribution.given(samples) if isinstance(distribution, Chain) else distribution
 
     def weighted(copies: Discrete) -> jax.Array:
         return vdot(signal, copies.log_probs(samples).reshape(len(samples), -1).sum(-1))
@@ -30,8 +32,8 @@ def attach_copy_scores(
 def shifted(log_weights: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the stopped log-weights minus an origin (their finite maximum), and the origin.
 
-    The shift keeps a constant in them from rounding differences between bounds. It adds the origin
-    to f, which is minus a logarithm.
+    The shift prevents a common constant from rounding off differences between bounds. It adds the
+    origin to f, which is a negative logarithm.
     """
     stopped = jax.lax.stop_gradient(log_weights)
     origin = as_origin(stopped.max())
@@ -47,8 +49,8 @@ def with_replaced(log_weights: jax.Array, by: jax.Array) -> jax.Array:
 def finite_baseline(baseline: jax.Array, zero: jax.Array) -> jax.Array:
     """Return `baseline`, replaced by `zero` if it is not finite.
 
-    A baseline is infinite if all other samples have likelihood zero. That depends on the others
-    only, so the result is still a baseline, and the gradient is finite wherever the bound is.
+    A baseline is infinite if all other samples have likelihood zero. This depends only on the
+    others, so the result is still a baseline, and the gradient is finite wherever the bound is.
 
     Args:
         baseline: baselines of bounds whose log-weights were shifted by an origin.
@@ -58,7 +60,7 @@ def finite_baseline(baseline: jax.Array, zero: jax.Array) -> jax.Array:
 
 
 def too_few(copies: Distribution) -> str | None:
-    """Return advice if there is only one sample, which has no others; else None."""
+    """Return advice if there is only one sample, else None."""
     if not copies.event_shape or copies.event_shape[0] < 2:
         return "needs two samples or more: q.independent(m) with m >= 2"
     return None

@@ -14,7 +14,7 @@ from estimators.distributions.bernoulli import Bernoulli
 
 @pytree
 class LocalDisARM(Estimator[Bernoulli, ImportanceBound]):
-    r"""Local DisARM: each sample of a multi-sample bound against its antithetic counterpart.
+    r"""Local DisARM: each sample of a multi-sample bound and its antithetic counterpart.
 
     With pairs $(b_i, \tilde b_i)$, i = 1 ... m, the bound changes by $L(b) - L(b_{-i}, \tilde b_i)$
     when one sample is replaced. That difference, weighted as in `DisARM`, is the gradient in sample

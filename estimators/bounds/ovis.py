@@ -39,7 +39,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
       since $v_i$ cancels; for $\gamma = 1$, the limit of many effective samples, what remains is
       $\sum_i (\hat L - \hat L_{-i}) \nabla \log q(z_i)$.
     - The Monte Carlo form: $c_i$ is the average of $\hat L - v_i$ over auxiliary samples in place
-      of $z_i$, which all i share. Unbiased.
+      of $z_i$, shared by all i. Unbiased.
 
     If the likelihoods of the other samples are all zero, the infinite baseline is replaced by 0.
 
@@ -66,7 +66,7 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants: both limits of the asymptotic form, and the Monte Carlo form."""
+        """Return both limits of the asymptotic form, and the Monte Carlo form."""
         return (cls(), cls(0.0), cls(auxiliary_samples=1))
 
     def estimate(
@@ -82,14 +82,13 @@ class OVIS(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
             baseline = finite_baseline(baselines, origin).mean(0)
         else:
             gamma = jnp.asarray(jax.lax.stop_gradient(self.gamma), stopped.dtype)
-            # With weight i zero: the sum of the others, over m.
+            # With weight i set to zero: the sum of the others divided by m.
             others = f.reduce(with_replaced(stopped, jnp.full_like(stopped, -jnp.inf)))
             fewer = jnp.log1p(jnp.asarray(-1 / len(stopped), stopped.dtype))
             share = jax.nn.softmax(stopped)
             baseline = finite_baseline(others, origin) + gamma * (share + fewer)
         signal = f.reduce(stopped) - baseline
-        copies = distribution.given(samples)
-        return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
+        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
 
     def _further(self, key: jax.Array, distribution: Discrete | Chain) -> jax.Array:
         """Return the auxiliary samples, `[auxiliary_samples, *event]`, from further draws."""

@@ -46,8 +46,7 @@ class VIMCO(Estimator[Bernoulli | Categorical | Chain, ImportanceBound]):
         stopped, origin = shifted(log_weights)
         baseline = f.reduce(with_replaced(stopped, mean_of_others(stopped)))
         signal = f.reduce(stopped) - finite_baseline(baseline, origin)
-        copies = distribution.given(samples)
-        return attach_copy_scores(f.reduce(log_weights), copies, samples, signal)
+        return attach_copy_scores(f.reduce(log_weights), distribution, samples, signal)
 
     def unfit(self, distribution: Discrete | Chain) -> str | None:
         """Raise if there is only one sample."""

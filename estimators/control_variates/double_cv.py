@@ -46,12 +46,12 @@ class DoubleCV(Estimator[Bernoulli, Objective]):
     paper = "titsias2022"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One per sample."""
+        """One evaluation per sample."""
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with two samples, and with four as in the paper."""
+        """Return variants with two samples, and with four as in the paper."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Bernoulli, f: Objective) -> jax.Array:

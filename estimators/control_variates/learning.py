@@ -1,4 +1,4 @@
-"""Estimators that learn from their own squared gradient."""
+"""Estimators whose leaves are learned from their own squared gradient."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,8 +23,8 @@ def attach_learning(value: jax.Array, at: T, estimator: E, gradient: Callable[[E
         value: a scalar.
         at: a distribution.
         estimator: the estimator whose leaves are learned.
-        gradient: maps the estimator to a pytree shaped like `at`; differentiable in its leaves
-            alone.
+        gradient: maps the estimator to a pytree shaped like `at`; differentiable only in its
+            leaves.
     """
 
     def square(estimator: E) -> jax.Array:

@@ -43,12 +43,12 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
     paper = "gu2016"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the sample and one at the mean."""
+        """One evaluation at the sample and one at the mean."""
         return 2
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants without a baseline, and with a normalising one."""
+        """Return variants without a baseline, and with a normalising one."""
         return (cls(), cls(NVIL(normalise=True)))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
@@ -80,4 +80,4 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
         """Raise unless the baseline takes one sample and has valid settings."""
         check_baseline(self.baseline)
         if given(self.baseline).num_evaluations() > 1:
-            raise ValueError(f"MuProp has one sample, too few for {self.baseline}")
+            raise ValueError(f"MuProp uses one sample, too few for {self.baseline}")

@@ -35,7 +35,7 @@ class REBAR(Estimator[Bernoulli | Categorical, Objective]):
         relaxation: "plain", $\sigma_\tau(z) = \mathrm{softmax}(z / \tau)$; or "modified",
             $\mathrm{softmax}(z / \tau + \theta\, \tau / (\tau + 1))$, which tends to the mean as
             the temperature grows (Tucker et al. 2017, section 3.3).
-        coupled: whether $\tilde z$ shares the noise of z, so that it equals z but has another
+        coupled: whether $\tilde z$ shares the noise of z, so that it equals z but has a different
             derivative (Tucker et al. 2017, appendix).
         log_temperature_change: learned; added to the logarithm of the temperature.
         eta_change: learned; added to eta.
@@ -55,17 +55,17 @@ class REBAR(Estimator[Bernoulli | Categorical, Objective]):
     paper = "tucker2017"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the hard sample, two at relaxed samples."""
+        """One evaluation at the hard sample, two at relaxed samples."""
         return 3
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with both relaxations, and with coupled noise."""
+        """Return variants with both relaxations, and with coupled noise."""
         return (cls(0.5), cls(0.5, relaxation="modified"), cls(0.5, coupled=True))
 
     @property
     def tuned_temperature(self) -> jax.Array:
-        """The learned temperature."""
+        """The temperature, including its learned change."""
         return jax.lax.stop_gradient(self.temperature) * jnp.exp(self.log_temperature_change)
 
     @property

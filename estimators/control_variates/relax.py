@@ -49,17 +49,17 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
     paper = "grathwohl2018"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the hard sample, and two at relaxed samples if c includes f."""
+        """One evaluation at the hard sample, and two at relaxed samples if c includes f."""
         return 3 if self.relaxes_objective else 1
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with the network only, and with f."""
+        """Return variants with the network only, and with f."""
         return (cls(), cls(temperature=0.5, relaxes_objective=True))
 
     @property
     def tuned_temperature(self) -> jax.Array:
-        """The learned temperature."""
+        """The temperature, including its learned change."""
         return jax.lax.stop_gradient(self.temperature) * jnp.exp(self.log_temperature_change)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:

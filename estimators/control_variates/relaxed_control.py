@@ -1,4 +1,4 @@
-"""The score function with a control variate on the relaxed sample, as in REBAR and RELAX."""
+"""The score function with a control variate of the relaxed sample, as in REBAR and RELAX."""
 
 from collections.abc import Callable
 from typing import TypeVar

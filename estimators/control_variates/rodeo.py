@@ -36,9 +36,9 @@ class RODEO(Estimator[Bernoulli, Objective]):
     $$\frac1n \sum_k \Big(f_k - \frac{1}{n-1} \sum_{j \ne k} (f_j + (A h_j)(x_j))\Big)
     \nabla \log q(x_k) + (A \tilde h_k)(x_k).$$
 
-    $h_k$ and $\tilde h_k = H_2 \nabla \log q$ depend on f and f' at the other samples alone: they
-    are means over $j \ne k$ of the two outputs $H_1, H_2$ of a network with inputs $f_j$ and
-    $f'_j \cdot (x - x_j)$, the linear prediction of f(x) minus $f_j$. So it is unbiased for every
+    $h_k$ and $\tilde h_k = H_2 \nabla \log q$ depend only on f and f' at the other samples: they
+    are means over $j \ne k$ of the two outputs $H_1, H_2$ of a network with inputs $f_j$ and $f'_j
+    \cdot (x - x_j)$, the linear prediction of f(x) minus $f_j$. So it is unbiased for every
     network, and evaluates f at the n samples only. The network is learned by gradient descent on
     the squared gradient; its output weights start at zero, where it is `ScoreFunction` with
     `LeaveOneOut`. Shi et al. 2022 (arXiv:2202.09497); mean, operator and inputs as in the authors'
@@ -60,12 +60,12 @@ class RODEO(Estimator[Bernoulli, Objective]):
     paper = "shi2022"
 
     def evaluations(self, distribution: Bernoulli) -> int:
-        """One per sample."""
+        """One evaluation per sample."""
         return self.num_samples
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Two samples."""
+        """Return one variant, with two samples."""
         return (cls(2),)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
@@ -91,7 +91,7 @@ class RODEO(Estimator[Bernoulli, Objective]):
         steps = differences(stopped)
         score = points - centre.reshape(1, -1)
         step = 1 - 2 * points
-        # Probability of a bit's other value.
+        # Probability of the bit's opposite value.
         rate = abs(score)
 
         def gradient(estimator: "RODEO") -> Bernoulli:

@@ -35,7 +35,7 @@ def attached_by(name: str) -> Generator[None]:
 def slope_is_stopped() -> contextlib.AbstractContextManager[None]:
     """Allow the derivative taken inside to be differentiated again; the caller stops the result.
 
-    Take only one derivative inside, of a function already traced: the permission covers all.
+    Take only one derivative inside, of an already traced function: the block permits any.
     """
     return _stopped(True)
 
@@ -87,8 +87,8 @@ def _attach_batched(
         for operand, axis in zip(operands, axes, strict=True)
         if axis is not None
     )
-    # Unbatched operands get an axis of size one; the value is broadcast, to get one derivative
-    # each.
+    # Unbatched operands get an axis of size one; the value is broadcast, so that each gets its own
+    # derivative.
     value, *rest = (
         operand[None] if axis is None else jnp.moveaxis(operand, axis, 0)
         for operand, axis in zip(operands, axes, strict=True)
@@ -98,7 +98,7 @@ def _attach_batched(
 
 
 def sizes_of_cotangents(value: jax.Array) -> jax.Array:
-    """Return `value`, with the absolute value of its cotangent. Reverse mode only."""
+    """Return `value`; its cotangent is replaced by the absolute value. Reverse mode only."""
     return _sizes_p.bind(value)
 
 

@@ -18,7 +18,7 @@ _pass = jax.make_user_context(None)
 
 
 class _Relaxation:
-    """The temperature of a relaxed pass. Traced, it has no hash: each pass is a jit cache key."""
+    """The temperature of a relaxed pass. If traced, it has no hash: each pass is a new jit key."""
 
     def __init__(self, temperature: Scalar):
         self.temperature = temperature

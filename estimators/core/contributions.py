@@ -1,4 +1,4 @@
-"""Averages the gradients of moving averages over the estimates they sum over."""
+"""Normalises the gradients of moving averages by the number of estimates."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ def mean_contributions(gradient: E) -> E:
     It becomes $\sum_b |c_b| g_b / \sum_b |c_b|$ over all calls of the estimator, where $c_b$ is the
     weight of call b in the loss: for a mean over the batch, a sum, a scaled loss, and several
     layers that share the estimator. Gradient descent at rate `1 - decay` is then the moving
-    average. It is zero without calls. Counters become zero; all else is unchanged.
+    average. It is zero without calls. Counters become zero; the rest is unchanged.
 
     Args:
         gradient: the gradient of a loss with respect to an estimator or a component of one.

@@ -66,12 +66,13 @@ class Distribution(abc.ABC):
     def canonical(self) -> Self:
         """Return the same distribution with finite, centred logits, as used by estimators.
 
-        Return it unchanged if it has no logits.
+        Logits beyond +-`LARGEST_LOGIT` are clipped there, where probabilities round to zero or one,
+        and have no derivative. Unchanged by default.
         """
         return self
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None if there are not."""
+        """Return a message if there are too many states to enumerate, else None."""
         return None
 
     def independent(self, num_copies: int) -> Self:
@@ -91,10 +92,15 @@ class Continuous(Distribution):
 
 
 class Relaxed(Continuous):
-    """A relaxed discrete distribution, of the unsquashed variable, whose densities are stable."""
+    """A relaxed discrete distribution over the unsquashed variable, whose density is stable."""
 
     logits: jax.Array
     temperature: Scalar
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample: that of the logits."""
+        return jnp.shape(self.logits)
 
     @abc.abstractmethod
     def squash(self, sample: jax.Array) -> jax.Array:
@@ -110,7 +116,9 @@ class Discrete(Distribution):
 
     `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick),
     and from the same perturbed logits the relaxed sample at any temperature (Concrete: Jang et al.
-    2017, Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample.
+    2017, Maddison et al. 2017). `posterior` draws the perturbed logits given the hard sample. A
+    subclass without `perturb_given` has no `posterior`, and one without `relax` no density of its
+    relaxed samples; all else follows from the abstract members.
     """
 
     logits: jax.Array
@@ -120,14 +128,6 @@ class Discrete(Distribution):
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one sample: that of the logits."""
         return jnp.shape(self.logits)
-
-    @abc.abstractmethod
-    def canonical(self) -> Self:
-        """Return the same distribution with finite, centred logits, as used by estimators.
-
-        Logits beyond +-`LARGEST_LOGIT` are clipped there, where probabilities round to zero or one,
-        and have no derivative.
-        """
 
     @property
     @abc.abstractmethod
@@ -139,16 +139,8 @@ class Discrete(Distribution):
         """Draw parameter-free noise of shape `event_shape`; `key` is consumed."""
 
     @abc.abstractmethod
-    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
-        """Return perturbed logits given the hard sample, from noise like that of `perturb`."""
-
-    @abc.abstractmethod
     def hard(self, perturbed: jax.Array) -> jax.Array:
         """Return the hard sample of perturbed logits: their threshold, or one-hot arg max."""
-
-    @abc.abstractmethod
-    def class_log_probs(self) -> jax.Array:
-        """Return the log-probability of every class of every variable, `class_shape`."""
 
     @abc.abstractmethod
     def of_classes(self, classes: jax.Array) -> jax.Array:
@@ -166,16 +158,13 @@ class Discrete(Distribution):
         it broadcasts against the sample. Linear in `sample`, so it extends to relaxed samples.
         """
 
-    @abc.abstractmethod
+    def perturb_given(self, noise: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return perturbed logits given the hard sample, from noise like that of `perturb`."""
+        raise NotImplementedError(f"{type(self).__name__} has no posterior of its perturbed logits")
+
     def relax(self, temperature: Scalar) -> Relaxed:
         """Return the relaxed (Concrete) distribution with the same logits."""
-
-    def given(self, sample: jax.Array) -> "Discrete":
-        """Return the distribution of independent variables along a sample: itself.
-
-        See `Chain.given`.
-        """
-        return self
+        raise NotImplementedError(f"{type(self).__name__} has no relaxed distribution")
 
     @property
     def mean(self) -> jax.Array:
@@ -189,7 +178,7 @@ class Discrete(Distribution):
         return classes**variables
 
     def state(self, index: jax.Array) -> jax.Array:
-        """Return value number `index` in lexicographic order; there must not be too many."""
+        """Return value number `index` in lexicographic order, if they can be enumerated."""
         self.check_enumerable()
         variables, classes = self.class_shape
         place = (classes ** np.arange(variables)[::-1]).astype("int32")
@@ -234,7 +223,7 @@ class Discrete(Distribution):
         return self.log_prob(self.mean) - other.log_prob(self.mean)
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None if there are not."""
+        """Return a message if there are too many states to enumerate, else None."""
         count = self.num_states
         if count <= self.max_states:
             return None

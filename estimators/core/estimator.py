@@ -1,6 +1,7 @@
 """The contract of every estimator: an expectation operator and a pytree."""
 
 import abc
+import types
 import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
@@ -56,19 +57,20 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     closes over are correct. Learned leaves are differentiable in reverse mode only.
 
     Inside `jax.shard_map`, the derivatives that an estimator takes internally are local to each
-    device, so the gradient equals that on one device: JAX sums it over devices for parameters that
-    they share. On a mesh with explicit axes JAX cannot infer the sharding of a gather with sharded
+    device, so the gradient equals that on one device: JAX sums it over devices for shared
+    parameters. On a mesh with explicit axes JAX cannot infer the sharding of a gather with sharded
     indices: `UnorderedSet`, `SumAndSample` and `CARMS` raise its `ShardingTypeError` there, and
     need `jax.shard_map` or automatic axes.
 
     A subclass names its distributions (a union for several) and its objective, `Objective` or
     `ImportanceBound`, as type arguments: `class VIMCO(Estimator[Bernoulli | Categorical,
-    ImportanceBound])`. It implements `estimate`, and overrides these facts if the default is wrong:
+    ImportanceBound])`. A type variable stands for its bound until a further subclass replaces it.
+    It implements `estimate`, and overrides these facts if the default is wrong:
 
     Attributes:
         distributions: the supported types of distribution; by default the first type argument.
         needs_bound: whether f must be an `ImportanceBound`, over `q.independent(m)`; by default
-            whether the second type argument is.
+            whether the second type argument allows nothing else.
         unbiased: whether the mean of the gradient estimates is the true gradient.
         differentiates: whether it needs the derivative of f with respect to its sample.
         enumerates: whether it visits every state, so their number is limited.
@@ -88,6 +90,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     continuous_passes: ClassVar[int] = 0
     relaxes: ClassVar[bool] = False
     tuning: ClassVar[Tuning] = Tuning()
+    _arguments: ClassVar[types.GenericAlias] = types.GenericAlias(tuple, (D, F))
 
     def __init_subclass__(cls) -> None:
         """Derive `distributions` and `needs_bound` from the type arguments, unless stated.
@@ -97,17 +100,25 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         """
         super().__init_subclass__()
         for base in vars(cls).get("__orig_bases__", ()):
-            if typing.get_origin(base) is not Estimator:
-                continue
-            distribution, objective = typing.get_args(base)
-            if any(isinstance(one, typing.ForwardRef) for one in (distribution, objective)):
+            origin = typing.get_origin(base) or object
+            if not (issubclass(origin, Estimator) and origin._arguments.__parameters__):
+                continue  # not an estimator, or one without open type variables
+            old = origin._arguments
+            given = dict(zip(vars(origin)["__parameters__"], typing.get_args(base), strict=True))
+            cls._arguments = new = old[tuple(given[one] for one in old.__parameters__)]
+            distributions, objectives = map(alternatives, new.__args__)
+            if any(isinstance(one, typing.ForwardRef) for one in distributions + objectives):
                 raise TypeError(f"{cls.__name__}: type arguments of Estimator cannot be strings")
-            if "distributions" not in vars(cls) and not (
-                distribution is Any or isinstance(distribution, TypeVar)
+            if (
+                new.__args__[0] != old.__args__[0]
+                and "distributions" not in vars(cls)
+                and Any not in distributions
             ):
-                cls.distributions = alternatives(distribution)
-            if "needs_bound" not in vars(cls):
-                cls.needs_bound = objective is ImportanceBound
+                cls.distributions = distributions
+            if new.__args__[1] != old.__args__[1] and "needs_bound" not in vars(cls):
+                cls.needs_bound = all(
+                    isinstance(one, type) and issubclass(one, ImportanceBound) for one in objectives
+                )
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

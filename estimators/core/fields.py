@@ -5,7 +5,7 @@ import functools
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Generic, Union
+from typing import Any, Generic, TypeVar, Union
 
 import numpy as np
 
@@ -14,7 +14,7 @@ import numpy as np
 def declared(cls: type) -> Mapping[str, tuple[Any, ...]]:
     """Return the declared types of a dataclass's fields by name; a union gives its members.
 
-    `Any` where annotations cannot be evaluated, as strings in a class inside a function.
+    `Any` where annotations cannot be evaluated, such as strings in a class inside a function.
     """
     try:
         hints = typing.get_type_hints(cls)
@@ -45,7 +45,12 @@ def as_float(number: int) -> float:
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the type itself, without type arguments."""
+    """Return the members of a union, or the type itself, without type arguments.
+
+    A type variable gives its constraints or its bound.
+    """
+    if isinstance(hint, TypeVar):
+        return hint.__constraints__ or alternatives(hint.__bound__ or Any)
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         return tuple(one for part in typing.get_args(hint) for one in alternatives(part))

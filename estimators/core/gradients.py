@@ -1,4 +1,4 @@
-"""Functions with which an estimator sets its derivative. First derivatives only."""
+"""Functions that set an estimator's derivative. First derivatives only."""
 
 from collections.abc import Callable
 from typing import TypeVar

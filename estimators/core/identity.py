@@ -113,7 +113,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
 
 
 class _Named(NamedTuple):
-    """A name and the fields in the brackets that follow it, by position and by name."""
+    """A name and the fields in its brackets, positional and named."""
 
     name: str
     positional: tuple["_Named", ...] = ()
@@ -216,7 +216,7 @@ def _read(text: str, owner: type, name: str, value: _Named, known: Mapping[str, 
 
 
 def _choices(kind: Any) -> dict[str, Any] | None:
-    """Return the values of a type that has finitely many, by their spelling; None for others."""
+    """Return the values of a finite type by their spelling, None for other types."""
     if kind is type(None):
         return {"None": None}
     if kind is bool:

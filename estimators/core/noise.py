@@ -91,7 +91,7 @@ def normal(
 def sample_keys(key: jax.Array, num_samples: int) -> jax.Array:
     """Return `[num_samples]` keys: `key` itself, then `fold_in(key, 1)`, `fold_in(key, 2)`, ...
 
-    So the first draw under one key is the same for every estimator (common random numbers).
+    The first draw with a given key is thus the same for every estimator (common random numbers).
     """
     if num_samples == 1:
         return key[None]

@@ -39,7 +39,7 @@ class Part(Named):
         return python(self)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return all settings by name, those of components as in `baseline.decay`."""
+        """Return all settings by name; those of components have names like `baseline.decay`."""
         found: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

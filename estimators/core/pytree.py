@@ -9,7 +9,7 @@ import jax
 T = TypeVar("T")
 
 Scalar = jax.Array | float
-"""A leaf that is a number: an array in an estimator; any number where a user writes it."""
+"""A numeric leaf: an array in an estimator; users may pass any number."""
 
 
 def static(**options: Any) -> Any:

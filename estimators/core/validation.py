@@ -1,4 +1,4 @@
-"""Input checks. The range of a traced value is unknown: it becomes a condition on the result."""
+"""Input checks. Checks of traced values become conditions on the result."""
 
 import contextlib
 import contextvars
@@ -20,7 +20,7 @@ _conditions: contextvars.ContextVar[list[jax.Array] | None] = contextvars.Contex
 
 @contextlib.contextmanager
 def traced_conditions() -> Generator[list[jax.Array]]:
-    """Collect from the checks inside the conditions that traced numbers are in range."""
+    """Collect conditions that traced numbers are in range, from the checks inside the block."""
     found: list[jax.Array] = []
     token = _conditions.set(found)
     try:

@@ -45,11 +45,6 @@ class Bernoulli(Discrete):
         """Return ones where the perturbed logits are positive."""
         return (perturbed > 0).astype(self.dtype)
 
-    def class_log_probs(self) -> jax.Array:
-        """Return the log-probabilities of 0 and 1, `[D, 2]`."""
-        logits = jnp.ravel(self.canonical().logits)
-        return -jax.nn.softplus(jnp.stack([logits, -logits], -1))
-
     def of_classes(self, classes: jax.Array) -> jax.Array:
         """Return the bits, in the event's shape."""
         return classes.reshape(self.event_shape).astype(self.dtype)
@@ -63,7 +58,7 @@ class Bernoulli(Discrete):
 
         With logistic noise $V$: $z = \mathrm{softplus}(V + \mathrm{softplus}(\phi))$ where b = 1
         and $z = -\mathrm{softplus}(-V + \mathrm{softplus}(-\phi))$ where b = 0; finite for every
-        logit. Tucker et al. 2017 (REBAR), appendix, rewritten.
+        logit. Tucker et al. 2017 (REBAR), appendix, rearranged.
         """
         # Given b, sign * z is logistic around sign * phi, conditioned on being positive.
         sign = 2 * sample - 1
@@ -108,11 +103,6 @@ class RelaxedBernoulli(Relaxed):
     def canonical(self) -> "RelaxedBernoulli":
         """Return the same distribution with finite logits."""
         return RelaxedBernoulli(_finite(self.logits), self.temperature)
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: that of the logits."""
-        return jnp.shape(self.logits)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw $x$, differentiable in the logits and the temperature; `key` is consumed."""

@@ -23,8 +23,8 @@ class Categorical(Discrete):
     r"""Independent one-hot categorical variables, $P(D = e_k) = \mathrm{softmax}(\theta)_k$.
 
     A logit of minus infinity masks its class: the class has probability zero, log-probability minus
-    infinity, no contribution to the entropy, is never drawn, and its logit has derivative zero. In
-    all else the logit acts as -1e9, so relaxations omit the class at temperatures below 1e7. The
+    infinity, no contribution to the entropy, is never drawn, and its logit has derivative zero.
+    Otherwise the logit acts as -1e9, so relaxations omit the class at temperatures below 1e7. The
     divergence from a distribution that allows the class is infinite.
 
     Args:
@@ -56,10 +56,6 @@ class Categorical(Discrete):
         classes = perturbed.shape[-1]
         return jax.nn.one_hot(jnp.argmax(perturbed, -1), classes, dtype=self.dtype)
 
-    def class_log_probs(self) -> jax.Array:
-        """Return the log-probabilities of the classes, `[D, K]`."""
-        return self._log_softmax().reshape(-1, self.event_shape[-1])
-
     def of_classes(self, classes: jax.Array) -> jax.Array:
         """Return the one-hot vectors, in the event's shape."""
         one_hot = jax.nn.one_hot(classes, self.event_shape[-1], dtype=self.dtype)
@@ -76,7 +72,7 @@ class Categorical(Discrete):
         Gumbel variables truncated at it (Maddison et al. 2014; Paulus et al. 2021,
         arXiv:2010.04838).
         """
-        logits, log_probs = self.canonical().logits, self._log_softmax()
+        logits, log_probs = self.canonical().logits, jax.nn.log_softmax(self.canonical().logits)
         winner = jnp.sum(sample * noise, -1, keepdims=True)
         others = -jnp.logaddexp(-noise - log_probs, -winner)
         shift = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
@@ -109,10 +105,6 @@ class Categorical(Discrete):
         """
         _check_logits("Categorical", self.logits)
 
-    def _log_softmax(self) -> jax.Array:
-        """Return the log-probabilities, in the event's shape; finite if a class is masked."""
-        return jax.nn.log_softmax(self.canonical().logits)
-
 
 @pytree
 class RelaxedCategorical(Relaxed):
@@ -139,11 +131,6 @@ class RelaxedCategorical(Relaxed):
         NaN if all logits of a variable are minus infinity.
         """
         return RelaxedCategorical(_centred(self.logits), self.temperature)
-
-    @property
-    def event_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: that of the logits."""
-        return jnp.shape(self.logits)
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw $x$, differentiable in the logits and the temperature; `key` is consumed."""

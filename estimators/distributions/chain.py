@@ -82,7 +82,7 @@ class Chain(Distribution):
         return self._flat().num_states
 
     def too_large(self) -> str | None:
-        """Return why there are too many states to enumerate, or None if there are not."""
+        """Return a message if there are too many states to enumerate, else None."""
         return self._flat().too_large()
 
     def independent(self, num_copies: int) -> Self:
@@ -91,7 +91,7 @@ class Chain(Distribution):
         return dataclasses.replace(self, num_copies=num_copies)
 
     def check(self) -> None:
-        """Raise if the first layer's logits are wrong, or the layers differ in type."""
+        """Raise if the first layer's logits are invalid, or the layers differ in type."""
         self.first.check()
         kinds = {(type(layer), layer.event_shape[1:]) for layer in self._shapes()}
         if len(kinds) > 1:
@@ -114,7 +114,7 @@ class Chain(Distribution):
         return layers
 
     def _shapes(self) -> list[Discrete]:
-        """Return the layers, with the shapes of the logits in place of the logits."""
+        """Return the layers, with logits replaced by their shapes."""
 
         def layers() -> list[Discrete]:
             found = [self.first]

@@ -27,7 +27,7 @@ class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
     enumerates = True
 
     def evaluations(self, distribution: Discrete | Chain) -> int:
-        """One per state."""
+        """One evaluation per state."""
         return distribution.num_states
 
     def estimate(self, key: jax.Array, distribution: Discrete | Chain, f: Objective) -> jax.Array:

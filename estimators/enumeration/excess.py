@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from estimators.core.distribution import Discrete
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.enumeration.classes import class_log_probs
 
 
 @functools.singledispatch
 def log_excess(distribution: Discrete, noise: jax.Array) -> jax.Array:
-    r"""Return $\log E$, `[variables, classes]`: how far each class falls short of the arg max.
+    r"""Return $\log E$, `[variables, classes]`: by how much each class falls short of the arg max.
 
     The perturbed log-probabilities of a variable, given their maximum M, are
     $-\log(e^{-M} + E_k / p_k)$. E is zero for the arg max, which is the class of the hard sample.
@@ -28,7 +29,7 @@ def _(distribution: Bernoulli, noise: jax.Array) -> jax.Array:
     # the other value.
     perturbed = jnp.ravel(distribution.perturb(noise))[:, None]
     lead = jnp.abs(perturbed)
-    other = distribution.class_log_probs() + lead + jnp.log(-jnp.expm1(-lead))
+    other = class_log_probs(distribution) + lead + jnp.log(-jnp.expm1(-lead))
     excess = jnp.log(jax.nn.softplus(other))
     return jnp.where((perturbed > 0) == jnp.array([[False, True]]), -jnp.inf, excess)
 
@@ -37,7 +38,7 @@ def _(distribution: Bernoulli, noise: jax.Array) -> jax.Array:
 def _(distribution: Categorical, noise: jax.Array) -> jax.Array:
     # E_k = exp(-G_k) - p_k exp(-M): the excess of an exponential variable over a bound.
     shape = -1, distribution.event_shape[-1]
-    log_probs, noise = distribution.class_log_probs(), noise.reshape(shape)
+    log_probs, noise = class_log_probs(distribution), noise.reshape(shape)
     perturbed = log_probs + noise
     drawn = distribution.perturb(noise.reshape(distribution.event_shape)).reshape(shape)
     winner = jnp.argmax(drawn, -1)

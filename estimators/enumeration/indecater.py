@@ -15,7 +15,8 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-from estimators.enumeration.local import attach_local, classes_of, neighbour
+from estimators.enumeration.classes import classes_of
+from estimators.enumeration.local import attach_local, neighbour
 
 
 @pytree
@@ -40,13 +41,13 @@ class IndeCateR(Estimator[Bernoulli | Categorical, Objective]):
     paper = "desmet2023"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One per value of each variable in each of its samples."""
+        """One evaluation per value of each variable in each of its samples."""
         variables, classes = distribution.class_shape
         return self.num_samples * variables * classes
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with one sample, and with two."""
+        """Return variants with one sample, and with two."""
         return (cls(1), cls(2))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -1,31 +1,12 @@
 """Local expectations: each variable's exact gradient, given a sample of the others."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import mean
 from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.gradients import attach_gradient
-from estimators.distributions.bernoulli import Bernoulli
-from estimators.distributions.categorical import Categorical
-
-
-@functools.singledispatch
-def classes_of(distribution: Discrete, sample: jax.Array) -> jax.Array:
-    """Return the classes `[variables]` of a hard sample: the inverse of `of_classes`."""
-    raise NotImplementedError(f"classes_of {type(distribution).__name__}")
-
-
-@classes_of.register
-def _(distribution: Bernoulli, sample: jax.Array) -> jax.Array:
-    return sample.ravel().astype("int32")
-
-
-@classes_of.register
-def _(distribution: Categorical, sample: jax.Array) -> jax.Array:
-    return jnp.argmax(sample.reshape(distribution.class_shape), -1).astype("int32")
+from estimators.enumeration.classes import class_log_probs
 
 
 def neighbour(
@@ -56,7 +37,7 @@ def attach_local(
 
     For each variable i, $E_i = \sum_v q(z_i = v) f(z^{(i)}_{\ne i}, v)$; attached, $\sum_v \nabla
     q(z_i = v) f(z^{(i)}_{\ne i}, v)$. Both are computed from differences to f at the sample, so
-    that a constant in f is not rounded.
+    that a constant in f causes no rounding error.
 
     Args:
         distribution: the distribution of the samples.
@@ -69,7 +50,7 @@ def attach_local(
     change = _turned(jnp.pad(steps, ((0, 0), (1, 0))), own)
 
     def expected(distribution: Discrete, change: jax.Array) -> jax.Array:
-        chances = jnp.exp(distribution.class_log_probs())
+        chances = jnp.exp(class_log_probs(distribution))
         dtype = jnp.promote_types(chances.dtype, change.dtype)
         return jnp.sum(chances.astype(dtype) * change.astype(dtype), -1)
 
@@ -82,7 +63,7 @@ def attach_local(
 
 
 def _turned(rows: jax.Array, by: jax.Array) -> jax.Array:
-    """Return each row rolled by its own number of steps, below the row's length.
+    """Return each row rolled by its own number of steps, less than the row's length.
 
     By rolls over powers of two rather than by indexing: on a mesh with explicit axes JAX cannot
     infer the sharding of a gather.

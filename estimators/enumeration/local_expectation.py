@@ -10,7 +10,8 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
-from estimators.enumeration.local import attach_local, classes_of, neighbour
+from estimators.enumeration.classes import classes_of
+from estimators.enumeration.local import attach_local, neighbour
 
 
 @pytree
@@ -19,17 +20,17 @@ class LocalExpectation(Estimator[Bernoulli | Categorical, Objective]):
 
     $\sum_v f(z_{\ne i}, v) \nabla q(z_i = v)$ for each variable i of one shared sample z; for bits
     $s_i (1 - s_i) (f(z_{\ne i}, 1) - f(z_{\ne i}, 0))$. Unbiased for every f. It is the
-    conditional mean of the score function given the others (Rao-Blackwell), so per coordinate no
-    single-sample score function with a baseline on the others has less variance. Exact for one
-    variable, and for any f that is a sum of functions of one variable each.
-    Titsias and Lázaro-Gredilla 2015 (arXiv:1503.01494).
+    conditional mean of the score function given the others (Rao-Blackwell), so in each coordinate
+    its variance is at most that of a single-sample score function with a baseline of the others.
+    Exact for one variable, and for any separable f. Titsias and Lázaro-Gredilla 2015
+    (arXiv:1503.01494).
     """
 
     unbiased = "yes"
     paper = "titsias2015"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the sample, and one for each other value of each variable."""
+        """One evaluation at the sample, and one for each other value of each variable."""
         variables, classes = distribution.class_shape
         return 1 + variables * (classes - 1)
 

@@ -47,12 +47,12 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
     paper = "liu2019"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One per state in the sum, and one for the sample."""
+        """One evaluation per state in the sum, and one for the sample."""
         return min(self.num_samples, distribution.num_states)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with one state and a sample, and with three states and a sample."""
+        """Return variants with one state and a sample, and with three states and a sample."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

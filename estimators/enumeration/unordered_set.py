@@ -52,12 +52,12 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     paper = "kool2020"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One per state in the set."""
+        """One evaluation per state in the set."""
         return min(self.num_samples, distribution.num_states)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with two states, and with four."""
+        """Return variants with two states, and with four."""
         return (cls(2), cls(4))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
@@ -99,7 +99,7 @@ def order_probabilities(
     log_t = jnp.asarray(_nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
     ratio = (log_probs - log_rest)[None]
     # log(1 - exp(-z)), minus log(q / r) if negative: it is common to all nodes and, if large, would
-    # round the rest.
+    # round off the rest.
     log_z = ratio + log_t
     z = jnp.exp(log_z)
     small = jnp.minimum(z, 0.05)

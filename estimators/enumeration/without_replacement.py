@@ -16,6 +16,7 @@ from estimators.core.distribution import LARGEST_LOGIT, Discrete
 from estimators.core.gradients import attach_gradient
 from estimators.core.noise import sample_keys
 from estimators.core.products import vdot
+from estimators.enumeration.classes import class_log_probs
 from estimators.enumeration.excess import log_excess
 
 _NUMBERS = 2**28
@@ -70,7 +71,7 @@ def most_probable(distribution: Discrete, count: int) -> States:
         distribution: a distribution with any number of states.
         count: number of states requested: at least one, and fewer than exist.
     """
-    log_probs = jax.lax.stop_gradient(distribution).class_log_probs()
+    log_probs = class_log_probs(jax.lax.stop_gradient(distribution))
     nothing = jnp.zeros((count, *log_probs.shape), log_probs.dtype)
     return _search(distribution, nothing, lambda ranks, log_probs, given: log_probs)
 
@@ -114,9 +115,9 @@ def _search(
             `[width, classes]` and extra input `[width, classes]` to the continuations' ranks.
     """
     distribution = jax.lax.stop_gradient(distribution)
-    log_probs = distribution.class_log_probs()
+    log_probs = class_log_probs(distribution)
     width, variables, num_classes = given.shape
-    # One empty prefix; the others are impossible until there are enough continuations.
+    # One empty prefix; the other rows are impossible until there are enough prefixes.
     empty = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf).astype(log_probs.dtype)
     nothing = jnp.asarray(-jnp.inf, log_probs.dtype)
     start = jnp.zeros((width, variables), jnp.int32), empty, empty, nothing

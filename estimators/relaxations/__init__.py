@@ -1,1 +1,1 @@
-"""Derivatives of samples that are differentiable, or relaxed to be."""
+"""Estimators that differentiate through the sample or its relaxation."""

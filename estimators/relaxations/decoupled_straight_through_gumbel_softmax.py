@@ -23,7 +23,7 @@ class DecoupledStraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, O
     the noise, so the forward temperature changes *the distribution sampled from* to
     $\mathrm{softmax}(\theta / \tau_f)$: for $\tau_f \ne 1$ the value is biased too. With both at 1
     it is `StraightThroughGumbelSoftmax` at 1. Biased. Shah et al. 2024 (arXiv:2410.13331), first
-    version; the text was unavailable; that the noise is not divided is from a secondary source.
+    version; the text was unavailable; a secondary source states that the noise is not divided.
 
     Args:
         forward_temperature: $\tau_f > 0$.
@@ -38,7 +38,7 @@ class DecoupledStraightThroughGumbelSoftmax(Estimator[Bernoulli | Categorical, O
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants that sample the distribution itself, at low and high backward temperatures."""
+        """Return variants with forward temperature 1, and low and high backward temperatures."""
         return (cls(1.0, 0.5), cls(1.0, 2.0))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -37,7 +37,7 @@ class GappedStraightThrough(Estimator[Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with both gaps of the paper."""
+        """Return variants with both gaps of the paper."""
         return (cls(0.5), cls(0.5, None))
 
     def estimate(self, key: jax.Array, distribution: Categorical, f: Objective) -> jax.Array:

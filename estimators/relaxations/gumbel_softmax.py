@@ -37,7 +37,7 @@ class GumbelSoftmax(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants with a low and a high temperature."""
+        """Return variants with a low and a high temperature."""
         return (cls(0.5), cls(1.0))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -21,7 +21,7 @@ _STREAM = zlib.crc32(b"Average")
 
 @pytree
 class Average(Estimator[Any, Any]):
-    r"""The mean of n independent estimates, to compare estimators at equal evaluations of f.
+    r"""The mean of n independent estimates, to compare estimators at equal cost.
 
     It has the mean of the inner estimator, 1/n of its variance and n times its evaluations. The
     first estimate uses the key itself, as the inner estimator alone would.
@@ -43,12 +43,12 @@ class Average(Estimator[Any, Any]):
     paper = fact(lambda self: self.estimator.paper)
 
     def evaluations(self, distribution: Distribution) -> int:
-        """N times those of the inner estimator."""
+        """The number of samples times those of the inner estimator."""
         return self.num_samples * self.estimator.evaluations(distribution)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """A variant: the plain score function with two samples."""
+        """Return one variant: the plain score function with two samples."""
         return (cls(ScoreFunction(), 2),)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:

@@ -25,10 +25,9 @@ class NVIL(Baseline):
     trains the function that computed it.
 
     With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals, so that the
-    gradient is unbiased only up to that positive scale. This scales the gradient through sampling
-    alone: an analytic divergence outside f keeps its weight, which changes the direction of the
-    sum. Keep the whole objective inside f.
-    Mnih and Gregor 2014 (arXiv:1402.0030).
+    gradient is unbiased only up to that positive scale. This scales only the gradient through
+    sampling: an analytic divergence outside f keeps its weight, which changes the direction of the
+    sum. Keep the whole objective inside f. Mnih and Gregor 2014 (arXiv:1402.0030).
 
     Args:
         decay: weight of the past in the averages, in [0, 1).

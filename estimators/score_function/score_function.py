@@ -42,12 +42,12 @@ class ScoreFunction(
     paper = fact(lambda self: given(self.baseline).paper)
 
     def evaluations(self, distribution: Distribution) -> int:
-        """One per sample that the baseline needs."""
+        """One evaluation per sample that the baseline needs."""
         return given(self.baseline).num_evaluations()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants without a baseline, and with each baseline."""
+        """Return variants without a baseline, and with each baseline."""
         baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
         return tuple(cls(baseline) for baseline in baselines)
 

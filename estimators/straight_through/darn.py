@@ -20,9 +20,9 @@ class DARN(Estimator[Bernoulli | Categorical, Objective]):
     r"""The DARN or 1/2 estimator: the score times a first-order expansion of f about a centre c.
 
     Per variable d, $(f'_d \cdot (D_d - c)) \nabla \log q(D_d)$ with c = 1/2 (1/K for K classes).
-    With `expansion="sample"`, f' is taken at the sample D: exact in mean for every quadratic or
-    multilinear f of Bernoulli variables. With `expansion="half"`, f' is taken at c: exact only for
-    separable quadratics. Gregor et al. 2014 (arXiv:1310.8499), as presented by Gu et al. 2016
+    With `expansion="sample"`, f' is taken at the sample D: unbiased for every quadratic or
+    multilinear f of Bernoulli variables. With `expansion="half"`, f' is taken at c: unbiased only
+    for separable quadratics. Gregor et al. 2014 (arXiv:1310.8499), as presented by Gu et al. 2016
     (arXiv:1511.05176), section 4.2, and by Jang et al. 2017 (arXiv:1611.01144), section 3.2,
     respectively.
 
@@ -36,12 +36,12 @@ class DARN(Estimator[Bernoulli | Categorical, Objective]):
     paper = "gregor2014"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the sample, and one at the centre if f is expanded there."""
+        """One evaluation at the sample, and one at the centre if f is expanded there."""
         return 1 if self.expansion == "sample" else 2
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both expansions."""
+        """Return variants with both expansions."""
         return (cls("sample"), cls("half"))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

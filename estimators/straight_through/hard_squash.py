@@ -1,4 +1,4 @@
-"""The hard sigmoid of a variable's log-odds: a piecewise linear stand-in for its mean."""
+"""The hard sigmoid of a variable's log-odds: a piecewise linear approximation of its mean."""
 
 import functools
 
@@ -15,8 +15,8 @@ from estimators.distributions.categorical import Categorical
 def hard_squash(distribution: Discrete) -> jax.Array:
     r"""Return $\min(1, \max(0, (l + 1) / 2))$ of the log-odds l of each bit or class.
 
-    The log-odds of a class are $\theta_k - \log\sum_{j \ne k} e^{\theta_j}$, so two classes are a
-    bit. The result need not sum to one: only its derivative is used.
+    The log-odds of a class are $\theta_k - \log\sum_{j \ne k} e^{\theta_j}$, so two classes are
+    equivalent to a bit. The result need not sum to one: only its derivative is used.
     """
     raise NotImplementedError(f"hard_squash of {type(distribution).__name__}")
 

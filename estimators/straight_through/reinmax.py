@@ -17,12 +17,12 @@ from estimators.straight_through.halfway import halfway
 
 @pytree
 class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
-    r"""ReinMax: straight-through with Heun's method, of second order instead of first.
+    r"""ReinMax: straight-through of second order, by Heun's method.
 
     $f'(D) (2 J(\frac{p_\tau + D}{2}) - \frac12 J(p))$ with $J(p) = \mathrm{diag}(p) - p p^T$ and
     $p_\tau = \mathrm{softmax}(\theta / \tau)$; for bits $J(s) = s (1 - s)$. At temperature 1 it is
-    exact in mean for quadratic f, coupled or not, with any number of classes; biased otherwise. For
-    bits it then equals `DARN` sample by sample. Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
+    unbiased for quadratic f, coupled or not, with any number of classes; biased otherwise. For bits
+    it then equals `DARN` sample by sample. Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
 
     Args:
         temperature: $\tau > 0$ of the half step; above 1 it trades bias for variance.
@@ -35,7 +35,7 @@ class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Variants of second order, and of lower variance."""
+        """Return variants of second order, and of lower variance."""
         return (cls(1.0), cls(1.5))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -64,12 +64,12 @@ class ReinMaxCV(Estimator[Bernoulli | Categorical, Objective]):
     paper = "wang2026"
 
     def evaluations(self, distribution: Discrete) -> int:
-        """One at the sample, and one at the mean for the control "slope"."""
+        """One evaluation at the sample, and one at the mean for the control "slope"."""
         return 2 if self.control == "slope" else 1
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both controls."""
+        """Return variants with both controls."""
         return (cls(), cls(control="slope"))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

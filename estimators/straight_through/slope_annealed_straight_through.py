@@ -38,7 +38,7 @@ class SlopeAnnealedStraightThrough(Estimator[Bernoulli | Categorical, Objective]
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both backward functions."""
+        """Return variants with both backward functions."""
         return (cls(2.0), cls(2.0, "hard_sigmoid"))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

@@ -16,7 +16,7 @@ from estimators.distributions.categorical import Categorical
 
 @pytree
 class StraightThrough(Estimator[Bernoulli | Categorical, Objective]):
-    r"""The straight-through estimator: f' at the hard sample times a surrogate derivative of it.
+    r"""The straight-through estimator: f' at the hard sample times a surrogate derivative.
 
     With `derivative="mean"` that of the mean: $f'(D) J(p)$, exact for linear f. With
     `derivative="identity"` that of the logits: $f'(D)$. Biased otherwise.
@@ -33,7 +33,7 @@ class StraightThrough(Estimator[Bernoulli | Categorical, Objective]):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        """Both derivatives."""
+        """Return variants with both derivatives."""
         return (cls("mean"), cls("identity"))
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:

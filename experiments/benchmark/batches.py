@@ -28,13 +28,13 @@ def measure(
     num_rounds: int,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Time training, mapped over seeds and alone, on all devices.
+    """Time training of a vmapped batch and of a single run, on all devices.
 
     Args:
         work: the problem.
         estimators: the estimators.
         num_steps: steps of every run in a round.
-        num_rounds: rounds; each takes all estimators in turn.
+        num_rounds: rounds; each runs all estimators in turn.
         report: called with progress messages.
 
     Returns:
@@ -65,7 +65,7 @@ def measure(
 def _speed(
     work: Workload, estimator: Estimator, count: int, num_steps: int
 ) -> Callable[[jax.Array], float]:
-    """Return a function that trains on and returns the steps of all runs per second."""
+    """Return a function that continues training and returns the total steps per second."""
     one_round = rounds(work.problem, estimator, range(count), num_steps)
     return lambda _: count * num_steps / one_round()
 

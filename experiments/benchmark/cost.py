@@ -30,7 +30,7 @@ def measure(
         work: the problem; every parameter is differentiated.
         estimators: the estimators.
         num_samples: gradients of one round.
-        num_rounds: rounds; each takes all estimators in turn.
+        num_rounds: rounds; each runs all estimators in turn.
         report: called with progress messages.
 
     Returns:

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark.rounds import in_turn, ratios, summarise
-from experiments.benchmark.workload import Workload
 from experiments.measurement.evaluation import Evaluator
-from experiments.problems import EvaluatedProblem
+from experiments.problems import EvaluatedProblem, Params
 
 _ROWS = 2048
 
 
 def measure(
-    work: Workload,
+    problem: EvaluatedProblem,
+    params: Params,
     num_samples: int,
     num_images: int,
     num_rounds: int,
@@ -26,7 +26,8 @@ def measure(
     """Time the evaluation of a linear VAE, and its decoder's matrix products alone.
 
     Args:
-        work: the problem.
+        problem: the problem.
+        params: its parameters.
         num_samples: samples of the bound.
         num_images: images evaluated in a round.
         num_rounds: rounds, alternating between both.
@@ -38,18 +39,15 @@ def measure(
         the first to the second.
     """
     report(f"compiling the bound of {num_samples:,} samples")
-    problem = work.problem
-    assert isinstance(problem, EvaluatedProblem)
     evaluator = Evaluator(problem, num_samples)
-    data = problem.data("test")[:num_images]
-    examples = np.asarray(problem.examples(jax.random.key(0), data))
-    kernel = work.params["decoder"][0]["layers"][0]["kernel"]
+    examples = np.asarray(problem.examples(jax.random.key(0), problem.data("test")[:num_images]))
+    kernel = params["decoder"][0]["layers"][0]["kernel"]
     multiply = jax.jit(lambda samples, kernel: samples @ kernel)
     samples = jnp.ones((_ROWS, len(kernel)))
 
     def evaluate(_: jax.Array) -> float:
         start = time.perf_counter()
-        evaluator(work.params, jax.random.key(1), examples)
+        evaluator(params, jax.random.key(1), examples)
         return num_images / (time.perf_counter() - start)
 
     def floor(_: jax.Array) -> float:

@@ -36,7 +36,7 @@ def in_turn(
 
 
 def summarise(rounds: Sequence[float]) -> Summary:
-    """Return the median, minimum and maximum of a figure over rounds."""
+    """Return the median, minimum and maximum of a quantity over rounds."""
     return {
         "median": statistics.median(rounds),
         "min": min(rounds),

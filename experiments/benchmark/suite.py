@@ -129,7 +129,7 @@ def run(
             figures[kind.kind] = kind.run(other, scale.rounds, report)
     figures["batches"] = batches.measure(vae, chosen, scale.batch_steps, scale.rounds, report)
     figures["evaluation"] = evaluating.measure(
-        vae, scale.bound_samples, scale.images, scale.rounds, report
+        LARGE, vae.params, scale.bound_samples, scale.images, scale.rounds, report
     )
     everything = [example for cls in library.ALL for example in cls.examples()]
     priced = everything if estimators is None and not quick else chosen

@@ -30,7 +30,7 @@ class TorchProcess:
     """The process that runs the same work in PyTorch."""
 
     def __init__(self, process: subprocess.Popen, errors: Any):
-        """Wrap a running process; `start` makes one."""
+        """Wrap a running process; `start` starts one."""
         self._process = process
         self._errors = errors
         self._tasks: dict[tuple[str, str, str], int] = {}
@@ -42,7 +42,7 @@ class TorchProcess:
             report: called with progress messages.
 
         Raises:
-            TorchEnded: if the process ends instead.
+            TorchEnded: if the process ends first.
         """
         while "tasks" not in (answer := self._read()):
             report(f"preparing PyTorch: {answer['preparing']}")
@@ -57,7 +57,7 @@ class TorchProcess:
         """Return the `value` of one round, with the moments it measured.
 
         Raises:
-            TorchEnded: if the process ends instead.
+            TorchEnded: if the process ends first.
         """
         self._write(str(self._tasks[kind, estimator, variant]))
         return self._read()

@@ -1,5 +1,5 @@
 # pyright: reportMissingImports=false
-"""The same work, optimised, in PyTorch: in a separate process, since thread pools would collide.
+"""The same work, optimised, in PyTorch; a separate process, since thread pools would conflict.
 
 The first line on stdin is a JSON request: `estimators` (identities), `parameters` (an npz file of
 the VAE's arrays and a minibatch), `toy` (its target and logit), `threads`, `device` and `quick`.

@@ -15,7 +15,7 @@ from experiments.benchmark.torch_vae import Estimator, Tensors
 from experiments.data import pixels
 
 Round = Callable[[], dict[str, float]]
-"""Returns the figure of one round, and moments for checking that the work is the same."""
+"""Returns the value of one round, and moments that show that the work is the same."""
 
 
 class Tasks:

@@ -59,7 +59,7 @@ class Estimator:
     def noise(self, *shape: int, device: torch.device) -> torch.Tensor:
         """Draw uniform noise whose logarithms are finite.
 
-        The samples of a pair are an axis before the last two.
+        The axis before the last two holds the samples of a pair.
         """
         if self.samples > 1:
             shape = *shape[:-2], self.samples, *shape[-2:]
@@ -110,7 +110,7 @@ def score_function(mean: torch.Tensor) -> Callable:
 
 
 def leave_one_out(mean: torch.Tensor) -> Callable:
-    """Return the loss of two samples, each the other's baseline."""
+    """Return the loss of two samples, each with the other as its baseline."""
 
     def loss(w, x, u):
         logits = encode(w, x, mean)

@@ -76,7 +76,7 @@ def prepare(problem: Problem) -> Workload:
 def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
     """Return rounds of seconds per 1,000 gradients, with their per-parameter mean and variance.
 
-    The figure's `variance` is the total over parameters.
+    The result's `variance` is the total over parameters.
     """
     estimator = work.ready(estimator)
 
@@ -94,7 +94,7 @@ def gradients(work: Workload, estimator: Estimator, num_samples: int) -> Round:
 def throughput(work: Workload, estimator: Estimator, num_samples: int) -> Round:
     """Return rounds of gradients per second, for a problem of one parameter.
 
-    The figure's `mean` and `variance` are those of its gradient.
+    The result's `mean` and `variance` are those of its gradient.
     """
     estimator = work.ready(estimator)
 

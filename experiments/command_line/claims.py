@@ -6,12 +6,11 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
 from experiments.studies.claims.study import claims_study
-from experiments.system.errors import UsageError
 
 _EPILOG = """
 studies:     {studies}
-budgets:     smoke (a quick check that decides nothing), laptop (over an hour on two cores)
-An interrupted run continues with the study that it was in. For example:
+budgets:     smoke (a quick check without verdicts), laptop (over an hour on two cores)
+An interrupted run continues with the interrupted study. For example:
 
   estimax claims --list
   estimax claims --only gumbel-rao
@@ -38,7 +37,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    chosen = _chosen(given.only)
+    chosen = options.containing(given.only, {one.name: one for one in STUDIES}, "study") or STUDIES
     if given.list:
         unused.of_listing(given)
         unused.without_effect(given, "with --list", "budget")
@@ -46,14 +45,6 @@ def run(given: argparse.Namespace) -> None:
         return
     with completed(given, claims_study(STUDIES, chosen, given.budget)) as results:
         conclude(results)
-
-
-def _chosen(texts: list[str] | None) -> tuple[ClaimStudy, ...]:
-    """Return the studies whose names contain one of the texts, all if none is given."""
-    for text in texts or []:
-        if not any(text in one.name for one in STUDIES):
-            raise UsageError(f"no study has {text!r} in its name (--list names them)")
-    return tuple(one for one in STUDIES if any(text in one.name for text in texts or [""]))
 
 
 def _described(study: ClaimStudy) -> str:

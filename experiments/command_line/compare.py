@@ -41,7 +41,7 @@ def add_measurement(command: argparse.ArgumentParser) -> None:
         "--samples",
         type=options.positive,
         metavar="N",
-        help="gradients drawn of each estimator, rounded up to a multiple of 32 (default: 2048, "
+        help="gradients per estimator, rounded up to a multiple of 32 (default: 2048, "
         "fewer for a problem with expensive gradients)",
     )
     options.add_numbers(
@@ -49,8 +49,8 @@ def add_measurement(command: argparse.ArgumentParser) -> None:
         CompareSettings(problems.VAE(), []),
         ("seed", options.seed, "N", "random seed"),
         ("train-steps", options.count, "N", "training steps before measuring"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
-        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
+        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
     )
     options.add_output(command)
 

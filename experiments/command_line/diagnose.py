@@ -28,9 +28,8 @@ MODEL names a function without arguments that returns (loss, model, batch):
 
     estimax diagnose my_model.py:mine
 
-model is a flax nnx module, an equinox module or any pytree. The answer holds only at its
-parameters, so ask both early and late in training. docs/which_estimator.md walks through an
-example.
+model is a flax nnx module, an equinox module or any pytree. The recommendation holds
+only at its parameters: run it early and late in training. docs/which_estimator.md has an example.
 """
 
 
@@ -42,9 +41,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     options.add_numbers(
         command,
         DiagnoseSettings(),
-        ("samples", options.positive, "N", "gradients drawn of each estimator"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of estimators that learn"),
-        ("budget", options.positive_number, "N", "evaluations of f at which errors are compared"),
+        ("samples", options.positive, "N", "gradients per estimator"),
+        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
+        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
     )
     command.add_argument(
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
@@ -62,7 +61,9 @@ def run(given: argparse.Namespace) -> None:
         Model.of(loss, model, batch),
         chosen.estimators,
         given.seed,
-        DiagnoseSettings(given.samples, given.tuning_steps, given.budget),
+        DiagnoseSettings(
+            samples=given.samples, tuning_steps=given.tuning_steps, budget=given.budget
+        ),
         source=given.model,
         module=module_of_model(given.model),
     )

@@ -1,10 +1,10 @@
-"""Options that several commands share, and readers of their values."""
+"""Options shared by several commands, and parsers of their values."""
 
 import argparse
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
 
+T = TypeVar("T")
+
 Number = tuple[str, Callable[[str], float], str, str]
-"""An option of one number: its name, reader, metavar and help."""
+"""A numeric option: its name, parser, metavar and help."""
 
 _NAMES = """\
 problems:    {problems}
@@ -77,7 +79,7 @@ def add_group(command: argparse.ArgumentParser) -> None:
         "--group",
         metavar="NAME",
         help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
-        "(default: the problem's default; of a VAE, the encoder)",
+        "(default: the problem's own; for a VAE, the encoder)",
     )
 
 
@@ -92,6 +94,18 @@ def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
     )
 
 
+def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -> list[T]:
+    """Return the values whose names contain one of the texts; `what` says what a value is.
+
+    Raises:
+        UsageError: for a text in no name.
+    """
+    for text in texts or []:
+        if not any(text in name for name in named):
+            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
+    return [one for name, one in named.items() if any(text in name for text in texts or [])]
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add `--output` and `--force`."""
     option = command.add_argument
@@ -100,7 +114,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
-    """Add options of one number; `defaults` has their defaults as attributes."""
+    """Add numeric options; `defaults` has their defaults as attributes."""
     for name, read, metavar, text in options:
         default = getattr(defaults, name.replace("-", "_"))
         shown = f"{text} (default: {default:g})"
@@ -114,7 +128,7 @@ def add_problem(command: argparse.ArgumentParser) -> None:
 
 
 def path(text: str) -> Path:
-    """Read the name of a file or a folder."""
+    """Parse the name of a file or a folder."""
     try:
         return paths.named(text)
     except UsageError as error:
@@ -122,14 +136,14 @@ def path(text: str) -> Path:
 
 
 def text(text: str) -> str:
-    """Read a nonempty text."""
+    """Parse a nonempty text."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
-    """Return a reader of one of the allowed words."""
+    """Return a parser of one of the allowed words."""
 
     def read(text: str) -> str:
         if text not in allowed:
@@ -143,7 +157,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def seed(text: str) -> int:
-    """Read a seed: an integer from 0 to 2^32 - 1."""
+    """Parse a seed: an integer from 0 to 2^32 - 1."""
     value = _whole(text, 0)
     if value >= _SEEDS:
         raise argparse.ArgumentTypeError(f"must be below 2^32, not {text!r}")
@@ -157,17 +171,17 @@ def check_seeds(first: int, seeds: int) -> None:
 
 
 def count(text: str) -> int:
-    """Read an integer from 0 to 2^31."""
+    """Parse an integer from 0 to 2^31."""
     return _counted(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read an integer from 1 to 2^31."""
+    """Parse an integer from 1 to 2^31."""
     return _counted(text, 1)
 
 
 def positive_number(text: str) -> float:
-    """Read a positive, finite float32 number."""
+    """Parse a positive, finite float32 number."""
     try:
         value = float(text)
     except ValueError:
@@ -183,7 +197,7 @@ def positive_number(text: str) -> float:
 
 
 def number_from_zero(text: str) -> float:
-    """Read a nonnegative, finite float32 number."""
+    """Parse a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 

@@ -73,7 +73,7 @@ def completed_in(
             with Progress(len(study.parts), silent=silent) as progress:
                 run(study, results, progress)
         elif not silent:
-            say(f"{results.folder} holds this run already (--force runs it again)")
+            say(f"{results.folder} already contains this run (--force runs it again)")
         yield results
 
 
@@ -116,7 +116,7 @@ def figure_files(*names: str) -> list[str]:
 
 
 def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
-    """Return a table or a figure that a function makes of the rows.
+    """Return the table or figure that a function makes from the rows.
 
     Raises:
         UsageError: if it cannot be made, since the rows of an earlier run were changed or damaged.

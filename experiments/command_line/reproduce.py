@@ -6,8 +6,7 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
-from experiments.studies.reproduction.table import SCALES, Cell, Table
-from experiments.system.errors import UsageError
+from experiments.studies.reproduction.table import SCALES
 
 _EPILOG = """
 tables:      {tables}
@@ -52,7 +51,8 @@ def run(given: argparse.Namespace) -> None:
     table = build(given.name, given.binarisation)
     settings = ReproduceSettings(table, given.budget, given.seed)
     options.check_seeds(given.seed, settings.size.seeds)
-    cells = _chosen(table, given.cells) or settings.cells
+    named = {cell.name: cell for cell in table.cells}
+    cells = options.containing(given.cells, named, f"cell of {table.name}") or settings.cells
     if given.list:
         unused.of_listing(given)
         unused.without_effect(given, "with --list", "seed")
@@ -60,13 +60,3 @@ def run(given: argparse.Namespace) -> None:
         return
     with completed(given, reproduction(settings, cells)) as results:
         conclude(results)
-
-
-def _chosen(table: Table, texts: list[str] | None) -> list[Cell]:
-    """Return the cells whose names contain one of the texts."""
-    for text in texts or []:
-        if not any(text in cell.name for cell in table.cells):
-            raise UsageError(
-                f"no cell of {table.name} has {text!r} in its name (--list names them)"
-            )
-    return [cell for cell in table.cells if any(text in cell.name for text in texts or [])]

@@ -36,7 +36,7 @@ class _Nowhere(io.TextIOBase):
 
 
 class _Stream:
-    """A text stream that discards text once the stream behind it fails."""
+    """A text stream that discards text once the underlying stream fails."""
 
     def __init__(self, stream: Any, *, must_arrive: bool):
         self._stream, self._must_arrive = stream, must_arrive

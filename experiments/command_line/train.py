@@ -104,7 +104,7 @@ def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None
         nargs="+",
         default=[],
         metavar="FIELD=NAME",
-        help="schedules of the estimator's fields, or of learning_rate as a factor",
+        help="schedules of estimator fields, or of learning_rate (as a factor)",
     )
     option(
         "--tuning-rate",
@@ -133,7 +133,7 @@ def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -
         "--evaluation-examples",
         type=options.positive,
         metavar="N",
-        help="maximum number of evaluated examples of a split (default: all)",
+        help="maximum number of evaluated examples per split (default: all)",
     )
 
 
@@ -158,7 +158,7 @@ def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) 
     options.add_numbers(
         command,
         defaults,
-        ("samples", options.positive, "N", "gradients drawn for each measurement"),
+        ("samples", options.positive, "N", "gradients per measurement"),
     )
 
 

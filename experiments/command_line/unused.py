@@ -24,7 +24,7 @@ def of_estimators(given: argparse.Namespace, chosen: Chosen) -> None:
             without_effect(given, f"on {estimator}, which has no temperature", "temperatures")
     if not any(map(is_tuned, chosen.estimators)):
         without_effect(
-            given, "on estimators that learn nothing of their own", "tuning_steps", "tuning_rate"
+            given, "on estimators without learned parameters", "tuning_steps", "tuning_rate"
         )
 
 

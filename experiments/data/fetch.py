@@ -1,4 +1,4 @@
-"""Location of data files: the user's folder, or else a cache of downloads."""
+"""Location of data files: the user's folder, or a download cache."""
 
 import os
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
 
     Args:
         dataset: Name of the data set, and of its folder.
-        names: Accepted names of the file; the download has the first.
+        names: Accepted names of the file; a download gets the first.
         url: Address of the download.
         checksum: Checksum of the download, `algorithm:hexadecimal`.
 
@@ -65,7 +65,7 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
         return found
     import pooch
 
-    kept = cache() / dataset / name
+    kept = paths.cache() / dataset / name
     if kept.exists() and not kept.is_file():
         raise DataError(f"{dataset}: {kept} is not a file; move it away")
     try:
@@ -79,13 +79,6 @@ def locate(dataset: str, names: Iterable[str], url: str, checksum: str) -> Path:
             f"{BY_FOLDER}, or connect to a network"
         ) from error
     return Path(path)
-
-
-def cache() -> Path:
-    """Return estimax's cache folder of data files."""
-    import pooch
-
-    return pooch.os_cache("estimax")
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 from experiments.data.errors import DataError
-from experiments.system.paths import write_whole
 
 MAX_BYTES = 2**30
 """Maximum size of a file: several times that of the largest expected one."""
@@ -24,7 +23,7 @@ def read(path: Path) -> bytes:
             if not stat.S_ISREG(about.st_mode):
                 raise DataError(f"{path} is not a file")
             if about.st_size > MAX_BYTES:
-                raise DataError(f"{path} holds {about.st_size:,} bytes, above {MAX_BYTES:,}")
+                raise DataError(f"{path} has {about.st_size:,} bytes, more than {MAX_BYTES:,}")
             return file.read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -41,9 +40,10 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         DataError: It cannot be written.
     """
+    from analysis.files import write_bytes  # importing `analysis` is slow
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        write_bytes(path, content)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data import fetch, files
+from experiments.data import files
 from experiments.data.datasets import load
 from experiments.data.errors import DataError
 from experiments.data.images import PIXELS, Dataset, Split
+from experiments.system import paths
 
 SEED = 0
 """Seed of the draw."""
@@ -35,7 +36,7 @@ def fixed(dataset: Dataset, split: Split, seed: int = SEED) -> npt.NDArray[np.ui
         DataError: The data set is unavailable, or the cached bits cannot be written or read, or
             are damaged.
     """
-    path = fetch.cache() / dataset / f"{split}-fixed-seed{seed}.bits"
+    path = paths.cache() / dataset / f"{split}-fixed-seed{seed}.bits"
     title = f"{dataset}, {split}, fixed binarisation, seed {seed}"
     if not path.exists():
         bits = draw(load(dataset, split).images, (seed, _STREAM[split]))

@@ -52,7 +52,7 @@ class Evaluator:
         Args:
             params: the problem's parameters.
             key: a typed random key, consumed. The result depends on it, not on the devices.
-            examples: what `problem.examples()` returned, or some of it.
+            examples: what `problem.examples()` returned, or a part of it.
             progress: called with the fraction done.
 
         Returns:

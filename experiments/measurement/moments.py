@@ -25,7 +25,7 @@ _AXIS = "samples"
 CACHE_BYTES = 2**18
 """Maximum bytes of a chunk of gradients on a CPU."""
 
-# Its share of the memory on an accelerator.
+# The same as a fraction of an accelerator's memory.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
 # The centre moves to the mean where their squared distance exceeds this share of the variance.
@@ -139,11 +139,11 @@ class Sampler:
         return jax.eval_shape(self.gradient, estimator, context, key)
 
     def _chunk(self, estimator, context, shape, size, stacked) -> int:
-        """Gradients per step: a divisor of the block size, by the memory of one gradient."""
+        """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
-            one = _num_bytes(shape) * (_num_members(estimator) if stacked else 1)
+            one = num_bytes(shape) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
@@ -152,7 +152,7 @@ class Sampler:
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
     def _memory(self, estimator, context, shape, stacked) -> int:
-        """Bytes needed to compute one gradient, as planned by the compiler."""
+        """Bytes needed to compute one gradient, according to the compiler."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
             scale = np.ones(_num_members(estimator) if stacked else ())
@@ -161,7 +161,7 @@ class Sampler:
             lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
-            self._chunks[structure] = temporary + _num_bytes(shape)
+            self._chunks[structure] = temporary + num_bytes(shape)
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
@@ -329,7 +329,7 @@ def flat(tree: Any) -> np.ndarray:
 
 
 def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
-    """Return vectors `[members, P]` as a pytree like another, stacked or single."""
+    """Return vectors `[members, P]` with the structure of a pytree, stacked or single."""
     vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
     rows = jnp.asarray(vectors, vector.dtype)
     return jax.vmap(unravel)(rows) if stacked else unravel(rows[0])
@@ -359,7 +359,8 @@ def _norm(tree):
     return jnp.sqrt(optax.tree.vdot(tree, tree))
 
 
-def _num_bytes(tree) -> int:
+def num_bytes(tree: Any) -> int:
+    """Return the number of bytes of arrays, given them or their shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 

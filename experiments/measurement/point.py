@@ -140,7 +140,7 @@ class Point:
         Args:
             estimator: the estimator.
             key: a typed random key, consumed; not the key of a measurement.
-            limit: the maximum number of tuning steps, for estimators that learn.
+            limit: the maximum number of tuning steps, for learned estimators.
         """
         start, run = jax.random.split(key)
         estimator = estimator.initialise(start, self.distribution)
@@ -317,6 +317,6 @@ def _with_truth(
         reference, key, num_samples, progress=progress
     )
     vector, unravel = ravel_pytree(zero)
-    # The samples are centred on exactly these bits of the truth.
+    # The samples are centred on exactly this value.
     centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
     return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))

@@ -52,7 +52,7 @@ def metric_rows(
         "mse": intervals.mean_squared_error(blocks, truth, bias, spread),
         "cosine_mean": intervals.cosine_of_mean(blocks, truth),
         "cosine_sample": intervals.cosine_per_sample(blocks, truth),
-        **({"seconds": intervals.seconds(blocks)} if len(blocks.seconds) else {}),
+        **({"seconds": intervals.median(blocks.seconds)} if len(blocks.seconds) else {}),
         "equal_cost_error": intervals.equal_cost_error(bias, spread, evaluations, budget),
         "signal_to_noise": intervals.signal_to_noise(blocks, truth, found, spread),
         "unbiased_p_value": intervals.unbiased_p_value(blocks, truth, found),

@@ -48,7 +48,7 @@ class Timer:
         """
         arguments = jax.device_put((estimator, context), self._device), like, key
         whole, idle = self._call(*arguments, count), self._call(*arguments, 0)
-        # An idle call that is interrupted can take longer than the other.
+        # An interrupted idle call can take longer than the other.
         return (whole - idle if whole > idle else whole) / count
 
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
@@ -57,7 +57,7 @@ class Timer:
         self(*arguments, 1)
         count = 1
         while (taken := count * self(*arguments, count)) < _SECONDS / 2 and count < _MOST:
-            # A short call is a poor estimate of how many gradients fill a round.
+            # A short call poorly predicts how many gradients fill a round.
             more = _SECONDS / taken if taken > _SECONDS / 10 else 10
             count = min(math.ceil(count * more), _MOST)
         times = np.empty(_ROUNDS)

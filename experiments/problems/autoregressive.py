@@ -28,7 +28,7 @@ class Autoregressive:
     code: Callable[[jax.Array], jax.Array]
 
     def conditionals(self, sample: jax.Array) -> Bernoulli:
-        """Return every variable's distribution given those before it in a sample, also relaxed."""
+        """Return every variable's distribution given earlier ones in a hard or relaxed sample."""
         return Bernoulli(self.logits + jnp.tril(self.couplings, -1) @ self.code(sample))
 
     def log_prob(self, sample: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Bernoulli, Categorical, Distribution, Estimator, Normal
+from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator, Normal
 
 Family = Literal["Bernoulli", "Categorical", "Normal"]
 Coding = Literal["one-hot", "corners"]
@@ -44,7 +44,7 @@ class Layer:
         """Number of outputs of the network that parametrises the distribution."""
         return int(np.prod(self.event_shape)) * (2 if self.family == "Normal" else 1)
 
-    def distribution(self, logits: jax.Array) -> Distribution:
+    def distribution(self, logits: jax.Array) -> Discrete | Normal:
         """Return the layer's distribution from a network's output `[num_logits]`."""
         if self.family == "Normal":
             return Normal(*jnp.split(logits, 2))
@@ -64,7 +64,7 @@ class Layer:
         distribution = self.distribution(logits)
         if isinstance(distribution, Normal):
             return distribution.mean
-        return distribution.hard(distribution.logits)  # type: ignore[attr-defined]
+        return distribution.hard(distribution.logits)
 
     def variations(self, sample: jax.Array) -> jax.Array:
         """Return a sample with one variable changed, `[variables, values, *event_shape]`.

@@ -60,14 +60,14 @@ class Measurable(abc.ABC):
 
 
 class Problem(Named, Measurable):
-    """An objective with initial parameters and, perhaps, data: a frozen dataclass of settings.
+    """An objective with initial parameters and optional data: a frozen dataclass of settings.
 
     A subclass in a user's own file defines `initial`, `distribution` and `loss`, and is named like
     the project's problems: `estimax compare --problem my_file.py:MyProblem[size=3]`.
 
     Attributes:
         trainable: whether the problem is trained briefly before it is measured.
-        default_samples: default number of gradients drawn per estimator.
+        default_samples: default number of gradients per estimator.
     """
 
     trainable: ClassVar[bool] = False

@@ -78,7 +78,7 @@ def _patches(images: jax.Array) -> jax.Array:
     """Return the 3 x 3 patches at stride 2 of images `[..., side, side, C]`: the last axis is 9 C.
 
     A convolution is their product with a matrix. XLA's convolution takes 7 times as long in a scan
-    on a CPU, and when mapped over runs it becomes a slow grouped convolution.
+    on a CPU, and when vmapped over runs it becomes a slow grouped convolution.
     """
     *batch, side, _, _ = images.shape
     count = -(-side // 2)

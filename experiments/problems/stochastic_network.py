@@ -8,7 +8,7 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 
-from estimators import Chain, Discrete, Distribution, Estimator
+from estimators import Chain, Discrete, Distribution, Estimator, Normal
 from estimators.checks import check_choice, check_count
 from experiments.problems.images import SIDE, ImageProblem
 from experiments.problems.latent import Coding, Family, Layer, evaluations
@@ -80,18 +80,17 @@ class StochasticNetwork(ImageProblem):
         first = self.layer.distribution(self.encode(without, batch[0]))
         return first if self.num_samples == 1 else self.paths(without, first)
 
-    def path(self, params: Params, first: Distribution) -> Distribution:
+    def path(self, params: Params, first: Discrete | Normal) -> Distribution:
         """Return the distribution of one path, with layers concatenated on the first axis."""
-        if self.depth == 1:
+        if self.depth == 1 or isinstance(first, Normal):  # a Normal has one layer
             return first
 
         def conditional(level):
             return lambda params, sample: self.following(params, level, sample)
 
-        assert isinstance(first, Discrete)
         return Chain(first, params, tuple(conditional(level) for level in range(1, self.depth)))
 
-    def paths(self, params: Params, first: Distribution) -> Distribution:
+    def paths(self, params: Params, first: Discrete | Normal) -> Distribution:
         """Return the distribution of `num_samples` independent paths."""
         return self.path(params, first).independent(self.num_samples)
 
@@ -129,7 +128,7 @@ class StochasticNetwork(ImageProblem):
         if self.num_samples == 1 and self.depth > _MOST_NESTED:
             raise ValueError(
                 f"{name} depth must be at most {_MOST_NESTED}, not {self.depth}: each layer is a "
-                "call of the estimator inside the one before"
+                "nested call of the estimator"
             )
         check_choice(f"{name} coding", self.coding, get_args(Coding))
         if self.coding == "corners" and self.classes.bit_count() > 1:
@@ -139,12 +138,12 @@ class StochasticNetwork(ImageProblem):
 
 
 def square(pixels: jax.Array) -> jax.Array:
-    """Return images `[..., 784]` as squares."""
+    """Return images `[..., 784]` as `[..., 28, 28]`."""
     return pixels.reshape(*pixels.shape[:-1], SIDE, SIDE)
 
 
 def softplus(x: jax.Array) -> jax.Array:
-    """Return log(1 + e^x), accurate to one absolute rounding, which suffices in a sum.
+    """Return log(1 + e^x) with the absolute error of one rounding, which suffices in a sum.
 
     `jax.nn.softplus` has small relative error, but needs log1p, also in its derivative.
     """

@@ -95,7 +95,7 @@ class StructuredPrediction(StochasticNetwork):
 
         def example(key, image, logits):
             def nested(key, first):
-                """Estimate the loss of one sample, a call of the estimator inside another."""
+                """Estimate the loss of one sample by nested calls of the estimator."""
                 keys = jax.random.split(key, self.depth)
 
                 def estimate(level, distribution):

@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Collection
 from pathlib import Path
 
+from analysis.files import write_text
 from experiments.system import paths
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def _imported(names: Collection[str], package: str) -> set[str]:
 
 
 def _is_docstring(line: ast.stmt) -> bool:
-    """Return whether a statement is a docstring, of an attribute too."""
+    """Return whether a statement is a docstring, including those of attributes."""
     if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)):
         return False
     return isinstance(line.value.value, str)
@@ -100,7 +101,7 @@ def _is_docstring(line: ast.stmt) -> bool:
 
 @functools.cache
 def _known() -> dict[str, Summary]:
-    """Return cached summaries of sources by hash, since parsing them all takes time."""
+    """Return cached summaries of sources by hash, since parsing them takes time."""
     try:
         kept = json.loads(_cache().read_bytes())
         return {str(key): (str(found), [*map(str, names)]) for key, (found, names) in kept.items()}
@@ -111,8 +112,7 @@ def _known() -> dict[str, Summary]:
 def _keep(known: dict[str, Summary]) -> None:
     newest = dict(list(known.items())[-_MOST_KEPT:])
     with contextlib.suppress(OSError):
-        _cache().parent.mkdir(parents=True, exist_ok=True)
-        paths.write_whole(_cache(), json.dumps(newest).encode())
+        write_text(_cache(), json.dumps(newest))
 
 
 def _cache() -> Path:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend import core
 
 from estimators import Estimator
+from experiments.measurement.moments import num_bytes
 from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
 from experiments.system.device import num_cores
@@ -221,7 +221,7 @@ def _cost(jaxpr: core.Jaxpr, differs: Sequence[bool]) -> Cost:
             # Arrays that only repeat numbers are not materialised.
             arrays = [x.aval for x in equation.outvars if isinstance(x.aval, ShapedArray)]
             sizes = [(math.prod(array.shape), array.dtype) for array in arrays]
-            largest = max(largest, *(size * _item(dtype) for size, dtype in sizes), 0)
+            largest = max(largest, *(size * dtype.itemsize for size, dtype in sizes), 0)
             count = sum(size for size, _ in sizes)
             once, each = (once, each + count) if any(flags) else (once + count, each)
         if any(flags):
@@ -244,15 +244,6 @@ def _programs(value: Any) -> list[core.Jaxpr]:
     if isinstance(value, tuple | list):
         return [one for part in value for one in _programs(part)]
     return []
-
-
-def _item(dtype: Any) -> int:
-    return 8 if jnp.issubdtype(dtype, jax.dtypes.extended) else dtype.itemsize
-
-
-def num_bytes(tree: Any) -> int:
-    """Return the number of bytes of arrays, given them or their shapes."""
-    return sum(math.prod(leaf.shape) * _item(leaf.dtype) for leaf in jax.tree.leaves(tree))
 
 
 def _size(count: float) -> str:

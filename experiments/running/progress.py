@@ -12,7 +12,8 @@ from experiments.system.text import printable
 
 _LAYOUT = "{desc:<58.58}|{bar}| {n:.1f}/{total_fmt} {elapsed}"
 
-_SECONDS_BETWEEN_NOTES = 10.0
+SECONDS_BETWEEN_NOTES = 10.0
+"""Interval at which a log shows the status of a task."""
 
 
 class Progress:
@@ -57,7 +58,7 @@ class Progress:
         hosts.check_signals()
         message = printable(message)
         self._bar.set_description_str(": ".join(filter(None, (printable(self._task), message))))
-        if self._is_log and time.monotonic() - self._noted >= _SECONDS_BETWEEN_NOTES:
+        if self._is_log and time.monotonic() - self._noted >= SECONDS_BETWEEN_NOTES:
             print(f"  {message}", file=sys.stderr, flush=True)
             self._noted = time.monotonic()
 

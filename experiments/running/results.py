@@ -36,7 +36,7 @@ class Results:
         environment: everything besides the configuration that determines the rows.
         rows: the rows so far.
         complete: whether the run has finished.
-        reopened: whether the folder held rows already.
+        reopened: whether the folder already contained rows.
     """
 
     folder: Folder

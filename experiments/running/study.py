@@ -25,7 +25,7 @@ class Study(Generic[Part]):
         parts: the parts to run, by name.
         rows: runs parts whose rows are missing, at least one, in order, and yields the rows of each
             as it finishes; takes the parts, the results so far and the progress.
-        done: returns the names of the parts, or of more, that have rows.
+        done: returns the names of parts (and possibly others) that have rows.
         required: the names of the parts without which the study is not complete; None for all.
         first_rows: rows that precede those of the parts.
     """
@@ -41,7 +41,7 @@ class Study(Generic[Part]):
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
-        """Everything besides the configuration that determines the rows, when first asked for."""
+        """Everything besides the configuration that determines the rows; computed on first use."""
         return environment(self.modules)
 
     @property

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, TypeVar, get_args
@@ -104,6 +104,18 @@ def parse_part(text: str, known: Sequence[type[T]]) -> T:
         return naming.parse(text, {cls.__name__: cls for cls in known})
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return the value of a name; `kind` says what it names.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if name not in known:
+        near = naming.nearest(name, known)
+        raise UsageError(f"unknown {kind} {name!r}; choose from {', '.join(known)}{near}")
+    return known[name]
 
 
 def parse_model(text: str) -> tuple[Callable, Any, Any]:
@@ -261,7 +273,7 @@ def _load(path: Path) -> ModuleType:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Files may share a stem, and an edited file is another module.
+    # Files may share a stem, and an edited file is a different module.
     digests = [hashlib.sha256(x).hexdigest()[:12] for x in (content, os.fsencode(path.resolve()))]
     name = "_".join((_PREFIX + path.stem, *digests))
     if name in sys.modules:
@@ -269,7 +281,7 @@ def _load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except KeyboardInterrupt:

@@ -9,8 +9,8 @@ from experiments.statistics.cosine import cosine_of_mean as cosine_of_mean
 from experiments.statistics.cosine import cosine_per_sample as cosine_per_sample
 from experiments.statistics.estimate import Estimate as Estimate
 from experiments.statistics.means import mean as mean
+from experiments.statistics.means import median as median
 from experiments.statistics.means import sample_mean as sample_mean
-from experiments.statistics.means import seconds as seconds
 from experiments.statistics.signal import signal_to_noise as signal_to_noise
 from experiments.statistics.spread import equal_cost_error as equal_cost_error
 from experiments.statistics.spread import mean_squared_error as mean_squared_error

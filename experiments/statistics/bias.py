@@ -39,7 +39,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
     """Return the ends of the interval of the squared bias, or of any squared length.
 
     Args:
-        found: the squared length and its law.
+        found: the squared length and its distribution.
         unseen: the factor by which the noise may exceed the sampled noise.
         level: the confidence level.
     """
@@ -49,7 +49,7 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
         return max(length - error, 0.0) ** 2, (length + error) ** 2
     above, wide = (1 - level) / 2, found.times(unseen)
     low = _root(wide.below, 1 - above, found.q)
-    # With many coordinates more noise explains more of Q; with few, less.
+    # More noise explains more of Q if there are many coordinates, and less if there are few.
     high = [
         _root(dataclasses.replace(law, q=max(law.q, law.trace)).below, above, found.q)
         for law in {found, wide}

@@ -7,7 +7,7 @@ import numpy as np
 from experiments.statistics.bias import ends
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import noisy, rounding
-from experiments.statistics.estimate import LEVEL, Estimate
+from experiments.statistics.estimate import LEVEL, Estimate, quantile
 from experiments.statistics.limits import caution, refusal, unseen, without_direction
 from experiments.statistics.means import sample_mean
 from experiments.statistics.truth import Truth
@@ -44,7 +44,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
         return Estimate.refused(value, why)
     wide = unseen(blocks, truth)
     # The noise is estimated from blocks: Student's level for their number.
-    score = caution(blocks, truth) * float(stats.t.ppf((3 + LEVEL) / 4, min(map(len, runs)) - 1))
+    score = caution(blocks, truth) * quantile(min(map(len, runs)) - 1, (1 + LEVEL) / 2)
     shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
     half = score * math.sqrt(wide * float(np.var(runs[0] @ direction, ddof=1)) / len(runs[0]))
     low, high = along - half, along + half

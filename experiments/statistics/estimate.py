@@ -59,9 +59,9 @@ class Estimate:
 
 
 @functools.cache
-def quantile(degrees: float = math.inf) -> float:
+def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
     """Return Student's quantile for a two-sided interval; by default the normal quantile."""
     from scipy import stats
 
-    tail = (1 + LEVEL) / 2
+    tail = (1 + level) / 2
     return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))

@@ -11,25 +11,26 @@ from experiments.statistics.blocks import Blocks
 from experiments.statistics.truth import Truth
 
 
+def sums(values: np.ndarray) -> np.ndarray:
+    """Return the sum of values `[R, ...]` over blocks, then without each, `[1 + R, ...]`."""
+    total = values.sum(0, dtype=np.float64)
+    return np.concatenate([total[None], total - values])
+
+
 def means(blocks: Blocks) -> np.ndarray:
     """Return the mean gradient, `[1 + R, P]`."""
-    without = (blocks.total - blocks.sums) / (blocks.count - blocks.size) + blocks.centre
-    return np.concatenate([blocks.mean[None], without])
+    return sums(blocks.sums) / counts(blocks)[:, None] + blocks.centre
 
 
 def traces(blocks: Blocks) -> np.ndarray:
     """Return the variance of one gradient, the trace of its covariance, `[1 + R]`."""
-    total, distances = blocks.total, blocks.distances.sum()
-    sums = np.concatenate([total[None], total - blocks.sums])
-    squares = np.concatenate([[distances], distances - blocks.distances])
-    spread = squares - np.sum(sums**2, -1) / counts(blocks)
+    spread = sums(blocks.distances) - np.sum(sums(blocks.sums) ** 2, -1) / counts(blocks)
     return np.maximum(spread, 0) / (counts(blocks) - 1)
 
 
 def counts(blocks: Blocks) -> np.ndarray:
     """Return the number of samples, `[1 + R]`."""
-    blocks_left = len(blocks.sums) - np.arange(len(blocks.sums) + 1).clip(max=1)
-    return blocks.size * blocks_left
+    return blocks.size * sums(np.ones(len(blocks.sums)))
 
 
 def error(statistic: np.ndarray) -> float:
@@ -48,6 +49,6 @@ def squared_errors(blocks: Blocks, truth: Truth) -> np.ndarray:
     """Return the mean squared distance of one gradient to the truth, `[1 + R]`."""
     about = blocks.centre - truth.mean
     # |g - t|^2 = |g - c|^2 + 2 (g - c).(c - t) + |c - t|^2, block by block.
-    sums = blocks.distances + 2 * blocks.sums @ about
-    each = sums / blocks.size + about @ about - truth.error
-    return np.concatenate([[each.mean()], (each.sum() - each) / (len(each) - 1)])
+    distances = blocks.distances + 2 * blocks.sums @ about
+    each = distances / blocks.size + about @ about - truth.error
+    return sums(each) / sums(np.ones(len(each)))

@@ -58,13 +58,13 @@ def refusal(blocks: Blocks, truth: Truth) -> str:
 
 def without_direction(blocks: Blocks, truth: Truth) -> str:
     """Return why there is no cosine to a true gradient of length zero."""
-    zero = "is zero" if truth.blocks is None else "cannot be told from zero"
+    zero = "is zero" if truth.blocks is None else "is not distinguishable from zero"
     return refusal(blocks, truth) or f"the true gradient {zero}"
 
 
 def _alike(blocks: Blocks, what: str) -> str:
     rare = 3 / blocks.count  # an event at this rate is seen with 95% probability
-    return f"all {blocks.count:,} {what} are alike: an event rarer than {rare:.1g} is not excluded"
+    return f"all {blocks.count:,} {what} are equal: events rarer than {rare:.1g} are possible"
 
 
 def unseen(blocks: Blocks, truth: Truth) -> float:

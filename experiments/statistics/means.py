@@ -40,9 +40,9 @@ def sample_mean(values: ArrayLike, caution: float = 1.0) -> Estimate:
     )
 
 
-def seconds(blocks: Blocks) -> Estimate:
-    """Return the median time per gradient over rounds; fewer than six give no interval."""
+def median(values: np.ndarray) -> Estimate:
+    """Return the median of independent values with its interval; fewer than six give none."""
     from scipy import stats
 
-    interval = stats.quantile_test(blocks.seconds, q=0, p=0.5).confidence_interval(LEVEL)
-    return Estimate(float(np.median(blocks.seconds)), float(interval.low), float(interval.high))
+    interval = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
+    return Estimate(float(np.median(values)), float(interval.low), float(interval.high))

@@ -81,7 +81,7 @@ def _sum(bias: Estimate, spread: Estimate) -> Estimate:
 
 
 def equal_cost_error(bias: Estimate, spread: Estimate, evaluations: int, budget: float) -> Estimate:
-    """Return squared bias + variance x evaluations / budget, the error at a budget of f.
+    """Return squared bias + variance x evaluations / budget, the error at equal cost.
 
     A squared bias estimated below its interval is replaced by the low end of the interval, so the
     expected value is never too low. The intervals of the parts are added.

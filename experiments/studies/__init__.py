@@ -1,1 +1,1 @@
-"""Studies: one folder each, which measures; commands and tables bear their names."""
+"""Studies, one folder each; commands and tables have the same names."""

@@ -16,10 +16,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from analysis.files import read_plain
+from analysis.files import read_plain, write_bytes
 from experiments.system.errors import UsageError
 from experiments.system.lock import Lock
-from experiments.system.paths import write_whole
 
 OWN = ".estimax"
 
@@ -220,7 +219,7 @@ class Folder:
 
     def _write_manifest(self, files: dict[str, list[str]]) -> None:
         text = json.dumps({"version": _VERSION, "files": files}, indent=1) + "\n"
-        write_whole(self._manifest_path, text.encode(), self._unwritten / "manifest.json")
+        write_bytes(self._manifest_path, text.encode(), self._unwritten / "manifest.json")
 
     @property
     def _manifest_path(self) -> Path:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from analysis.files import write_bytes
 from experiments.system import process
 from experiments.system.errors import UsageError
-from experiments.system.paths import write_whole
 
 _STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))|/proc/(?:self|thread-self|(\d+))/fd/(\d+)")
 _MOST_LINKS = 40
@@ -78,7 +78,7 @@ class OutputFile:
         content = text.encode()
         try:
             if self.is_plain:
-                write_whole(self._path, content, self._partial())
+                write_bytes(self._path, content, self._partial())
             else:
                 sys.stdout.flush()
                 if self._stream is None:

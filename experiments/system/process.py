@@ -41,7 +41,7 @@ class Process:
 
 
 def this() -> Process:
-    """Return this process."""
+    """Return the identity of this process."""
     number = os.getpid()
     return Process(*_system(), number, _start(number) or "")
 

@@ -1,4 +1,4 @@
-"""A batch of runs in one program, mapped over and sharded over the devices of every host."""
+"""A batch of runs in one program, vmapped and sharded over the devices of all hosts."""
 
 import functools
 from collections.abc import Sequence
@@ -138,7 +138,7 @@ def _room(num_steps: int) -> int:
 
 
 def _map(function, batched, data):
-    """Return `function(*batched, data)`, mapped over the runs of one device."""
+    """Return `function(*batched, data)`, vmapped over the runs of one device."""
     if len(jax.tree.leaves(batched)[0]) > 1:
         return jax.vmap(function, (0, 0, None))(*batched, data)
     # XLA would transpose matrices around an axis of size one.

@@ -1,9 +1,9 @@
-"""Tuning of an estimator's own leaves at one point, until its error stops falling."""
+"""Tuning of an estimator's own leaves at one point, until its error stops decreasing."""
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -25,7 +25,7 @@ _FIRST_ROUND = 200
 _LEAST = 1000
 _EVALUATIONS = 128
 _TOLERANCE = 0.05
-# During learning, falls shrink by at least this factor from one doubling to the next.
+# During learning, decreases shrink by at least this factor from one doubling to the next.
 _SHRINKING = 0.75
 _CLEAR = 0.01
 # Steps and samples of a chunk: initially, and at most.
@@ -71,8 +71,8 @@ class Tuning:
         an estimator that is unbiased only up to scale, distances are relative to its scale.
 
         Tuning has converged, after 1,000 steps or more, when doubling the steps has twice in a row
-        changed the distance by less than 5 % (for the last fall, the upper end of the 95 %
-        interval), and the falls do not clearly grow.
+        changed the distance by less than 5 % (for the last decrease, the upper end of the 95 %
+        interval), and the decreases do not clearly grow.
 
         Args:
             key: a typed random key, consumed; not the key of a measurement.
@@ -88,16 +88,13 @@ class Tuning:
         keys = jax.random.split(key)
         leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
         state = leaves, _optimiser(estimator, 0).init(leaves)
-        best, least, rounds, start = leaves, math.inf, [], 0
-        for end in _ends(limit):
+
+        def one_round(start: int, end: int) -> tuple[Estimator, np.ndarray]:
+            nonlocal state
             state, mean, errors = self._advanced(keys, state, (chosen, rest, truth), start, end)
-            rounds, start = [*rounds, errors], end
-            if errors.mean() < least:
-                best, least = mean, errors.mean()
-            if end >= _LEAST and have_converged(rounds):
-                return Tuned(best)
-        said = f"tuning had not converged after {limit:,} steps" if limit else "not tuned"
-        return Tuned(best, said)
+            return mean, errors
+
+        return until_converged(one_round, leaves, limit)
 
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, the result of the steps since `start`, and the errors."""
@@ -148,6 +145,28 @@ def _optimiser(estimator: Estimator, step: Any) -> "optax.GradientTransformation
     return tuner(estimator, lambda step: 0.1 / jnp.sqrt(jnp.maximum(1, step / 100)), step=step)
 
 
+def until_converged(
+    one_round: Callable[[int, int], tuple[Estimator, np.ndarray]], estimator: Estimator, limit: int
+) -> Tuned:
+    """Return the best of rounds that double the number of steps until their errors stop falling.
+
+    Args:
+        one_round: takes the steps from one number to another; returns the tuned estimator and its
+            errors `[n]`, on the same samples in every round.
+        estimator: the estimator before the first step.
+        limit: the maximum number of steps.
+    """
+    best, least, rounds, start = estimator, math.inf, [], 0
+    for end in _ends(limit):
+        tuned, errors = one_round(start, end)
+        rounds, start = [*rounds, errors], end
+        if errors.mean() < least:
+            best, least = tuned, errors.mean()
+        if end >= _LEAST and have_converged(rounds):
+            return Tuned(best)
+    return Tuned(best, f"tuning had not converged after {limit:,} steps" if limit else "not tuned")
+
+
 def _ends(limit: int) -> list[int]:
     """Return the steps at which rounds end, ascending: `limit`, half of it, and so on."""
     halves = max(limit // _FIRST_ROUND, 1).bit_length()
@@ -155,17 +174,17 @@ def _ends(limit: int) -> list[int]:
 
 
 def have_converged(rounds: Sequence[np.ndarray]) -> bool:
-    """Return whether the errors `[n]` of rounds, on the same samples, have stopped falling."""
+    """Return whether the errors `[n]` of rounds, on the same samples, have stopped decreasing."""
     if len(rounds) < 3:
         return False
     (first, noise), (second, error) = itertools.starmap(_fall, itertools.pairwise(rounds[-3:]))
     flat = max(abs(first), -second, second + error) < _TOLERANCE
-    # If learning starts slowly, the first falls are also small, but grow.
+    # If learning starts slowly, the first decreases are also small, but grow.
     return flat and not (first > noise and second > max(error, _CLEAR, _SHRINKING * first))
 
 
 def _fall(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """Return the relative fall of the mean error, and half the width of its 95 % interval."""
+    """Return the relative decrease of the mean error, and half the width of its 95 % interval."""
     level, fallen = before.mean(), before - after
     if level == 0:
         return 0.0, 0.0

@@ -21,7 +21,7 @@ def train_several(
     steps: int,
     advance: Callable[[float], None],
 ) -> tuple[list[Params], np.ndarray]:
-    """Train runs of one recipe, mapped over in one program.
+    """Train runs of one recipe, vmapped in one program.
 
     Args:
         recipe: settings of training.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def is_tuned(estimator: Estimator) -> bool:
-    """Return whether an estimator has leaves that learn."""
+    """Return whether an estimator has learned leaves."""
     fields = (_field(estimator, path) for path, _ in jax.tree.leaves_with_path(estimator))
     return any(field.metadata.keys() & {"average", "learned", "tuned"} for _, field in fields)
 
@@ -24,7 +24,7 @@ def tuner(
 
     Moving averages take plain gradient descent at rate 1 - decay on their mean contributions, which
     computes exactly the average; all other leaves take Adam. Hyperparameters that are not learned
-    have zero gradients and stay.
+    have zero gradients and do not change.
 
     Args:
         estimator: the estimator; only its structure and its decays are used.

@@ -120,9 +120,9 @@ def test_every_grid_has_its_name_above_it(pixels):
     names = [text for text in figure.texts if text is not figure._suptitle]
     assert [text.get_text() for text in names] == [
         "VAE[size=9], trained by DisARM: samples",
-        "traversals: the most likely code, then with one variable changed at a time",
+        "traversals: the most likely code, then one variable changed at a time",
         "VAE[size=3], trained by GumbelSoftmax: samples",
-        "traversals: the most likely code, then with one variable changed at a time",
+        "traversals: the most likely code, then one variable changed at a time",
     ]
     assert "1,000 steps" in figure._suptitle.get_text()
     ceiling = figure._suptitle.get_window_extent(renderer).y0

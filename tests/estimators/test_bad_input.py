@@ -1,7 +1,6 @@
 """What a caller gets wrong raises at once, and says what is allowed."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,6 @@ from estimators import (
     MovingAverage,
     MuProp,
     Normal,
-    Objective,
     Pathwise,
     RelaxedBernoulli,
     RelaxedCategorical,
@@ -375,18 +373,3 @@ def test_an_event_without_variables(example):
             q = EMPTY[kind].independent(2) if example.needs_bound else EMPTY[kind]
             with pytest.raises(ValueError, match="no variables"):
                 example(KEY, q, objective(example, jnp.sum))
-
-
-@pytest.mark.parametrize("arguments", [("Bernoulli", Objective), (Bernoulli, "ImportanceBound")])
-def test_type_arguments_that_are_strings_are_refused(arguments):
-    with pytest.raises(TypeError, match="Mine: type arguments of Estimator cannot be strings"):
-
-        class Mine(estimators.Estimator[arguments]):
-            pass
-
-
-def test_any_as_type_argument_is_every_distribution():
-    class Mine(estimators.Estimator[Any, Any]):
-        pass
-
-    assert Mine.distributions == (estimators.Distribution,)

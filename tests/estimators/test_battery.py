@@ -86,10 +86,6 @@ def example(request):
     return request.param
 
 
-def first_problem(estimator):
-    return (BOUNDS if estimator.needs_bound else PROBLEMS)[estimator.distributions[0]]
-
-
 def test_mean(case):
     checks.check_mean(*case)
 
@@ -162,10 +158,10 @@ def test_relaxation(first_example, distribution):
     checks.check_relaxation(first_example, distribution)
 
 
-def test_sweep(first_example):
-    if not jax.tree.leaves(first_example):
+def test_sweep(first_case):
+    if not jax.tree.leaves(first_case[0]):
         pytest.skip("no leaf to vary")
-    checks.check_sweep(first_example, first_problem(first_example))
+    checks.check_sweep(*first_case)
 
 
 def test_name(example):

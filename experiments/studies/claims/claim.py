@@ -64,7 +64,7 @@ class Claim:
     Attributes:
         statement: the claim, in one sentence.
         source: the paper, and the place in it.
-        quantity: the name of the quantity that decides.
+        quantity: the name of the tested quantity.
         estimate: computes the quantity from the study's `prepare` result.
         region: the region predicted for it.
         confidence: confidence of the verdicts of the whole table.

@@ -29,9 +29,9 @@ class Measurements:
         Args:
             scale: the size of the run.
             problem: the problem.
-            num_samples: number of gradients of each estimator.
+            num_samples: number of gradients per estimator.
             train_steps: training steps, if the problem is trainable.
-            tuned: whether estimators that learn are tuned at the point until they converge.
+            tuned: whether learned estimators are tuned at the point until they converge.
         """
         keys = jax.random.split(jax.random.key(0), 3)
         self.scale, self.num_samples = scale, scale.samples(num_samples)

@@ -18,7 +18,7 @@ from experiments.studies.claims.claim import Found
 # P-values are bounded below by that of this many standard errors: the distribution is not known
 # well enough further out.
 _SUREST = 7.0
-_NO_DIRECTION = "the mean gradient cannot be told from zero"
+_NO_DIRECTION = "the mean gradient is not distinguishable from zero"
 # A log is not finite if all samples are equal or a mean is below its noise; a note says so.
 _unwarned = np.errstate(divide="ignore", invalid="ignore")
 
@@ -46,7 +46,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
     # The squared norm of a sampled truth is biased upwards by its squared error.
     found, square = distance(blocks, truth), float(truth.mean @ truth.mean) - truth.error
     if not square > 0:
-        why = "the true gradient cannot be told from zero"
+        why = "the true gradient is not distinguishable from zero"
         return lambda end: Estimate.refused(math.nan, why)
     norm = math.sqrt(square)
     value = math.copysign(math.sqrt(abs(found.squared_bias)), found.squared_bias) / norm
@@ -75,7 +75,7 @@ def relative_bias(blocks: Blocks, truth: Truth) -> Found:
 def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
     """Return the difference of two squared biases, divided by the squared norm of the truth.
 
-    The samples share their noise, block by block. The truth is exact.
+    The blocks of samples share their noise. The truth is exact.
     """
     norm = _exact_norm(truth) ** 2
 
@@ -92,7 +92,7 @@ def squared_bias_difference(first: Blocks, second: Blocks, truth: Truth) -> Esti
 def mean_difference(first: Blocks, second: Blocks, truth: Truth) -> Estimate:
     """Return the difference of two means along the true gradient, divided by its norm.
 
-    The samples share their noise, block by block. The truth is exact.
+    The blocks of samples share their noise. The truth is exact.
     """
     apart = (first.means - second.means) @ truth.mean
     return _of_means(sample_mean(apart / _exact_norm(truth) ** 2), truth, first, second)
@@ -126,7 +126,7 @@ def angle(blocks: Blocks, truth: Truth) -> Estimate:
 
 @_unwarned
 def log_variance_ratio(first: Blocks, second: Blocks) -> Estimate:
-    """Return the natural log of the ratio of variances, under common noise block by block."""
+    """Return the natural log of the ratio of variances, of blocks with common noise."""
     return of_variances(np.log(jackknife.traces(first) / jackknife.traces(second)), first, second)
 
 
@@ -134,7 +134,7 @@ def log_variance_ratio(first: Blocks, second: Blocks) -> Estimate:
 def log_signal_ratio(first: Blocks, second: Blocks) -> Estimate:
     """Return the natural log of the ratio of signal to noise, squared mean over variance.
 
-    The samples share their noise, block by block.
+    The blocks of samples share their noise.
     """
 
     def signal(blocks: Blocks) -> np.ndarray:
@@ -162,7 +162,7 @@ def of_variances(values: np.ndarray, *runs: Blocks, slope: float = 1.0) -> Estim
     Args:
         values: the statistic of all samples, then without each of R blocks, `[1 + R]`.
         *runs: the samples.
-        slope: the derivative of the statistic by the log of one of the variances.
+        slope: the derivative of the statistic in the log of one of the variances.
     """
     tails = [tail(run) for run in runs]
     # A variance at its maximum, a fair coin's, varies to second order, which the jackknife misses.
@@ -183,7 +183,7 @@ def _with_tails(found: Estimate, factor: float, refusals: Sequence[str]) -> Esti
     """Return an estimate with its error scaled by a factor, or no error if events are too few."""
     why = next(filter(None, refusals), "")
     if not why and math.isfinite(found.value) and not math.isfinite(found.error):
-        why = "undefined without some of the samples: more are needed"
+        why = "undefined without some of the samples: more samples are needed"
     if why:
         return found.unsure(why)
     return Estimate.student(found.value, found.error * factor, found.degrees)

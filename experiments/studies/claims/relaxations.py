@@ -28,7 +28,7 @@ from experiments.studies.claims.quantities import (
     share,
     squared_bias_difference,
 )
-from experiments.studies.claims.toys import CustomToy
+from experiments.studies.claims.toys import LINEAR, CustomToy
 from experiments.studies.figures.relaxed_samples import WEIGHTS, relaxed_samples
 from experiments.studies.figures.simplex import variance_ratios
 
@@ -39,7 +39,7 @@ _AVERAGED = 100  # gradients per compared mean; the error of a single gradient i
 
 
 def _relaxed(scale: Scale) -> Callable[[float], np.ndarray]:
-    """Return a function of the temperature: relaxed values of the likeliest class."""
+    """Return a function of the temperature: relaxed values of the most likely class."""
     keys = jax.random.split(jax.random.key(0), scale.samples(1 << 17))
     return lambda temperature: relaxed_samples(temperature, keys)[:, _LIKELIEST]
 
@@ -98,12 +98,6 @@ def _posterior(scale: Scale) -> _Posterior:
     moderate, bits = conditional(1.0)
     extreme = np.concatenate([conditional(50.0)[0], conditional(-50.0)[0]])
     return _Posterior(moderate, bits, extreme)
-
-
-def _linear(scale: Scale) -> Measurements:
-    weights = np.array([1.0, -2.0, 0.5])
-    problem = CustomToy(lambda z: jnp.asarray(weights) @ z, np.array([1.0, -1.0, 2.0]))
-    return Measurements(scale, problem, 1 << 18)
 
 
 def _cubic(scale: Scale) -> Measurements:
@@ -178,7 +172,8 @@ class _ByTemperature(NamedTuple):
     def around(self) -> list[Blocks]:
         """The samples that determine where the error is smallest.
 
-        Heavy tails elsewhere do not matter: too few events make an error look small, not large.
+        Heavy tails at other temperatures do not matter, since too few events underestimate an
+        error.
         """
         return self.runs[self.lowest - 1 : self.lowest + 2]
 
@@ -231,7 +226,7 @@ def _error_ratio(pair: tuple[_ByTemperature, _ByTemperature]) -> Estimate:
 STUDIES = (
     ClaimStudy(
         "relaxed-mean",
-        "mean of the likeliest of seven classes of a Gumbel-softmax variable, 2^17 draws",
+        "mean of the most likely of seven classes of a Gumbel-softmax variable, 2^17 draws",
         _relaxed,
         (
             Claim(
@@ -251,7 +246,7 @@ STUDIES = (
                 between(-0.01, 0.01),
             ),
             Claim(
-                "At moderate temperatures the mean of a Gumbel-softmax variable is neither",
+                "At moderate temperatures the mean of a Gumbel-softmax variable lies in between",
                 "Jang et al. 2017, figure 1",
                 "probability, less the mean at temperature 1",
                 lambda values: sample_mean(_CHANCE - values(1.0)),
@@ -324,14 +319,14 @@ STUDIES = (
                 between(-0.05, 0.05),
             ),
             Claim(
-                "The conditional relaxed variable lies on the side of its bit",
+                "The conditional relaxed variable has the sign of its bit",
                 "Tucker et al. 2017, section 3",
                 "share on the side of the other bit",
                 lambda found: share((found.moderate > 0) != (found.bits > 0)),
                 below(0.001, effect=0.001),
             ),
             Claim(
-                "The stable form of the conditional relaxed variable is finite to logits of 50",
+                "The stable form of the conditional relaxed variable is finite up to logits of 50",
                 "Tucker et al. 2017, section 3",
                 "share that is not finite at logits of 50",
                 lambda found: share(~np.isfinite(found.extreme)),
@@ -365,7 +360,7 @@ STUDIES = (
     ClaimStudy(
         "relaxation-of-linear-f",
         "Gumbel-softmax on a linear f of three bits, 2^18 gradients",
-        _linear,
+        lambda scale: Measurements(scale, LINEAR, 1 << 18),
         (
             Claim(
                 "Gumbel-softmax is biased even for a linear f",
@@ -433,7 +428,7 @@ STUDIES = (
         _simplex,
         (
             Claim(
-                "Over the simplex Gumbel-Rao has less variance everywhere",
+                "Gumbel-Rao has less variance everywhere on the simplex",
                 "Paulus et al. 2021, figure 1",
                 "least log10 variance ratio of all points",
                 lambda simplex: simplex.least,

@@ -29,7 +29,7 @@ def _log_ratios(scale: Scale) -> dict[int, np.ndarray]:
 STUDIES = (
     ClaimStudy(
         "semi-supervised-speed",
-        "training steps of the semi-supervised model, sampled and marginalised, 7 rounds in turn",
+        "training steps of the semi-supervised model, sampled and marginalised, 7 rounds",
         _log_ratios,
         (
             Claim(

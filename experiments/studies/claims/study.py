@@ -1,4 +1,4 @@
-"""The claim studies, as the parts of one study."""
+"""The claim studies, as one study with a part for each."""
 
 import functools
 import time

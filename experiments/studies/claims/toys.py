@@ -1,4 +1,4 @@
-"""A toy problem of any function."""
+"""Toy problems of any function."""
 
 import dataclasses
 from collections.abc import Callable
@@ -41,3 +41,7 @@ class CustomToy(Toy):
     def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
         """Return the function at the sample."""
         return self.function(sample)
+
+
+LINEAR = CustomToy(lambda z: jnp.array([1.0, -2.0, 0.5]) @ z, np.array([1.0, -1.0, 2.0]))
+"""A linear f of three bits."""

@@ -26,7 +26,7 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
-from experiments.problems import VAE, Problem, StructuredPrediction
+from experiments.problems import VAE, EvaluatedProblem, StructuredPrediction
 from experiments.problems.toy import Polynomial, Quadratic
 from experiments.statistics import Estimate, sample_mean
 from experiments.studies.claims.claim import Claim, ClaimStudy, Region, Scale, above, below, between
@@ -81,12 +81,12 @@ def _comparison(
     )
 
 
-def _bounds(make: Callable[[], Problem], *settings, **more) -> Train:
+def _bounds(make: Callable[[], EvaluatedProblem], *settings, **more) -> Train:
     """Return a function that trains a problem and returns its bounds on test images."""
     return lambda scale, one: TrainingRuns(make(), *settings, **more).bounds(scale, one)
 
 
-def _by_momentum(make: Callable[[], Problem]) -> Train:
+def _by_momentum(make: Callable[[], EvaluatedProblem]) -> Train:
     return _bounds(make, 2000, 3e-3, optimiser=SGD(momentum=0.9))
 
 
@@ -105,7 +105,7 @@ _JANG: Makers = {
 
 
 def _log_speedups(scale: Scale) -> np.ndarray:
-    """Return the log ratio of NVIL's to MuProp's steps to NVIL's final loss, by run."""
+    """Return the log ratio of the steps of NVIL and MuProp to NVIL's final loss, by run."""
     problem = VAE("Categorical", 200, 10, kl="sampled")
     training = TrainingRuns(problem, 600, 1e-3, 6, SGD(momentum=0.9))
     _, reference = training.run(scale, ScoreFunction(NVIL(normalise=True)))
@@ -182,7 +182,7 @@ def _toy(target: float, steps: int) -> Train:
 
 
 def _chances(scale: Scale) -> dict[str, np.ndarray]:
-    """Return the probabilities at which ascent of E (z - 0.501)^2 ends, by run."""
+    """Return the final probabilities of gradient ascent on E (z - 0.501)^2, by run."""
     steps, seeds = scale.steps(4000), scale.seeds(64)
 
     def keys(seed):  # the keys of training runs with these seeds
@@ -373,9 +373,9 @@ STUDIES = (
         "Dong et al. 2020, abstract",
         {"DisARM": DisARM, "ARM": ARM, "LOO": lambda: ScoreFunction(LeaveOneOut(2))},
         _bounds(lambda: VAE(size=200, kl="sampled-no-score", batch_size=50), 3000, 1e-3),
-        ("Training by DisARM is better than by ARM", "DisARM", "ARM", _BETTER),
+        ("Training with DisARM is better than with ARM", "DisARM", "ARM", _BETTER),
         (
-            "Training by DisARM is equal to, or better than, by leave-one-out",
+            "Training with DisARM is at least as good as with leave-one-out",
             "DisARM",
             "LOO",
             _NO_WORSE,
@@ -391,8 +391,8 @@ STUDIES = (
             "RELAX": lambda: RELAX(temperature=0.5, relaxes_objective=True),
         },
         _bounds(lambda: VAE(size=200, kl="sampled-no-score", batch_size=24), 3000, 1e-3),
-        ("Training by REBAR is equal to, or better than, by NVIL", "REBAR", "NVIL", _NO_WORSE),
-        ("Training by RELAX is equal to, or better than, by NVIL", "RELAX", "NVIL", _NO_WORSE),
+        ("Training with REBAR is at least as good as with NVIL", "REBAR", "NVIL", _NO_WORSE),
+        ("Training with RELAX is at least as good as with NVIL", "RELAX", "NVIL", _NO_WORSE),
     ),
     _comparison(
         "relax-toy",
@@ -434,25 +434,25 @@ STUDIES = (
     ),
     ClaimStudy(
         "arm-toy",
-        "(z - 0.501)^2 maximised by plain ascent at rate 1, 4,000 steps, 64 seeds",
+        "(z - 0.501)^2 maximised by gradient ascent at rate 1, 4,000 steps, 64 seeds",
         _chances,
         (
             Claim(
-                "REINFORCE may go to the wrong end",
+                "REINFORCE may converge to the wrong end",
                 "Yin and Zhou 2019, figure 1",
                 "share of REINFORCE's runs at the wrong end",
                 lambda chances: share(chances["REINFORCE"] > 0.5),
                 above(0.05, effect=0.15),
             ),
             Claim(
-                "ARM does not go to the wrong end",
+                "ARM does not converge to the wrong end",
                 "Yin and Zhou 2019, figure 1",
                 "share of ARM's runs at the wrong end",
                 lambda chances: share(chances["ARM"] > 0.5),
                 below(0.1, effect=0.1),
             ),
             Claim(
-                "ARM cannot be told from the true gradient",
+                "ARM is indistinguishable from the true gradient",
                 "Yin and Zhou 2019, figure 1",
                 "distance of ARM's probability from the true gradient's",
                 lambda chances: sample_mean(np.abs(chances["ARM"] - chances["true"])),
@@ -468,7 +468,7 @@ STUDIES = (
             Claim(
                 "ReinMax ends below straight-through Gumbel-softmax on the polynomial programme, "
                 f"p = {power:g}",
-                "Liu et al. 2023",
+                "Liu et al. 2023, polynomial programming experiment",
                 f"ReinMax less STGS, p = {power:g}",
                 operator.itemgetter(power),
                 below(0.0, effect=0.002),

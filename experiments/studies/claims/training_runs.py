@@ -1,6 +1,7 @@
 """Training runs with shared seeds, for claim studies."""
 
 import dataclasses
+from typing import Generic, TypeVar
 
 import jax
 import numpy as np
@@ -13,11 +14,13 @@ from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
+P = TypeVar("P", bound=Problem, covariant=True)
+
 _TEST_IMAGES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingRuns:
+class TrainingRuns(Generic[P]):
     """Settings of training runs with shared seeds.
 
     Attributes:
@@ -29,7 +32,7 @@ class TrainingRuns:
         bound_samples: samples of the bound, evaluated on 1,000 test images.
     """
 
-    problem: Problem
+    problem: P
     steps: int
     rate: float
     seeds: int = 6
@@ -47,14 +50,14 @@ class TrainingRuns:
             scale.advance(f"training with {estimator}"),
         )
 
-    def bounds(self, scale: Scale, estimator: Estimator) -> np.ndarray:
+    def bounds(
+        self: "TrainingRuns[EvaluatedProblem]", scale: Scale, estimator: Estimator
+    ) -> np.ndarray:
         """Return the negative test bound of the discrete model by run, in nats."""
         params, _ = self.run(scale, estimator)
-        problem = self.problem
-        assert isinstance(problem, EvaluatedProblem)
-        examples = problem.examples(jax.random.key(1), problem.data("test"))
+        examples = self.problem.examples(jax.random.key(1), self.problem.data("test"))
         images = np.asarray(examples)[: scale.samples(_TEST_IMAGES)]
-        evaluate = Evaluator(problem, scale.steps(self.bound_samples))
+        evaluate = Evaluator(self.problem, scale.steps(self.bound_samples))
         scale.note(f"evaluating {estimator}")
         found = [evaluate(one, jax.random.key(2), images)["negative_bound"] for one in params]
         return np.array([estimate.value for estimate in found])

@@ -1,15 +1,19 @@
 """Studies that measure estimators one after another, at one point of a problem."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import jax
+
 from estimators import Estimator, stack
+from experiments.measurement.point import Point
 from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study, found_in
-from experiments.studies.comparison.settings import CompareSettings
+from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
 
 Members = Callable[[Estimator], list[Estimator]]
 """Returns the variants of an estimator that are measured."""
@@ -28,7 +32,7 @@ def point_study(
     """Return a study of bias, variance, error and cost, with common random numbers.
 
     Args:
-        settings: what to measure, and where.
+        settings: the settings.
         kind: the study's name in its table.
         members: returns variants.
         caution: returns notes.
@@ -50,23 +54,53 @@ def point_study(
 def _rows(
     settings: CompareSettings,
     kind: str,
-    members_of: Members,
+    members: Members,
     caution: Caution,
     parts: Mapping[str, Estimator],
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Measure estimators; variants of one are mapped over in one compiled program."""
-    keys = settings.keys()
     point = settings.point(progress)
     shared = settings.columns(point, kind)
-    for estimator in parts.values():
+    yield from measured(
+        point, parts.values(), settings, settings.keys(), shared, progress, members, caution
+    )
+
+
+def measured(
+    point: Point,
+    estimators: Iterable[Estimator],
+    settings: MeasureSettings,
+    keys: Mapping[str, jax.Array],
+    shared: Row,
+    progress: Progress,
+    members_of: Members = lambda estimator: [estimator],
+    caution: Caution = lambda columns, samples: "",
+) -> Iterator[list[Row]]:
+    """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
+
+    Args:
+        point: the point.
+        estimators: the estimators.
+        settings: samples, tuning steps and budget.
+        keys: typed random keys for tuning, "tune", and for the samples, "measure".
+        shared: columns of all rows.
+        progress: reports progress.
+        members_of: returns variants, vmapped in one compiled program.
+        caution: returns notes.
+    """
+    for estimator in estimators:
         with progress.task(str(estimator)) as advance:
             members = members_of(estimator)
             columns = [shared | estimator_columns(member) for member in members]
-            context = point.params, point.batch
             # Not earlier, since tracing all of them takes several seconds.
-            if reason := settings.refusal(estimator, context, point.distribution, len(members)):
+            if reason := limits.refusal(
+                point.problem,
+                estimator,
+                (point.params, point.batch),
+                point.distribution,
+                len(members) * settings.gradients(estimator),
+            ):
                 yield [columns[0] | skipped(reason)]
                 continue
             ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in members]

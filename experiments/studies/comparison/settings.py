@@ -25,29 +25,42 @@ from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureSettings:
+    """Settings of the measurement of estimators at a point.
+
+    Attributes:
+        samples: the number of gradients per estimator.
+        tuning_steps: the maximum number of tuning steps of learned estimators, at that point.
+        budget: evaluations of f for the error at equal cost.
+    """
+
+    samples: int = 2048
+    tuning_steps: int = TUNING_STEPS
+    budget: float = 100.0
+
+    def gradients(self, estimator: Estimator) -> int:
+        """Return the number of gradients computed of an estimator."""
+        return self.samples + (self.tuning_steps if is_tuned(estimator) else 0)
+
+
 @dataclasses.dataclass(frozen=True)
-class CompareSettings:
+class CompareSettings(MeasureSettings):
     """Settings of a comparison; every field is part of the run's identity.
 
     Attributes:
         problem: the problem.
         estimators: the estimators.
         group: the parameters to differentiate with respect to; None for the problem's default.
-        samples: the number of gradients drawn of each estimator.
         seed: the random seed.
         train_steps: Adam steps before measuring, if the problem is trainable.
-        tuning_steps: the maximum number of tuning steps of estimators that learn, at that point.
-        budget: evaluations of f at which errors are compared.
     """
 
     problem: Problem
     estimators: Sequence[Estimator]
     group: str | None = None
-    samples: int = 2048
     seed: int = 0
     train_steps: int = 300
-    tuning_steps: int = TUNING_STEPS
-    budget: float = 100.0
 
     def configuration(self, study: str) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -60,21 +73,6 @@ class CompareSettings:
     def modules(self) -> set[str]:
         """The names of the modules of the problem and the estimators."""
         return modules_of((self.problem, *self.estimators))
-
-    def refusal(
-        self, estimator: Estimator, context: tuple[Any, Any], distribution: Any, members: int = 1
-    ) -> str | None:
-        """Return why an estimator cannot be measured, or None if it can.
-
-        Args:
-            estimator: the estimator.
-            context: parameters and a minibatch.
-            distribution: the latent variable of one example there.
-            members: the number of variants of it that are measured.
-        """
-        steps = self.tuning_steps if is_tuned(estimator) else 0
-        times = members * (self.samples + steps)
-        return limits.refusal(self.problem, estimator, context, distribution, times)
 
     def columns(self, point: Point, study: str) -> Row:
         """Return the columns that every row of a study shares."""
@@ -108,7 +106,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
     """Check that a comparison can run, before anything is computed or written.
 
     Args:
-        settings: what to measure.
+        settings: the settings.
         named: the names of estimators that must fit; others may be skipped, but not all.
 
     Raises:
@@ -133,7 +131,8 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
         must = str(estimator) in named
         if fits and not must:  # tracing all of them takes several seconds
             continue
-        reason = settings.refusal(estimator, (params, batch), distribution)
+        times = settings.gradients(estimator)
+        reason = limits.refusal(problem, estimator, (params, batch), distribution, times)
         if must and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
         fits, refused = fits or not reason, f"{estimator} {reason}"

@@ -61,9 +61,9 @@ def diagnose(
         key: a typed random key, consumed.
         batch: the last argument of the loss, fixed.
         candidates: the estimators; by default all, in their default variants.
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per estimator.
+        tuning_steps: the maximum number of tuning steps of learned estimators.
+        budget: evaluations of f for the error at equal cost.
         progress: reports progress.
 
     Raises:
@@ -74,10 +74,12 @@ def diagnose(
     if candidates is None:
         candidates = [one for cls in estimators.ALL for one in cls.examples()]
     wanted = {str(estimator): estimator for estimator in candidates}
-    settings = DiagnoseSettings(samples, tuning_steps, budget)
+    settings = DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget)
     checked = Model.of(loss, model, batch)
     shown = progress or Progress(len(wanted), silent=True)
-    rows = [row for found in measured(checked, wanted, key, settings, shown) for row in found]
+    rows = [
+        row for found in measured(checked, wanted.values(), key, settings, shown) for row in found
+    ]
     check(checked, rows)
     return diagnosis(rows, wanted, budget)
 

@@ -41,7 +41,7 @@ class _Calls:
 
 @jax.tree_util.register_static  # an estimator may pass through jit
 class _Recorder:
-    """Stands in for an estimator, and records its calls."""
+    """Replaces an estimator, and records its calls."""
 
     def __init__(self):
         self.calls: list[tuple[Distribution, Any]] = []

@@ -15,7 +15,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
 
     Args:
         rows: the rows of one comparison.
-        budget: evaluations of f at which errors were compared.
+        budget: evaluations of f for the error at equal cost.
     """
     by_name: dict[str, dict[str, Row]] = {}
     exact: dict[str, Row] = {}
@@ -101,7 +101,7 @@ def _times(found: dict[str, Row]) -> str:
 
 
 def needs(estimator: Estimator, note: str) -> str:
-    """Return the estimator's hyperparameters to choose or parameters to learn."""
+    """Return advice on the estimator's hyperparameters or learned parameters."""
     if is_tuned(estimator):
         learned = "tuned here first" + (f" ({note})" if note else "")
         return (

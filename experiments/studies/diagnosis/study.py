@@ -1,26 +1,25 @@
 """The diagnosis: all estimators that fit a user's model, measured at its parameters."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from estimators import Estimator
-from experiments import statistics as intervals
+from experiments import statistics
 from experiments.measurement.point import REFERENCE_SHARE, Instrument, reference_estimator
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study, found_in
 from experiments.running.user_code import modules_of, sources
-from experiments.studies.comparison.point_study import skipped
+from experiments.studies.comparison import point_study
+from experiments.studies.comparison.settings import MeasureSettings
 from experiments.studies.diagnosis.model import Model
 from experiments.system.errors import UsageError
-from experiments.training import is_tuned
-from experiments.training.convergence import TUNING_STEPS
 
 STUDY = "diagnose"
 
@@ -28,19 +27,11 @@ STUDY = "diagnose"
 _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
 
 
-@dataclasses.dataclass(frozen=True)
-class DiagnoseSettings:
-    """Settings of a diagnosis; every field is part of the run's identity.
-
-    Attributes:
-        samples: the number of gradients drawn of each estimator.
-        tuning_steps: the maximum number of tuning steps of estimators that learn.
-        budget: evaluations of f at which errors are compared.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiagnoseSettings(MeasureSettings):
+    """Settings of a diagnosis; every field is part of the run's identity."""
 
     samples: int = 1024
-    tuning_steps: int = TUNING_STEPS
-    budget: float = 100.0
 
 
 def diagnosis_study(
@@ -76,7 +67,7 @@ def diagnosis_study(
     def rows(
         parts: Mapping[str, Estimator], results: Results, progress: Progress
     ) -> Iterator[list[Row]]:
-        yield from measured(model, parts, jax.random.key(seed), settings, progress)
+        yield from measured(model, parts.values(), jax.random.key(seed), settings, progress)
         check(model, results.rows)
 
     return Study(STUDY, configuration, {__name__} | modules, parts, rows, found_in("estimator"))
@@ -84,7 +75,7 @@ def diagnosis_study(
 
 def measured(
     model: Model,
-    estimators: Mapping[str, Estimator],
+    estimators: Iterable[Estimator],
     key: jax.Array,
     settings: DiagnoseSettings,
     progress: Progress,
@@ -93,7 +84,7 @@ def measured(
 
     Args:
         model: the model.
-        estimators: the estimators, by name.
+        estimators: the estimators.
         key: a typed random key, consumed.
         settings: settings of the diagnosis.
         progress: reports progress.
@@ -101,7 +92,8 @@ def measured(
     Raises:
         UsageError: if the true gradient is not finite, or takes too much time or memory.
     """
-    keys = dict(zip(("truth", "tune", "measure"), jax.random.split(key, 3), strict=True))
+    names = "truth", "tune", "measure"
+    keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 3), strict=True))
     progress.say("finding the true gradient")
     instrument = Instrument(model, model.group)
     start, samples = (model.parameters, model.fixed), REFERENCE_SHARE * settings.samples
@@ -115,28 +107,12 @@ def measured(
         raise UsageError(f"the gradient of {model} is not finite at these parameters")
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
     shared |= {"group": model.group, "seed": 0, "step": 0}
-    for name, estimator in estimators.items():
-        with progress.task(name) as advance:
-            columns = shared | estimator_columns(estimator)
-            times = settings.samples + (settings.tuning_steps if is_tuned(estimator) else 0)
-            if reason := limits.refusal(model, estimator, start, point.distribution, times):
-                yield [columns | skipped(reason)]
-                continue
-            ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-            (blocks,) = point.draw(
-                ready.estimator,
-                keys["measure"],
-                settings.samples,
-                timed=True,
-                progress=advance,
-            )
+    for rows in point_study.measured(point, estimators, settings, keys, shared, progress):
+        if rows[0]["metric"] != "skipped":
             # Timed immediately afterwards, since the machine's load varies.
-            plain = dataclasses.replace(blocks, seconds=point.timed(_PLAIN))
-            count = model.evaluations(estimator, point.distribution)
-            found = metric_rows(blocks, point.truth, count, settings.budget, ready.note)
-            seconds = intervals.seconds(plain).interval()
-            found.append(found[0] | {"metric": "plain_seconds", **seconds})
-            yield [columns | row for row in found]
+            seconds = statistics.median(point.timed(_PLAIN)).interval()
+            rows.append(rows[0] | {"metric": "plain_seconds", **seconds})
+        yield rows
 
 
 def check(model: Model, rows: Sequence[Row]) -> None:

@@ -2,10 +2,9 @@
 
 import importlib
 
-from estimators.naming import nearest
+from experiments.running.user_code import named
 from experiments.studies.figures.study import SCALES as SCALES
 from experiments.studies.figures.study import Figure as Figure
-from experiments.system.errors import UsageError
 
 FIGURES = {
     "relaxed-samples": "relaxed_samples.study",
@@ -34,9 +33,5 @@ def build(name: str, scale: str = "laptop") -> Figure:
     Raises:
         UsageError: for an unknown name.
     """
-    if name not in FIGURES:
-        known = ", ".join(FIGURES)
-        near = nearest(name, list(FIGURES))
-        raise UsageError(f"unknown figure {name!r}; choose from {known}{near}")
-    module, _, function = FIGURES[name].partition(".")
+    module, _, function = named("figure", name, FIGURES).partition(".")
     return getattr(importlib.import_module(f"{__name__}.{module}"), function)(scale)

@@ -20,7 +20,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def study(scale: str) -> Figure:
-    """Return the study of a triangle, an interval, and seven classes."""
+    """Return the study of densities on a triangle and an interval, and of seven classes."""
     points = 20 if scale == "smoke" else 120
     num_samples = 1 << (10 if scale == "smoke" else 17)
     tasks = {f"simplex, {t:g}": functools.partial(_simplex, t, points) for t in _SIMPLEX}

@@ -1,4 +1,4 @@
-"""Figures of studies that have their own command, with settings after the papers."""
+"""Figures of studies that have their own command, with settings as in the papers."""
 
 from collections.abc import Sequence
 
@@ -65,12 +65,12 @@ def temperature_toy(scale: str) -> Figure:
 
 
 def temperature_vae(scale: str) -> Figure:
-    """Return the same on the VAE that can be enumerated."""
+    """Return bias, variance and error by temperature on the VAE that can be enumerated."""
     return _by_temperature(scale, "temperature-vae", VAE(), 1024)
 
 
 def temperature_vae200(scale: str) -> Figure:
-    """Return the same on the VAE of 200 bits, against a long run."""
+    """Return bias, variance and error by temperature on the VAE of 200 bits, against a long run."""
     size = 8 if scale == "smoke" else 200  # otherwise the long run alone takes minutes
     problem = VAE(size=size, kl="sampled-no-score")
     return _by_temperature(scale, "temperature-vae200", problem, 256)
@@ -102,13 +102,13 @@ def _at_one_point(scale: str, name: str, title: str, drawn_by: str) -> Figure:
 
 
 def bias_variance(scale: str) -> Figure:
-    """Return the plane of bias and variance, with lines of equal error."""
+    """Return the figure of bias against variance."""
     title = "Bias against variance: the enumerable VAE"
     return _at_one_point(scale, "bias-variance", title, "bias_variance")
 
 
 def error_cost(scale: str) -> Figure:
-    """Return error against cost."""
+    """Return the figure of error against cost."""
     title = "Error against cost: the enumerable VAE"
     return _at_one_point(scale, "error-cost", title, "error_cost")
 
@@ -141,7 +141,7 @@ def _trainers() -> list[Estimator]:
 
 
 def training_curves(scale: str) -> Figure:
-    """Return training curves with intervals over seeds."""
+    """Return the figure of training curves, with intervals over seeds."""
     title = "Training curves: 784-200-784"
     evaluations = 2 if scale == "smoke" else 10
     return _training(
@@ -156,7 +156,7 @@ def variance_along_training(scale: str) -> Figure:
     return _training(
         scale,
         "variance-along-training",
-        "Variance and bias along the training: 784-200-784",
+        "Variance and bias during training: 784-200-784",
         "along_training",
         [DisARM()],
         1,

@@ -21,7 +21,7 @@ def study(scale: str) -> Figure:
     steps = 200 if scale == "smoke" else 2000
     return figure_study(
         "gradient-traces",
-        "Maximising E (z - p0)^2 by plain ascent (Yin and Zhou 2019)",
+        "Maximising E (z - p0)^2 by gradient ascent (Yin and Zhou 2019)",
         "gradient_traces",
         {"steps": steps, "rate": _RATE, "targets": list(_TARGETS)},
         {f"p0 = {target:g}": functools.partial(_rows, target, steps) for target in _TARGETS},
@@ -63,7 +63,7 @@ def _rows(target: float, steps: int, advance) -> list[Row]:
 
 
 def ascend(problem: Toy, estimator: Estimator, keys: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Maximise E f of one bit from probability 1/2, by plain ascent at rate 1.
+    """Maximise E f of one bit from probability 1/2, by gradient ascent at rate 1.
 
     Args:
         problem: the toy.

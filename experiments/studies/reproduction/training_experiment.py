@@ -21,7 +21,7 @@ _CHECKPOINT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A way to run an estimator, compared with others on validation images.
+    """A way to train with an estimator, compared with others on validation images.
 
     Attributes:
         estimator: the estimator.
@@ -168,7 +168,7 @@ class TrainingExperiment(Experiment):
 
 
 def _quick(settings: TrainSettings, selection: Selection) -> TrainSettings:
-    """Return the settings of the runs used only for comparison."""
+    """Return the settings of runs that only compare candidates."""
     return dataclasses.replace(
         settings,
         steps=selection.steps,

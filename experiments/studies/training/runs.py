@@ -51,16 +51,14 @@ class BatchInputs:
 
     @functools.cached_property
     def instrument(self) -> Instrument:
-        """What measures gradients."""
+        """The instrument that measures gradients."""
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
-    def examples(self, split: Split) -> Any:
-        """Return the examples of a split that are evaluated, on the host."""
+    def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
+        """Return the examples of a split on which the problem is evaluated, on the host."""
         if split not in self._examples:
-            assert isinstance(self.problem, EvaluatedProblem)
-            data = self.problem.data(split)
-            examples = self.problem.examples(self.keys["examples"], data)
+            examples = problem.examples(self.keys["examples"], problem.data(split))
             most = self.settings.evaluation_examples
             self._examples[split] = jax.tree.map(lambda leaf: np.asarray(leaf)[:most], examples)
         return self._examples[split]
@@ -207,7 +205,7 @@ class EstimatorBatch:
         problem = self.shared.problem
         if not isinstance(problem, EvaluatedProblem) or not len(alive):
             return {}
-        examples = self.shared.examples("test")
+        examples = self.shared.examples(problem, "test")
         rows = self.batch.gather(state.params)  # a collective: all processes take part
         if jax.process_index() > 0:
             return {}
@@ -249,7 +247,7 @@ class EstimatorBatch:
                 found = _evaluator(problem, self.settings.bound_samples)(
                     own,
                     shared.keys["evaluate"],
-                    shared.examples(split),
+                    shared.examples(problem, split),
                     lambda done, about=about: progress.note(f"{about}, {done:.0%}"),
                 )
                 self.history.evaluated(run, step, split, found)

@@ -9,6 +9,7 @@ import jax
 
 from estimators import Estimator
 from experiments.data import Split
+from experiments.measurement.moments import num_bytes
 from experiments.measurement.point import check_group
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
@@ -34,7 +35,7 @@ class TrainSettings:
         problem: the problem.
         estimators: the estimators; each is trained in one batch of runs.
         steps: the number of training steps.
-        seeds: the number of seeds, from `seed` on.
+        seeds: the number of seeds, starting at `seed`.
         seed: the first seed.
         learning_rates: the learning rates.
         temperatures: the temperatures of estimators that have one; empty to keep their own.
@@ -50,9 +51,9 @@ class TrainSettings:
         measured: estimators whose gradients are measured during the first run.
         measured_steps: the steps at which they are measured.
         group: the parameters of the measured gradient; None for the problem's default.
-        samples: the number of gradients drawn of each measured estimator at each of these steps.
-        tuning_steps: the maximum number of tuning steps of estimators that learn, at each point.
-        budget: evaluations of f at which errors are compared.
+        samples: the number of gradients per measured estimator and step.
+        tuning_steps: the maximum number of tuning steps of learned estimators, at each point.
+        budget: evaluations of f for the error at equal cost.
     """
 
     problem: Problem
@@ -186,7 +187,7 @@ def _check_runs(settings: TrainSettings, params: Any) -> None:
     for estimator in settings.estimators:
         runs = settings.num_runs(estimator)
         # Parameters, gradients, two moments, and the description of the run.
-        one = 4 * limits.num_bytes(params) + _RUN_BYTES
+        one = 4 * num_bytes(params) + _RUN_BYTES
         limits.check_memory(f"{runs:,} runs of {settings.problem}", runs * one)
         rows = settings.steps // settings.log_interval
         rows = runs * (rows + settings.evaluations)

@@ -1,7 +1,7 @@
 """The training study: every estimator's batch of runs, one after another."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from estimators import Estimator
 from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
-from experiments.running.study import Study
+from experiments.running.study import Study, found_in
 from experiments.studies.training.runs import BatchInputs, EstimatorBatch
 from experiments.studies.training.settings import STUDY, TrainSettings
 
@@ -28,19 +28,13 @@ def training(
         checkpoint_seconds: the minimum number of seconds between two checkpoints; results do not
             depend on it.
     """
-    parts = {str(estimator): estimator for estimator in settings.estimators}
-
-    def done(rows: Sequence[Row]) -> set[str]:
-        found = {row["estimator"] for row in rows}
-        return {name for name, one in parts.items() if str(settings.members(one)[0]) in found}
-
     return Study(
         STUDY,
         settings.configuration(),
         {__name__} | settings.modules,
-        parts,
+        {str(settings.members(one)[0]): one for one in settings.estimators},
         functools.partial(_rows, settings, checkpoint_seconds),
-        done,
+        found_in("estimator"),
     )
 
 

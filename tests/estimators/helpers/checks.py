@@ -19,6 +19,7 @@ from tests.estimators.helpers.problems import ONE_BIT
 from tests.estimators.helpers.sampling import (
     COUNT,
     batch_keys,
+    gradient_alone,
     gradient_batch,
     gradient_samples,
     layer_keys,
@@ -137,8 +138,7 @@ def check_transforms(estimator, problem):
     estimator = prepared(estimator, problem)
     batch = gradient_batch(problem, (estimator,))
     parameters = problem.arrays(jnp.float32)
-    gradient = jax.jit(problem.gradient, compiler_options=FAST_TO_COMPILE)
-    alone = gradient((estimator,), (batch_keys()[0],), parameters)
+    alone = gradient_alone(problem, (estimator,), (batch_keys()[0],), parameters)
     np.testing.assert_allclose(batch[0], alone, rtol=2e-5, atol=2e-5)
     np.testing.assert_array_equal(gradient_batch(problem, (estimator,)), batch)
 
@@ -147,7 +147,7 @@ def check_without_jit(estimator, problem):
     """Run as Python, one operation after the other, it gives what it gives compiled."""
     estimator = prepared(estimator, problem)
     arguments = (estimator,), (batch_keys()[0],), problem.arrays(jnp.float32)
-    compiled = jax.jit(problem.gradient, compiler_options=FAST_TO_COMPILE)(*arguments)
+    compiled = gradient_alone(problem, *arguments)
     np.testing.assert_allclose(problem.gradient(*arguments), compiled, rtol=2e-5, atol=2e-5)
 
 
@@ -179,7 +179,7 @@ def check_finite(estimator, problem):
 
 
 def check_dtypes(estimator, problem):
-    """Value and gradient have the parameters' type, where both types are to be had."""
+    """Value and gradient have the parameters' type, where both types are available."""
     estimator = prepared(estimator, problem)
     keys = (jax.random.key(0),)
     loss = jax.value_and_grad(lambda p: problem.loss((estimator,), keys, p))
@@ -257,13 +257,13 @@ def check_sweep(estimator, problem):
     members = [estimator, jax.tree.map(lambda leaf: 0.5 * leaf, estimator)]
     parameters = problem.arrays(jnp.float32)
 
-    def gradient(member):
-        return problem.gradient((member,), (jax.random.key(1),), parameters)
+    keys = (jax.random.key(1),)
 
-    fast = functools.partial(jax.jit, compiler_options=FAST_TO_COMPILE)
-    swept = fast(jax.vmap(gradient))(estimators.stack(members))
-    one = fast(gradient)
-    alone = [one(member) for member in estimators.unstack(estimators.stack(members))]
+    def gradient(member):
+        return gradient_alone(problem, (member,), keys, parameters)
+
+    swept = jax.jit(jax.vmap(gradient))(estimators.stack(members))
+    alone = [gradient(member) for member in estimators.unstack(estimators.stack(members))]
     np.testing.assert_allclose(swept, alone, rtol=2e-5, atol=2e-5)
     for member, back in zip(members, estimators.unstack(estimators.stack(members)), strict=True):
         jax.tree.map(np.testing.assert_array_equal, member, back)

@@ -38,6 +38,12 @@ def _batch(problem, operators, parameters, keys, split):
     return jax.lax.scan(step, None, keys.reshape(8, -1))[1].reshape(BATCH, -1)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def gradient_alone(problem, operators, keys, parameters):
+    """Return one sample of `[value, *gradient]`, with one key per layer."""
+    return problem.gradient(operators, keys, parameters)
+
+
 def batch_keys(seed=1, number=0):
     """Return the keys of one batch."""
     return jax.random.split(jax.random.fold_in(jax.random.key(seed), number), BATCH)
@@ -61,6 +67,7 @@ def gradient_samples(problem, operators, count=COUNT, split=layer_keys):
 def forget():
     """Free what was compiled and computed: hundreds of programs add up to gigabytes."""
     _batch.clear_cache()
+    gradient_alone.clear_cache()
     gradient_samples.cache_clear()
 
 

@@ -28,7 +28,8 @@ def fail(error):
 @pytest.fixture
 def fails(monkeypatch):
     """Return what lets `claims --list` fail by an error."""
-    return lambda error: monkeypatch.setattr("experiments.command_line.claims._chosen", fail(error))
+    of_listing = "experiments.command_line.unused.of_listing"
+    return lambda error: monkeypatch.setattr(of_listing, fail(error))
 
 
 # Defects ----------------------------------------------------------------------------------------

@@ -55,12 +55,11 @@ def wait_for(condition, log):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_training_that_is_asked_to_end_saves_and_ends(number, tmp_path, runs):
+def test_training_that_is_asked_to_end_saves_and_ends(tmp_path, runs):
     """Between checkpoints and rows of the loss, within seconds; the next run goes on there."""
     out = tmp_path / "out"
     last = 0
-    for _ in range(2):
+    for number in (signal.SIGINT, signal.SIGTERM):
         process, log = runs.start(*LONG, "--output", out)
         wait_for(lambda log=log: "step" in log.read_text(), log)
         os.kill(process, number)

@@ -15,7 +15,7 @@ TRAIN = ["train", "--problem", "Quadratic", "--steps", "2", "--estimators", "Sco
         ([*TRAIN, "--measure-at", "1"], ["--measure-at: no effect without --measure"]),
         ([*TRAIN, "--samples=8", "--group", "logits"], ["--group, --samples: no effect"]),
         ([*TRAIN, "--temperatures", "1"], ["--temperatures: no effect on ScoreFunction"]),
-        ([*TRAIN, "--tuning-rate", "1"], ["--tuning-rate: no effect on estimators that learn no"]),
+        ([*TRAIN, "--tuning-rate", "1"], ["--tuning-rate: no effect on estimators without"]),
         ([*TRAIN, "--bound-samples", "3"], ["--bound-samples: no effect on Quadratic"]),
         (
             ["compare", *TOY, "--estimators", "Exact", "--train-steps", "3", "--data", "."],

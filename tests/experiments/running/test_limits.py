@@ -153,7 +153,7 @@ def test_what_does_not_depend_on_the_key_is_counted_once():
 @pytest.mark.first_cases(1)
 @pytest.mark.parametrize("estimator", ["Exact", "ScoreFunction", "REBAR[0.5]"])
 def test_the_least_time_is_below_what_gradients_take(estimator, monkeypatch):
-    """A bound, so that what can be had is not refused."""
+    """A bound, so that what is available is not refused."""
     problem = VAE(size=4)
     point = prepare(problem, jax.random.key(0))
     ready = parse_estimator(estimator)

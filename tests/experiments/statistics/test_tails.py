@@ -19,7 +19,7 @@ from experiments.statistics.tails import needed
 from tests.experiments.helpers.drawn import blocks_of, mean_squared_error
 
 LEAST, REFUSED = 0.92, 0.01
-NOTES = "samples needed", "no larger", "are alike"
+NOTES = "samples needed", "no larger", "are equal"
 # A law that prints fewer runs than this is refused: next to none of all runs are then wrong.
 FEW = 0.02
 
@@ -251,15 +251,13 @@ def test_how_many_samples_are_needed():
 def test_of_samples_that_are_all_alike_no_number_helps():
     for count in (1024, 2**20):
         nothing = intervals.squared_bias(blocks_of(np.zeros((count, 1))), Truth(np.ones(1)))
-        said = (
-            f"all {count:,} samples are alike: an event rarer than {3 / count:.1g} is not excluded"
-        )
+        said = f"all {count:,} samples are equal: events rarer than {3 / count:.1g} are possible"
         assert nothing.note == said and nothing.value == 1 and math.isnan(nothing.high)
     # Nor that a sampled truth is the same: it may have missed the same event.
     zeros = blocks_of(np.zeros((1024, 1)))
     for metric in intervals.squared_bias, intervals.variance, mean_squared_error:
         assert metric(zeros, Truth(zeros.mean)) == intervals.Estimate.student(0.0)
-        assert "all 1,024 samples are alike" in metric(zeros, Truth(zeros.mean, zeros)).note
+        assert "all 1,024 samples are equal" in metric(zeros, Truth(zeros.mean, zeros)).note
 
 
 def test_intervals_are_longer_where_chance_may_have_brought_enough_events():
@@ -283,7 +281,7 @@ def test_a_gradient_that_is_zero_has_no_direction():
     none = intervals.cosine_of_mean(lost, Truth(np.zeros(2)))
     assert math.isnan(none.value) and none.note == "the true gradient is zero"
     unseen = intervals.cosine_of_mean(lost, Truth(np.zeros(2), blocks))
-    assert math.isnan(unseen.value) and "samples of the true gradient are alike" in unseen.note
+    assert math.isnan(unseen.value) and "samples of the true gradient are equal" in unseen.note
     assert math.isnan(intervals.cosine_per_sample(lost, Truth(np.zeros(2))).value)
 
 

@@ -310,7 +310,7 @@ def test_the_command(tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} >= {"table.md", "bias_variance.png", FILE}
     assert main(command) == 0  # to the bit what was measured, timings included
     again = capsys.readouterr()
-    assert again.out == shown and "holds this run already" in again.err
+    assert again.out == shown and "already contains this run" in again.err
     path.write_text(MODEL.replace("-0.5", "-0.4"))
     assert main(command) == 2
     assert "holds the results of another run" in capsys.readouterr().err

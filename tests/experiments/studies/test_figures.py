@@ -79,7 +79,7 @@ def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys)
     assert names == {"results.parquet", *(f"relaxed-samples.{end}" for end in endings)}
     written = (tmp_path / "results.parquet").stat().st_mtime_ns
     assert main(command) == 0
-    assert "holds this run already" in capsys.readouterr().err
+    assert "already contains this run" in capsys.readouterr().err
     assert (tmp_path / "results.parquet").stat().st_mtime_ns == written
 
 

@@ -1,6 +1,8 @@
 """Reproductions: the tables as they are declared, and how their cells are run."""
 
 import csv
+import dataclasses
+import itertools
 import math
 import signal
 from importlib import resources
@@ -10,17 +12,19 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.tables.reproduction import compared, known_answers
+from analysis.tables.reproduction import VERDICTS, compared, known_answers
 from analysis.tables.reproduction import predictions as judged
 from estimators import GumbelSoftmax, MuProp, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.data import DataError
+from experiments.problems import EvaluatedProblem, SemiSupervised
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.running.progress import Progress
 from experiments.running.study import run as run_study
 from experiments.studies.reproduction.measurement_experiment import MeasurementExperiment
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.published import known, published, unknown
+from experiments.studies.reproduction.speed_experiment import SpeedExperiment
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import (
     SCALES,
@@ -82,6 +86,68 @@ def test_a_table_is_whole(name):
         assert not set(prediction.better) & set(prediction.worse)
     settings = [ReproduceSettings(table, scale).configuration() for scale in SCALES]
     assert len({str(one["spent"]) for one in settings}) == 3
+
+
+def metrics(experiment):
+    """Return the metrics that an experiment finds; the tests that run one compare."""
+    if isinstance(experiment, MeasurementExperiment):
+        return {"gradient", "value", "variance"}
+    if isinstance(experiment, SpeedExperiment):
+        return {"speed_ratio"}
+    assert isinstance(experiment, TrainingExperiment)
+    if not isinstance(experiment.problem, EvaluatedProblem):
+        return {"exact_loss"}
+    scores = {"accuracy"} if isinstance(experiment.problem, SemiSupervised) else set()
+    return {"negative_elbo", "negative_bound"} | scores
+
+
+def final_rows(cell):
+    """Return the rows of a cell that has been run, as far as a table refers to them, uncomputed."""
+    if isinstance(cell.experiment, str):
+        return []
+    splits = {target.split for target in cell.targets}
+    same = {"stage": "final", "cell": cell.name, "seed": 0, "step": 1, "low": 0.0, "high": 2.0}
+    found = itertools.product(metrics(cell.experiment), splits)
+    return [same | {"metric": metric, "split": split, "value": 1.0} for metric, split in found]
+
+
+def as_if_run(table):
+    """Return the result table of a run of which every value is one."""
+    shared = {"study": "reproduce", "table": table.name, "budget": "paper"}
+    finals = [row for cell in table.cells for row in final_rows(cell)]
+    return pd.DataFrame([shared | row for row in (*table.rows(), *finals)])
+
+
+def check_names(table):
+    """Every number of a table is found in what its cell measures, as is what candidates need."""
+    rows = as_if_run(table)
+    lines = compared(rows)
+    refused = {cell.name for cell in table.cells if isinstance(cell.experiment, str)}
+    assert set(lines.loc[lines["ours"].isna(), "cell"]) == refused
+    verdicts = judged(rows, lines)["verdict"]
+    assert len(verdicts) == len(table.predictions) and set(verdicts) <= set(VERDICTS)
+    for cell in table.cells:
+        assert {target.split for target in cell.targets} <= {"", "train", "validation", "test"}
+        if isinstance(cell.experiment, TrainingExperiment) and len(cell.experiment.rates) > 1:
+            has_images = isinstance(cell.experiment.problem, EvaluatedProblem)
+            assert not has_images or cell.experiment.chosen_by in metrics(cell.experiment)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_of_numbers_finds_every_name(name):
+    """Without computation."""
+    check_names(build(name))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"metric": "exact_los"}, {"split": "tests"}, {"metric": "negative_elbo"}], ids=str
+)
+def test_a_name_that_does_not_exist_is_found(wrong):
+    cell = Cell("one", trained(ScoreFunction()), (target("SF"),))
+    check_names(small(cell))
+    broken = dataclasses.replace(target("SF"), **wrong)
+    with pytest.raises(AssertionError):
+        check_names(small(dataclasses.replace(cell, targets=(broken,))))
 
 
 def test_sizes_of_the_tables():
@@ -167,6 +233,7 @@ def test_the_better_candidate_is_trained(tmp_path):
     results = run(table, tmp_path)
     rows = final(results, "one")
     assert {row["learning_rate"] for row in rows} == {0.3}
+    assert metrics(table.cells[0].experiment) <= {row["metric"] for row in rows}
     assert {row["seed"] for row in rows} == {0, 1} and max(row["step"] for row in rows) == 40
     tried = [row for row in results.rows if row["stage"] == "tried"]
     assert [(row["learning_rate"], row["step"]) for row in tried] == [(1e-6, 400), (0.3, 400)]
@@ -307,7 +374,10 @@ def test_measured_cells_find_known_answers(tmp_path):
         cell("biased", GumbelSoftmax(1.0), slope, "gradient"),
         cell("random", MuProp(), variance, "variance"),
     )
-    lines = compared(run(table, tmp_path).table())
+    results = run(table, tmp_path)
+    found = {row["metric"] for row in results.rows if row["stage"] == "final"}
+    assert found == metrics(table.cells[0].experiment)
+    lines = compared(results.table())
     assert known_answers(lines) == (1, 4)
     assert abs(lines["difference"][0]) < 4 * (lines["ours_high"] - lines["ours"])[0] / 1.96
 
@@ -356,6 +426,11 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
         *(f"table.{ending}" for ending in ("txt", "md", "csv", "tex")),
         *(f"reproduction.{ending}" for ending in ("pdf", "png", "csv")),
     }
+    rows = pd.read_parquet(tmp_path / "results.parquet")
+    for cell in build("jang2017-table1").cells:
+        if cell.name in set(rows.loc[rows["stage"] == "final", "cell"]):
+            own = rows[(rows["cell"] == cell.name) & (rows["split"] == "test")]
+            assert set(own.loc[own["stage"] == "final", "metric"]) == metrics(cell.experiment)
     table = pd.read_csv(tmp_path / "table.csv")
     ours = table[table["ours"].notna()]
     assert set(ours["label"]) == {"ST", "ST Gumbel-Softmax"}
@@ -398,5 +473,8 @@ def test_cells_are_listed(capsys):
 
 def test_unknown_numbers_are_dashes():
     assert math.isnan(unknown("a program", "nats").value)
+    table = analysis.reproduction_table(as_if_run(build("jang2017-figure5a")))
+    assert table.frame["published"].notna().sum() == 2
+    assert not any("Kendall" in title for title in table.sections)  # two have no order
     with pytest.raises(UsageError):
         build("nothing")

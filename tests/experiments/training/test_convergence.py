@@ -15,7 +15,14 @@ from experiments.measurement.point import prepare
 from experiments.problems import VAE, Coupled
 from experiments.system import signals
 from experiments.training import convergence, is_tuned
-from experiments.training.convergence import TUNING_STEPS, Tuning, _ends, have_converged
+from experiments.training.convergence import (
+    TUNING_STEPS,
+    Tuning,
+    _ends,
+    have_converged,
+    until_converged,
+)
+from experiments.training.pace import Pace
 
 KEY = jax.random.key(3)
 LEARNED = [one for cls in estimators.ALL for one in cls.examples() if is_tuned(one)]
@@ -161,38 +168,37 @@ def test_a_moving_average_has_the_steps_that_its_decay_needs(decay):
     assert abs(tuned.estimator.baseline.value - problem.mean) < 4 * error
 
 
-def simulated(monkeypatch, distance, limit=8000):
+def simulated(distance, limit=8000):
     """Return the steps of a tuning whose error is `distance(steps)`, times noise; and its note."""
     noise, ends = np.random.default_rng(0).exponential(size=128), []
 
-    def advanced(self, keys, state, about, start, end):
+    def one_round(start, end):
         ends.append(end)
-        return state, state[0], distance(end) * noise
+        return ScoreFunction(), distance(end) * noise
 
-    monkeypatch.setattr(Tuning, "_advanced", advanced)
-    note = Shifted().tune(ScoreFunction(MovingAverage(0.9)), 0.0, limit).note
+    note = until_converged(one_round, ScoreFunction(), limit).note
     return ends[-1], note
 
 
 @pytest.mark.parametrize("left", [100, 300, 1000, 2000])
-def test_what_learns_slowly_at_first_is_not_taken_for_learned(monkeypatch, left):
+def test_what_learns_slowly_at_first_is_not_taken_for_learned(left):
     """Adam moves an output by so much in all, 0.1 at first, whatever is missing."""
 
     def distance(steps):
         return 1 + max(left - (10 + 2 * (np.sqrt(steps) - 10)), 0) ** 2
 
-    end, note = simulated(monkeypatch, distance)
+    end, note = simulated(distance)
     assert end == 8000 and (note or left == 100)
 
 
-def test_a_rise_goes_on(monkeypatch):
-    assert simulated(monkeypatch, lambda steps: steps if steps < 4000 else 1.0)[0] == 8000
-    assert simulated(monkeypatch, lambda steps: steps)[1]
+def test_a_rise_goes_on():
+    assert simulated(lambda steps: steps if steps < 4000 else 1.0)[0] == 8000
+    assert simulated(lambda steps: steps)[1]
 
 
-def test_what_has_converged_ends_early(monkeypatch):
-    assert simulated(monkeypatch, lambda steps: 1 + 10 / steps) == (1000, "")
-    end, note = simulated(monkeypatch, lambda steps: 1.0, limit=500)
+def test_what_has_converged_ends_early():
+    assert simulated(lambda steps: 1 + 10 / steps) == (1000, "")
+    end, note = simulated(lambda steps: 1.0, limit=500)
     assert end == 500 and note == "tuning had not converged after 500 steps"
 
 
@@ -204,27 +210,21 @@ def asked():
 
 
 def test_a_signal_ends_tuning_before_the_next_chunk(monkeypatch, asked):
-    begun, at_most = [], convergence._MANY
+    begun, at_most = [], []
 
-    class Asked(Shifted):
-        def tune(self, estimator, shift):
-            tuning = Tuning(self)
-            advance = tuning._round
-
-            def one(keys, carry, about, start, end, first, stop):
+    class Asked(Pace):
+        def chunks(self, num_steps):
+            at_most.append(self.most)
+            for first, stop in super().chunks(num_steps):
                 begun.append(stop - first)
                 if len(begun) == 4:
                     asked()
-                return advance(keys, carry, about, start, end, first, stop)
+                yield first, stop
 
-            monkeypatch.setattr(tuning, "_round", one)
-            params = {"logits": self.logits}
-            where = params, jnp.float32(shift)
-            return tuning(KEY, estimator, params, where, params, 8000)
-
+    monkeypatch.setattr(convergence, "Pace", Asked)
     with pytest.raises(signals.Interrupted):
-        Asked().tune(ScoreFunction(MovingAverage(0.9)), 0.0)
-    assert len(begun) == 4 and max(begun) <= at_most
+        Shifted().tune(ScoreFunction(MovingAverage(0.9)), 0.0)
+    assert len(begun) == 4 and max(begun) <= at_most[0]
 
 
 def test_a_signal_ends_the_training_before_measuring(asked):

@@ -7,10 +7,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
-from estimators.naming import nearest
 from experiments.data import Binarisation
+from experiments.running.user_code import named
 from experiments.studies.reproduction.table import Table
-from experiments.system.errors import UsageError
 
 _PAPERS = [
     importlib.import_module(f"{__name__}.{paper.name}") for paper in pkgutil.iter_modules(__path__)
@@ -32,8 +31,4 @@ def build(name: str, binarisation: Binarisation = "fixed") -> Table:
     Raises:
         UsageError: for an unknown name.
     """
-    if name not in TABLES:
-        known = ", ".join(TABLES)
-        near = nearest(name, list(TABLES))
-        raise UsageError(f"unknown table {name!r}; choose from {known}{near}")
-    return TABLES[name](binarisation)
+    return named("table", name, TABLES)(binarisation)

@@ -268,7 +268,7 @@ def _predictions() -> tuple[Prediction, ...]:
         prediction("ST is the highest of all", "VAE, Bernoulli", others("ST"), ("ST",)),
         prediction("DARN is the highest of all", "VAE, categorical", others("DARN"), ("DARN",)),
         prediction(
-            "MuProp is below ST Gumbel-softmax, as in the table and against the text",
+            "MuProp is below ST Gumbel-softmax (as in the table, contrary to the text)",
             "VAE, categorical",
             ("MuProp",),
             ("ST Gumbel-Softmax",),

@@ -126,7 +126,7 @@ def test_a_gradient_that_is_zero_or_lost_in_noise_has_no_error():
     seen = blocks_of(rng.standard_normal((SIZE, 1)) + 1)
     for found in (quantities.angle(nothing, truth), quantities.log_signal_ratio(lost, seen)):
         assert math.isnan(found.value) and found.error == math.inf
-        assert found.note == "the mean gradient cannot be told from zero"
+        assert found.note == "the mean gradient is not distinguishable from zero"
 
 
 def test_a_ratio_of_no_variance_has_no_error():

@@ -133,7 +133,7 @@ def test_a_sampled_norm_is_not_too_long():
 def test_samples_that_are_all_alike_exclude_no_bias():
     nothing, truth = blocks_of(np.zeros((1024, 3))), Truth(np.ones(3))
     found = relative_bias(nothing, truth)(0.1)
-    assert found.error == math.inf and "samples are alike" in found.note
+    assert found.error == math.inf and "samples are equal" in found.note
 
 
 def test_a_truth_that_is_lost_in_noise_has_no_relative_bias():
@@ -141,7 +141,7 @@ def test_a_truth_that_is_lost_in_noise_has_no_relative_bias():
     rng, lost = np.random.default_rng(5), 0
     for _ in range(8):
         found = relative_bias(law.blocks(rng), law.truth(rng))(0.1)
-        lost += math.isnan(found.value) and "told from zero" in found.note
+        lost += math.isnan(found.value) and "distinguishable from zero" in found.note
     assert lost > 0
 
 
