@@ -149,6 +149,10 @@ METRICS: Mapping[str, Described] = {
     "equal_cost_error": _number("squared bias + variance × evaluations / budget", "g²"),
     "cosine_mean": _number("cosine of the mean gradient and the true one"),
     "cosine_sample": _number("mean cosine of single gradients and the true one"),
+    "signal_to_noise": _number(
+        "norm of the mean gradient over the root of the variance; without variance, no row"
+    ),
+    "unbiased_p_value": _number("p-value of the hypothesis that the bias is zero"),
     "truth_norm": _number("norm of the true gradient", "g"),
     "seconds": _number("time of one gradient on one device", "seconds"),
     "plain_seconds": _number("diagnose: time of the gradient of the loss at one sample", "seconds"),
