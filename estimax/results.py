@@ -9,6 +9,7 @@ import pandas as pd
 
 import analysis
 from analysis import figures, reading
+from analysis.names import short_names
 from analysis.studies import readable, study_of
 from estimax import panels
 from experiments.command_line.output import terminal_width
@@ -72,7 +73,9 @@ class Result:
         try:
             if ax is None:
                 return known[name].draw(self.frame)
-            panels.draw(ax, name, known[name].data(self.frame))
+            column = "measured" if name == "along_training" else "estimator"
+            names = short_names(self.frame, column)
+            panels.draw(ax, name, known[name].data(self.frame), names)
         except ValueError as error:
             raise UsageError(f"no figure {name}: {error}") from error
         return ax
