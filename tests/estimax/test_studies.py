@@ -46,7 +46,12 @@ def test_compare(tmp_path, capsys):
     text, html = repr(found), found._repr_html_()
     for name in ("GumbelSoftmax", "DisARM", "LeaveOneOut"):
         assert name in text and name in html
-    assert html.count("<tr>") == 4 and found.table.frame.shape[0] == 3
+    assert html.count("<tr>") == 4 and found.table().frame.shape[0] == 3
+    by_variance = found.table(columns=["variance"], sort="variance")
+    assert by_variance.frame["variance"].is_monotonic_increasing
+    assert [column.field for column in by_variance.columns][1:] == ["variance"]
+    with pytest.raises(estimax.UsageError, match="no column 'nothing'"):
+        found.table(sort="nothing")
 
     again = estimax.read(tmp_path / "out")
     assert_same(again.frame, expected)
