@@ -229,7 +229,7 @@ def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
     return found[:MAX_FILES]
 
 
-def _section(number: int, folder: Path, place: str | os.PathLike | None) -> Section:
+def _section(number: int, folder: Path, place: str | os.PathLike | None = None) -> Section:
     rows = read(folder / RESULTS)
     configuration = rows.attrs["configuration"]
     study = configuration["study"]

@@ -7,21 +7,16 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
+from analysis import schema
+
 CONTEXT = ("study", "problem", "objective", "group", "seed", "step")
 TRAINING_CONTEXT = ("study", "problem", "objective", "data")
 FACTS = ("method", "unbiased", "evaluations", "samples")
 COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
-_TEXTS = frozenset(
-    "study problem objective group data estimator short_name method unbiased metric note split "
-    "measured measured_short_name optimiser paper_link table budget stage cell block label units "
-    "source spread other variant deciding title claim figure task panel picture".split()
-)
-_COUNTS = frozenset("seed step steps evaluations samples bound_samples".split())
-_NUMBERS = _COUNTS | frozenset(
-    "value low high learning_rate scale region_low region_high effect confidence power error "
-    "degrees p_temperature x y probability logit p0 number inner".split()
-)
+_TEXTS = schema.names("text")
+_COUNTS = schema.names("count")
+_NUMBERS = schema.names("count", "number") | {"p_temperature"}
 # Required in every row, since pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
 _MOST_EXACT = 2**53  # whole numbers in a float column

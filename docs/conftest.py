@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import jax
 import pytest
@@ -11,7 +10,6 @@ from matplotlib.testing.compare import compare_images
 # `pytest docs` alone has the tests' JAX as well.
 from tests.conftest import own_cache, pytest_configure  # noqa: F401
 
-KEPT = Path(__file__).parent / "figures"
 TOLERANCE = 1.0  # root mean square over the pixels, of 255; a moved curve is several
 
 
@@ -36,13 +34,14 @@ def figures(request, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     yield
     page = request.node.path
+    kept = page.parent / "figures"
     shown = set(re.findall(r"!\[[^]]*\]\(figures/([^)]+)\)", page.read_text()))
     made = {path.name: path for path in sorted(tmp_path.glob("figures/*.png"))}
     assert shown == made.keys(), f"{page.name} shows {shown} and makes {set(made)}"
     for name, path in made.items():
         if request.config.getoption("--renew-figures"):
-            KEPT.mkdir(exist_ok=True)
-            shutil.copy(path, KEPT / name)
+            kept.mkdir(exist_ok=True)
+            shutil.copy(path, kept / name)
         else:
-            difference = compare_images(str(KEPT / name), str(path), TOLERANCE)
+            difference = compare_images(str(kept / name), str(path), TOLERANCE)
             assert difference is None, f"{difference}\nto keep it: pytest docs --renew-figures"

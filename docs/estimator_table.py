@@ -1,4 +1,4 @@
-"""The README's table of estimators, made from their families: `python -m docs.estimator_table`."""
+"""The table of estimators in choose.md, made by `python -m docs.estimator_table`."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import estimators
 from estimators import Bernoulli, Estimator
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parent / "choose.md"
 _BEGIN = "<!-- made by `python -m docs.estimator_table` -->\n\n"
 _HEAD = """\
 | family | estimator | unbiased? | needs the gradient of f? | evaluations of f | paper |
@@ -53,10 +53,10 @@ def _row(estimator: Estimator) -> tuple[str, ...]:
 
 
 def renewed(text: str) -> str:
-    """Return the README's text with the table in its place."""
+    """Return the page's text with the table in its place."""
     before, after = text.split(_BEGIN)
     return before + _BEGIN + table() + after[re.search(r"^(?!\|)", after, re.MULTILINE).start() :]
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text()))
+    PAGE.write_text(renewed(PAGE.read_text()))

@@ -1,5 +1,6 @@
 """The main panel of a figure, drawn into the user's own axes."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ PANELS = {
 """By the name of the figure."""
 
 
-def draw(ax: Axes, name: str, points: pd.DataFrame) -> None:
+def draw(ax: Axes, name: str, points: pd.DataFrame, names: Mapping[str, str]) -> None:
     """Draw the main panel of a figure.
 
     Bands and bars are 95 % intervals. A squared bias that is not distinguishable from zero is a
@@ -63,6 +64,7 @@ def draw(ax: Axes, name: str, points: pd.DataFrame) -> None:
         ax: the axes.
         name: the figure.
         points: the figure's data.
+        names: labels of estimators; others are labelled by their full name.
 
     Raises:
         ValueError: for a figure without a main panel.
@@ -79,7 +81,8 @@ def draw(ax: Axes, name: str, points: pd.DataFrame) -> None:
     xscale, yscale = panel.scales
     ax.set(xscale=xscale, yscale=yscale, xlabel=panel.xlabel, ylabel=panel.ylabel)
     for label, line in points.groupby(panel.by, sort=False):
-        _line(ax, panel, line.sort_values(panel.x), looks[str(label)], str(label))
+        shown = names.get(str(label), str(label))
+        _line(ax, panel, line.sort_values(panel.x), looks[str(label)], shown)
 
 
 def _line(ax: Axes, panel: Panel, line: pd.DataFrame, look: Look, label: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ import pandas as pd
 
 import analysis
 from analysis import figures, reading
+from analysis.names import short_names
 from analysis.studies import readable, study_of
+from analysis.tables.comparison import Cost
 from estimax import panels
 from experiments.command_line.output import terminal_width
 from experiments.system.errors import UsageError
@@ -34,15 +37,21 @@ class Result:
     folder: Path | None = None
     conclusion: str = ""
 
-    @property
-    def table(self) -> analysis.ReadableTable:
-        """The readable table; `analysis.to_latex` and others render it.
+    def table(
+        self, *, cost: Cost = "evaluations", columns: Sequence[str] = (), sort: str | None = None
+    ) -> analysis.ReadableTable:
+        """Return the readable table, which `analysis.to_latex` and others render.
+
+        Args:
+            cost: what costs are counted in, where estimators are compared at equal cost.
+            columns: the columns after the names, by their fields; by default those of the command.
+            sort: the column to sort by; by default as the command does.
 
         Raises:
-            UsageError: if the study has figures only.
+            UsageError: if there is no such column, or the study has figures only.
         """
         try:
-            return readable(self.frame)
+            return readable(self.frame, cost=cost, columns=columns, sort=sort)
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -72,7 +81,9 @@ class Result:
         try:
             if ax is None:
                 return known[name].draw(self.frame)
-            panels.draw(ax, name, known[name].data(self.frame))
+            column = "measured" if name == "along_training" else "estimator"
+            names = short_names(self.frame, column)
+            panels.draw(ax, name, known[name].data(self.frame), names)
         except ValueError as error:
             raise UsageError(f"no figure {name}: {error}") from error
         return ax
@@ -81,12 +92,12 @@ class Result:
         """Return the table as text."""
         if study_of(self.frame).table is None:
             return repr(self.frame)
-        return f"{analysis.to_text(self.table, terminal_width())}\n{self.conclusion}".rstrip()
+        return f"{analysis.to_text(self.table(), terminal_width())}\n{self.conclusion}".rstrip()
 
     def _repr_html_(self) -> str:
         if study_of(self.frame).table is None:
             return self.frame.to_html(max_rows=20)
-        return analysis.to_html(self.table, self.conclusion)
+        return analysis.to_html(self.table(), self.conclusion)
 
 
 def read(folder: str | os.PathLike[str]) -> Result:

@@ -1,6 +1,5 @@
 """The table of estimators measured at one point."""
 
-import dataclasses
 from typing import Literal
 
 import pandas as pd
@@ -119,11 +118,7 @@ def comparison_table(rows: pd.DataFrame, cost: Cost = "evaluations") -> Readable
             metric of an estimator.
     """
     table = measurements(rows, cost)
-    error = table.columns[1].field
-    truth_norm = table.settings["truth_norm"]
-    assert not isinstance(truth_norm, str)
-    findings = conclusion(table.frame, error, truth_norm)
-    return dataclasses.replace(table.sorted(error), findings=findings)
+    return table.sorted(table.columns[1].field)
 
 
 def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTable:
@@ -186,6 +181,7 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
             "gradient.",
             *(["scale: unbiased up to a positive factor."] * scale),
         ],
+        findings=conclusion(lines, errors[0].field, truth_norm),
         skipped={short[name]: reason for name, reason in skipped.items()},
         context=context,
         settings={"truth_norm": truth_norm, "budget": budget},

@@ -130,7 +130,7 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
             seeds=(int(lines["seeds"].min()), int(lines["seeds"].max())) if len(lines) else None,
         ),
         notes=_footnotes(table, shown, samples, chosen_by),
-        skipped=skipped,
+        skipped={short_names(rows)[name]: reason for name, reason in skipped.items()},
         context=context,
         settings={f"{split}_bound_samples": count for split, count in samples.items()},
     )

@@ -140,7 +140,7 @@ def conclude(results: Results, **shown_as: Any) -> None:
         shown_as: the choices of `analysis.studies.readable`.
     """
     text = analysis.to_text(saved(results, **shown_as), terminal_width())
-    print(f"{text}\n\nresults in {results.folder}", flush=True)
+    print(f"{text}\nresults in {results.folder}", flush=True)
 
 
 def saved(results: Results, **shown_as: Any) -> "ReadableTable":

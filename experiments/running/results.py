@@ -13,6 +13,7 @@ import jax
 
 from analysis.files import FILE as FILE
 from analysis.files import FORMAT as FORMAT
+from analysis.schema import undescribed
 from experiments.running.identity import identity
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
@@ -85,7 +86,14 @@ class Results:
         return identity(self.configuration, self.environment)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows and write the file."""
+        """Add rows and write the file.
+
+        Raises:
+            KeyError: if the schema does not describe a column of the study.
+        """
+        columns = {name for row in rows for name in row}
+        if unknown := undescribed(self.configuration["study"], columns):
+            raise KeyError(f"analysis/schema.py describes no column {', '.join(sorted(unknown))}")
         self.rows.extend(map(dict, rows))
         self._write()
 

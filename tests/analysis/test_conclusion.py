@@ -144,6 +144,11 @@ def test_a_mean_that_points_away():
     assert not note["Best"]
 
 
+def test_temperatures_are_concluded_too():
+    (first, *_) = analysis.temperature_table(synthetic.temperature_study()).findings
+    assert first.startswith("No error: Exact (1024)")
+
+
 def test_columns_are_chosen_and_sorted():
     table = analysis.comparison_table(added(rows_of(), "signal_to_noise", Best=0.5, Worst=2.0))
     chosen = table.chosen(["signal_to_noise", "variance", "signal_to_noise"])

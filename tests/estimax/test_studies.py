@@ -31,7 +31,7 @@ def assert_same(found, expected):
 
 def test_compare(tmp_path, capsys):
     expected = of_command(
-        tmp_path / "out", "compare", "--problem", "Quadratic", "--samples", 64,
+        tmp_path / "out", "compare", "--problem", "Quadratic", "--samples", 1024,
         "--estimators", "GumbelSoftmax[0.5]", "DisARM", "ScoreFunction[LeaveOneOut[4]]",
     )  # fmt: skip
     capsys.readouterr()
@@ -40,13 +40,18 @@ def test_compare(tmp_path, capsys):
         "DisARM",
         estimax.ScoreFunction(estimax.LeaveOneOut(4)),
     ]
-    found = estimax.compare(problems.Quadratic(), chosen, samples=64)
+    found = estimax.compare(problems.Quadratic(), chosen, samples=1024)
     assert_same(found.frame, expected)
     assert capsys.readouterr().out == ""
     text, html = repr(found), found._repr_html_()
     for name in ("GumbelSoftmax", "DisARM", "LeaveOneOut"):
         assert name in text and name in html
-    assert html.count("<tr>") == 4 and found.table.frame.shape[0] == 3
+    assert html.count("<tr>") == 4 and found.table().frame.shape[0] == 3
+    by_variance = found.table(columns=["variance"], sort="variance")
+    assert by_variance.frame["variance"].is_monotonic_increasing
+    assert [column.field for column in by_variance.columns][1:] == ["variance"]
+    with pytest.raises(estimax.UsageError, match="no column 'nothing'"):
+        found.table(sort="nothing")
 
     again = estimax.read(tmp_path / "out")
     assert_same(again.frame, expected)
@@ -57,7 +62,8 @@ def test_compare(tmp_path, capsys):
     assert found.figures == ("bias_variance", "error_cost")
     for ax, name in zip(axes, found.figures, strict=True):
         assert found.plot(name, ax=ax) is ax
-        assert {"DisARM"} < set(ax.get_legend_handles_labels()[1])
+        labels = {"GumbelSoftmax[0.5]", "DisARM", "ScoreFunction[LeaveOneOut[4]]"}
+        assert set(ax.get_legend_handles_labels()[1]) == labels
         assert ax.get_xlabel() and ax.get_ylabel() and ax.get_yscale() == "log"
     assert isinstance(found.plot(), Figure)
     with pytest.raises(estimax.UsageError, match="no figure 'training'; choose from bias_variance"):

@@ -1,4 +1,4 @@
-"""An estimator in a flax nnx module: the one line of the README, and all that follows from it."""
+"""An estimator in a flax nnx module: the one line of the docs, and all that follows from it."""
 
 from pathlib import Path
 
@@ -39,9 +39,9 @@ def ready(estimator):
     return estimator.initialise(jax.random.key(1), Bernoulli(jnp.zeros(4)))
 
 
-def test_the_readme_has_the_line():
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    assert LINE in readme and LINE in Path(__file__).read_text()
+def test_the_page_has_the_line():
+    page = (Path(__file__).parents[3] / "docs/own_loop.md").read_text()
+    assert LINE in page and LINE in Path(__file__).read_text()
 
 
 @pytest.mark.parametrize("estimator", EXAMPLES, ids=str)

@@ -217,3 +217,9 @@ def test_an_interrupted_run_says_so_and_keeps_its_rows(tmp_path):
     kept = pd.read_parquet(folder / FILE)
     assert 1 <= kept["estimator"].nunique() < 5 and not kept.attrs["complete"]
     assert names(folder) == {FILE, OWN}
+
+
+def test_a_column_that_the_schema_does_not_describe_is_refused(tmp_path):
+    results = opened(tmp_path, {"study": "compare"})
+    with pytest.raises(KeyError, match="describes no column mood"):
+        results.add([{"metric": "variance", "mood": 1.0}])

@@ -93,7 +93,7 @@ def test_a_batch_of_runs(capsys, tmp_path):
             assert (own["low"] < own["value"]).all() and (own["value"] < own["high"]).all()
     assert (table["objective"] == "kl=analytic").all()
     assert table["data"].str.startswith("MNIST").all()
-    assert "GumbelSoftmax[temperature=0.3]" in printed.out and str(tmp_path / "out") in printed.out
+    assert "GumbelSoftmax[0.3]" in printed.out and str(tmp_path / "out") in printed.out
     made = {path.name for path in (tmp_path / "out").iterdir()}
     assert {FILE, OWN, "table.txt", "table.md", "training.pdf", "training.csv"} <= made
     assert any(name.startswith("pictures-") and name.endswith(".png") for name in made)

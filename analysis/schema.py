@@ -1,0 +1,180 @@
+"""The columns of every study's results file, with units, which docs/schema.md shows."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+
+class Described(NamedTuple):
+    """A column.
+
+    Attributes:
+        kind: "text", "count" (a whole number), "number" or "flag".
+        meaning: what it holds.
+        unit: its unit, "" without one.
+    """
+
+    kind: Literal["text", "count", "number", "flag"]
+    meaning: str
+    unit: str = ""
+
+
+_text = functools.partial(Described, "text")
+_count = functools.partial(Described, "count")
+_number = functools.partial(Described, "number")
+_flag = functools.partial(Described, "flag")
+
+_ITS = "that of the metric"
+COLUMNS: Mapping[str, Described] = {
+    # The run and its point.
+    "study": _text("the study that wrote the row"),
+    "problem": _text("name of the problem, as on the command line"),
+    "objective": _text("form of the objective, on which the variance depends"),
+    "group": _text("parameters that the gradient is taken with respect to"),
+    "data": _text("data set and binarisation"),
+    "seed": _count("random seed; of a training run, its own"),
+    "step": _count("training step of the row", "steps"),
+    "steps": _count("training steps of the whole run", "steps"),
+    # The estimator.
+    "estimator": _text("name of the estimator with all its settings"),
+    "short_name": _text("its shortest positional name, as tables and figures show it"),
+    "method": _text("class of the estimator"),
+    "unbiased": _text('"yes", "no" or "up to scale", as declared'),
+    "paper_link": _text("address of the estimator's paper"),
+    "evaluations": _count("evaluations of f per gradient", "evaluations"),
+    "samples": _count("gradients drawn, or repetitions of a timing", "samples"),
+    # The value.
+    "metric": _text("the measured quantity; see Metrics"),
+    "value": _number("its estimate", _ITS),
+    "low": _number("lower end of its 95 % interval", _ITS),
+    "high": _number("upper end of its 95 % interval", _ITS),
+    "note": _text("cautions on the row, separated by semicolons"),
+    # Training.
+    "optimiser": _text("optimiser of the model, with its settings"),
+    "learning_rate": _number("learning rate of the model"),
+    "split": _text('"train", "validation" or "test"; "" if there is none'),
+    "bound_samples": _count("samples of the evaluated bound; 0 if there is none", "samples"),
+    "measured": _text("estimator measured at the first run's parameters; else empty"),
+    "measured_short_name": _text("its shortest positional name"),
+    # Reproduction.
+    "table": _text("the published table"),
+    "budget": _text("scale of the run: smoke, laptop or paper"),
+    "cell": _text("cell of the table"),
+    "stage": _text(
+        "published (the paper's number), prediction, tried (a candidate and its steps), candidate "
+        "or final (our number), skipped, missing or failed",
+    ),
+    "block": _text("part of the table whose estimators are ranked together"),
+    "label": _text("the paper's name of the estimator; of a prediction, the better one"),
+    "other": _text("of a prediction, the worse estimator"),
+    "variant": _text("candidate that was tried for the cell"),
+    "units": _text("unit of the published number"),
+    "spread": _text("the published uncertainty, as printed"),
+    "source": _text("paper and place of the number or claim"),
+    "scale": _number("factor from our unit to the published one"),
+    "higher_is_better": _flag("whether higher values of the metric are better"),
+    "is_known": _flag("whether the published value is exact, as in closed form"),
+    # Claims.
+    "deciding": _text("the study that decides the claim"),
+    "title": _text("title of that study"),
+    "doubts": _text("cautions on that study, such as tuning that has not converged"),
+    "claim": _text("the statement"),
+    "region_low": _number("lower end of the region that the claim asks for", _ITS),
+    "region_high": _number("upper end of that region", _ITS),
+    "effect": _number("effect that the study must detect", _ITS),
+    "confidence": _number("confidence of the test"),
+    "power": _number("power with which it must detect the effect"),
+    "error": _number("standard error of the value", _ITS),
+    "degrees": _number("degrees of freedom of the standard error"),
+    "seconds": _number("run time of the study", "seconds"),
+    # Figures.
+    "figure": _text("name of the figure"),
+    "task": _text("part of the figure's study"),
+    "panel": _text("panel of the figure"),
+    "kind": _text('"mean" or "sample"'),
+    "name": _text("name of the estimator in the figure"),
+    "graph": _text("the evaluated model: relaxed or discrete"),
+    "picture": _text("samples, reconstructions or traversals"),
+    "temperature": _number("temperature of the relaxation"),
+    "probability": _number("probability of the class at x"),
+    "target": _number("target t of the quadratic toy"),
+    "p0": _number("target of ARM's toy"),
+    "logit": _number("the shared logit"),
+    "chance": _number("probability that the bit is one"),
+    "z": _number("place in [0, 1] at which a surrogate is evaluated"),
+    "class": _count("class, from zero"),
+    "number": _count("number of the sample, from zero"),
+    "inner": _count("inner samples of Gumbel-Rao", "samples"),
+    "x": _number("horizontal coordinate, or column of pixels"),
+    "y": _number("vertical coordinate, or row of pixels"),
+    "row": _count("row of the grid of pictures"),
+    "column": _count("column of the grid of pictures"),
+}
+"""Every column. `p_NAME` besides is a setting of the estimator, `p_PART.NAME` of its component."""
+
+_PLACE = ("study", "problem", "objective")
+_ESTIMATOR = ("estimator", "short_name", "method", "unbiased", "paper_link")
+_VALUE = ("metric", "value", "low", "high", "note")
+_MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
+_RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step")
+_EVALUATION = ("split", "bound_samples", "measured", "measured_short_name", "group")
+_TRAINED = (*_PLACE, "data", *_RUN, *_EVALUATION, "evaluations", "samples", *_VALUE)
+_TABLE = ("table", "budget", "cell", "stage", "block", "label", "other", "variant")
+_PUBLISHED = ("units", "spread", "source", "scale", "higher_is_better", "is_known")
+_CLAIM = ("deciding", "title", "doubts", "claim", "source", "metric", "value", "error", "degrees")
+_DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seconds", "note")
+_FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
+
+STUDIES: Mapping[str, tuple[str, ...]] = {
+    "compare": _MEASURED,
+    "temperature": _MEASURED,
+    "diagnose": _MEASURED,
+    "train": _TRAINED,
+    "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
+    "claims": ("study", "budget", *_CLAIM, *_DECISION),
+    "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE))),
+}
+"""The columns that each study may write, except those of an estimator's settings."""
+
+SETTING = "p_"
+"""Prefix of the columns of an estimator's settings."""
+
+METRICS: Mapping[str, Described] = {
+    "squared_bias": _number(
+        "squared norm of mean minus true gradient, without their sampling error",
+        "g²",
+    ),
+    "variance": _number("trace of the covariance of one gradient", "g²"),
+    "mse": _number("mean squared error of one gradient: their sum", "g²"),
+    "equal_cost_error": _number("squared bias + variance × evaluations / budget", "g²"),
+    "cosine_mean": _number("cosine of the mean gradient and the true one"),
+    "cosine_sample": _number("mean cosine of single gradients and the true one"),
+    "signal_to_noise": _number(
+        "norm of the mean gradient over the root of the variance; without variance, no row"
+    ),
+    "unbiased_p_value": _number("p-value of the hypothesis that the bias is zero"),
+    "truth_norm": _number("norm of the true gradient", "g"),
+    "seconds": _number("time of one gradient on one device", "seconds"),
+    "plain_seconds": _number("diagnose: time of the gradient of the loss at one sample", "seconds"),
+    "skipped": _number("no value: the note says why the estimator does not fit"),
+    "loss": _number("train: mean training loss since the last row", "loss"),
+    "exact_loss": _number("train: the objective, enumerated", "loss"),
+    "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
+    "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
+    "accuracy": _number("share of examples that are classified correctly"),
+    "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
+    "diverged": _number("step at which the loss was no longer finite", "steps"),
+}
+"""Metrics of measurements and training runs; g is the unit of the gradient."""
+
+
+def names(*kinds: str) -> frozenset[str]:
+    """Return the names of the columns of these kinds."""
+    return frozenset(name for name, column in COLUMNS.items() if column.kind in kinds)
+
+
+def undescribed(study: str, columns: Iterable[str]) -> list[str]:
+    """Return which columns of a study are not described here; none for an unknown study."""
+    if study not in STUDIES:
+        return []
+    return [name for name in columns if name not in STUDIES[study] and not name.startswith(SETTING)]
