@@ -10,6 +10,8 @@ from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
 from experiments.command_line.compare import COLUMNS as COLUMN_NAMES
 from experiments.running.results import FILE
+from experiments.running.user_code import parse_problem
+from experiments.studies.comparison.default import default_estimators
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.experiments.helpers.command import SMALL, contents
 from tests.fuzz import fuzz_files
@@ -75,7 +77,7 @@ def test_the_table_fits_the_terminal_and_shows_what_is_asked(capsys, tmp_path, m
     ):
         monkeypatch.setenv("COLUMNS", width)
         assert main([*arguments, *more]) == 0
-        texts.append(capsys.readouterr().out.partition("\nresults in ")[0])
+        texts.append(capsys.readouterr().out)
     for text in texts[:2]:
         *lines, last = text.splitlines()  # the last is a path
         assert max(map(len, lines)) <= 60
@@ -200,13 +202,27 @@ def test_swept_temperatures_are_the_estimators_themselves(tmp_path):
     pd.testing.assert_frame_equal(swept, single, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("problem", "number", "some"),
+    [
+        ("VAE", 16, {"DisARM", "REBAR[temperature=0.5]", "ScoreFunction[baseline=NVIL]"}),
+        ("SimplexQuadratic", 16, {"CategoricalDisARM", "CARMS[num_samples=4]", "Exact"}),
+        ("VAE[size=2,kl=sampled,num_samples=2]", 18, {"VIMCO", "OVIS", "DisARM"}),
+        ("VAE[latent=Normal]", 4, {"Pathwise", "ScoreFunction"}),
+    ],
+)
+def test_the_default_estimators_are_those_of_the_distribution(problem, number, some):
+    chosen = default_estimators(parse_problem(problem))
+    assert len(chosen.estimators) == number and some <= {*map(str, chosen.estimators)}
+    assert not chosen.named
+
+
 def test_what_does_not_fit_is_skipped_with_a_reason(capsys, tmp_path, monkeypatch):
     # Where nobody named it; named, it is an error.
     monkeypatch.setattr(estimators, "FAMILIES", {"chosen": (Exact, Pathwise, StraightThrough)})
     out = tmp_path / "out"
-    assert (
-        main(["compare", "--problem", "Polynomial", "--samples", "32", "--output", str(out)]) == 0
-    )
+    arguments = ["--problem", "Polynomial", "--samples", "32", "--output", str(out)]
+    assert main(["compare", *arguments, "--estimators", "chosen"]) == 0
     assert "10^39 states" in capsys.readouterr().out
     rows = pd.read_parquet(out / "results.parquet").set_index("metric")
     skipped = rows.loc[["skipped"]]
