@@ -75,7 +75,8 @@ def compare(
     Raises:
         UsageError: if the estimators cannot be measured so, or the folder cannot be used.
     """
-    settings = _point(problem, estimators, group, samples, seed, train_steps, tuning_steps, budget)
+    chosen = _estimators(estimators)
+    settings = _point(problem, chosen, group, samples, seed, train_steps, tuning_steps, budget)
     return _run(comparison(settings), output, force)
 
 
@@ -99,7 +100,8 @@ def temperature(
 
     Args:
         problem: as for `compare`.
-        estimators: as for `compare`; those without a temperature are measured once.
+        estimators: as for `compare`, named with or without a temperature; those that have none
+            are measured once.
         temperatures: the temperatures.
         group: as for `compare`.
         samples: as for `compare`.
@@ -113,11 +115,12 @@ def temperature(
     Raises:
         UsageError: as `compare`, and if no estimator has a temperature.
     """
-    settings = _point(problem, estimators, group, samples, seed, train_steps, tuning_steps, budget)
+    swept = sorted({float(one) for one in temperatures})
+    chosen = _estimators(estimators, {"temperature": swept[0]} if swept else {})
+    settings = _point(problem, chosen, group, samples, seed, train_steps, tuning_steps, budget)
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the estimators has a temperature")
-    study = temperature_sweep(settings, sorted({float(one) for one in temperatures}))
-    return _run(study, output, force)
+    return _run(temperature_sweep(settings, swept), output, force)
 
 
 def train(
@@ -256,7 +259,7 @@ def diagnose(
 
 def _point(
     problem: str | Problem,
-    estimators: Names | None,
+    chosen: Chosen,
     group: str | None,
     samples: int | None,
     seed: int,
@@ -265,7 +268,7 @@ def _point(
     budget: float,
 ) -> CompareSettings:
     """Return the settings of a measurement at one point, checked."""
-    chosen, measured = _estimators(estimators), _problem(problem)
+    measured = _problem(problem)
     settings = CompareSettings(
         measured,
         chosen.estimators,
@@ -288,13 +291,13 @@ def _problem(problem: str | Problem) -> Problem:
     return problem
 
 
-def _estimators(given: Names | None) -> Chosen:
+def _estimators(given: Names | None, required: Mapping[str, Any] = {}) -> Chosen:
     device.start("auto")  # first, since building an estimator starts JAX
     several = [given] if isinstance(given, str | Estimator) else given
     for one in several or ():
         if not isinstance(one, str | Estimator):
             raise UsageError(f"an estimator must be an Estimator or its name, not {one!r}")
-    return parse_estimators(several)
+    return parse_estimators(several, required)
 
 
 def _part(given: str | T, known: Sequence[type[T]]) -> T:

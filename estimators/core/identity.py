@@ -91,7 +91,7 @@ def _describe_field(owner: str, name: str, value: Any, positional: bool) -> str:
     return str(value)
 
 
-def parse(text: str, known: Mapping[str, type]) -> Any:
+def parse(text: str, known: Mapping[str, type], required: Mapping[str, Any] = {}) -> Any:
     """Build the value that `describe` named: `Name`, `Name[value]` or `Name[field=value,...]`.
 
     Names nest. A value is read as its field's declared type; for `Any`, as a number, True, False or
@@ -100,6 +100,8 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
     Args:
         text: the identity. Fields may be given by position, in the order of the constructor.
         known: the classes that may be named, by name.
+        required: values of fields without a default, used where the text does not give them; not
+            for components.
 
     Raises:
         ValueError: naming the error, the allowed values, and the nearest known name.
@@ -109,7 +111,7 @@ def parse(text: str, known: Mapping[str, type]) -> Any:
         raise ValueError(f"cannot read {text!r}: nothing can follow the name and its fields")
     if named.name not in known:
         raise ValueError(_unknown(text, named.name, known))
-    return _build(text, named, known)
+    return _build(text, named, known, required)
 
 
 class _Named(NamedTuple):
@@ -152,7 +154,9 @@ def _named(text: str, tokens: Sequence[str], depth: int = 0) -> tuple[_Named, Se
     return _Named(word, tuple(positional), fields, bracketed=True), rest[1:]
 
 
-def _build(text: str, named: _Named, known: Mapping[str, type]) -> Any:
+def _build(
+    text: str, named: _Named, known: Mapping[str, type], required: Mapping[str, Any] = {}
+) -> Any:
     cls = known[named.name]
     fields = {
         f.name: f for f in dataclasses.fields(cls) if f.init and not f.metadata.get("learned")
@@ -172,11 +176,16 @@ def _build(text: str, named: _Named, known: Mapping[str, type]) -> Any:
     if repeated := given.keys() & named.fields.keys():
         raise ValueError(f"{text!r} gives {', '.join(repeated)} twice")
     given |= named.fields
-    for name, field in fields.items():
-        default = (field.default, field.default_factory)
-        if name not in given and default == (dataclasses.MISSING, dataclasses.MISSING):
+    needed = {
+        name
+        for name, field in fields.items()
+        if (field.default, field.default_factory) == (dataclasses.MISSING, dataclasses.MISSING)
+    }
+    for name in fields:
+        if name in needed - given.keys() - required.keys():
             raise ValueError(f"{cls.__name__} needs {name}: write {cls.__name__}[{name}=...]")
-    values = {name: _read(text, cls, name, value, known) for name, value in given.items()}
+    values = {name: value for name, value in required.items() if name in needed}
+    values |= {name: _read(text, cls, name, value, known) for name, value in given.items()}
     try:
         value = cls(**values)
         value.check()

@@ -1,7 +1,8 @@
 """The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from experiments import problems
 from experiments.command_line import options, unused
@@ -94,19 +95,23 @@ def run(given: argparse.Namespace) -> None:
 
 
 def settings_from(
-    given: argparse.Namespace, default: Callable[[Problem], Chosen]
+    given: argparse.Namespace,
+    default: Callable[[Problem], Chosen],
+    required: Mapping[str, Any] = {},
 ) -> CompareSettings:
     """Return the settings of the arguments, checked.
 
     Args:
         given: the arguments.
         default: returns the estimators of a problem if none are named.
+        required: values of fields without a default that the names of estimators do not give.
 
     Raises:
         UsageError: if nothing can be measured with them.
     """
     problem = parse_problem(given.problem)
-    chosen = parse_estimators(given.estimators) if given.estimators else default(problem)
+    names = given.estimators
+    chosen = parse_estimators(names, required) if names else default(problem)
     settings = CompareSettings(
         problem,
         chosen.estimators,

@@ -18,15 +18,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=options.positive_number,
         default=TEMPERATURES,
         metavar="T",
-        help="the temperatures (default: 13 from 0.05 to 5)",
+        help="the temperatures; estimators need not be named with one (default: 13 from 0.05 to 5)",
     )
 
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    settings = compare.settings_from(given, lambda problem: parse_estimators(None))
+    temperatures = sorted(set(given.temperatures))
+    settings = compare.settings_from(
+        given, lambda problem: parse_estimators(None), {"temperature": temperatures[0]}
+    )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
-    study = temperature_sweep(settings, sorted(set(given.temperatures)))
+    study = temperature_sweep(settings, temperatures)
     with completed(given, study) as results:
         conclude(results)

@@ -43,15 +43,19 @@ def parse_problem(text: str) -> Problem:
     return problem
 
 
-def parse_estimator(text: str) -> Estimator:
+def parse_estimator(text: str, required: Mapping[str, Any] = {}) -> Estimator:
     """Return the estimator that `Name[field=value,...]` or `FILE.py:Name[...]` names.
+
+    Args:
+        text: the name.
+        required: values of fields without a default, used where the name does not give them.
 
     Raises:
         UsageError: for a bad name.
     """
     name, own = _split(text, Estimator)
     parts = {cls.__name__: cls for cls in (*estimators.ALL, *estimators.PARTS)}
-    estimator = _parse(name, parts | own, Estimator)
+    estimator = _parse(name, parts | own, Estimator, required)
     _check_stated(estimator)
     return estimator
 
@@ -70,11 +74,17 @@ class Chosen:
     named: frozenset[str] = frozenset()
 
 
-def parse_estimators(texts: Sequence[str | Estimator] | None) -> Chosen:
+def parse_estimators(
+    texts: Sequence[str | Estimator] | None, required: Mapping[str, Any] = {}
+) -> Chosen:
     """Return the estimators that texts name, as `parse_estimator`, or themselves; by default, all.
 
     The name of a family (`estimators.FAMILIES`) stands for its estimators in their default
     variants, and "all" for all families.
+
+    Args:
+        texts: the names, or estimators.
+        required: as for `parse_estimator`.
 
     Raises:
         UsageError: for a bad name, or two estimators with the same name.
@@ -88,7 +98,7 @@ def parse_estimators(texts: Sequence[str | Estimator] | None) -> Chosen:
         elif isinstance(text, str) and text in families:
             members = [one for cls in families[text] for one in cls.examples()]
         else:
-            members = [parse_estimator(text) if isinstance(text, str) else text]
+            members = [parse_estimator(text, required) if isinstance(text, str) else text]
             named.add(str(members[0]))
         for one in members:
             if type(found.setdefault(str(one), one)) is not type(one):
@@ -138,9 +148,9 @@ def parse_model(text: str) -> tuple[Callable, Any, Any]:
     return made
 
 
-def _parse(text: str, known: dict[str, Any], kind: type[T]) -> T:
+def _parse(text: str, known: dict[str, Any], kind: type[T], required: Mapping[str, Any] = {}) -> T:
     try:
-        value = naming.parse(text, known)
+        value = naming.parse(text, known, required)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not isinstance(value, kind):

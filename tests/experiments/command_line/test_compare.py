@@ -10,8 +10,9 @@ from estimators import Exact, Pathwise, StraightThrough
 from experiments.command_line import main
 from experiments.command_line.compare import COLUMNS as COLUMN_NAMES
 from experiments.running.results import FILE
-from experiments.running.user_code import parse_problem
+from experiments.running.user_code import parse_estimators, parse_problem
 from experiments.studies.comparison.default import default_estimators
+from experiments.system.errors import UsageError
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.experiments.helpers.command import SMALL, contents
 from tests.fuzz import fuzz_files
@@ -187,9 +188,22 @@ def test_temperature_sweep(capsys, tmp_path):
     assert variance[names[0]] > 2 * variance[names[1]]
 
 
+def test_a_swept_estimator_needs_no_temperature():
+    names = ["GumbelSoftmax", "GumbelRao[num_samples=3]", "REBAR[2]", "StraightThrough"]
+    chosen = parse_estimators(names, {"temperature": 0.5})
+    assert [*map(str, chosen.estimators)] == [
+        "GumbelSoftmax[temperature=0.5]",
+        "GumbelRao[temperature=0.5,num_samples=3]",
+        "REBAR[temperature=2.0]",
+        "StraightThrough",
+    ]
+    with pytest.raises(UsageError, match="needs temperature"):
+        parse_estimators(["GumbelSoftmax"])
+
+
 def test_swept_temperatures_are_the_estimators_themselves(tmp_path):
     # One compiled program for all of them measures what `compare` measures of one.
-    for command, name in (("temperature", "GumbelSoftmax[1]"), ("compare", "GumbelSoftmax[0.5]")):
+    for command, name in (("temperature", "GumbelSoftmax"), ("compare", "GumbelSoftmax[0.5]")):
         arguments = [command, *SMALL, "--estimators", name, "--output", str(tmp_path / command)]
         sweep = ["--temperatures", "0.5", "2"] if command == "temperature" else []
         assert main([*arguments, *sweep]) == 0
