@@ -1,6 +1,7 @@
 """Sums over blocks of gradient samples: the only data kept from a measurement."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -36,17 +37,17 @@ class Blocks:
         """Number of samples."""
         return self.size * len(self.sums)
 
-    @property
+    @functools.cached_property
     def total(self) -> np.ndarray:
         """Sum of (g - centre) over all samples, `[P]`."""
         return self.sums.sum(0, dtype=np.float64)
 
-    @property
+    @functools.cached_property
     def offset(self) -> np.ndarray:
         """Mean minus the centre, `[P]`."""
         return self.total / self.count
 
-    @property
+    @functools.cached_property
     def mean(self) -> np.ndarray:
         """Mean gradient, `[P]`."""
         return self.centre + self.offset
@@ -61,7 +62,7 @@ class Blocks:
         """Mean gradient of each block minus the overall mean, `[R, P]`."""
         return (self.sums - self.size * self.offset) / self.size
 
-    @property
+    @functools.cached_property
     def variance(self) -> np.ndarray:
         """Unbiased variance of each coordinate of one gradient, `[P]`."""
         spread = self.squares - self.count * self.offset**2
