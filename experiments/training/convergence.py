@@ -12,7 +12,6 @@ import numpy as np
 
 from estimators import Baseline, Estimator
 from experiments.problems import Measurable, Params
-from experiments.system.device import quick_compilation
 from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
@@ -52,7 +51,7 @@ class Tuning:
     def __init__(self, problem: Measurable):
         """Prepare to tune; nothing is computed yet."""
         self.problem = problem
-        self._round = jax.jit(self._advance, compiler_options=quick_compilation())
+        self._round = jax.jit(self._advance)
 
     def __call__(
         self,
