@@ -18,6 +18,7 @@ from experiments.problems import Problem
 from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import Chosen, parse_estimators, parse_part, parse_problem
+from experiments.studies.comparison.default import default_estimators
 from experiments.studies.comparison.settings import CompareSettings, check
 from experiments.studies.comparison.study import comparison
 from experiments.studies.diagnosis.diagnose import diagnosis
@@ -76,6 +77,8 @@ def compare(
         UsageError: if the estimators cannot be measured so, or the folder cannot be used.
     """
     chosen = _estimators(estimators)
+    if estimators is None:  # as the command, which depends on the problem
+        chosen = default_estimators(_problem(problem))
     settings = _point(problem, chosen, group, samples, seed, train_steps, tuning_steps, budget)
     return _run(comparison(settings), output, force)
 

@@ -12,11 +12,11 @@ T = TypeVar("T")
 _SECONDS = 0.2
 
 
-def ahead(jobs: Mapping[str, Callable[[], T]]) -> Iterator[tuple[str, T]]:
-    """Yield each job's name and result, in order, while later jobs run in threads.
+def ahead(jobs: Mapping[str, Callable[[], T]]) -> Iterator[tuple[str, Future[T]]]:
+    """Yield each job's name and its future, done, in order, while later jobs run in threads.
 
     Tracing holds Python's lock but XLA's compiler does not, so that programs compile on other cores
-    while the caller traces, runs and summarises. Once the last result is yielded, nothing runs.
+    while the caller traces, runs and summarises. Once the last future is yielded, nothing runs.
 
     Raises:
         Interrupted: if a signal asked the process to end; jobs that have not begun are dropped.
@@ -25,12 +25,12 @@ def ahead(jobs: Mapping[str, Callable[[], T]]) -> Iterator[tuple[str, T]]:
     try:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
         for name, future in futures.items():
-            yield name, _result(future)
+            yield name, _done(future)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _result(future: Future[T]) -> T:
+def _done(future: Future[T]) -> Future[T]:
     while not wait([future], timeout=_SECONDS).done:
         hosts.check_signals()
-    return future.result()
+    return future

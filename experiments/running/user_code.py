@@ -251,6 +251,22 @@ def blame(error: BaseException) -> str | None:
     return None
 
 
+def failure(error: BaseException) -> str:
+    """Return one line that says why an estimator failed, and where."""
+    if isinstance(error, UsageError):
+        return str(error)
+    if line := blame(error):
+        return line
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in described(error):
+        return f"not enough memory ({described(error)})"
+    places = [
+        f" ({name}, line {line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _is_own(name := frame.f_globals.get("__name__"))
+    ]
+    return described(error) + (places[-1] if places else "")
+
+
 def _at_hand(frame: FrameType | None) -> Iterator[Any]:
     """Yield the values of a frame's variables, and of those captured by functions among them."""
     for value in frame.f_locals.values() if frame else ():

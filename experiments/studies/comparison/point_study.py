@@ -14,6 +14,7 @@ from experiments.running.ahead import ahead
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
+from experiments.running.user_code import failure
 from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
 
 TIMES = "time per gradient"
@@ -84,7 +85,9 @@ def _rows(
 ) -> Iterator[list[Row]]:
     point = settings.point(progress)
     shared = settings.columns(point, kind)
-    yield from measured(point, parts, settings, settings.keys(), shared, progress, caution)
+    yield from measured(
+        point, parts, settings, settings.keys(), shared, results.rows, progress, caution
+    )
     yield times(point, parts, results.rows, progress)
 
 
@@ -94,12 +97,14 @@ def measured(
     settings: MeasureSettings,
     keys: Mapping[str, jax.Array],
     shared: Row,
+    before: Sequence[Row],
     progress: Progress,
     caution: Caution = lambda columns, samples: "",
 ) -> Iterator[list[Row]]:
     """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
 
-    The programs of later estimators compile meanwhile.
+    An estimator that raises an error is skipped, and the others go on. The programs of later
+    estimators compile meanwhile.
 
     Args:
         point: the point.
@@ -107,8 +112,12 @@ def measured(
         settings: samples, tuning steps and budget.
         keys: typed random keys for tuning, "tune", and for the samples, "measure".
         shared: columns of all rows.
+        before: rows of earlier runs.
         progress: reports progress.
         caution: returns notes.
+
+    Raises:
+        Exception: the first error of an estimator, if all raise one: the problem is at fault.
     """
 
     def compiled(members: Sequence[Estimator]) -> str | None:
@@ -130,30 +139,57 @@ def measured(
         for name, members in parts.items()
         if name != TIMES
     }
-    for name, reason in ahead(jobs):
+    is_measured = any(row["metric"] != "skipped" for row in before)
+    held: list[Row] = []  # of estimators that failed, until one is measured
+    first = None
+    for name, job in ahead(jobs):
         with progress.task(name) as advance:
-            members = parts[name]
-            columns = [shared | estimator_columns(member) for member in members]
-            if reason:
-                yield [columns[0] | skipped(reason)]
-                continue
-            ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in members]
-            tuned = [one.estimator for one in ready]
-            is_stack = len(tuned) > 1
-            drawn = point.draw(
-                stack(tuned) if is_stack else tuned[0],
-                keys["measure"],
-                settings.samples,
-                stacked=is_stack,
-                progress=advance,
-            )
-            evaluations = point.problem.evaluations(members[0], point.distribution)
-            rows = []
-            for own, one, blocks in zip(columns, ready, drawn, strict=True):
-                note = "; ".join(filter(None, (caution(own, blocks.count), one.note)))
-                found = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
-                rows += [own | row for row in found]
-            yield rows
+            columns = [shared | estimator_columns(member) for member in parts[name]]
+            try:
+                if reason := job.result():
+                    rows = [columns[0] | skipped(reason)]
+                else:
+                    rows = _drawn(point, parts[name], columns, settings, keys, advance, caution)
+                    is_measured = True
+            except (Exception, SystemExit) as error:
+                first = first or error
+                held.append(columns[0] | skipped(failure(error)))
+                rows = []
+            if is_measured:
+                rows, held = [*held, *rows], []
+            if rows:
+                yield rows
+    if first is not None and not is_measured:
+        raise first
+
+
+def _drawn(
+    point: Point,
+    members: Sequence[Estimator],
+    columns: Sequence[Row],
+    settings: MeasureSettings,
+    keys: Mapping[str, jax.Array],
+    advance: Callable[[float], None],
+    caution: Caution,
+) -> list[Row]:
+    """Draw gradients of the variants of an estimator; return the rows of their metrics."""
+    ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in members]
+    tuned = [one.estimator for one in ready]
+    is_stack = len(tuned) > 1
+    drawn = point.draw(
+        stack(tuned) if is_stack else tuned[0],
+        keys["measure"],
+        settings.samples,
+        stacked=is_stack,
+        progress=advance,
+    )
+    evaluations = point.problem.evaluations(members[0], point.distribution)
+    rows = []
+    for own, one, blocks in zip(columns, ready, drawn, strict=True):
+        note = "; ".join(filter(None, (caution(own, blocks.count), one.note)))
+        found = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
+        rows += [own | row for row in found]
+    return rows
 
 
 def times(
@@ -176,8 +212,13 @@ def times(
         found = []
         for number, estimator in enumerate(parts[TIMES]):
             if row := about.get(str(estimator)):
-                ready = initial(estimator, jax.random.key(0), point.distribution)
-                found.append(seconds_row(point.timed(ready), row))
+                try:
+                    ready = initial(estimator, jax.random.key(0), point.distribution)
+                    found.append(seconds_row(point.timed(ready), row))
+                except (Exception, SystemExit) as error:
+                    missing = dict.fromkeys(("value", "low", "high"), float("nan"))
+                    why = {"metric": "seconds", "note": failure(error)}
+                    found.append(row | missing | why)
                 if plain is not None:
                     # Immediately afterwards, since the machine's load varies.
                     own = seconds_row(point.timed(plain), row)
@@ -187,7 +228,7 @@ def times(
 
 
 def skipped(reason: str) -> Row:
-    """Return the columns of an estimator that does not fit the problem."""
+    """Return the columns of an estimator that does not fit the problem, or fails."""
     nan = float("nan")
     return {
         "metric": "skipped",

@@ -111,6 +111,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
 
     Raises:
         UsageError: for an unknown group, a named estimator that does not fit, or if none fits.
+        Exception: the first error of an estimator, if all that fit raise one when traced.
     """
     problem, key = settings.problem, jax.random.key(settings.seed)
     data = problem.data()
@@ -126,15 +127,21 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
         problem, reference, (params, batch), distribution, steps, moves=True
     ):
         raise UsageError(f"{problem} cannot be measured: {reference} {known}")
-    fits, refused = False, ""
+    fits, refused, error = False, "", None
     for estimator in settings.estimators:
         must = str(estimator) in named
         if fits and not must:  # tracing all of them takes several seconds
             continue
         times = settings.gradients(estimator)
-        reason = limits.refusal(problem, estimator, (params, batch), distribution, times)
+        try:
+            reason = limits.refusal(problem, estimator, (params, batch), distribution, times)
+        except (Exception, SystemExit) as raised:  # the study says so, and measures the others
+            error = error or raised
+            continue
         if must and reason:
             raise UsageError(f"{estimator} does not fit {problem}: {reason}")
         fits, refused = fits or not reason, f"{estimator} {reason}"
     if not fits:
+        if error is not None:
+            raise error
         raise UsageError(f"no estimator fits {problem}; {refused}")

@@ -94,6 +94,7 @@ def measured(
 
     Raises:
         UsageError: if the true gradient is not finite, or takes too much time or memory.
+        Exception: the first error of an estimator, if all raise one.
     """
     names = "truth", "tune", "measure"
     keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 3), strict=True))
@@ -110,7 +111,7 @@ def measured(
         raise UsageError(f"the gradient of {model} is not finite at these parameters")
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
     shared |= {"group": model.group, "seed": 0, "step": 0}
-    yield from point_study.measured(point, parts, settings, keys, shared, progress)
+    yield from point_study.measured(point, parts, settings, keys, shared, rows, progress)
     yield point_study.times(point, parts, rows, progress, _PLAIN)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import estimators
 from experiments.command_line import main
 from tests.experiments.helpers.command import USER_FILE, WRONG_CLASSES, refused
 
@@ -81,11 +82,48 @@ def test_an_error_in_running_a_users_file_is_one_line(user_file, capsys, tmp_pat
     *progress, line = capsys.readouterr().err.splitlines()
     assert line.startswith(f"estimax: {user_file}, line {number}: NameError") and len(progress) < 3
     assert not out.exists()
-    # What had finished is kept.
-    chosen = ["--estimators", "StraightThrough", f"{user_file}:Raising"]
-    assert main([*common, "--problem", f"{user_file}:Cubic", *chosen]) == 2
+    # An estimator that fails only when it is compiled.
+    chosen = ["--problem", f"{user_file}:Cubic", "--estimators", f"{user_file}:Raising"]
+    assert main([*common, *chosen]) == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith("RuntimeError: two lines")
-    assert set(pd.read_parquet(out / "results.parquet")["estimator"]) == {"StraightThrough"}
+    assert not out.exists()
+
+
+def test_an_estimator_that_fails_is_a_row_that_says_so(user_file, capsys, tmp_path):
+    user_file.write_text(USER_FILE + WRONG_CLASSES)
+    out = tmp_path / "out"
+    # It fails when compiled; when traced, before anything is computed; and in no way.
+    names = [f"{user_file}:Raising", f"{user_file}:Nothing", "StraightThrough"]
+    arguments = ["--problem", f"{user_file}:Cubic", "--samples", "32", "--output", str(out)]
+    assert main(["compare", *arguments, "--estimators", *names]) == 0
+    printed = capsys.readouterr()
+    rows = pd.read_parquet(out / "results.parquet")
+    assert rows.attrs["complete"]
+    skipped = rows[rows["metric"] == "skipped"].set_index("estimator")
+    assert list(skipped.index) == ["Raising", "Nothing"]
+    raised = '            raise RuntimeError("two" + chr(10) + "lines")'
+    place = f"{user_file}, line {USER_FILE.splitlines().index(raised) + 1}"
+    assert skipped.loc["Raising", "note"] == f"{place}: RuntimeError: two lines"
+    assert "must return a scalar array" in skipped.loc["Nothing", "note"]
+    measured = rows[rows["estimator"] == "StraightThrough"]
+    assert {"variance", "seconds"} <= set(measured["metric"])
+    for text in (printed.out, (out / "table.tex").read_text()):
+        assert "RuntimeError" in text and "must return" in " ".join(text.split())
+
+
+def test_an_estimator_of_ours_that_fails_is_a_row_with_the_place(monkeypatch, tmp_path):
+    def evaluations(self, distribution):
+        raise TypeError("no such thing")
+
+    monkeypatch.setattr(estimators.ReinMax, "evaluations", evaluations)
+    names = ["ReinMax", "StraightThrough"]
+    arguments = ["--problem", "Quadratic", "--samples", "32", "--output", str(tmp_path)]
+    assert main(["compare", *arguments, "--estimators", *names]) == 0
+    rows = pd.read_parquet(tmp_path / "results.parquet").set_index("metric")
+    skipped = rows.loc["skipped"]
+    assert skipped["estimator"] == "ReinMax"
+    assert skipped["note"].startswith("TypeError: no such thing (experiments.")
+    assert ", line " in skipped["note"]
 
 
 @pytest.mark.parametrize(
