@@ -1,6 +1,7 @@
 """The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude
 from experiments.problems import Problem
 from experiments.running.user_code import Chosen, parse_estimators, parse_problem
-from experiments.studies.comparison.default import default_estimators
+from experiments.studies.comparison.default import NAMES, default_estimators
 from experiments.studies.comparison.settings import CompareSettings, check
 from experiments.studies.comparison.study import comparison
 
@@ -32,7 +33,14 @@ COLUMNS = (
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_measurement(command, "those of the best-known papers")
+    command.epilog = f"{command.epilog}\n{_default()}"
     _add_table(command)
+
+
+def _default() -> str:
+    """Return the part of a help text that lists the default estimators."""
+    names = f"default estimators, of which those for the problem: {', '.join(NAMES)}"
+    return textwrap.fill(names, 80, subsequent_indent="  ", break_long_words=False)
 
 
 def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
@@ -45,7 +53,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
         "--samples",
         type=options.positive,
         metavar="N",
-        help="gradients per estimator, rounded up to a multiple of 32 (default: 2048, "
+        help="gradients per estimator, rounded up to a multiple of 32 (default: 1024, "
         "fewer for a problem with expensive gradients)",
     )
     options.add_numbers(

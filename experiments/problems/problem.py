@@ -71,7 +71,7 @@ class Problem(Named, Measurable):
     """
 
     trainable: ClassVar[bool] = False
-    default_samples: ClassVar[int] = 2048
+    default_samples: ClassVar[int] = 1024
 
     @abc.abstractmethod
     def initial(self, key: jax.Array) -> Params:

@@ -5,7 +5,7 @@ import jax
 from experiments.problems import Problem
 from experiments.running.user_code import Chosen, parse_estimators
 
-_NAMES = (
+NAMES = (
     "Exact",
     "ScoreFunction",
     "ScoreFunction[LeaveOneOut[2]]",
@@ -42,7 +42,7 @@ def default_estimators(problem: Problem) -> Chosen:
     return Chosen(
         [
             one
-            for one in parse_estimators(_NAMES).estimators
+            for one in parse_estimators(NAMES).estimators
             if isinstance(latent, one.distributions)
             and not (one.needs_bound and problem.refusal(one, latent))
         ]

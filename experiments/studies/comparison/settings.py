@@ -35,7 +35,7 @@ class MeasureSettings:
         budget: evaluations of f for the error at equal cost.
     """
 
-    samples: int = 2048
+    samples: int = 1024
     tuning_steps: int = TUNING_STEPS
     budget: float = 100.0
 

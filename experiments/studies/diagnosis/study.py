@@ -31,8 +31,6 @@ _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.
 class DiagnoseSettings(MeasureSettings):
     """Settings of a diagnosis; every field is part of the run's identity."""
 
-    samples: int = 1024
-
 
 def diagnosis_study(
     model: Model,

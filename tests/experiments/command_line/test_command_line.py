@@ -139,9 +139,9 @@ OPTIONS = {
         "--device": "the CPU",
         "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",
-        "--estimators": "all, in their default variants",
+        "--estimators": "those of the best-known papers",
         "--group": "the encoder",
-        "--samples": "2048",
+        "--samples": "1024",
         "--seed": "0",
         "--train-steps": "300",
         "--tuning-steps": "8000",
@@ -184,7 +184,15 @@ OPTIONS = {
         "--force": None,
     },
 }
-OPTIONS["temperature"] = OPTIONS["compare"] | {"--temperatures": "13 from 0.05 to 5"}
+OPTIONS["temperature"] = OPTIONS["compare"] | {
+    "--estimators": "all, in their default variants",
+    "--temperatures": "13 from 0.05 to 5",
+}
+OPTIONS["compare"] |= {
+    "--columns": None,
+    "--sort": "the error at equal cost",
+    "--cost": "evaluations",
+}
 
 
 @pytest.mark.parametrize("command", OPTIONS)
