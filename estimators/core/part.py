@@ -49,6 +49,13 @@ class Part(Named):
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
         """Return a copy with its networks initialised for a distribution; `key` is consumed.
 
-        It is returned unchanged if it has no network.
+        By default, the networks are those of its components.
         """
-        return self
+        fields = [field.name for field in dataclasses.fields(self)]
+        parts = [name for name in fields if isinstance(getattr(self, name), Part)]
+        keys = jax.random.split(key, len(parts)) if len(parts) > 1 else [key]
+        ready = {
+            name: getattr(self, name).initialise(one, distribution)
+            for name, one in zip(parts, keys, strict=False)
+        }
+        return dataclasses.replace(self, **ready) if ready else self
