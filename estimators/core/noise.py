@@ -45,7 +45,7 @@ def uniform(
 def logistic(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
-    r"""Draw standard logistic noise, $\log u - \log(1 - u)$: a difference of two Gumbels; arguments as of `uniform`."""
+    r"""Draw standard logistic noise, $\log u - \log(1 - u)$; arguments as of `uniform`."""
     u, v = _both_tails(key, shape, dtype)
     return jnp.log(u / v)
 

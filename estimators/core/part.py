@@ -51,11 +51,8 @@ class Part(Named):
 
         By default, the networks are those of its components.
         """
-        fields = [field.name for field in dataclasses.fields(self)]
-        parts = [name for name in fields if isinstance(getattr(self, name), Part)]
+        parts = [(name, part) for name, part in vars(self).items() if isinstance(part, Part)]
         keys = jax.random.split(key, len(parts)) if len(parts) > 1 else [key]
-        ready = {
-            name: getattr(self, name).initialise(one, distribution)
-            for name, one in zip(parts, keys, strict=False)
-        }
+        pairs = zip(parts, keys, strict=False)
+        ready = {name: part.initialise(one, distribution) for (name, part), one in pairs}
         return dataclasses.replace(self, **ready) if ready else self
