@@ -28,8 +28,7 @@ class Part(Named):
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
                 dtype = jnp.result_type(float)
-                # A value outside the dtype's range is kept as written, for the error messages of
-                # checks.
+                # Outside the dtype's range it is kept as written, for the messages of checks.
                 kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
                 object.__setattr__(self, name, kept)
 
