@@ -1,12 +1,11 @@
 """The MuProp estimator."""
 
-import dataclasses
 from typing import Self
 
 import jax
 
 from estimators.core.continuous_pass import mean_field_pass
-from estimators.core.distribution import Discrete, Distribution
+from estimators.core.distribution import Discrete
 from estimators.core.estimator import Estimator, fact
 from estimators.core.gradients import attach_gradient, attach_tuning, value_and_slope
 from estimators.core.objective import Objective
@@ -69,12 +68,6 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
 
         value = attach_gradient(value, distribution, jax.grad(control)(distribution))
         return attach_tuning(value, baseline, baseline.tuning(rest, parameters))
-
-    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return a copy with the baseline's network initialised; `key` is consumed."""
-        return dataclasses.replace(
-            self, baseline=self.baseline and self.baseline.initialise(key, distribution)
-        )
 
     def check(self) -> None:
         """Raise unless the baseline takes one sample and has valid settings."""

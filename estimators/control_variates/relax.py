@@ -1,6 +1,5 @@
 """The RELAX estimator."""
 
-import dataclasses
 from typing import Any, Self
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 
 from estimators.control_variates.relaxed_control import relaxed_control
 from estimators.core.continuous_pass import relaxed_pass
-from estimators.core.distribution import Discrete, Distribution
+from estimators.core.distribution import Discrete
 from estimators.core.estimator import Estimator, fact
 from estimators.core.objective import Objective
 from estimators.core.part import Part
@@ -61,13 +60,6 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
     def tuned_temperature(self) -> jax.Array:
         """The temperature, including its learned change."""
         return jax.lax.stop_gradient(self.temperature) * jnp.exp(self.log_temperature_change)
-
-    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return a copy with an initialised network; `key` is consumed."""
-        if not isinstance(self.control_variate, Part):
-            return self
-        network = self.control_variate.initialise(key, distribution)
-        return dataclasses.replace(self, control_variate=network)
 
     def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
         """Return f at the hard sample, with the controlled score attached."""

@@ -45,13 +45,7 @@ def uniform(
 def logistic(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
-    r"""Draw standard logistic noise, $\log u - \log(1 - u)$: a difference of two Gumbels.
-
-    Args:
-        key: a typed random key, consumed.
-        shape: shape of the result.
-        dtype: float32 or float64.
-    """
+    r"""Draw standard logistic noise, $\log u - \log(1 - u)$; arguments as of `uniform`."""
     u, v = _both_tails(key, shape, dtype)
     return jnp.log(u / v)
 
@@ -59,13 +53,7 @@ def logistic(
 def gumbel(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
-    r"""Draw standard Gumbel noise, $-\log(-\log u)$.
-
-    Args:
-        key: a typed random key, consumed.
-        shape: shape of the result.
-        dtype: float32 or float64.
-    """
+    r"""Draw standard Gumbel noise, $-\log(-\log u)$; arguments as of `uniform`."""
     u, v = _both_tails(key, shape, dtype)
     # -log u, computed from the accurate side: the upper tail corresponds to u near one.
     exponential = jnp.where(u < v, -jnp.log(u), -jnp.log1p(-v))
@@ -75,13 +63,7 @@ def gumbel(
 def normal(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
-    """Draw standard normal noise.
-
-    Args:
-        key: a typed random key, consumed.
-        shape: shape of the result.
-        dtype: float32 or float64.
-    """
+    """Draw standard normal noise; arguments as of `uniform`."""
     # By symmetry, both tails use the accurate lower one: ndtri of the smaller of u and 1 - u.
     u, v = _both_tails(key, shape, dtype)
     tail = jax.scipy.special.ndtri(jnp.minimum(u, v))

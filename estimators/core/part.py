@@ -29,8 +29,7 @@ class Part(Named):
                 value = as_float(value)
             if is_number(value) and not isinstance(value, jax.Array):
                 dtype = jnp.result_type(float)
-                # A value outside the dtype's range is kept as written, for the error messages of
-                # checks.
+                # Outside the dtype's range it is kept as written, for the messages of checks.
                 kept = jnp.asarray(value, dtype) if in_range(value, dtype) else value
                 object.__setattr__(self, name, kept)
 
@@ -54,6 +53,10 @@ class Part(Named):
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
         """Return a copy with its networks initialised for a distribution; `key` is consumed.
 
-        It is returned unchanged if it has no network.
+        By default, the networks are those of its components.
         """
-        return self
+        parts = [(name, part) for name, part in vars(self).items() if isinstance(part, Part)]
+        keys = jax.random.split(key, len(parts)) if len(parts) > 1 else [key]
+        pairs = zip(parts, keys, strict=False)
+        ready = {name: part.initialise(one, distribution) for (name, part), one in pairs}
+        return dataclasses.replace(self, **ready) if ready else self

@@ -1,6 +1,5 @@
 """The average of independent estimates."""
 
-import dataclasses
 import zlib
 from typing import Any, Self
 
@@ -56,10 +55,6 @@ class Average(Estimator[Any, Any]):
         further = sample_keys(jax.random.fold_in(key, _STREAM), self.num_samples)
         keys = further.at[0].set(key)
         return mean(jax.vmap(lambda key: self.estimator(key, distribution, f))(keys))
-
-    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return a copy with the inner estimator's networks initialised; `key` is consumed."""
-        return dataclasses.replace(self, estimator=self.estimator.initialise(key, distribution))
 
     def check(self) -> None:
         """Raise unless there is an inner estimator, not an Average, and at least one sample."""

@@ -7,7 +7,6 @@ from typing import Literal, Self
 import jax
 import jax.numpy as jnp
 
-from estimators.core.distribution import Distribution
 from estimators.core.pytree import Scalar, averaged, counter, pytree, static
 from estimators.core.validation import check_between, check_choice, check_finite
 from estimators.score_function.baseline import Baseline
@@ -55,12 +54,6 @@ class NVIL(Baseline):
     def unbiased(self) -> Literal["yes", "up to scale"]:
         """Unbiased up to a positive scale if the signal is normalised."""
         return "up to scale" if self.normalise else "yes"
-
-    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return a copy with an initialised network; `key` is consumed."""
-        if self.network is None:
-            return self
-        return dataclasses.replace(self, network=self.network.initialise(key, distribution))
 
     def prediction(self, parameters: jax.Array) -> Scalar:
         """Return the baseline for one example."""

@@ -1,6 +1,5 @@
 """The score function estimator, or REINFORCE, with its baselines."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Self
 
@@ -66,12 +65,6 @@ class ScoreFunction(
 
         value = attach_gradient(mean(values), distribution, jax.grad(weighted)(distribution))
         return attach_tuning(value, baseline, baseline.tuning(stopped, parameters))
-
-    def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
-        """Return a copy with the baseline's network initialised; `key` is consumed."""
-        return dataclasses.replace(
-            self, baseline=self.baseline and self.baseline.initialise(key, distribution)
-        )
 
     def check(self) -> None:
         """Raise unless the baseline is None or a baseline with valid hyperparameters."""
