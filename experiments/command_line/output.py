@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import jax
 
 import analysis
+from experiments.command_line.lines import of_study
 from experiments.running.progress import Progress
 from experiments.running.results import FILE, Results
 from experiments.running.study import Study, run
@@ -70,7 +71,7 @@ def completed_in(
     with _opened(path, study, files, force) as results:
         if not results.complete:
             silent = silent or jax.process_index() > 0
-            with Progress(len(study.parts), silent=silent) as progress:
+            with Progress(len(study.parts), silent=silent, lines=of_study(study)) as progress:
                 run(study, results, progress)
         elif not silent:
             say(f"{results.folder} already contains this run (--force runs it again)")

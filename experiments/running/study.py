@@ -73,6 +73,7 @@ def run(study: Study[Any], results: Results, progress: Progress) -> None:
         for rows in study.rows(missing, results, progress):
             if rows:
                 results.add(rows)
+                progress.finished(rows)
     required = study.parts if study.required is None else study.required
     if set(required) <= study.done(results.rows):
         results.finish()

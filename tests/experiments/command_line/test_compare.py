@@ -104,7 +104,7 @@ def test_compare_on_the_vae(capsys, tmp_path):
     short = ["Exact", "ScoreFunction[MovingAverage[0.9]]", "GumbelSoftmax[0.5]"]
     assert list(rows["short_name"].unique()) == short
     assert all(name in printed.out for name in short) and str(out) in printed.out
-    for words in ("training", "finding the true gradient", *names):  # progress
+    for words in ("training", "finding the true gradient", *short):  # progress
         assert words in printed.err
 
     assert rows["problem"][0] == "VAE[size=2,batch_size=5]"

@@ -103,10 +103,13 @@ def test_a_diagnosis_of_many_bits_shows_that_it_goes_on(bits, core, tmp_path, ca
     said = " ".join(printed.out.split())
     assert "recommended: ScoreFunction" in said and "LocalExpectation" in said
     assert "seconds for one gradient (maximum 60)" in said
-    assert "[1/2] LocalExpectation" in printed.err and "[2/2] ScoreFunction" in printed.err
+    assert "[1/3] LocalExpectation" in printed.err and "[2/3] ScoreFunction" in printed.err
 
 
-UNNAMED = ["--problem", "Quadratic", "--samples", "64", "--tuning-steps", "2"]
+UNNAMED = [
+    *("--problem", "Quadratic", "--samples", "64", "--tuning-steps", "2"),
+    *("--estimators", "chosen"),  # a family
+]
 
 
 @pytest.mark.parametrize("command", ["compare", "temperature"])

@@ -1,0 +1,112 @@
+"""The lines that show the parts of a study as they finish."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis import formats
+from experiments.measurement.rows import Row
+from experiments.running.progress import Lines
+from experiments.running.study import Study
+
+_WIDE = 100
+"""Width from which numbers have their intervals."""
+
+_LONGEST_NAME = 40
+_METRICS = {
+    "equal_cost_error": ("error at equal cost", "error"),
+    "squared_bias": ("squared bias", "bias^2"),
+    "variance": ("variance", "var."),
+}
+"""The titles of the columns, long and short."""
+
+
+def of_study(study: Study[Any]) -> Lines:
+    """Return the lines of a study; none of one that has no natural ones."""
+    kind = study.configuration["study"]
+    if kind in ("compare", "temperature", "diagnose"):
+        return Lines(_title, _estimators)
+    if kind == "reproduce":
+        return Lines(of=functools.partial(_cell, study.first_rows))
+    return Lines(of=_claims) if kind == "claims" else Lines()
+
+
+def _title(width: int | None) -> str:
+    titles = [titles[_is_narrow(width)] for titles in _METRICS.values()]
+    return _aligned("estimator", titles, width)
+
+
+def _estimators(rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each estimator, or the reason for which it is skipped."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        found.setdefault(row["short_name"], {})[row["metric"]] = row
+    lines = []
+    for name, by_metric in found.items():
+        if skipped := by_metric.get("skipped"):
+            lines.append(_cut(f"{name}  skipped: {skipped['note']}", width))
+        elif by_metric.keys() >= _METRICS.keys():  # not of times alone
+            cells = [_cell_of(metric, by_metric[metric], width) for metric in _METRICS]
+            lines.append(_aligned(name, cells, width))
+    return lines
+
+
+def _cell_of(metric: str, row: Row, width: int | None) -> str:
+    value, low, high = row["value"], row["low"], row["high"]
+    if metric == "squared_bias" and min(value, low) <= 0 and not math.isnan(high):
+        return formats.below(high)
+    return formats.scientific(value, 2) if _is_narrow(width) else formats.relative(value, low, high)
+
+
+def _aligned(name: str, cells: Sequence[str], width: int | None) -> str:
+    each = 8 if _is_narrow(width) else 19
+    room = _LONGEST_NAME if width is None else width - len(cells) * (2 + each)
+    room = min(room, _LONGEST_NAME)
+    shown = name if width is None else _cut(name, room)
+    return "  ".join([f"{shown:<{room}}", *(f"{cell:<{each}}" for cell in cells)]).rstrip()
+
+
+def _is_narrow(width: int | None) -> bool:
+    return width is not None and width < _WIDE
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _cell(published: Sequence[Row], rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each published number of a cell, with ours."""
+    final = [row for row in rows if row["stage"] == "final"]
+    lines = []
+    for target in published:
+        if target["stage"] != "published" or target["cell"] != rows[-1]["cell"]:
+            continue
+        keys = "metric", "split"
+        own = [row for row in final if all(row[key] == target[key] for key in keys)]
+        last = [row["value"] for row in own if row.get("step") == own[-1].get("step")]
+        if last:
+            ours = f"{target['scale'] * sum(last) / len(last):.6g}"
+            said = f"{ours}, published {target['value']:.6g} ({_measure(target)})"
+            lines.append(_cut(f"{target['cell']}: {said}", width))
+    if not lines:
+        notes = [row["note"] for row in rows if row.get("note")]
+        lines.append(_cut(f"{rows[-1]['cell']}: {rows[-1]['stage']}; {'; '.join(notes)}", width))
+    return lines
+
+
+def _measure(target: Mapping[str, Any]) -> str:
+    return ", ".join(filter(None, (target["metric"], target["split"])))
+
+
+def _claims(rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each claim of a study; verdicts need all studies."""
+    lines = []
+    for row in rows:
+        half = 1.96 * row["error"]
+        value = formats.uncertain(row["value"], row["value"] - half, row["value"] + half)
+        ends = [(name, row[f"region_{end}"]) for name, end in (("above", "low"), ("below", "high"))]
+        claimed = " and ".join(f"{name} {end:.3g}" for name, end in ends if math.isfinite(end))
+        said = f"{value}, claimed {claimed} ({row['metric']})"
+        lines.append(_cut(f"{row['deciding']}: {said}", width))
+    return lines
