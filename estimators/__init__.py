@@ -24,6 +24,8 @@ from estimators.control_variates.rebar import REBAR as REBAR
 from estimators.control_variates.relax import RELAX as RELAX
 from estimators.control_variates.rodeo import RODEO as RODEO
 from estimators.core import identity as _identity
+from estimators.core.attaching import NotLearning as NotLearning
+from estimators.core.attaching import frozen as frozen
 from estimators.core.contributions import mean_contributions as mean_contributions
 from estimators.core.distribution import Continuous as Continuous
 from estimators.core.distribution import Discrete as Discrete

@@ -8,8 +8,9 @@
     found.plot(ax=ax)          # a figure, in your own axes
 
 `compare`, `temperature`, `train` and `diagnose` run the studies of the commands of those names,
-with the same numbers; `read` returns the results of an earlier run. The names of `estimators` are
-also names of this package: `estimax.DisARM`, `estimax.Bernoulli`.
+with the same numbers; `read` returns the results of an earlier run. `with_tuner`
+makes an optimiser that also updates the estimators of a training loop of your own. The names of
+`estimators` are also names of this package: `estimax.DisARM`, `estimax.Bernoulli`.
 
 Importing this package is fast: JAX is imported with the first name that needs it. It then has a
 device for each CPU core, as on the command line, unless it is running already.
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from estimax.studies import temperature as temperature
     from estimax.studies import train as train
     from experiments.system.errors import UsageError as UsageError
+    from experiments.training.tuning import tuner as tuner
+    from experiments.training.tuning import with_tuner as with_tuner
 
     __version__: str
 
@@ -38,6 +41,8 @@ _MODULES = {
     "read": "estimax.results",
     "temperature": "estimax.studies",
     "train": "estimax.studies",
+    "tuner": "experiments.training.tuning",
+    "with_tuner": "experiments.training.tuning",
 }
 """The module of each public name that `estimators` does not have."""
 

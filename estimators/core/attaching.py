@@ -7,7 +7,10 @@ for a second derivative.
 
 import contextlib
 import contextvars
+import sys
+import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
@@ -20,6 +23,31 @@ _owner = contextvars.ContextVar("owner", default="attach_gradient")
 
 # Whether the derivative being taken will be stopped. A JAX context, so that inner jits retrace.
 _stopped = jax.make_user_context(False)
+
+# Whether the caller has said that estimators do not learn.
+_frozen = jax.make_user_context(False)
+
+_INTERNAL = (
+    contextlib.__file__,
+    *(str(Path(file).parent) for file in (jax.__file__, Path(__file__).parent)),
+)
+
+
+class NotLearning(UserWarning):
+    """An estimator that can learn is differentiated, but not with respect to its own parameters."""
+
+
+def frozen() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which estimators may be differentiated without learning.
+
+    Outside, the derivative of an estimator that can learn, with respect to the model but not to the
+    estimator's own parameters, warns `NotLearning`: in a training loop the estimator would keep its
+    initial baseline or control variate. Inside, as when a gradient is only measured, it does not.
+
+    Example:
+        `with frozen(): gradient = jax.grad(loss)(params, estimator, key)`
+    """
+    return _frozen(True)
 
 
 @contextlib.contextmanager
@@ -102,6 +130,37 @@ def sizes_of_cotangents(value: jax.Array) -> jax.Array:
     return _sizes_p.bind(value)
 
 
+def watch(value: jax.Array, at: Iterable[ArrayLike]) -> jax.Array:
+    """Return `value`; its derivative warns `NotLearning` unless one of `at` has a tangent too."""
+    return _watch_p.bind(value, *map(jnp.asarray, at), owner=_owner.get())
+
+
+def _watch_jvp(
+    primals: Sequence[jax.Array], tangents: Sequence[Any], *, owner: str
+) -> tuple[jax.Array, Any]:
+    value_dot, *at_dot = tangents
+    learns = any(not isinstance(tangent, ad.Zero) for tangent in at_dot)
+    if not (learns or isinstance(value_dot, ad.Zero) or _stopped.value or _frozen.value):
+        warnings.warn(
+            f"{owner} does not learn: the loss is differentiated with respect to the model, but "
+            "not to the estimator's own parameters. Take both gradients, as in "
+            "jax.value_and_grad(loss, argnums=(0, 1))(params, estimator, ...), and apply the "
+            "second by estimax.tuner(estimator), or both by estimax.with_tuner(optimiser); or, if "
+            "it is not to learn, differentiate inside `with estimators.frozen():`",
+            NotLearning,
+            stacklevel=_callers_level(),
+        )
+    return _watch_p.bind(*primals, owner=owner), value_dot
+
+
+def _callers_level() -> int:
+    """Return the `stacklevel` of the nearest caller outside of JAX and this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(_INTERNAL):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def _first(owner: str, derivative: jax.Array, at: Iterable[jax.Array]) -> jax.Array:
     """Return `derivative`; differentiating it with respect to `at` raises TypeError."""
     return derivative if _stopped.value else _first_p.bind(derivative, *at, owner=owner)
@@ -120,6 +179,12 @@ def _first_batched(
     operands: Sequence[jax.Array], axes: Sequence[int | None], *, owner: str
 ) -> tuple[jax.Array, int | None]:
     return _first_p.bind(*operands, owner=owner), axes[0]
+
+
+def _watch_batched(
+    operands: Sequence[jax.Array], axes: Sequence[int | None], *, owner: str
+) -> tuple[jax.Array, int | None]:
+    return _watch_p.bind(*operands, owner=owner), axes[0]
 
 
 def _forward(tangent: object) -> NoReturn:
@@ -156,6 +221,7 @@ def _returns_first(
 
 _attach_p = _returns_first("attach_gradient", _attach_jvp, _attach_batched)
 _first_p = _returns_first("first_derivative_only", _first_jvp, _first_batched)
+_watch_p = _returns_first("watch_learning", _watch_jvp, _watch_batched)
 
 _sizes_p = elementwise("sizes_of_cotangents", lambda value: value, lambda _, value: [value])
 # Reached only by transposition.

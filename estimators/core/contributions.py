@@ -1,4 +1,4 @@
-"""Normalises the gradients of moving averages by the number of estimates."""
+"""Counters of moving averages: the gradients' normalisation, and the check of their updates."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 
 from estimators.core.part import Part
+from estimators.core.validation import check_untouched
 
 E = TypeVar("E", bound=Part)
 
@@ -42,3 +43,13 @@ def mean_contributions(gradient: E) -> E:
         elif field.name in found:
             changes[field.name] = jnp.zeros_like(slope)
     return dataclasses.replace(gradient, **changes)
+
+
+def check_counters(part: Part) -> None:
+    """Raise ValueError if a counter is not zero, as after an update by the wrong rule."""
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, Part):
+            check_counters(value)
+        elif "counter" in field.metadata:
+            check_untouched(f"{type(part).__name__} {field.name}", value)

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from estimators.core.attaching import attached_by
 from estimators.core.continuous_pass import continuous_point, in_continuous_pass
+from estimators.core.contributions import check_counters
 from estimators.core.distribution import Distribution
 from estimators.core.fields import alternatives
 from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
@@ -149,13 +150,15 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             TypeError: for a legacy key, a distribution of another type, parameters or values of f
                 that are not floating-point, a black box that the estimator would differentiate or
                 evaluate between corners, or an f that is not an `ImportanceBound` if one is needed.
-            ValueError: for wrong shapes, an event without variables, and hyperparameters out of
-                range. If these are traced, value and gradient are NaN instead.
+            ValueError: for wrong shapes, an event without variables, hyperparameters out of range,
+                and moving averages that an optimiser of the model has updated. If these are
+                traced, value and gradient are NaN instead.
         """
         check_key(key)
         if not isinstance(distribution, self.distributions):
             raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
         with traced_conditions() as conditions:
+            check_counters(self)  # first: a bad update of the estimator soon spoils the model
             distribution.check()
             self.check()
         if 0 in distribution.event_shape:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from estimators.core.attaching import attach, sizes_of_cotangents, slope_is_stopped
+from estimators.core.attaching import attach, sizes_of_cotangents, slope_is_stopped, watch
 from estimators.core.objective import Objective
+from estimators.core.pytree import learned_leaves
 from estimators.core.varying import vary_alike
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ def attach_tuning(value: jax.Array, at: T, gradient: T) -> jax.Array:
     regardless of the sign of the estimate in the caller's loss: a gradient linear in the cotangent
     would maximise it under `-estimator(...)`. First derivatives only, and reverse mode only with
     respect to `at`. A mean over a batch gives the mean of the batch's tuning gradients.
+    Differentiating `value` but no learned leaf of `at` warns `NotLearning`.
 
     Args:
         value: a scalar; its own derivative is unaffected.
@@ -76,6 +78,8 @@ def attach_tuning(value: jax.Array, at: T, gradient: T) -> jax.Array:
     # absolute values.
     stopped = jax.lax.stop_gradient(value)
     zero = jnp.where(jnp.isfinite(stopped), 0, jnp.zeros_like(stopped))
+    if leaves := learned_leaves(at):
+        value = watch(value, leaves)
     return value + sizes_of_cotangents(attach_gradient(zero, at, gradient))
 
 

@@ -1,7 +1,7 @@
 """Frozen dataclasses that are JAX pytrees."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -85,3 +85,23 @@ def pytree(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def field_of(part: Any, path: Sequence[Any]) -> tuple[Any, dataclasses.Field[Any]]:
+    """Return the innermost component, and its field, on the path of a leaf of `part`."""
+    first, *rest = path
+    inner = getattr(part, first.name)
+    if rest and dataclasses.is_dataclass(inner):
+        return field_of(inner, rest)
+    return part, next(field for field in dataclasses.fields(part) if field.name == first.name)
+
+
+def learned_leaves(tree: Any) -> list[Any]:
+    """Return the leaves that learn: averages, learned and tuned fields; all, unless a dataclass."""
+    if not dataclasses.is_dataclass(tree):
+        return jax.tree.leaves(tree)
+    return [
+        leaf
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if field_of(tree, path)[1].metadata.keys() & {"average", "learned", "tuned"}
+    ]

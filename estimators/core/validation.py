@@ -110,6 +110,18 @@ def check_share(name: str, value: Any) -> None:
     _check_range(name, value, lambda x: (x >= 0) & (x <= 1), "at least 0 and at most 1")
 
 
+def check_untouched(name: str, value: Any) -> None:
+    """Raise ValueError unless a counter is zero: an optimiser of the model would move it."""
+    if not is_concrete(value):
+        _add_condition(value == 0)
+    elif np.any(np.asarray(value) != 0):
+        raise ValueError(
+            f"{name} is {value}, not 0: an optimiser of the model has updated the estimator; "
+            "update it by estimax.tuner(estimator), since a moving average follows a rule of its "
+            "own"
+        )
+
+
 def _check_range(name: str, value: Any, holds: Callable[[Any], Any], allowed: str) -> None:
     check_number(name, value)
     if is_concrete(value):

@@ -15,10 +15,10 @@ class MovingAverage(Baseline):
     r"""A moving average of past values of f, common to all examples.
 
     The tuning gradient of the leaf `value` is that of $\frac12 (\mathrm{value} - f)^2$, so plain
-    gradient descent at rate `1 - decay` is exactly the moving average over past batches. It is
-    unbiased, since it does not include the current f. This holds if the loss is a mean over the
-    batch; if it is a sum or scaled, or several layers share the baseline, use `mean_contributions`.
-    Williams 1992.
+    gradient descent at rate `1 - decay`, on the gradient after `mean_contributions`, is exactly the
+    moving average over past batches: `estimax.tuner` does so. It is unbiased, since it does not
+    include the current f. After any other update `count` is not zero, which is an error. Williams
+    1992.
 
     Args:
         decay: weight of the past in each update, in [0, 1).

@@ -17,6 +17,7 @@ from estimators import (
     LeaveOneOut,
     Pathwise,
     ScoreFunction,
+    frozen,
     stack,
 )
 from experiments.measurement.moments import Sampler, flat
@@ -56,7 +57,10 @@ class Instrument:
         def gradient(estimator, context, key):
             params, batch = context
             chosen = choose(params, group)
-            return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(chosen)
+            with frozen():
+                return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(
+                    chosen
+                )
 
         def exact(params, batch):
             chosen = choose(params, group)

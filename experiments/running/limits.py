@@ -12,7 +12,7 @@ import jax
 from jax.core import ShapedArray
 from jax.extend import core
 
-from estimators import Estimator
+from estimators import Estimator, frozen
 from experiments.measurement.moments import Gradient, num_bytes
 from experiments.measurement.point import initial
 from experiments.problems import Measurable, Problem
@@ -116,7 +116,8 @@ def refusal(
 
     def of_all(estimator, context, key):
         params, batch = context
-        return jax.grad(problem.loss)(params, estimator, key, batch)
+        with frozen():
+            return jax.grad(problem.loss)(params, estimator, key, batch)
 
     return excess(
         gradient or of_all,

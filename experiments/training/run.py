@@ -1,5 +1,6 @@
 """One training run: a pure function under `lax.scan`."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Estimator
+from estimators import Estimator, frozen
 from experiments.problems.problem import Params, Problem
 from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.pace import Pace
@@ -123,7 +124,8 @@ def advance(
             estimator = estimator if recipe.tuned else jax.lax.stop_gradient(estimator)
             return problem.loss(params, estimator, noise_key, batch)
 
-        value, slopes = jax.value_and_grad(loss, (0, 1))(state.params, scheduled)
+        with contextlib.nullcontext() if recipe.tuned else frozen():
+            value, slopes = jax.value_and_grad(loss, (0, 1))(state.params, scheduled)
         moved = [
             _descend(*each)
             for each in zip(

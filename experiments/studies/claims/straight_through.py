@@ -13,6 +13,7 @@ from estimators import (
     ReinMax,
     SlopeAnnealedStraightThrough,
     StraightThrough,
+    frozen,
 )
 from experiments.problems import VAE
 from experiments.statistics import Estimate
@@ -77,7 +78,8 @@ def _gradients(scale: Scale) -> Callable[..., jax.Array]:
         def loss(logits, key):
             return estimator(key, Bernoulli(logits), f)
 
-        return jax.vmap(jax.grad(loss), (None, 0))(jnp.asarray(logits, jnp.float32), keys)
+        with frozen():
+            return jax.vmap(jax.grad(loss), (None, 0))(jnp.asarray(logits, jnp.float32), keys)
 
     return gradients
 

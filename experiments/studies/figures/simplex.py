@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import GumbelRao, StraightThroughGumbelSoftmax
+from estimators import GumbelRao, StraightThroughGumbelSoftmax, frozen
 from experiments.measurement.rows import Row
 from experiments.problems.toy import SimplexQuadratic
 from experiments.studies.figures.lattice import lattice
@@ -75,7 +75,8 @@ def variance_ratios(
                 distribution = problem.distribution({"logits": logits}, None)
                 return estimator(key, distribution, lambda z: problem.f(fixed, z))
 
-            return jax.grad(loss)(jnp.log(p))
+            with frozen():
+                return jax.grad(loss)(jnp.log(p))
 
         def batch(keys):
             found = [jax.vmap(functools.partial(gradient, one))(keys) for one in pair]

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import REBAR, RELAX, Bernoulli, Estimator, GumbelSoftmax, MuProp, ScoreFunction
+from estimators import (
+    REBAR,
+    RELAX,
+    Bernoulli,
+    Estimator,
+    GumbelSoftmax,
+    MuProp,
+    ScoreFunction,
+    frozen,
+)
 from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems.toy import Quadratic
 from experiments.studies.figures.study import Figure, Task, figure_study
@@ -98,7 +107,8 @@ def curves(
             def loss(params):
                 return problem.loss(params, state.estimator, key, None)
 
-            return jax.grad(loss)(state.params)["logits"]
+            with frozen():
+                return jax.grad(loss)(state.params)["logits"]
 
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradients = jax.vmap(gradient)(jax.random.split(key, _VARIANCE_SAMPLES))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction
+from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction, frozen
 from experiments.measurement.rows import Row
 from experiments.problems.toy import Quadratic, Toy
 from experiments.studies.figures.study import Figure, figure_study
@@ -79,7 +79,8 @@ def ascend(problem: Toy, estimator: Estimator, keys: jax.Array) -> tuple[np.ndar
             def loss(logits):
                 return problem.loss({"logits": logits}, estimator, key, None)
 
-            gradient = jax.grad(loss)(logits)
+            with frozen():
+                gradient = jax.grad(loss)(logits)
             return logits + _RATE * gradient, (logits[0], gradient[0])
 
         return jax.lax.scan(step, jnp.zeros(1), keys)[1]

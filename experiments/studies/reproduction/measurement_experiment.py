@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Estimator
+from estimators import Estimator, frozen
 from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
@@ -46,7 +46,8 @@ class MeasurementExperiment(Experiment):
         @jax.jit
         def draw(keys):
             def one(key):
-                return jax.value_and_grad(self.problem.loss)(params, estimator, key, None)
+                with frozen():
+                    return jax.value_and_grad(self.problem.loss)(params, estimator, key, None)
 
             values, gradients = jax.vmap(one)(keys)
             flat = [leaf.reshape(len(keys), -1) for leaf in jax.tree.leaves(gradients)]

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from estimators import NVIL, REBAR, Bernoulli, Categorical, GumbelSoftmax, ScoreFunction
+from experiments.training import with_tuner
 from tests.estimators.helpers.examples import EXAMPLES
 
 LINE = "self.estimator = nnx.data("
@@ -90,7 +91,7 @@ def test_gradients_of_model_and_estimator(estimator, distribution):
 
 def test_an_estimator_is_tuned_with_its_model():
     model = Model(ready(ScoreFunction(NVIL())))
-    optimiser = optax.sgd(0.1)
+    optimiser = with_tuner(optax.sgd(0.1))
 
     @jax.jit
     def step(model, state, key):

@@ -44,6 +44,7 @@ tuning = jax.jit(jax.value_and_grad(loss))
 
 
 def descend(estimator, gradient, rate):
+    gradient = mean_contributions(gradient)
     return jax.tree.map(lambda leaf, slope: leaf - rate * slope, estimator, gradient)
 
 
