@@ -114,7 +114,7 @@ def test_a_file_far_too_large_is_not_read(tmp_path):
     path = tmp_path / "images"
     with path.open("wb") as file:
         file.truncate(2**40)
-    refused("images holds 1,099,511,627,776 bytes", files.read, path)
+    refused("images has 1,099,511,627,776 bytes", files.read, path)
 
 
 def test_a_link_to_a_file_is_read(tmp_path):
