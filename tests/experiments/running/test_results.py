@@ -141,7 +141,7 @@ def test_another_run_and_another_format_are_refused(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="another run.*--force"):
         opened(tmp_path, CONFIGURATION | {"seed": 1})
     monkeypatch.setattr(reading, "FORMAT", FORMAT + 1)
-    with pytest.raises(UsageError, match=f"format {FORMAT}, not"):
+    with pytest.raises(UsageError, match=f"format is {FORMAT}, not"):
         opened(tmp_path)
 
 
