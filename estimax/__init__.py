@@ -19,6 +19,10 @@ device for each CPU core, as on the command line, unless it is running already.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from estimax import own_packages
+
+own_packages.prefer()
+
 if TYPE_CHECKING:
     from estimators import *  # noqa: F403
     from estimax.results import Result as Result

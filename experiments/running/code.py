@@ -17,7 +17,7 @@ from experiments.system import paths
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("estimators", "experiments")
 
-_LIBRARIES = tuple(
+LIBRARIES = tuple(
     sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _FORMAT = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -63,7 +63,7 @@ def _file(name: str, root: Path) -> Path | None:
         files = path / "__init__.py", path.with_suffix(".py")
         return next(filter(Path.is_file, files), None)
     file = getattr(sys.modules.get(name), "__file__", None) or ""
-    is_library = any(map(Path(file).is_relative_to, (*_LIBRARIES, ROOT / "analysis")))
+    is_library = any(map(Path(file).is_relative_to, (*LIBRARIES, ROOT / "analysis")))
     return Path(file) if file.endswith(".py") and not is_library else None
 
 

@@ -1,8 +1,10 @@
 """Values named on the command line, from the project's classes or a user file."""
 
+import ast
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import os
@@ -20,6 +22,7 @@ import estimators
 from estimators import Estimator, Unbiased, naming
 from experiments import problems
 from experiments.problems import EvaluatedProblem, Problem
+from experiments.running.code import LIBRARIES, PACKAGES
 from experiments.system import paths
 from experiments.system.errors import UsageError
 from experiments.system.text import described
@@ -27,6 +30,12 @@ from experiments.system.text import described
 T = TypeVar("T")
 
 _PREFIX = "estimax_user_"
+
+_OWN = (*PACKAGES, "analysis", "estimax")
+"""The packages of estimax."""
+
+_folders: set[Path] = set()
+"""The folders of the user's files that were loaded."""
 
 
 def parse_problem(text: str) -> Problem:
@@ -168,9 +177,7 @@ def _split(text: str, kind: type) -> tuple[str, dict[str, type]]:
     own = {
         key: value
         for key, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, kind)
-        and value.__module__ == module.__name__
+        if isinstance(value, type) and issubclass(value, kind) and _is_users(value.__module__)
     }
     if not own:
         raise UsageError(f"{path} defines no subclass of {kind.__name__}")
@@ -277,11 +284,15 @@ def _at_hand(frame: FrameType | None) -> Iterator[Any]:
 
 
 def _is_own(module: Any) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] in ("estimators", "experiments")
+    return isinstance(module, str) and module.partition(".")[0] in _OWN
 
 
 def _is_users(module: Any) -> bool:
-    return isinstance(module, str) and module.startswith(_PREFIX)
+    """Return whether a module, by name, is a user's file or a neighbour that it imported."""
+    if not isinstance(module, str) or _is_own(module):
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module.startswith(_PREFIX) or bool(file and _folder_of(file))
 
 
 def _place(cls: type) -> str:
@@ -311,11 +322,68 @@ def _load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look up their module
     try:
-        spec.loader.exec_module(module)
+        with _neighbours(path.resolve().parent, content):
+            spec.loader.exec_module(module)
     except KeyboardInterrupt:
+        del sys.modules[name]
+        raise
+    except UsageError:
         del sys.modules[name]
         raise
     except BaseException as error:
         del sys.modules[name]
-        raise UsageError(blame(error) or f"{path}: {described(error)}") from error
+        line = blame(error) or f"{path}: {described(error)}"
+        raise UsageError(line + _hidden(error, path.resolve().parent)) from error
     return module
+
+
+@contextlib.contextmanager
+def _neighbours(folder: Path, content: bytes) -> Iterator[None]:
+    """Let a user's file import the modules beside it, as a script can, also in its functions.
+
+    Raises:
+        UsageError: if it imports one whose name a file of another folder has imported.
+    """
+    for name in _imports(content):
+        other = getattr(sys.modules.get(name), "__file__", None)
+        is_here = (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()
+        if is_here and other and _folder_of(other) not in (None, folder):
+            raise UsageError(f"{folder} and {_folder_of(other)} both have a module {name}")
+    _folders.add(folder)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # a file may be seconds old
+    try:
+        yield
+    finally:
+        # What estimax imports later does not come from there.
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+def _imports(content: bytes) -> set[str]:
+    """Return the top-level names of the modules that a source imports."""
+    names: set[str] = set()
+    with contextlib.suppress(SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(content)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def _folder_of(file: str) -> Path | None:
+    """Return the innermost folder of a user's files that holds a file, None for a library's."""
+    if any(map(Path(file).is_relative_to, LIBRARIES)):
+        return None
+    return next((one for one in Path(file).resolve().parents if one in _folders), None)
+
+
+def _hidden(error: BaseException, folder: Path) -> str:
+    """Return a hint on a package of the user's that has the name of one of estimax's."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    is_hidden = isinstance(error, ImportError) and package in _OWN
+    if not (is_hidden and (folder / package).is_dir()):
+        return ""
+    return f" ({package} is a package of estimax, which hides {folder / package}: rename yours)"
