@@ -9,10 +9,10 @@ from pandas.api.types import infer_dtype
 
 from analysis import schema
 
-CONTEXT = ("study", "problem", "objective", "group", "seed", "step")
+CONTEXT = ("study", "problem", "objective", "group", "step")
 TRAINING_CONTEXT = ("study", "problem", "objective", "data")
 FACTS = ("method", "unbiased", "evaluations", "samples")
-COLUMNS = (*CONTEXT, "estimator", *FACTS, "metric", "value", "low", "high", "note")
+COLUMNS = (*CONTEXT, "seed", "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
 _TEXTS = schema.names("text")
 _COUNTS = schema.names("count")
@@ -66,10 +66,11 @@ def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """Yield every (study, problem, objective, group, seed, step) of a result table with its rows.
+    """Yield every (study, problem, objective, group, step) of a result table with its rows.
 
     A table or figure shows one context, since values at different true gradients are not
-    comparable. The context of training runs is (study, problem, objective, data).
+    comparable; seeds are averaged. The context of training runs is (study, problem, objective,
+    data).
 
     Raises:
         ValueError: if the table is empty or a column is missing.

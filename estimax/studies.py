@@ -48,6 +48,7 @@ def compare(
     group: str | None = CompareSettings.group,
     samples: int | None = None,
     seed: int = CompareSettings.seed,
+    seeds: int = CompareSettings.seeds,
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
@@ -65,7 +66,9 @@ def compare(
         group: the parameters to differentiate with respect to; None for the problem's default.
         samples: the number of gradients drawn of each estimator, rounded up to a multiple of 32;
             None for the problem's default.
-        seed: the random seed.
+        seed: the first random seed.
+        seeds: the number of seeds, each of a point of its own; the table and the figures show means
+            over them.
         train_steps: training steps before measuring.
         tuning_steps: the maximum number of tuning steps of estimators that learn.
         budget: evaluations of f at which errors are compared.
@@ -79,7 +82,9 @@ def compare(
     chosen = _estimators(estimators)
     if estimators is None:  # as the command, which depends on the problem
         chosen = default_estimators(_problem(problem))
-    settings = _point(problem, chosen, group, samples, seed, train_steps, tuning_steps, budget)
+    settings = _point(
+        problem, chosen, group, samples, seed, seeds, train_steps, tuning_steps, budget
+    )
     return _run(comparison(settings), output, force)
 
 
@@ -91,6 +96,7 @@ def temperature(
     group: str | None = CompareSettings.group,
     samples: int | None = None,
     seed: int = CompareSettings.seed,
+    seeds: int = CompareSettings.seeds,
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
@@ -109,6 +115,7 @@ def temperature(
         group: as for `compare`.
         samples: as for `compare`.
         seed: as for `compare`.
+        seeds: as for `compare`.
         train_steps: as for `compare`.
         tuning_steps: as for `compare`.
         budget: as for `compare`.
@@ -120,7 +127,9 @@ def temperature(
     """
     swept = sorted({float(one) for one in temperatures})
     chosen = _estimators(estimators, {"temperature": swept[0]} if swept else {})
-    settings = _point(problem, chosen, group, samples, seed, train_steps, tuning_steps, budget)
+    settings = _point(
+        problem, chosen, group, samples, seed, seeds, train_steps, tuning_steps, budget
+    )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the estimators has a temperature")
     return _run(temperature_sweep(settings, swept), output, force)
@@ -266,6 +275,7 @@ def _point(
     group: str | None,
     samples: int | None,
     seed: int,
+    seeds: int,
     train_steps: int,
     tuning_steps: int,
     budget: float,
@@ -278,6 +288,7 @@ def _point(
         group=group,
         samples=samples or measured.default_samples,
         seed=seed,
+        seeds=seeds,
         train_steps=train_steps,
         tuning_steps=tuning_steps,
         budget=float(budget),

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis import formats
 from analysis.columns import COUNT, INTERVAL, NAME, Column, Form, Kind, estimate, number
 from analysis.names import short_names
+from analysis.pooling import pooled
 from analysis.readable import ReadableTable
 from analysis.rows import (
     FACTS,
@@ -102,7 +103,8 @@ def comparison_table(rows: pd.DataFrame, cost: Cost = "evaluations") -> Readable
     """Return the estimators of a comparison, sorted by error at equal cost.
 
     Args:
-        rows: a tidy result table of one context (`analysis.contexts` splits several).
+        rows: a tidy result table of one context (`analysis.contexts` splits several); values at
+            several seeds are averaged, with intervals of Student's t over the seeds.
         cost: what costs are counted in, "evaluations" of f or the measured "time".
 
     Returns:
@@ -126,11 +128,15 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
     check(rows)
     context = only_context(rows)
     rows = rows.assign(note=rows["note"].fillna(""))
-    measured, skipped = without_skipped(rows)
-    repeated = measured[measured.duplicated(["estimator", "metric"])]
+    measured, _ = without_skipped(rows)
+    repeated = measured[measured.duplicated(["estimator", "seed", "metric"])]
     if len(repeated):
         first = repeated.iloc[0]
         raise ValueError(f"the result table holds {first.metric} of {first.estimator} twice")
+    seeds = rows["seed"].drop_duplicates().tolist()
+    context |= {"seed": seeds[0]} if len(seeds) == 1 else {"seeds": len(seeds)}
+    rows = pooled(rows)
+    measured, skipped = without_skipped(rows)
 
     hyperparameters = [c for c in rows if isinstance(c, str) and c.startswith("p_")]
     about = [*FACTS, *links(rows), *hyperparameters]
@@ -173,12 +179,14 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
             context,
             complete=is_complete(rows),
             samples=(int(drawn.min()), int(drawn.max())) if len(drawn) else None,
+            seeds=(len(seeds), len(seeds)) if len(seeds) > 1 else None,
             truth_norm=truth_norm,
         ),
         notes=[
             "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from "
             "zero with these samples; the upper limit is u. Errors are in squared units of the "
             "gradient.",
+            *(["Means over the seeds, with Student's t over them."] * (len(seeds) > 1)),
             *(["scale: unbiased up to a positive factor."] * scale),
         ],
         findings=conclusion(lines, errors[0].field, truth_norm),

@@ -59,7 +59,8 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
     options.add_numbers(
         command,
         CompareSettings(problems.VAE(), []),
-        ("seed", options.seed, "N", "random seed"),
+        ("seed", options.seed, "N", "first random seed"),
+        ("seeds", options.positive, "N", "seeds, each of a point of its own, in one table"),
         ("train-steps", options.count, "N", "training steps before measuring"),
         ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
         ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
@@ -117,6 +118,7 @@ def settings_from(
     Raises:
         UsageError: if nothing can be measured with them.
     """
+    options.check_seeds(given.seed, given.seeds)
     problem = parse_problem(given.problem)
     names = given.estimators
     chosen = parse_estimators(names, required) if names else default(problem)
@@ -126,6 +128,7 @@ def settings_from(
         group=given.group,
         samples=given.samples or problem.default_samples,
         seed=given.seed,
+        seeds=given.seeds,
         train_steps=given.train_steps,
         tuning_steps=given.tuning_steps,
         budget=given.budget,

@@ -26,7 +26,8 @@ def of_study(study: Study[Any]) -> Lines:
     """Return the lines of a study; none of one that has no natural ones."""
     kind = study.configuration["study"]
     if kind in ("compare", "temperature", "diagnose"):
-        return Lines(_title, _estimators)
+        several = study.configuration.get("seeds", 1) > 1
+        return Lines(_title, functools.partial(_estimators, several))
     if kind == "reproduce":
         return Lines(of=functools.partial(_cell, study.first_rows))
     return Lines(of=_claims) if kind == "claims" else Lines()
@@ -37,11 +38,12 @@ def _title(width: int | None) -> str:
     return _aligned("estimator", titles, width)
 
 
-def _estimators(rows: Sequence[Row], width: int | None) -> list[str]:
+def _estimators(has_seeds: bool, rows: Sequence[Row], width: int | None) -> list[str]:
     """Return a line for each estimator, or the reason for which it is skipped."""
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
-        found.setdefault(row["short_name"], {})[row["metric"]] = row
+        seed = f", seed {row['seed']}" if has_seeds else ""
+        found.setdefault(row["short_name"] + seed, {})[row["metric"]] = row
     lines = []
     for name, by_metric in found.items():
         if skipped := by_metric.get("skipped"):

@@ -223,6 +223,7 @@ def prepare(
     devices: list | None = None,
     report: Callable[[str], None] = lambda message: None,
     note: Callable[[str], None] = lambda message: None,
+    instrument: Instrument | None = None,
 ) -> Point:
     """Train a problem briefly and find the true gradient there.
 
@@ -236,6 +237,8 @@ def prepare(
         devices: devices to measure on; by default, all.
         report: called with the name of each step.
         note: called with the progress of a long step.
+        instrument: an instrument of the same problem and group to measure with; by default, a new
+            one.
 
     Raises:
         UsageError: for an unknown group.
@@ -259,7 +262,7 @@ def prepare(
             progress=lambda done: note(f"training, {done:.0%}"),
         )
     report("finding the true gradient")
-    instrument = Instrument(problem, group, devices)
+    instrument = instrument or Instrument(problem, group, devices)
     return instrument.point(
         params,
         batch,

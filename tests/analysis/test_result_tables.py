@@ -228,8 +228,8 @@ def test_bad_input_is_one_clear_error(rows):
         with pytest.raises(ValueError, match="variance of REBAR twice"):
             chosen = (rows["estimator"] == "REBAR") & (rows["metric"] == "variance")
             build(pd.concat([rows, rows[chosen]]))
-        with pytest.raises(ValueError, match=r"several values of seed \(0, 1\)"):
-            build(pd.concat([rows, rows.assign(seed=1)]))
+        with pytest.raises(ValueError, match=r"several values of step \(0, 1\)"):
+            build(pd.concat([rows, rows.assign(step=1)]))
     with pytest.raises(ValueError, match="lacks the column p_temperature"):
         analysis.temperature_table(rows.drop(columns="p_temperature"))
 

@@ -46,14 +46,24 @@ def point_study(
         caution: returns notes.
         more: further settings, as plain values.
     """
-    parts = parts_of(settings.estimators, members)
+    one = parts_of(settings.estimators, members)
+
+    def part_of(name: str, seed: int) -> str:
+        return name if settings.seeds == 1 else f"{name}, seed {seed}"
+
+    by_seed = [
+        (point, {part_of(name, point.seed): one[name] for name in one if name != TIMES})
+        for point in settings.each_seed()
+    ]
+    parts = {name: part for _, own in by_seed for name, part in own.items()}
+    parts |= {TIMES: one[TIMES]}
     return Study(
         kind,
         settings.configuration(kind) | more,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
-        functools.partial(_rows, settings, kind, caution),
-        functools.partial(done, parts),
+        functools.partial(_rows, by_seed, kind, caution),
+        functools.partial(done, parts, part_of=part_of),
     )
 
 
@@ -68,27 +78,44 @@ def parts_of(
     return parts | {TIMES: [variant for variants in parts.values() for variant in variants]}
 
 
-def done(parts: Collection[str], rows: Sequence[Row]) -> set[str]:
-    """Return the names of the estimators with rows, and `TIMES` if none lacks its time."""
-    found = {row["estimator"] for row in rows}
+def done(
+    parts: Collection[str],
+    rows: Sequence[Row],
+    part_of: Callable[[str, int], str] = lambda name, seed: name,
+) -> set[str]:
+    """Return the names of the parts with rows, and `TIMES` if no estimator lacks its time.
+
+    Args:
+        parts: the names of all parts.
+        rows: the rows so far.
+        part_of: returns the part of an estimator and a seed.
+    """
+    found = {part_of(row["estimator"], row["seed"]) for row in rows}
+    measured = {row["estimator"] for row in rows}
     timed = {row["estimator"] for row in rows if row["metric"] in ("seconds", "skipped")}
-    return found | {TIMES} if set(parts) - {TIMES} <= found <= timed else found
+    return found | {TIMES} if set(parts) - {TIMES} <= found and measured <= timed else found
 
 
 def _rows(
-    settings: CompareSettings,
+    by_seed: Sequence[tuple[CompareSettings, Parts]],
     kind: str,
     caution: Caution,
     parts: Parts,
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
-    point = settings.point(progress)
-    shared = settings.columns(point, kind)
-    yield from measured(
-        point, parts, settings, settings.keys(), shared, results.rows, progress, caution
-    )
-    yield times(point, parts, results.rows, progress)
+    points: list[Point] = []
+    for settings, own in by_seed:
+        missing = {name: part for name, part in own.items() if name in parts}
+        if points and not missing:  # times are those at the first point
+            continue
+        point = settings.point(progress, points[0].instrument if points else None)
+        points.append(point)
+        shared, keys = settings.columns(point, kind), settings.keys()
+        yield from measured(point, missing, settings, keys, shared, results.rows, progress, caution)
+    first = by_seed[0][0].seed
+    timed = [row for row in results.rows if row["seed"] == first]
+    yield times(points[0], parts, timed, progress)
 
 
 def measured(

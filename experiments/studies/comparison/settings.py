@@ -10,6 +10,7 @@ from estimators import Estimator
 from experiments.measurement.keys import named_keys
 from experiments.measurement.point import (
     REFERENCE_SHARE,
+    Instrument,
     Point,
     check_group,
     prepare,
@@ -52,7 +53,8 @@ class CompareSettings(MeasureSettings):
         problem: the problem.
         estimators: the estimators.
         group: the parameters to differentiate with respect to; None for the problem's default.
-        seed: the random seed.
+        seed: the first random seed.
+        seeds: the number of seeds; each trains the problem to a point of its own.
         train_steps: Adam steps before measuring, if the problem is trainable.
     """
 
@@ -60,6 +62,7 @@ class CompareSettings(MeasureSettings):
     estimators: Sequence[Estimator]
     group: str | None = None
     seed: int = 0
+    seeds: int = 1
     train_steps: int = 300
 
     def configuration(self, study: str) -> dict[str, Any]:
@@ -69,13 +72,18 @@ class CompareSettings(MeasureSettings):
         plain |= {"problem": str(self.problem), "estimators": names}
         return {"study": study, **plain, **sources(self.modules)}
 
+    def each_seed(self) -> "list[CompareSettings]":
+        """Return the settings of each seed alone."""
+        seeds = range(self.seed, self.seed + self.seeds)
+        return [dataclasses.replace(self, seed=seed, seeds=1) for seed in seeds]
+
     @property
     def modules(self) -> set[str]:
         """The names of the modules of the problem and the estimators."""
         return modules_of((self.problem, *self.estimators))
 
     def columns(self, point: Point, study: str) -> Row:
-        """Return the columns that every row of a study shares."""
+        """Return the columns that every row of a seed shares."""
         return {
             "study": study,
             "problem": str(self.problem),
@@ -89,8 +97,13 @@ class CompareSettings(MeasureSettings):
         """Return independent keys for the point, for tuning and for measuring."""
         return named_keys(self.seed, "point", "tune", "measure")
 
-    def point(self, progress: Progress) -> Point:
-        """Train the problem, and return the point at which estimators are measured."""
+    def point(self, progress: Progress, instrument: Instrument | None = None) -> Point:
+        """Train the problem, and return the point at which estimators are measured.
+
+        Args:
+            progress: reports progress.
+            instrument: that of another seed's point, whose compiled programs are used again.
+        """
         return prepare(
             self.problem,
             self.keys()["point"],
@@ -99,6 +112,7 @@ class CompareSettings(MeasureSettings):
             reference_samples=REFERENCE_SHARE * self.samples,
             report=progress.say,
             note=progress.note,
+            instrument=instrument,
         )
 
 
