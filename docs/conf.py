@@ -24,8 +24,9 @@ nitpicky = True
 nitpick_ignore_regex = [  # in annotations
     (
         "py:.*",
-        r"(analysis|collections|experiments|jax|matplotlib|numpy|optax|os|pandas|typing)\..*",
+        r"(analysis|collections|experiments|jax|matplotlib|numpy|optax|os|pandas|pathlib|typing)\..*",
     ),
+    ("py:class", "Axes|Figure"),
     ("py:class", r"estimators\.core\.\w+\.([A-Z]|Part|Relaxed|Tuning)"),
 ]
 exclude_patterns = ["site"]
