@@ -300,6 +300,8 @@ def _point(
 def _problem(problem: str | Problem) -> Problem:
     if isinstance(problem, str):
         return parse_problem(problem)
+    if isinstance(problem, type) and issubclass(problem, Problem):
+        raise UsageError(f"{problem.__name__} is a class: pass a problem, {problem.__name__}(...)")
     if not isinstance(problem, Problem):
         raise UsageError(f"the problem must be a Problem or its name, not {problem!r}")
     return problem
@@ -307,8 +309,10 @@ def _problem(problem: str | Problem) -> Problem:
 
 def _estimators(given: Names | None, required: Mapping[str, Any] = {}) -> Chosen:
     device.start("auto")  # first, since building an estimator starts JAX
-    several = [given] if isinstance(given, str | Estimator) else given
+    several = [given] if isinstance(given, str | Estimator | type) else given
     for one in several or ():
+        if isinstance(one, type) and issubclass(one, Estimator):
+            raise UsageError(f"{one.__name__} is a class: pass an estimator, {one.__name__}(...)")
         if not isinstance(one, str | Estimator):
             raise UsageError(f"an estimator must be an Estimator or its name, not {one!r}")
     return parse_estimators(several, required)

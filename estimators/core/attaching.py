@@ -7,7 +7,7 @@ for a second derivative.
 
 import contextlib
 import contextvars
-import sys
+import inspect
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
@@ -155,8 +155,8 @@ def _watch_jvp(
 
 def _callers_level() -> int:
     """Return the `stacklevel` of the nearest caller outside of JAX and this package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_code.co_filename.startswith(_INTERNAL):
+    frame, level = inspect.currentframe(), 0
+    while frame and frame.f_code.co_filename.startswith(_INTERNAL):
         frame, level = frame.f_back, level + 1
     return level
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from estimators.core.attaching import attached_by
@@ -18,7 +19,7 @@ from estimators.core.fields import alternatives
 from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
 from estimators.core.part import Part
 from estimators.core.tuning import Tuning
-from estimators.core.validation import check_key, one_or_nan, traced_conditions
+from estimators.core.validation import check_key, is_key, one_or_nan, traced_conditions
 from estimators.core.varying import axes_of_result, only_axes_matter, vary, varying_axes
 
 Unbiased = Literal["yes", "no", "up to scale"]
@@ -147,13 +148,15 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             the distribution's; each gradient has the dtype of its parameter.
 
         Raises:
-            TypeError: for a legacy key, a distribution of another type, parameters or values of f
-                that are not floating-point, a black box that the estimator would differentiate or
-                evaluate between corners, or an f that is not an `ImportanceBound` if one is needed.
+            TypeError: for arguments in another order, a legacy key, a distribution of another type
+                or logits in place of one, parameters or values of f that are not floating-point, a
+                black box that the estimator would differentiate or evaluate between corners, or an
+                f that is not an `ImportanceBound` if one is needed.
             ValueError: for wrong shapes, an event without variables, hyperparameters out of range,
                 and moving averages that an optimiser of the model has updated. If these are
                 traced, value and gradient are NaN instead.
         """
+        self._check_order(key, distribution, f)
         check_key(key)
         if not isinstance(distribution, self.distributions):
             raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
@@ -187,13 +190,22 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         """Return why the estimator does not support a distribution, or None if it does."""
         if not isinstance(distribution, self.distributions):
             allowed = " or ".join(cls.__name__ for cls in self.distributions)
-            return f"takes {allowed}, not {type(distribution).__name__}"
+            return f"takes {allowed}, not {_shown(distribution)}"
         if self.enumerates and (reason := distribution.too_large()):
             return reason
         return self.unfit(cast(D, distribution))
 
     def unfit(self, distribution: D) -> str | None:
         """Return why a distribution of a supported type does not fit, or None if it does."""
+
+    def _check_order(self, key: object, distribution: object, f: object) -> None:
+        """Raise TypeError unless f is a function and the arguments are in order."""
+        name = type(self).__name__
+        if isinstance(key, Distribution) or isinstance(f, Distribution) or is_key(distribution):
+            given = ", ".join(map(_shown, (key, distribution, f)))
+            raise TypeError(f"{name} takes (key, distribution, f), in this order, not ({given})")
+        if not callable(f):
+            raise TypeError(f"{name} takes a function of one sample as f, not {_shown(f)}")
 
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):
@@ -226,3 +238,16 @@ class Estimator(Part, Generic[D, F], abc.ABC):
                     "map over a stack of estimators with jax.vmap"
                 )
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self)
+
+
+def _shown(value: object) -> str:
+    """Return what a wrong argument is, for messages."""
+    if is_key(value):
+        return "a key"
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array of shape {value.shape}: wrap logits, as in Bernoulli(logits)"
+    if isinstance(value, type):
+        return f"the class {value.__name__}: build one, as in {value.__name__}(...)"
+    if isinstance(value, types.FunctionType):
+        return "a function"
+    return type(value).__name__

@@ -84,6 +84,15 @@ def attach_tuning(value: jax.Array, at: T, gradient: T) -> jax.Array:
 
 
 def replace_gradient(hard: jax.Array, soft: jax.Array) -> jax.Array:
-    """Return exactly `hard`, with the derivative of `soft`."""
+    """Return exactly `hard`, with the derivative of `soft`.
+
+    Raises:
+        ValueError: if their shapes differ: broadcasting would sum derivatives, or repeat a sample.
+    """
+    if jnp.shape(hard) != jnp.shape(soft):
+        raise ValueError(
+            f"replace_gradient takes arrays of one shape, not {jnp.shape(hard)} and "
+            f"{jnp.shape(soft)}: broadcast them first if that is meant"
+        )
     # In this order the difference is exactly zero, so that `hard` is not rounded.
     return hard + (soft - jax.lax.stop_gradient(soft))

@@ -20,6 +20,22 @@ class Part(Named):
     paper: ClassVar[str] = ""
     """Key of its source in `estimators.BIBLIOGRAPHY`."""
 
+    def __new__(cls, *arguments: object, **settings: object) -> Self:
+        """Return a new instance, without its fields.
+
+        Raises:
+            TypeError: for a class without the decorator `pytree`, or the arguments of a call.
+        """
+        if any(isinstance(one, Distribution) for one in (*arguments, *settings.values())):
+            raise TypeError(
+                f"{cls.__name__} is a class: build an estimator first, as in "
+                f"{cls.__name__}(...)(key, distribution, f)"
+            )
+        new = super().__new__(cls)
+        if jax.tree_util.all_leaves([new]):
+            raise TypeError(f"{cls.__name__} needs the decorator @pytree of estimators")
+        return new
+
     def __post_init__(self) -> None:
         """Convert numbers to arrays: a float and an array would compile separately."""
         super().__post_init__()

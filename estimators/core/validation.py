@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -164,9 +164,16 @@ def check_floating(name: str, value: Any) -> None:
     check_finite(name, value)
 
 
+def is_key(value: object) -> TypeGuard[jax.Array]:
+    """Return whether `value` is a typed random key, or an array of them."""
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+
+
 def check_key(key: object) -> None:
     """Raise unless `key` is a single typed random key."""
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise TypeError("key must be a typed random key from jax.random.key, not a legacy PRNGKey")
+    if not is_key(key):
+        is_legacy = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
+        shown = "a legacy PRNGKey" if is_legacy else type(key).__name__
+        raise TypeError(f"key must be a typed random key from jax.random.key, not {shown}")
     if key.shape != ():
         raise ValueError(f"key must be one key, not {key.shape}: batch with jax.vmap over keys")

@@ -31,8 +31,14 @@ def tuner(
         b2: Adam's decay of the squares.
         step: the step number, from zero, for averages with bias correction as in Adam, which ignore
             their initial value; None for averages that start at their value.
+
+    Raises:
+        TypeError: for a class, or anything else that is no estimator.
     """
     import optax
+
+    if not _is_tunable(estimator):
+        raise TypeError(f"tuner takes an estimator, not {estimator!r}")
 
     def label(path):
         kinds = field_of(estimator, path)[1].metadata

@@ -32,6 +32,7 @@ from estimators import (
     SumAndSample,
     UnorderedSet,
     pytree,
+    replace_gradient,
     stack,
 )
 from tests.estimators.helpers.enumeration import FAST_TO_COMPILE
@@ -373,3 +374,56 @@ def test_an_event_without_variables(example):
             q = EMPTY[kind].independent(2) if example.needs_bound else EMPTY[kind]
             with pytest.raises(ValueError, match="no variables"):
                 example(KEY, q, objective(example, jnp.sum))
+
+
+def test_the_order_of_arguments(example):
+    estimator, distribution = example
+    f = objective(estimator, jnp.sum)
+    for wrong in ((distribution, KEY, f), (KEY, f, distribution), (f, distribution, KEY)):
+        if wrong[0] is f:
+            expected = "takes a function of one sample as f, not a key"
+        else:
+            expected = r"takes \(key, distribution, f\), in this order, not \("
+        with pytest.raises(TypeError, match=expected):
+            estimator(*wrong)
+
+
+@pytest.mark.parametrize("f", [None, 1.0, jnp.zeros(())], ids=["none", "number", "array"])
+def test_f_is_a_function(example, f):
+    with pytest.raises(TypeError, match="takes a function of one sample as f, not "):
+        example[0](KEY, example[1], f)
+
+
+def test_logits_instead_of_a_distribution(example):
+    estimator, distribution = example
+    wanted = rf"^{type(estimator).__name__} takes .*, not an array of shape \(3,\): wrap logits"
+    for logits in (jnp.zeros(3), np.zeros(3)):
+        with pytest.raises(TypeError, match=wanted):
+            estimator(KEY, logits, objective(estimator, jnp.sum))
+    with pytest.raises(TypeError, match=f"not the class {type(distribution).__name__}: build one"):
+        estimator(KEY, type(distribution), objective(estimator, jnp.sum))
+
+
+@pytest.mark.parametrize("cls", estimators.ALL, ids=lambda cls: cls.__name__)
+def test_a_class_instead_of_an_estimator(cls):
+    for arguments in ((KEY, BITS, jnp.sum), (KEY, BITS)):
+        with pytest.raises(TypeError, match=f"{cls.__name__} is a class: build an estimator first"):
+            cls(*arguments)
+
+
+@pytest.mark.parametrize("cls", estimators.ALL, ids=lambda cls: cls.__name__)
+def test_a_missing_decorator(cls):
+    class Mine(cls):
+        pass
+
+    for arguments in ((), (0.5,)):
+        with pytest.raises(TypeError, match="^Mine needs the decorator @pytree of estimators"):
+            Mine(*arguments)
+
+
+@pytest.mark.parametrize("soft", [jnp.ones(()), jnp.ones((3, 1)), jnp.ones((2, 3)), jnp.ones(1)])
+def test_replace_gradient_does_not_broadcast(soft):
+    with pytest.raises(ValueError, match=r"takes arrays of one shape, not \(3,\) and \("):
+        replace_gradient(jnp.zeros(3), soft)
+    with pytest.raises(ValueError, match=r"takes arrays of one shape, not \(.* and \(3,\)"):
+        replace_gradient(soft, jnp.zeros(3))

@@ -22,6 +22,7 @@ from estimators import (
     SlopeAnnealedStraightThrough,
     StraightThrough,
     parse,
+    pytree,
     stack,
     unstack,
 )
@@ -206,8 +207,7 @@ def test_classes_of_the_users_own():
     with pytest.raises(ValueError, match="unknown name 'Renamed'"):
         parse("Renamed")
 
-    # Not registered as a pytree, since it only has to be named.
-    Renamed = type("Renamed", (StraightThrough,), {})
+    Renamed = pytree(type("Renamed", (StraightThrough,), {}))
     assert isinstance(parse("Renamed[identity]", Renamed), Renamed)
 
 
