@@ -2,10 +2,10 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from sys import stderr
 from typing import Any, TypeVar
 
 import jax
@@ -342,7 +342,7 @@ def _run(
         else:
             path = Path(output)
         results = stack.enter_context(
-            completed_in(path, study, files, force=force, silent=not stderr.isatty())
+            completed_in(path, study, files, force=force, silent=not sys.stderr.isatty())
         )
         if output is not None and jax.process_index() == 0:
             if trains:
