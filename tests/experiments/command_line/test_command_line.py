@@ -143,6 +143,7 @@ OPTIONS = {
         "--group": "the encoder",
         "--samples": "1024",
         "--seed": "0",
+        "--seeds": "1",
         "--train-steps": "300",
         "--tuning-steps": "8000",
         "--budget": "100",
