@@ -156,8 +156,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
                 and moving averages that an optimiser of the model has updated. If these are
                 traced, value and gradient are NaN instead.
         """
-        self._check_order(key, distribution, f)
-        check_key(key)
+        check_call(type(self).__name__, key, distribution, f)
         if not isinstance(distribution, self.distributions):
             raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
         with traced_conditions() as conditions:
@@ -198,15 +197,6 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     def unfit(self, distribution: D) -> str | None:
         """Return why a distribution of a supported type does not fit, or None if it does."""
 
-    def _check_order(self, key: object, distribution: object, f: object) -> None:
-        """Raise TypeError unless f is a function and the arguments are in order."""
-        name = type(self).__name__
-        if isinstance(key, Distribution) or isinstance(f, Distribution) or is_key(distribution):
-            given = ", ".join(map(_shown, (key, distribution, f)))
-            raise TypeError(f"{name} takes (key, distribution, f), in this order, not ({given})")
-        if not callable(f):
-            raise TypeError(f"{name} takes a function of one sample as f, not {_shown(f)}")
-
     def _admitted(self, f: Objective) -> Objective:
         if self.needs_bound and not isinstance(f, ImportanceBound):
             raise TypeError(
@@ -238,6 +228,22 @@ class Estimator(Part, Generic[D, F], abc.ABC):
                     "map over a stack of estimators with jax.vmap"
                 )
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self)
+
+
+def check_call(name: str, key: object, distribution: object, f: object) -> None:
+    """Raise unless the arguments of an estimator, called `name`, are in order, and f a function."""
+    if isinstance(key, Distribution) or isinstance(f, Distribution) or is_key(distribution):
+        given = ", ".join(map(_shown, (key, distribution, f)))
+        raise TypeError(f"{name} takes (key, distribution, f), in this order, not ({given})")
+    if not callable(f):
+        raise TypeError(f"{name} takes a function of one sample as f, not {_shown(f)}")
+    check_key(key)
+
+
+def check_distribution(name: str, distribution: object) -> None:
+    """Raise TypeError unless a value is a distribution."""
+    if not isinstance(distribution, Distribution):
+        raise TypeError(f"{name} takes a distribution, not {_shown(distribution)}")
 
 
 def _shown(value: object) -> str:

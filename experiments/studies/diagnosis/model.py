@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import BlackBox, Distribution, Estimator, Exact, ImportanceBound
+from estimators.checks import check_call, check_distribution, checked
 from experiments.problems import Measurable, Params
 from experiments.problems.latent import evaluations
 from experiments.system.errors import UsageError
@@ -48,10 +49,12 @@ class _Recorder:
         self.depth = self._level = 0
 
     def __call__(self, key: jax.Array, distribution: Any, f: Any) -> jax.Array:
+        check_call("the estimator", key, distribution, f)
+        check_distribution("the estimator", distribution)
         self.calls.append((distribution, f))
         self._level += 1
         self.depth = max(self.depth, self._level)
-        value = f(distribution.sample(key))
+        value = checked(f)(distribution.sample(key))
         self._level -= 1
         return value
 
