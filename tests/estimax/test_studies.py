@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import jax
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -186,4 +185,11 @@ def test_importing_is_lazy():
         "assert jax.device_count('cpu') == num_cores()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert jax.device_count() == 4  # where JAX is running, it is left as it is
+
+
+def test_where_jax_is_running_its_devices_stay():
+    code = (
+        "import jax; jax.config.update('jax_num_cpu_devices', 3); jax.devices()\n"
+        "import estimax; estimax.GumbelSoftmax(0.5); assert jax.device_count('cpu') == 3"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
