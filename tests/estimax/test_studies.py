@@ -12,7 +12,7 @@ import estimax
 from experiments import problems
 from experiments.command_line import main
 
-TIMED = ["seconds", "plain_seconds", "seconds_per_step", "compile_seconds"]
+TIMED = ["seconds", "plain_seconds", "steps_per_second"]
 
 
 def of_command(folder, *arguments):
