@@ -152,8 +152,8 @@ def test_diagnose(tmp_path):
     ("call", "says"),
     [
         (lambda: estimax.compare("Quadratic", "DisARN"), "did you mean 'DisARM'"),
-        (lambda: estimax.compare("Quadratic", [estimax.DisARM]), "an Estimator or its name"),
-        (lambda: estimax.compare(problems.Quadratic, "DisARM"), "a Problem or its name"),
+        (lambda: estimax.compare("Quadratic", [estimax.DisARM]), "DisARM is a class"),
+        (lambda: estimax.compare(problems.Quadratic, "DisARM"), "Quadratic is a class"),
         (lambda: estimax.compare("Quadratic", "VIMCO"), "does not fit"),
         (lambda: estimax.train("Quadratic", "DisARM", optimiser="Adm"), "did you mean 'Adam'"),
         (lambda: estimax.read("nowhere"), "no results in nowhere"),

@@ -14,6 +14,7 @@ from estimators import (
     Normal,
     Objective,
     fact,
+    pytree,
 )
 
 D = TypeVar("D", bound=Distribution)
@@ -90,6 +91,7 @@ def test_what_is_stated_holds_against_the_type_arguments():
         distributions = (Normal,)
         needs_bound = True
 
+    @pytree
     class Bits(Computed[Bernoulli]):
         def estimate(self, key, distribution, f):
             return jnp.zeros(())

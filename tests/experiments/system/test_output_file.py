@@ -41,7 +41,7 @@ def timed(monkeypatch):
         return {"figures": [1, 2]}
 
     monkeypatch.setattr(benchmark, "run", run)
-    monkeypatch.setattr(analysis, "benchmark_text", lambda figures: "a table")
+    monkeypatch.setattr(analysis, "benchmark_text", lambda *_: "a table")
     return runs
 
 
