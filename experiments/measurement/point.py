@@ -148,7 +148,7 @@ class Point:
             limit: the maximum number of tuning steps, for learned estimators.
         """
         start, run = jax.random.split(key)
-        estimator = initial(estimator, start, self.distribution)
+        estimator = estimator.initialise(start, self.distribution)
         if not is_tuned(estimator):
             return Tuned(estimator)
         rest = self.params, self.batch
@@ -191,7 +191,7 @@ class Point:
             num_samples: the minimum number of gradients.
         """
         key, context = jax.random.key(0), (self.params, self.batch)
-        ready = [initial(one, key, self.distribution) for one in members]
+        ready = [one.initialise(key, self.distribution) for one in members]
         is_stack = len(ready) > 1
         if is_tuned(ready[0]):
             self.instrument.tune.compile(ready[0], self.chosen, context)
@@ -205,12 +205,6 @@ class Point:
     def timed(self, estimator: Estimator) -> np.ndarray:
         """Return the seconds of a gradient in each of several rounds, on one device."""
         return self.instrument.timer.rounds(estimator, (self.params, self.batch), self.centre)
-
-
-def initial(estimator: Estimator, key: jax.Array, distribution: Distribution) -> Estimator:
-    """Return an estimator with its networks, and leaves that are arrays, as tuned ones are."""
-    ready = estimator.initialise(key, distribution)
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), ready)
 
 
 def prepare(

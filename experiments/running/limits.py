@@ -14,7 +14,6 @@ from jax.extend import core
 
 from estimators import Estimator, frozen
 from experiments.measurement.moments import Gradient, num_bytes
-from experiments.measurement.point import initial
 from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
 from experiments.system.device import PRECISION, num_cores
@@ -121,7 +120,7 @@ def refusal(
 
     return excess(
         gradient or of_all,
-        jax.eval_shape(lambda: initial(estimator, jax.random.key(0), distribution)),
+        jax.eval_shape(lambda: estimator.initialise(jax.random.key(0), distribution)),
         context,
         jax.random.key(0),
         fixed=1 if moves else 2,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator, stack
-from experiments.measurement.point import Point, initial
+from experiments.measurement.point import Point
 from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
 from experiments.running import limits
 from experiments.running.ahead import ahead
@@ -240,7 +240,7 @@ def times(
         for number, estimator in enumerate(parts[TIMES]):
             if row := about.get(str(estimator)):
                 try:
-                    ready = initial(estimator, jax.random.key(0), point.distribution)
+                    ready = estimator.initialise(jax.random.key(0), point.distribution)
                     found.append(seconds_row(point.timed(ready), row))
                 except (Exception, SystemExit) as error:
                     missing = dict.fromkeys(("value", "low", "high"), float("nan"))
