@@ -9,7 +9,8 @@ from analysis import formats
 from analysis.columns import estimate
 
 _MOST_NAMES = 8
-_LEVEL = 0.05
+_LEVEL = 1e-3
+"""What is declared unbiased is mostly proved so: one false alarm in a thousand tables."""
 _ALIKE = 1e-5
 """Relative difference of two measurements below which their gradients count as equal: float32's
 rounding of sums, far below what other gradients would differ by."""
@@ -82,7 +83,7 @@ def with_warnings(lines: pd.DataFrame, notes: pd.Series) -> pd.Series:
     """Return the notes of a comparison's lines with warnings added.
 
     A warning says that an estimator declared unbiased was measured to be biased (by the p-value of
-    no bias, Bonferroni's correction over these estimators, 5 %), that its mean points away from the
+    no bias, Bonferroni's correction over these estimators, 0.1 %), that its mean points away from the
     true gradient, or that it draws the same gradients as another under the same keys.
 
     Args:
