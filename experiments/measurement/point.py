@@ -1,7 +1,7 @@
 """A problem at frozen parameters, ready to be measured."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -73,6 +73,18 @@ class Instrument:
         self.exact = jax.jit(exact)
         self.tune = Tuning(problem)
 
+    def at(self, params: Params, batch: Any) -> "Point":
+        """Return the problem at frozen parameters, with zero for the true gradient.
+
+        Args:
+            params: the parameters, without groups that exist only during measurement.
+            batch: the fixed minibatch.
+        """
+        distribution = self.problem.distribution(params, batch)
+        params = self.problem.measured_params(params, batch)
+        zero = jax.tree.map(jnp.zeros_like, choose(params, self.group))
+        return Point(self, params, batch, distribution, zero, Truth(flat(zero)))
+
     def point(
         self,
         params: Params,
@@ -83,20 +95,9 @@ class Instrument:
     ) -> "Point":
         """Return the problem at frozen parameters, with the true gradient there.
 
-        The truth is exact if the latent variable can be enumerated; otherwise it is the mean of a
-        long run of a low-variance unbiased estimator, with separate keys.
-
-        Args:
-            params: the parameters, without groups that exist only during measurement.
-            batch: the fixed minibatch.
-            key: a typed random key for the long run, consumed.
-            reference_samples: gradients of the long run; fewer if each is expensive.
-            progress: called with the fraction done.
+        The arguments are those of `at` and of `Point.with_truth`.
         """
-        distribution = self.problem.distribution(params, batch)
-        params = self.problem.measured_params(params, batch)
-        point = Point(self, params, batch, distribution, None, Truth(np.zeros(0)))
-        return _with_truth(point, key, reference_samples, progress)
+        return self.at(params, batch).with_truth(key, reference_samples, progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,64 +207,145 @@ class Point:
         """Return the seconds of a gradient in each of several rounds, on one device."""
         return self.instrument.timer.rounds(estimator, (self.params, self.batch), self.centre)
 
+    def with_truth(
+        self,
+        key: jax.Array,
+        num_samples: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> "Point":
+        """Return the point with the true gradient.
 
-def prepare(
+        The truth is exact if the latent variable can be enumerated; otherwise it is the mean of a
+        long run of a low-variance unbiased estimator.
+
+        Args:
+            key: a typed random key for the long run, consumed; not the key of a measurement.
+            num_samples: gradients of the long run; fewer if each is expensive.
+            progress: called with the fraction done.
+        """
+        if _is_exact(self.problem, self.params, self.batch):
+            with jax.default_matmul_precision(PRECISION):
+                centre = self.instrument.exact(self.params, self.batch)
+            return dataclasses.replace(self, centre=centre, truth=Truth(flat(centre)))
+        reference = reference_estimator(self.problem, self.distribution)
+        zero = jax.tree.map(jnp.zeros_like, self.chosen)
+        num_samples = _affordable(self, reference, key, num_samples)
+        (blocks,) = dataclasses.replace(self, centre=zero).draw(
+            reference, key, num_samples, progress=progress
+        )
+        vector, unravel = ravel_pytree(zero)
+        # The samples are centred on exactly this value.
+        centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
+        return dataclasses.replace(self, centre=centre, truth=Truth(flat(centre), blocks))
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A problem before it is trained.
+
+    Attributes:
+        problem: the problem.
+        data: its data.
+        params: its initial parameters.
+        keys: independent typed random keys, "train" and "truth".
+        point: the problem at the initial parameters; the true gradient there is not known. What is
+            compiled at this point serves the trained one.
+    """
+
+    problem: Problem
+    data: Any
+    params: Params
+    keys: Mapping[str, jax.Array]
+    point: Point
+
+    def trained(
+        self,
+        train_steps: int = 0,
+        reference_samples: int = 8192,
+        report: Callable[[str], None] = lambda message: None,
+        note: Callable[[str], None] = lambda message: None,
+    ) -> Point:
+        """Train the problem briefly, and find the true gradient there.
+
+        Args:
+            train_steps: Adam steps, for trainable problems.
+            reference_samples: gradients of a long run, if the truth is not exact; fewer if each is
+                expensive.
+            report: called with the name of each step.
+            note: called with the progress of a long step.
+        """
+        problem, batch, params = self.problem, self.point.batch, self.params
+        if problem.trainable and train_steps:
+            reference = _trainer(problem, params, batch)
+            report(f"training {problem} for {train_steps} steps with {reference}")
+            params, _, _ = train(
+                self.keys["train"],
+                problem,
+                params,
+                reference,
+                self.data,
+                train_steps,
+                _TRAINING_RATE,
+                progress=lambda done: note(f"training, {done:.0%}"),
+            )
+        report("finding the true gradient")
+        return self.point.instrument.point(
+            params,
+            batch,
+            self.keys["truth"],
+            reference_samples,
+            lambda done: note(f"finding the true gradient, {done:.0%}"),
+        )
+
+
+def begin(
     problem: Problem,
     key: jax.Array,
     *,
     group: str | None = None,
-    train_steps: int = 0,
-    reference_samples: int = 8192,
     devices: list | None = None,
-    report: Callable[[str], None] = lambda message: None,
-    note: Callable[[str], None] = lambda message: None,
     instrument: Instrument | None = None,
-) -> Point:
-    """Train a problem briefly and find the true gradient there.
+) -> Start:
+    """Return a problem at its initial parameters and a minibatch.
 
     Args:
         problem: the objective.
         key: a typed random key, consumed.
         group: the group of parameters to measure, or "all"; by default the problem's own.
-        train_steps: Adam steps, for trainable problems.
-        reference_samples: gradients of a long run, if the truth is not exact; fewer if each is
-            expensive.
         devices: devices to measure on; by default, all.
-        report: called with the name of each step.
-        note: called with the progress of a long step.
         instrument: an instrument of the same problem and group to measure with; by default, a new
             one.
 
     Raises:
         UsageError: for an unknown group.
     """
-    keys = dict(zip(("initial", "train", "batch", "truth"), jax.random.split(key, 4), strict=True))
+    names = "initial", "train", "batch", "truth"
+    keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 4), strict=True))
     data = problem.data()
     batch = problem.batch(keys["batch"], data)
     params = problem.initial(keys["initial"])
     group = check_group(problem, problem.measured_params(params, batch), group)
-    if problem.trainable and train_steps:
-        reference = _trainer(problem, params, batch)
-        report(f"training {problem} for {train_steps} steps with {reference}")
-        params, _, _ = train(
-            keys["train"],
-            problem,
-            params,
-            reference,
-            data,
-            train_steps,
-            _TRAINING_RATE,
-            progress=lambda done: note(f"training, {done:.0%}"),
-        )
-    report("finding the true gradient")
     instrument = instrument or Instrument(problem, group, devices)
-    return instrument.point(
-        params,
-        batch,
-        keys["truth"],
-        reference_samples,
-        lambda done: note(f"finding the true gradient, {done:.0%}"),
-    )
+    return Start(problem, data, params, keys, instrument.at(params, batch))
+
+
+def prepare(
+    problem: Problem,
+    key: jax.Array,
+    *,
+    group: str | None = None,
+    devices: list | None = None,
+    train_steps: int = 0,
+    reference_samples: int = 8192,
+    report: Callable[[str], None] = lambda message: None,
+    note: Callable[[str], None] = lambda message: None,
+) -> Point:
+    """Train a problem briefly and find the true gradient there.
+
+    The arguments are those of `begin` and of `Start.trained`.
+    """
+    start = begin(problem, key, group=group, devices=devices)
+    return start.trained(train_steps, reference_samples, report, note)
 
 
 def check_group(problem: Measurable, params: Params, group: str | None) -> str:
@@ -308,23 +390,3 @@ def _affordable(point: Point, reference: Estimator, key: jax.Array, num_samples:
     analysis = gradient.lower(reference, (point.params, point.batch), key).cost_analysis() or {}
     most = int(REFERENCE_OPERATIONS // max(analysis.get("flops", 1), 1))
     return min(num_samples, max(most, _LEAST_REFERENCE))
-
-
-def _with_truth(
-    point: Point, key: jax.Array, num_samples: int, progress: Callable[[float], None] | None
-) -> Point:
-    problem, chosen = point.problem, point.chosen
-    if _is_exact(problem, point.params, point.batch):
-        with jax.default_matmul_precision(PRECISION):
-            centre = point.instrument.exact(point.params, point.batch)
-        return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre)))
-    reference = reference_estimator(problem, point.distribution)
-    zero = jax.tree.map(jnp.zeros_like, chosen)
-    num_samples = _affordable(point, reference, key, num_samples)
-    (blocks,) = dataclasses.replace(point, centre=zero).draw(
-        reference, key, num_samples, progress=progress
-    )
-    vector, unravel = ravel_pytree(zero)
-    # The samples are centred on exactly this value.
-    centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
-    return dataclasses.replace(point, centre=centre, truth=Truth(flat(centre), blocks))

@@ -1,5 +1,6 @@
-"""Work that runs in threads ahead of the loop that needs it: compilation."""
+"""Work that runs in threads ahead of the loop that needs it: compilation, tuning."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -12,20 +13,21 @@ T = TypeVar("T")
 _SECONDS = 0.2
 
 
-def ahead(jobs: Mapping[str, Callable[[], T]]) -> Iterator[tuple[str, Future[T]]]:
-    """Yield each job's name and its future, done, in order, while later jobs run in threads.
+@contextlib.contextmanager
+def ahead(jobs: Mapping[str, Callable[[], T]]) -> Iterator[Iterator[tuple[str, Future[T]]]]:
+    """Run jobs in threads within the block; give each job's name and its future, done, in order.
 
-    Tracing holds Python's lock but XLA's compiler does not, so that programs compile on other cores
-    while the caller traces, runs and summarises. Once the last future is yielded, nothing runs.
+    Tracing holds Python's lock but XLA's compiler and its programs do not, so that programs compile
+    and run on other cores while the caller traces, runs and summarises. Once the last future was
+    given, nothing runs. Jobs that have not begun when the block ends are dropped.
 
     Raises:
-        Interrupted: if a signal asked the process to end; jobs that have not begun are dropped.
+        Interrupted: from the iterator, if a signal asked the process to end.
     """
     pool = ThreadPoolExecutor(num_cores())
     try:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
-        for name, future in futures.items():
-            yield name, _done(future)
+        yield ((name, _done(future)) for name, future in futures.items())
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import jax
@@ -16,6 +17,8 @@ from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import failure
 from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
+from experiments.training import is_tuned
+from experiments.training.convergence import Tuned
 
 TIMES = "time per gradient"
 """The part of a study that times gradients, when nothing else runs."""
@@ -109,17 +112,31 @@ def _rows(
         missing = {name: part for name, part in own.items() if name in parts}
         if points and not missing:  # times are those at the first point
             continue
-        point = settings.point(progress, points[0].instrument if points else None)
-        points.append(point)
-        shared, keys = settings.columns(point, kind), settings.keys()
-        yield from measured(point, missing, settings, keys, shared, results.rows, progress, caution)
+        start = settings.begin(points[0].instrument if points else None)
+
+        def trained(settings=settings, start=start) -> Point:
+            points.append(settings.trained(start, progress))
+            return points[-1]
+
+        yield from measured(
+            start.point,
+            trained,
+            missing,
+            settings,
+            settings.keys(),
+            settings.columns(start.point, kind),
+            results.rows,
+            progress,
+            caution,
+        )
     first = by_seed[0][0].seed
     timed = [row for row in results.rows if row["seed"] == first]
     yield times(points[0], parts, timed, progress)
 
 
 def measured(
-    point: Point,
+    start: Point,
+    find: Callable[[], Point],
     parts: Parts,
     settings: MeasureSettings,
     keys: Mapping[str, jax.Array],
@@ -130,11 +147,12 @@ def measured(
 ) -> Iterator[list[Row]]:
     """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
 
-    An estimator that raises an error is skipped, and the others go on. The programs of later
-    estimators compile meanwhile.
+    An estimator that raises an error is skipped, and the others go on. Estimators compile while the
+    point is found, and later ones compile and are tuned while earlier ones are measured.
 
     Args:
-        point: the point.
+        start: a point whose arrays have the shapes of the other's.
+        find: returns the point.
         parts: the estimators; variants of one are vmapped in one compiled program.
         settings: samples, tuning steps and budget.
         keys: typed random keys for tuning, "tune", and for the samples, "measure".
@@ -146,71 +164,81 @@ def measured(
     Raises:
         Exception: the first error of an estimator, if all raise one: the problem is at fault.
     """
+    found: Future[Point] = Future()
 
-    def compiled(members: Sequence[Estimator]) -> str | None:
-        """Return why an estimator is skipped; if it is not, compile what it runs."""
+    def ready(members: Sequence[Estimator]) -> str | list[Tuned]:
+        """Return why an estimator is skipped, or its tuned variants; compile what they run."""
         reason = limits.refusal(
-            point.problem,
+            start.problem,
             members[0],
-            (point.params, point.batch),
-            point.distribution,
+            (start.params, start.batch),
+            start.distribution,
             len(members) * settings.gradients(members[0]),
-            gradient=point.sampler.gradient,
+            gradient=start.sampler.gradient,
         )
-        if reason is None:
-            point.compile(members, settings.samples)
-        return reason
+        if reason is not None:
+            return reason
+        start.compile(members, settings.samples)
+        # Only tuning waits for the point.
+        where = found.result() if is_tuned(members[0]) else start
+        return [where.ready(one, keys["tune"], settings.tuning_steps) for one in members]
 
     jobs = {
-        name: functools.partial(compiled, members)
-        for name, members in parts.items()
-        if name != TIMES
+        name: functools.partial(ready, members) for name, members in parts.items() if name != TIMES
     }
     is_measured = any(row["metric"] != "skipped" for row in before)
     held: list[Row] = []  # of estimators that failed, until one is measured
     first = None
-    for name, job in ahead(jobs):
-        with progress.task(name) as advance:
-            columns = [shared | estimator_columns(member) for member in parts[name]]
-            try:
-                if reason := job.result():
-                    rows = [columns[0] | skipped(reason)]
-                else:
-                    rows = _drawn(point, parts[name], columns, settings, keys, advance, caution)
-                    is_measured = True
-            except (Exception, SystemExit) as error:
-                first = first or error
-                held.append(columns[0] | skipped(failure(error)))
-                rows = []
-            if is_measured:
-                rows, held = [*held, *rows], []
-            if rows:
-                yield rows
+    with ahead(jobs) as done:
+        try:
+            point = find()
+            found.set_result(point)
+        finally:
+            found.cancel()  # what waits for it
+        for name, job in done:
+            with progress.task(name) as advance:
+                columns = [shared | estimator_columns(member) for member in parts[name]]
+                try:
+                    tuned = job.result()
+                    if isinstance(tuned, str):
+                        rows = [columns[0] | skipped(tuned)]
+                    else:
+                        rows = _drawn(
+                            point, tuned, columns, settings, keys["measure"], advance, caution
+                        )
+                        is_measured = True
+                except (Exception, SystemExit) as error:
+                    first = first or error
+                    held.append(columns[0] | skipped(failure(error)))
+                    rows = []
+                if is_measured:
+                    rows, held = [*held, *rows], []
+                if rows:
+                    yield rows
     if first is not None and not is_measured:
         raise first
 
 
 def _drawn(
     point: Point,
-    members: Sequence[Estimator],
+    ready: Sequence[Tuned],
     columns: Sequence[Row],
     settings: MeasureSettings,
-    keys: Mapping[str, jax.Array],
+    key: jax.Array,
     advance: Callable[[float], None],
     caution: Caution,
 ) -> list[Row]:
     """Draw gradients of the variants of an estimator; return the rows of their metrics."""
-    ready = [point.ready(one, keys["tune"], settings.tuning_steps) for one in members]
     tuned = [one.estimator for one in ready]
     is_stack = len(tuned) > 1
     drawn = point.draw(
         stack(tuned) if is_stack else tuned[0],
-        keys["measure"],
+        key,
         settings.samples,
         stacked=is_stack,
         progress=advance,
     )
-    evaluations = point.problem.evaluations(members[0], point.distribution)
+    evaluations = point.problem.evaluations(tuned[0], point.distribution)
     rows = []
     for own, one, blocks in zip(columns, ready, drawn, strict=True):
         note = "; ".join(filter(None, (caution(own, blocks.count), one.note)))

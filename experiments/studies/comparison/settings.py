@@ -12,8 +12,9 @@ from experiments.measurement.point import (
     REFERENCE_SHARE,
     Instrument,
     Point,
+    Start,
+    begin,
     check_group,
-    prepare,
     reference_estimator,
 )
 from experiments.measurement.rows import Row
@@ -97,23 +98,19 @@ class CompareSettings(MeasureSettings):
         """Return independent keys for the point, for tuning and for measuring."""
         return named_keys(self.seed, "point", "tune", "measure")
 
-    def point(self, progress: Progress, instrument: Instrument | None = None) -> Point:
-        """Train the problem, and return the point at which estimators are measured.
+    def begin(self, instrument: Instrument | None = None) -> Start:
+        """Return the problem before it is trained.
 
         Args:
-            progress: reports progress.
             instrument: that of another seed's point, whose compiled programs are used again.
         """
-        return prepare(
-            self.problem,
-            self.keys()["point"],
-            group=self.group,
-            train_steps=self.train_steps,
-            reference_samples=REFERENCE_SHARE * self.samples,
-            report=progress.say,
-            note=progress.note,
-            instrument=instrument,
-        )
+        key = self.keys()["point"]
+        return begin(self.problem, key, group=self.group, instrument=instrument)
+
+    def trained(self, start: Start, progress: Progress) -> Point:
+        """Return the point at which estimators are measured."""
+        samples = REFERENCE_SHARE * self.samples
+        return start.trained(self.train_steps, samples, progress.say, progress.note)
 
 
 def check(settings: CompareSettings, named: Collection[str]) -> None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from estimators import Estimator
-from experiments.measurement.point import REFERENCE_SHARE, Instrument, reference_estimator
+from experiments.measurement.point import REFERENCE_SHARE, Instrument, Point, reference_estimator
 from experiments.measurement.rows import Row
 from experiments.running import limits
 from experiments.running.progress import Progress
@@ -96,21 +96,27 @@ def measured(
     """
     names = "truth", "tune", "measure"
     keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 3), strict=True))
-    progress.say("finding the true gradient")
     instrument = Instrument(model, model.group)
-    start, samples = (model.parameters, model.fixed), REFERENCE_SHARE * settings.samples
-    reference = reference_estimator(model, model.calls.distribution)
-    if reason := limits.refusal(model, reference, start, model.calls.distribution, samples):
+    start = instrument.at(model.parameters, model.fixed)
+    samples = REFERENCE_SHARE * settings.samples
+    reference = reference_estimator(model, start.distribution)
+    context = start.params, start.batch
+    if reason := limits.refusal(model, reference, context, start.distribution, samples):
         raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")
-    point = instrument.point(
-        *start, keys["truth"], samples, lambda done: progress.note(f"true gradient, {done:.0%}")
-    )
-    if not np.isfinite(point.truth.mean).all():
-        raise UsageError(f"the gradient of {model} is not finite at these parameters")
+
+    def find() -> Point:
+        progress.say("finding the true gradient")
+        point = start.with_truth(
+            keys["truth"], samples, lambda done: progress.note(f"true gradient, {done:.0%}")
+        )
+        if not np.isfinite(point.truth.mean).all():
+            raise UsageError(f"the gradient of {model} is not finite at these parameters")
+        return point
+
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
     shared |= {"group": model.group, "seed": 0, "step": 0}
-    yield from point_study.measured(point, parts, settings, keys, shared, rows, progress)
-    yield point_study.times(point, parts, rows, progress, _PLAIN)
+    yield from point_study.measured(start, find, parts, settings, keys, shared, rows, progress)
+    yield point_study.times(start, parts, rows, progress, _PLAIN)
 
 
 def check(model: Model, rows: Sequence[Row]) -> None:
