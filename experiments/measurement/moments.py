@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, PartitionSpec
 
@@ -164,9 +165,14 @@ class Sampler:
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
-        if stacked:
-            estimator = jax.tree.map(lambda leaf: leaf[0], estimator)
-        return jax.eval_shape(self.gradient, estimator, context, key)
+        return jax.eval_shape(self.gradient, _one_of(estimator, stacked), context, key)
+
+    def _traced(self, estimator, context, key, stacked) -> Gradient:
+        """Return the gradient as it was traced already, which JAX does again within `shard_map`."""
+        trace = jax.make_jaxpr(self.gradient, return_shape=True)
+        program, shape = trace(_one_of(estimator, stacked), context, key)
+        run, structure = jaxpr_as_fun(program), jax.tree.structure(shape)
+        return lambda *arguments: jax.tree.unflatten(structure, run(*jax.tree.leaves(arguments)))
 
     def _chunk(self, estimator, context, shape, size, stacked) -> int:
         """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
@@ -195,8 +201,11 @@ class Sampler:
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, size, chunk, stacked):
+        estimator, _, context, _, key = operands
+        gradient = self._traced(estimator, context, key, stacked)
+
         def one(operands, numbers):
-            return self._blocks(operands, numbers, size=size, chunk=chunk)
+            return _blocks(gradient, operands, numbers, size=size, chunk=chunk)
 
         per_device = jax.vmap(one, ((0, 0, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
@@ -212,40 +221,48 @@ class Sampler:
         )
         return sharded(operands, numbers)
 
-    def _blocks(self, operands, numbers, *, size, chunk):
-        """Return the sums of the blocks of these numbers, `size` samples each.
 
-        Sums are of deviations from a centre; their squares and powers are scaled.
-        """
-        estimator, (centre, scale), context, truth, key = operands
+def _one_of(estimator: Any, stacked: bool) -> Any:
+    """Return an estimator, or the first of a stack as shapes."""
+    if not stacked:
+        return estimator
+    return jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), estimator)
 
-        def one(index):
-            gradient = self.gradient(estimator, context, sample_key(key, index))
-            return _terms(gradient, centre, truth, scale)
 
-        def several(first):
-            if chunk == 1:
-                drawn = jax.tree.map(lambda x: x[None], one(first))
-            else:
-                drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
-            *terms, distances = drawn
-            return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
+def _blocks(gradient, operands, numbers, *, size, chunk):
+    """Return the sums of the blocks of these numbers, `size` samples each.
 
-        def block(number):
-            def step(carry, first):
-                sums, powers = carry
-                terms, more = several(first)
-                return (jax.tree.map(jnp.add, sums, terms), _merged(powers, more)), None
+    Sums are of deviations from a centre; their squares and powers are scaled.
+    """
+    estimator, (centre, scale), context, truth, key = operands
 
-            if truth is None:
-                terms = jax.eval_shape(several, number)
-            else:  # known without tracing the gradient again
-                terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
-            zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-            firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
-            return jax.lax.scan(step, zero, firsts)[0]
+    def one(index):
+        drawn = gradient(estimator, context, sample_key(key, index))
+        return _terms(drawn, centre, truth, scale)
 
-        return jax.lax.map(block, numbers)
+    def several(first):
+        if chunk == 1:
+            drawn = jax.tree.map(lambda x: x[None], one(first))
+        else:
+            drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
+        *terms, distances = drawn
+        return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
+
+    def block(number):
+        def step(carry, first):
+            sums, powers = carry
+            terms, more = several(first)
+            return (jax.tree.map(jnp.add, sums, terms), _merged(powers, more)), None
+
+        if truth is None:
+            terms = jax.eval_shape(several, number)
+        else:  # known without tracing the gradient again
+            terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
+        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
+        firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
+        return jax.lax.scan(step, zero, firsts)[0]
+
+    return jax.lax.map(block, numbers)
 
 
 def _centred(truth: Any | None, members: int, stacked: bool) -> tuple[Any, np.ndarray, Any]:
