@@ -196,6 +196,9 @@ def save_figure(
     plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = [Path(f"{stem}.{ending}") for ending in plain]
     with paper():
+        # Laid out once: it takes half of the time of drawing.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for path, kind in zip(paths, plain, strict=True):
             with atomic(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=DPI, metadata=plain[kind])

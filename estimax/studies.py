@@ -12,7 +12,7 @@ import jax
 
 from estimators import Estimator
 from estimax.results import Result
-from experiments.command_line.output import completed_in, concluding_files, saved
+from experiments.command_line.output import completed_in, concluding_files, readable, save
 from experiments.command_line.train import draw_pictures, written_files
 from experiments.problems import Problem
 from experiments.running.results import Results
@@ -347,6 +347,6 @@ def _run(
         if output is not None and jax.process_index() == 0:
             if trains:
                 draw_pictures(results)
-            saved(results)
+            save(results, readable(results))
         folder = None if output is None else path
         return Result(results.table(), folder, conclude(results))

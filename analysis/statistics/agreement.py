@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
 _RESAMPLES = 10_000
 
@@ -36,10 +35,12 @@ def rank_agreement(
     """
     if len(known) < 2 or np.ptp(known) == 0:  # the order is undefined
         return Agreement(np.nan, np.nan, np.nan, len(known))
+    from scipy import stats
+
     tau = float(_tau(known, means[None])[0])
     random = np.random.default_rng(0)
     # Through the quantile function, which accepts infinite degrees of freedom.
-    noise = student.ppf(random.uniform(size=(_RESAMPLES, len(means))), freedom)
+    noise = stats.t.ppf(random.uniform(size=(_RESAMPLES, len(means))), freedom)
     low, high = np.nanquantile(_tau(known, means + errors * noise), (0.025, 0.975))
     return Agreement(tau, float(low), float(high), len(known))
 

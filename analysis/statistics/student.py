@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 def quantile(degrees: ArrayLike) -> np.ndarray:
@@ -11,4 +10,6 @@ def quantile(degrees: ArrayLike) -> np.ndarray:
     Args:
         degrees: degrees of freedom; infinity for a normal error.
     """
-    return stats.t.ppf(0.975, degrees)
+    from scipy import special
+
+    return special.stdtrit(degrees, 0.975)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.columns import ESTIMATE, WORD, Column, number
 from analysis.readable import ReadableTable
@@ -84,6 +83,8 @@ def claims_table(rows: pd.DataFrame) -> ReadableTable:
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the lines for `claims_table`."""
+    from scipy import stats
+
     check(rows, COLUMNS)
     lines = rows[list(COLUMNS)].reset_index(drop=True)
     lines["doubts"] = rows["doubts"].to_numpy() if "doubts" in rows else ""
@@ -143,6 +144,8 @@ def _sections(lines: pd.DataFrame) -> dict[str, list[str]]:
 
 def _tail(distance: np.ndarray, error: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Return the p-value of "the distance is not positive"; 0 or 1 if the error is zero."""
+    from scipy import stats
+
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = stats.t.sf(distance / error, degrees)
     # The distance to a missing end is infinite; the error may be infinite too.
@@ -160,6 +163,8 @@ def _power(
     effect: np.ndarray, error: np.ndarray, degrees: np.ndarray, threshold: float
 ) -> np.ndarray:
     """Return the probability of a p-value below the threshold if the effect is real."""
+    from scipy import stats
+
     with np.errstate(divide="ignore", invalid="ignore"):
         power = stats.nct.sf(stats.t.isf(threshold, degrees), degrees, effect / error)
         normal = stats.norm.sf(stats.norm.isf(threshold), effect / error)

@@ -127,7 +127,9 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
     """Return the table of `comparison_table`, in the order of the rows."""
     check(rows)
     context = only_context(rows)
+    complete, budget = is_complete(rows), configuration(rows).get("budget")
     rows = rows.assign(note=rows["note"].fillna(""))
+    rows.attrs = {}  # pandas copies it, deeply, at every step
     measured, _ = without_skipped(rows)
     repeated = measured[measured.duplicated(["estimator", "seed", "metric"])]
     if len(repeated):
@@ -152,7 +154,6 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
     lines = lines.reset_index()
     short = short_names(rows)
     lines.insert(1, "short_name", lines["estimator"].map(short))
-    budget = configuration(rows).get("budget")
     allowed = _add_equal_time(lines, budget)
     # The notes stay the last column.
     lines["note"] = with_warnings(lines, lines.pop("note"))
@@ -177,7 +178,7 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
         more_columns=(_SIGNAL, errors[1]),
         heading=heading(
             context,
-            complete=is_complete(rows),
+            complete=complete,
             samples=(int(drawn.min()), int(drawn.max())) if len(drawn) else None,
             seeds=(len(seeds), len(seeds)) if len(seeds) > 1 else None,
             truth_norm=truth_norm,

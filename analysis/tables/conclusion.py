@@ -83,8 +83,8 @@ def with_warnings(lines: pd.DataFrame, notes: pd.Series) -> pd.Series:
     """Return the notes of a comparison's lines with warnings added.
 
     A warning says that an estimator declared unbiased was measured to be biased (by the p-value of
-    no bias, Bonferroni's correction over these estimators, 0.1 %), that its mean points away from the
-    true gradient, or that it draws the same gradients as another under the same keys.
+    no bias, Bonferroni's correction over these estimators, 0.1 %), that its mean points away from
+    the true gradient, or that it draws the same gradients as another under the same keys.
 
     Args:
         lines: the frame of `analysis.comparison_table`.

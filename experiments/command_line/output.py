@@ -134,22 +134,29 @@ def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
 
 
 def conclude(results: Results, **shown_as: Any) -> None:
-    """Save the table of the results in all formats, and their figures; print the table.
+    """Print the table of the results; save it in all formats, and the figures.
 
     Args:
         results: the results.
         shown_as: the choices of `analysis.studies.readable`.
     """
-    text = analysis.to_text(saved(results, **shown_as), terminal_width())
-    print(f"{text}\nresults in {results.folder}", flush=True)
+    table = readable(results, **shown_as)
+    print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
+    save(results, table)
+    print(f"results in {results.folder}", flush=True)
 
 
-def saved(results: Results, **shown_as: Any) -> "ReadableTable":
-    """Save the table of the results in all formats, and their figures, as `conclude`."""
+def readable(results: Results, **shown_as: Any) -> "ReadableTable":
+    """Return the table of the results, shown as `analysis.studies.readable` says."""
+    from analysis import studies
+
+    return shown(results, functools.partial(studies.readable, **shown_as))
+
+
+def save(results: Results, table: "ReadableTable") -> None:
+    """Save the table of the results in all formats, and their figures."""
     from analysis import figures
-    from analysis.studies import readable
 
-    table = shown(results, functools.partial(readable, **shown_as))
     hosts.check_signals()
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
@@ -161,7 +168,6 @@ def saved(results: Results, **shown_as: Any) -> "ReadableTable":
                 say(f"no figure {name}: {error}")
             else:
                 analysis.save_figure(drawn[0], stage / name, drawn[1])
-    return table
 
 
 def terminal_width() -> int:

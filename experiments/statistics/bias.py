@@ -24,14 +24,14 @@ def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) ->
         truth: the true gradient.
         found: the distance of the samples' mean from the truth, if known.
     """
-    from scipy import stats
+    from scipy import special
 
     found = found or distance(blocks, truth)
     if (why := refusal(blocks, truth)) or not math.isfinite(found.squared_bias):
         return Estimate.refused(found.squared_bias, why)
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
         return Estimate.student(0.0)
-    level = 1 - 2 * float(stats.norm.sf(caution(blocks, truth) * quantile()))
+    level = 1 - 2 * float(special.ndtr(-caution(blocks, truth) * quantile()))
     return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth), level))
 
 

@@ -21,7 +21,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     whose interval inverts the law of a squared bias. The intervals of p and |w| are combined, each
     at half of the error probability (Bonferroni), so the result is conservative.
     """
-    from scipy import stats
+    from scipy import special
 
     norm = float(np.linalg.norm(truth.mean))
     if not np.isfinite(blocks.mean).all():
@@ -45,7 +45,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     wide = unseen(blocks, truth)
     # The noise is estimated from blocks: Student's level for their number.
     score = caution(blocks, truth) * quantile(min(map(len, runs)) - 1, (1 + LEVEL) / 2)
-    shortest, longest = ends(across, wide, 1 - 2 * float(stats.norm.sf(score)))
+    shortest, longest = ends(across, wide, 1 - 2 * float(special.ndtr(-score)))
     half = score * math.sqrt(wide * float(np.var(runs[0] @ direction, ddof=1)) / len(runs[0]))
     low, high = along - half, along + half
     return Estimate(

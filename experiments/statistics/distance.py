@@ -16,6 +16,7 @@ from experiments.statistics.truth import Truth
 
 # A relative difference below this is float32's rounding, not bias.
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
+_NORMAL = 1e5  # degrees of freedom above which a chi-square is normal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,23 +63,24 @@ class Distance:
 
     def below(self, squared_bias: float) -> float:
         """Return P(Q <= q) at a squared bias, a decreasing function of it."""
-        from scipy import special
+        from scipy import special  # scipy.stats is a hundred times slower
 
-        # An interval evaluates this a hundred times, and scipy.stats is a hundred times slower.
-        return self._chance(squared_bias, special.ndtr, special.chdtr, special.chndtr)
-
-    def above(self, squared_bias: float) -> float:
-        """Return P(Q >= q) at a squared bias."""
-        from scipy import special, stats
-
-        return self._chance(squared_bias, stats.norm.sf, special.chdtrc, stats.ncx2.sf)
-
-    def _chance(self, squared_bias, normal, central, noncentral) -> float:
         scale = self.deviation(squared_bias) ** 2 / (2 * self.trace + 4 * squared_bias)
         x, degrees, shift = self.q / scale, self.trace / scale, squared_bias / scale
-        if degrees + shift > 1e5:  # the normal limit
-            return float(normal((x - degrees - shift) / math.sqrt(2 * (degrees + 2 * shift))))
-        return float(noncentral(x, degrees, shift) if shift else central(degrees, x))
+        if degrees + shift > _NORMAL:
+            spread = math.sqrt(2 * (degrees + 2 * shift))
+            return float(special.ndtr((x - degrees - shift) / spread))
+        return float(special.chndtr(x, degrees, shift) if shift else special.chdtr(degrees, x))
+
+    def above(self) -> float:
+        """Return P(Q >= q) without a bias."""
+        from scipy import special
+
+        scale = self.trace_square / self.trace
+        x, degrees = self.q / scale, self.trace / scale
+        if degrees > _NORMAL:
+            return float(special.ndtr((degrees - x) / math.sqrt(2 * degrees)))
+        return float(special.chdtrc(degrees, x))
 
 
 def distance(blocks: Blocks, truth: Truth) -> Distance:
@@ -128,12 +130,12 @@ def _along(
     With d = delta + xi, |C^1/2 delta| <= |C^1/2 d| + |C^1/2 xi|, and E |C^1/2 xi|^2 = tr C^2, whose
     root is above every eigenvalue of C.
     """
-    from scipy import stats
+    from scipy import special
 
     square = float(direction @ direction)
     # If one direction dominates, the root is a variance seen in few blocks: use its 95% limit.
     degrees = min(map(len, deviations)) - 1
-    limit = degrees / float(stats.chi2.ppf(1 - LEVEL, degrees))
+    limit = degrees / float(special.chdtri(degrees, LEVEL))
     widest = min(math.sqrt(trace_square) * limit, trace)
     if not square:
         return widest

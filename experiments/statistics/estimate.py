@@ -61,7 +61,6 @@ class Estimate:
 @functools.cache
 def quantile(degrees: float = math.inf, level: float = LEVEL) -> float:
     """Return Student's quantile for a two-sided interval; by default the normal quantile."""
-    from scipy import stats
+    from scipy import special  # scipy.stats takes a second to import
 
-    tail = (1 + level) / 2
-    return float(stats.norm.ppf(tail) if math.isinf(degrees) else stats.t.ppf(tail, degrees))
+    return float(special.stdtrit(degrees, (1 + level) / 2))

@@ -21,12 +21,12 @@ def unbiased_p_value(blocks: Blocks, truth: Truth, found: Distance) -> Estimate:
         truth: the true gradient.
         found: the distance of the samples' mean from the truth.
     """
-    from scipy import stats
+    from scipy import special
 
     if refusal(blocks, truth) or not math.isfinite(found.squared_bias):
         return Estimate.refused(math.nan, "")
     if exact(blocks, truth) or not found.is_noisy:
         return Estimate.student(float(found.q <= found.rounding))
-    chance = max(law.above(0.0) for law in (found, found.times(unseen(blocks, truth))))
-    score = float(stats.norm.isf(chance)) / caution(blocks, truth)
-    return Estimate.student(max(chance, float(stats.norm.sf(score))))
+    chance = max(law.above() for law in (found, found.times(unseen(blocks, truth))))
+    score = float(-special.ndtri(chance)) / caution(blocks, truth)
+    return Estimate.student(max(chance, float(special.ndtr(-score))))
