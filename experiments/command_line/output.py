@@ -141,8 +141,10 @@ def conclude(results: Results, **shown_as: Any) -> None:
         shown_as: the choices of `analysis.studies.readable`.
     """
     table = readable(results, **shown_as)
-    print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
-    save(results, table)
+    try:
+        print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
+    finally:  # also if the output cannot be written
+        save(results, table)
     print(f"results in {results.folder}", flush=True)
 
 
