@@ -20,12 +20,14 @@ class Form(NamedTuple):
         limit: an upper limit, of a value that is not distinguishable from zero.
         estimate: an estimate whose decimals follow from its interval.
         legend: what the form means; "" if that is plain.
+        tied: the text of a cell that is marked as not distinguishable from the best.
     """
 
     interval: Interval
     limit: Callable[[float], str] = formats.upper_limit
     estimate: Interval = formats.uncertain
     legend: str = ""
+    tied: str = "{}"
 
 
 BRACKETED = Form(formats.bracketed)
@@ -78,7 +80,12 @@ class Column(NamedTuple):
 
     def cell(self, line: pd.Series, form: Form) -> str:
         """Return the text of a line's cell."""
-        return printable(self.kind.write(line, self.field, form))
+        text = printable(self.kind.write(line, self.field, form))
+        return form.tied.format(text) if self.is_tied(line) else text
+
+    def is_tied(self, line: pd.Series) -> bool:
+        """Return whether a line's value is not distinguishable from the best of the column."""
+        return bool(line.get(f"{self.field}_tied", False))
 
 
 def number(write: Callable[[float], str]) -> Kind:

@@ -15,8 +15,8 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
     The rows of a single seed are returned as they are. Of several, a value is the mean over seeds,
     and its interval Student's t over the seeds' values. Exceptions: the norm of the true gradient
     is the root mean square, whose square is what a zero gradient scores; a p-value is Bonferroni's
-    of the seeds' p-values; a metric that one seed has, such as the time, keeps its interval. An
-    estimator that is skipped at a seed is skipped.
+    of the seeds' p-values; the replicates are the seeds' values; a metric that one seed has, such
+    as the time, keeps its interval. An estimator that is skipped at a seed is skipped.
 
     Args:
         rows: a tidy result table of one context, without repeated metrics.
@@ -36,6 +36,12 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
         combined = groups["value"].agg(combine).reindex(index[chosen])
         lines.loc[chosen, "value"] = combined.to_numpy(float)
         lines.loc[chosen, ["low", "high"]] = np.nan
+    if "replicates" in lines:
+        # Each seed is one, where a metric has them.
+        ordered = rows[is_left].sort_values("seed").groupby(_BY, sort=False)["value"]
+        each = ordered.agg(lambda found: " ".join(f"{value:.17g}" for value in found))
+        has_any = lines["replicates"].fillna("") != ""
+        lines["replicates"] = np.where(has_any, each.reindex(index).to_numpy(), "")
     notes = groups["note"].agg(lambda found: "; ".join(dict.fromkeys(found[found != ""])))
     lines["note"] = notes.reindex(index).to_numpy()
     lines.attrs = rows.attrs

@@ -16,7 +16,8 @@ class ReadableTable:
     Texts may be untrusted: control characters are escaped.
 
     Attributes:
-        frame: the lines with all columns, including `note`.
+        frame: the lines with all columns, including `note`; a flag `FIELD_tied` says that the
+            value of a field is not distinguishable from the best one.
         columns: the columns that are shown, the most important first: where there is no room, the
             last are left out.
         heading: a line above the table.
@@ -104,14 +105,22 @@ class ReadableTable:
                 texts[0] = "" if is_same else texts[0]
         return body
 
-    def footnotes(self, columns: Iterable[Column] | None = None) -> list[str]:
+    def ties(self, columns: Sequence[Column]) -> list[list[bool]]:
+        """Return, line by line, which columns have a value not distinguishable from the best."""
+        lines = [line for _, line in self.frame.iterrows()]
+        return [[column.is_tied(line) for column in columns] for line in lines]
+
+    def footnotes(self, columns: Sequence[Column] | None = None, tied: str = "Bold") -> list[str]:
         """Return the footnotes: of the table, of the given columns and the numbered ones of lines.
 
         Args:
             columns: the columns that are shown; by default, all of the table.
+            tied: what marks a value that is not distinguishable from the best; "" if nothing does.
         """
         shown = self.columns if columns is None else columns
         about = dict.fromkeys(column.about for column in shown if column.about)
+        if tied and any(map(any, self.ties(shown))):
+            about[f"{tied}: {_TIED}"] = None
         numbered = [f"({i}) {note}." for i, note in enumerate(self._line_notes, start=1)]
         return [*self.notes, *map(printable, (*about, *numbered))]
 
@@ -126,6 +135,9 @@ class ReadableTable:
     @property
     def _line_notes(self) -> list[str]:
         return [note for note in self.frame["note"].unique() if note]
+
+
+_TIED = "not distinguishable from the best (paired test, 95 % for all comparisons together)."
 
 
 def _known(field: str, known: Mapping[str, Column]) -> Column:

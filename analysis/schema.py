@@ -49,6 +49,10 @@ COLUMNS: Mapping[str, Described] = {
     "low": _number("lower end of its 95 % interval", _ITS),
     "high": _number("upper end of its 95 % interval", _ITS),
     "note": _text("cautions on the row, separated by semicolons"),
+    "replicates": _text(
+        "squared_bias and variance: the jackknife's pseudo-values, one for each block of samples, "
+        "separated by spaces; blocks of the same number share their random keys"
+    ),
     # Training.
     "optimiser": _text("optimiser of the model, with its settings"),
     "learning_rate": _number("learning rate of the model"),
@@ -114,7 +118,7 @@ COLUMNS: Mapping[str, Described] = {
 
 _PLACE = ("study", "problem", "objective")
 _ESTIMATOR = ("estimator", "short_name", "method", "unbiased", "paper_link")
-_VALUE = ("metric", "value", "low", "high", "note")
+_VALUE = ("metric", "value", "low", "high", "note", "replicates")
 _MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
 _RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step")
 _EVALUATION = ("split", "bound_samples", "measured", "measured_short_name", "group")

@@ -1,6 +1,6 @@
 """Tables in HTML, as a notebook shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from analysis.columns import BRACKETED, Column
@@ -17,7 +17,8 @@ def to_html(table: ReadableTable, conclusion: str = "") -> str:
     shown = table.columns
     out = [f"<p><b>{escape(table.heading)}</b></p>", "<table>", "<thead>"]
     out += [_row("th", [column.title for column in shown], shown), "</thead>", "<tbody>"]
-    out += [_row("td", texts, shown) for texts in table.grouped_cells(BRACKETED)]
+    body = zip(table.grouped_cells(BRACKETED), table.ties(shown), strict=True)
+    out += [_row("td", texts, shown, ties) for texts, ties in body]
     out += ["</tbody>", "</table>", *_paragraphs(table.footnotes())]
     for title, lines in table.sections.items():
         out += _paragraphs([title + (":" if lines else ".")])
@@ -28,11 +29,17 @@ def to_html(table: ReadableTable, conclusion: str = "") -> str:
     return "\n".join([*out, *_paragraphs(sentences)]) + "\n"
 
 
-def _row(tag: str, texts: Iterable[str], columns: Iterable[Column]) -> str:
+def _row(
+    tag: str, texts: Iterable[str], columns: Sequence[Column], bold: Sequence[bool] = ()
+) -> str:
     sides = ("right" if column.kind.is_right else "left" for column in columns)
+    shown = (
+        f"<b>{escape(text)}</b>" if is_bold else escape(text)
+        for text, is_bold in zip(texts, bold or [False] * len(columns), strict=True)
+    )
     cells = (
-        f'<{tag} style="text-align: {side}">{escape(text)}</{tag}>'
-        for text, side in zip(texts, sides, strict=True)
+        f'<{tag} style="text-align: {side}">{text}</{tag}>'
+        for text, side in zip(shown, sides, strict=True)
     )
     return f"<tr>{''.join(cells)}</tr>"
 

@@ -73,6 +73,7 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str | 
         *([f"% Left out for lack of width: {', '.join(fit.left_out)}."] * bool(fit.left_out)),
         rf"\begin{{{environment}}}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\sisetup{tight-spacing=true}",
+        r"\sisetup{reset-text-series=false,text-series-to-math=true}",
         r"\begin{threeparttable}",
         rf"\caption{{{_text(table.heading)}.}}",
         rf"\label{{{label or _label(table)}}}",
@@ -108,6 +109,7 @@ def _chosen(table: ReadableTable, environment: str | None) -> tuple[str, int, Fi
 def _rows(table: ReadableTable, fit: Fitted, most: int) -> Iterator[str]:
     """Yield the rows; groups and long names have rows of their own."""
     key, *others = fit.columns
+    ties = table.ties(others)
     groups = [line[0] for line in table.grouped_cells(_FORM)] if table.is_grouped else []
     for number, (name, *rest) in enumerate(fit.body):
         if groups and groups[number]:
@@ -117,8 +119,8 @@ def _rows(table: ReadableTable, fit: Fitted, most: int) -> Iterator[str]:
             yield _own_row(name, key, fit, most)
         first = [r"\quad"] * (is_long or bool(groups)) + [_words(name, key)] * (not is_long)
         cells = [
-            _number(text) if _is_numeric(column) else _words(text, column)
-            for text, column in zip(rest, others, strict=True)
+            r"\bfseries " * tied + (_number(text) if _is_numeric(column) else _words(text, column))
+            for text, column, tied in zip(rest, others, ties[number], strict=True)
         ]
         yield " & ".join([" ".join(first), *cells]) + r" \\"
         if fit.below and fit.below[number]:

@@ -17,8 +17,11 @@ def to_markdown(table: ReadableTable) -> str:
     out = [f"**{_plain(table.heading)}**", ""]
     out.append(line(column.title for column in shown))
     out.append(line("---:" if column.kind.is_right else "---" for column in shown))
-    for texts in table.grouped_cells(BRACKETED):
-        out.append(line(map(_cell, texts, shown)))
+    for texts, ties in zip(table.grouped_cells(BRACKETED), table.ties(shown), strict=True):
+        cells = map(_cell, texts, shown)
+        out.append(
+            line(f"**{cell}**" if tied else cell for cell, tied in zip(cells, ties, strict=True))
+        )
     out += ["", *(f"{_plain(note)}  " for note in table.footnotes())]
     for title, lines in table.sections.items():
         title += ":" if lines else "."

@@ -10,6 +10,7 @@ from analysis.render.fitting import Fitted, fitted
 
 _GAP = "  "
 _FORMS = BRACKETED, RELATIVE, TIGHT
+_TIED = "="
 
 
 def to_text(table: ReadableTable, width: int = 120) -> str:
@@ -23,7 +24,11 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
         table: the table.
         width: line width in characters, 60 or more.
     """
-    fit = fitted(table, width, _FORMS, len(_GAP))
+    # The best line alone needs no mark, since a table begins with it.
+    is_marked = any(sum(flags) > 1 for flags in zip(*table.ties(table.columns), strict=True))
+    tied = f"{{}} {_TIED}" if is_marked else "{}"
+    forms = [form._replace(tied=tied) for form in _FORMS]
+    fit = fitted(table, width, forms, len(_GAP))
     lines = [*_titles(fit), *_lines(table, fit, width)]
     rule = "-" * max(map(len, lines), default=0)
     head = len(_titles(fit))
@@ -80,7 +85,7 @@ def _own_lines(text: str, width: int, is_name: bool) -> list[str]:
 
 def _notes(table: ReadableTable, fit: Fitted) -> list[str]:
     """Return the footnotes of what is shown, and which columns are left out."""
-    notes = table.footnotes(fit.columns)
+    notes = table.footnotes(fit.columns, _TIED if fit.form.tied != "{}" else "")
     if any(column.kind.style == "interval" for column in fit.columns) and fit.form.legend:
         notes.insert(0, fit.form.legend)
     if fit.left_out:

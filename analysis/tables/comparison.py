@@ -1,7 +1,9 @@
 """The table of estimators measured at one point."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from analysis import formats
@@ -20,6 +22,7 @@ from analysis.rows import (
     only_context,
     without_skipped,
 )
+from analysis.statistics.ties import may_be_least, replicates
 from analysis.tables.conclusion import conclusion, with_warnings
 
 _METRICS = (
@@ -155,6 +158,14 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
     short = short_names(rows)
     lines.insert(1, "short_name", lines["estimator"].map(short))
     allowed = _add_equal_time(lines, budget)
+    _add_ties(
+        lines,
+        measured,
+        {
+            "equal_cost_error": lines["evaluations"] / (budget or np.nan),
+            "equal_time_error": lines["seconds"] / allowed,
+        },
+    )
     # The notes stay the last column.
     lines["note"] = with_warnings(lines, lines.pop("note"))
 
@@ -195,6 +206,28 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
         context=context,
         settings={"truth_norm": truth_norm, "budget": budget},
     )
+
+
+def _add_ties(lines: pd.DataFrame, measured: pd.DataFrame, shares: Mapping[str, pd.Series]) -> None:
+    """Add the flags of errors that are not distinguishable from the least of the noisy ones.
+
+    Args:
+        lines: the lines.
+        measured: the rows of measured estimators.
+        shares: by error: the part of the variance that is added to the squared bias, of each line.
+    """
+    known = [
+        replicates(own["replicates"].reindex(lines["estimator"])).reset_index(drop=True)
+        for metric in ("squared_bias", "variance")
+        for own in [measured[measured["metric"] == metric].set_index("estimator")]
+        if "replicates" in own
+    ]
+    for error, share in shares.items():
+        lines[f"{error}_tied"] = False
+        if len(known) == 2:
+            bias, spread = known
+            compared = lines[error].where(lines[error] > 0).where(lines[f"{error}_high"].notna())
+            lines[f"{error}_tied"] = may_be_least(compared, bias + spread.mul(share, axis=0))
 
 
 def _add_equal_time(lines: pd.DataFrame, budget: float | None) -> float:

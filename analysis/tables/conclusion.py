@@ -19,8 +19,8 @@ rounding of sums, far below what other gradients would differ by."""
 def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> list[str]:
     """Return the sentences that conclude a comparison.
 
-    They say which estimators have the least error at equal cost (the smallest, and those whose
-    intervals overlap with its), which of these are unbiased, and which are worse than a zero
+    They say which estimators have the least error at equal cost (the smallest, and those not
+    distinguishable from it), which of these are unbiased, and which are worse than a zero
     gradient, whose squared error is the squared norm of the true gradient.
 
     Args:
@@ -57,11 +57,15 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
 def _least(ranked: pd.DataFrame, error: str, least: str, at: str) -> str:
     """Return the sentences on the least error; the estimators are in its order."""
     best = ranked.iloc[0]
-    tied = ranked[ranked[f"{error}_low"] <= best[f"{error}_high"]]
+    is_tied, how = ranked[f"{error}_tied"], "not distinguishable from it"
+    if not is_tied.any():  # the results lack what a paired test needs
+        is_tied = ranked[f"{error}_low"] <= best[f"{error}_high"]
+        how = "with overlapping intervals"
+    tied = ranked[is_tied]
     value = _interval(best, error)
     said = f"{least} error {at}: {best['short_name']}, {value}"
     if len(tied) > 1:
-        said += f"; with overlapping intervals: {_listed(tied['short_name'][1:])}"
+        said += f"; {how}: {_listed(tied['short_name'][1:])}"
     unbiased = tied[tied["is_unbiased"]]
     several = len(tied) > 1
     if len(unbiased) == len(tied):

@@ -20,6 +20,7 @@ from analysis.rows import (
 )
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
+from analysis.statistics.ties import may_be_least
 
 # Learning rates are chosen by the first of these in a table, never on test images.
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
@@ -151,6 +152,11 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
         means = over_seeds(chosen[chosen["step"] == last], LINE)
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
             lines[name + suffix] = means[kind].astype(float)
+        seeds = chosen[chosen["step"] == last].pivot(
+            index=list(LINE), columns="seed", values="value"
+        )
+        sign = -1.0 if SCORES[name].higher_is_better else 1.0
+        lines[f"{name}_tied"] = may_be_least(sign * lines[name], sign * seeds.reindex(lines.index))
     speeds = runs[runs["metric"] == "steps_per_second"]
     lines["steps_per_second"] = speeds.groupby(list(LINE))["value"].mean()
     said = notes(runs[runs["metric"] != "diverged"], LINE)

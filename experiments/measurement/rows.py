@@ -9,7 +9,7 @@ import numpy as np
 from estimators import BIBLIOGRAPHY, Estimator
 from estimators.naming import describe
 from experiments import statistics as intervals
-from experiments.statistics import Estimate, Truth
+from experiments.statistics import Estimate, Truth, jackknife
 from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import distance
 
@@ -42,7 +42,8 @@ def metric_rows(
     """Return one row for each metric, with its 95% interval; `note` is added to all of them.
 
     Gradients without variance have no row of a signal-to-noise ratio, and those whose squared bias
-    has no interval none of a p-value.
+    has no interval none of a p-value. The rows of squared bias and variance have `replicates`, by
+    which they are compared with those of other estimators under the same keys.
     """
     found = distance(blocks, truth)
     bias, spread = intervals.squared_bias(blocks, truth, found), intervals.variance(blocks, truth)
@@ -58,12 +59,24 @@ def metric_rows(
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
     shared = {"evaluations": evaluations, "samples": blocks.count}
+    replicates = {
+        "squared_bias": jackknife.squared_biases(blocks, truth),
+        "variance": jackknife.traces(blocks),
+    }
     return [
         {"metric": metric, **estimate.interval(), **shared}
         | {"note": "; ".join(filter(None, (note, estimate.note)))}
+        | {"replicates": _listed(replicates.get(metric))}
         for metric, estimate in estimates.items()
         if metric not in _OPTIONAL or not math.isnan(estimate.value)
     ]
+
+
+def _listed(statistic: np.ndarray | None) -> str:
+    """Return the pseudo-values of a statistic `[1 + R]`, separated by spaces; "" if not finite."""
+    if statistic is None or not np.isfinite(statistic).all():
+        return ""
+    return " ".join(f"{value:.9g}" for value in jackknife.pseudo_values(statistic))
 
 
 def seconds_row(times: np.ndarray, row: Row) -> Row:
@@ -73,4 +86,5 @@ def seconds_row(times: np.ndarray, row: Row) -> Row:
         times: `[rounds]`, seconds per gradient in each of several rounds.
         row: a row of the same estimator, whose note is kept.
     """
-    return row | {"metric": "seconds", **intervals.median(times).interval(), "note": row["note"]}
+    found = intervals.median(times).interval()
+    return row | {"metric": "seconds", **found, "note": row["note"], "replicates": ""}

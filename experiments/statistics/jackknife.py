@@ -45,6 +45,21 @@ def corrected(statistic: np.ndarray) -> float:
     return float(statistic[0] + degrees * (statistic[0] - np.mean(statistic[1:])))
 
 
+def pseudo_values(statistic: np.ndarray) -> np.ndarray:
+    """Return the pseudo-values of a statistic, `[R]`, from its values `[1 + R]`.
+
+    Their mean estimates the statistic, and they scatter as independent values, one for each block.
+    """
+    count = len(statistic) - 1
+    return count * statistic[0] - (count - 1) * np.asarray(statistic[1:], float)
+
+
+def squared_biases(blocks: Blocks, truth: Truth) -> np.ndarray:
+    """Return the unbiased estimate of the squared bias, `[1 + R]`."""
+    apart = np.sum((means(blocks) - truth.mean) ** 2, -1)
+    return apart - traces(blocks) / counts(blocks) - truth.error
+
+
 def squared_errors(blocks: Blocks, truth: Truth) -> np.ndarray:
     """Return the mean squared distance of one gradient to the truth, `[1 + R]`."""
     about = blocks.centre - truth.mean

@@ -27,7 +27,7 @@ OPTIONAL = {"signal_to_noise", "unbiased_p_value"}
 CONTEXT = {"study", "problem", "objective", "group", "seed", "step"}
 COLUMNS = CONTEXT | {
     *("estimator", "short_name", "method", "unbiased", "paper_link", "evaluations", "samples"),
-    *("metric", "value", "low", "high", "note"),
+    *("metric", "value", "low", "high", "note", "replicates"),
 }
 
 
