@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 import estimators
-from estimators.naming import nearest
 from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
+from experiments.system.text import nearest
 
 T = TypeVar("T")
 
@@ -104,7 +104,8 @@ def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -
     """
     for text in texts or []:
         if not any(text in name for name in named):
-            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
+            near = nearest(text, named)
+            raise UsageError(f"no {what} has {text!r} in its name{near}; --list names them")
     return [one for name, one in named.items() if any(text in name for text in texts or [])]
 
 
@@ -149,9 +150,8 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in allowed:
-            choices = ", ".join(allowed)
             raise argparse.ArgumentTypeError(
-                f"unknown value {text!r}; choose from {choices}{nearest(text, allowed)}"
+                f"unknown value {text!r}{nearest(text, allowed)}; choose from {', '.join(allowed)}"
             )
         return text
 

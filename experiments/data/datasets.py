@@ -7,6 +7,7 @@ from experiments.data.chardata import omniglot
 from experiments.data.errors import DataError
 from experiments.data.images import Dataset, Images, Part, Split
 from experiments.data.mnist_family import fashion_mnist, mnist
+from experiments.system.text import nearest
 
 # Number of images at the end of the training file that form the validation split, as in
 # google-research/disarm. (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's first.)
@@ -62,4 +63,5 @@ _omniglot = functools.cache(omniglot)  # one file holds both parts
 def check(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise DataError if a value is not one of the choices."""
     if value not in choices:
-        raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        near = nearest(value, choices)
+        raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}{near}")

@@ -189,7 +189,7 @@ def test_descriptions_differ():
         (lambda: pixels("MNIST", "valid", "published"), "one of train, validation, test, not 'val"),
         (lambda: pixels("MNIST", "test", "round"), "one of threshold, fixed, .*, not 'round'"),
         (lambda: describe("MNIST", "round"), "binarisation must be one of"),
-        (lambda: describe("MNISt", "real"), "dataset must be one of"),
+        (lambda: describe("MNISt", "real"), "one of .* 'MNISt' .did you mean 'MNIST'.."),
         (lambda: pixels("Omniglot", "test", "published"), "for MNIST only, not for Omniglot"),
         (lambda: describe("FashionMNIST", "published"), "not for FashionMNIST"),
     ],
