@@ -19,6 +19,7 @@ COMMANDS = {
     "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
     "report": "Write one HTML page of everything in a results folder.",
+    "fetch": "Download data sets, for machines without a network.",
     "benchmark": "Time gradients and training steps on this machine.",
 }
 """The help of each command, by name.

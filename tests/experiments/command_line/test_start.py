@@ -56,6 +56,7 @@ def test_a_refused_command_imports_jax_alone():
         "claims": (["--only", "nothing"],),
         "figure": (["nothing"],),
         "report": (["no/such/folder"],),
+        "fetch": (["nothing"],),
         "benchmark": (["--estimators", "Nothing"],),
     }
     assert names.keys() == COMMANDS.keys()
