@@ -80,14 +80,6 @@ def _cell_of(metric: str, row: Row, width: int | None) -> str:
     return formats.scientific(value, 2) if _is_narrow(width) else formats.relative(value, low, high)
 
 
-def _aligned(name: str, cells: Sequence[str], width: int | None) -> str:
-    each = 8 if _is_narrow(width) else 19
-    room = _LONGEST_NAME if width is None else width - len(cells) * (2 + each)
-    room = min(room, _LONGEST_NAME)
-    shown = name if width is None else _cut(name, room)
-    return "  ".join([f"{shown:<{room}}", *(f"{cell:<{each}}" for cell in cells)]).rstrip()
-
-
 def _run_title(rows: Sequence[Row], width: int | None) -> str:
     return _titles([_SCORES[score] for score in _scores(rows)], width)
 

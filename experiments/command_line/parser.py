@@ -12,14 +12,14 @@ from experiments.system.text import nearest
 
 COMMANDS = {
     "compare": "Measure bias, variance, error and cost at one point.",
-    "temperature": "Measure bias, variance and error by temperature.",
-    "diagnose": "Measure all estimators on your model; recommend one.",
-    "train": "Train a problem with each of the named estimators.",
-    "reproduce": "Run the experiments of a published table; compare the numbers.",
-    "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
-    "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
+    "temperature": "Measure bias, variance and error as functions of temperature.",
+    "diagnose": "Measure estimators on your own model, and recommend one.",
+    "train": "Train on a problem with each of the named estimators.",
+    "reproduce": "Rerun a published table, and compare the numbers.",
+    "claims": "Test claims of papers: reproduced, not reproduced or undecided.",
+    "figure": "Compute and draw a figure of the papers: PDF, PNG and CSV.",
     "report": "Write one HTML page of everything in a results folder.",
-    "fetch": "Download data sets, for machines without a network.",
+    "fetch": "Download data sets for machines without a network.",
     "benchmark": "Time gradients and training steps on this machine.",
 }
 """The help of each command, by name.

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import estimators
-from experiments.command_line import main
+from experiments.command_line import main, parser
 from experiments.running.user_code import parse_estimators
 from tests.experiments.helpers.command import SMALL, contents, refused
 
@@ -225,6 +225,15 @@ def test_help_mentions_every_option_with_its_default(command, capsys):
         if default is not None:
             assert f"(default: {default}"[:10] in described[option], option
             assert default in described[option].split("(default:")[1], option
+
+
+@pytest.mark.parametrize("command", parser.COMMANDS)
+def test_help_fits_a_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert text.count("\n") > 10 and max(map(len, text.splitlines())) <= 80
 
 
 def test_help_names_the_commands(capsys):
