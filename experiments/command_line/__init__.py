@@ -1,6 +1,7 @@
 """The command `estimax`: it reads the arguments, runs a study, prints and draws its results."""
 
 import functools
+import os
 from collections.abc import Sequence
 
 from experiments.command_line import exit_status, parser
@@ -12,5 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = functools.partial(parser.run, arguments)
     if arguments is not None:
         return exit_status.guarded(run)
+    # Figures are only saved: no display, nor the name of a backend that matplotlib refuses.
+    os.environ["MPLBACKEND"] = "agg"
     with signals.handled(signals.end_at_once):  # importing takes seconds
         return exit_status.guarded(run)

@@ -36,9 +36,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace the file even if estimax did not write it, or it was changed since",
     )
-    option(
-        "--title", default="estimax results", help="title of the page (default: %(default)s)"
-    )
+    option("--title", default="estimax results", help="title of the page (default: %(default)s)")
 
 
 def run(given: argparse.Namespace) -> None:
