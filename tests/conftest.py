@@ -1,17 +1,6 @@
 import collections
 import gc
-import os
 from pathlib import Path
-
-# JAX's modes of the user's environment change types and numbers, and warnings as errors end Sphinx:
-# neither reaches the tests, nor the processes that they start.
-os.environ["JAX_ENABLE_X64"] = os.environ["JAX_DEBUG_NANS"] = os.environ["JAX_DISABLE_JIT"] = "0"
-os.environ["PYTHONWARNINGS"] = ""
-
-# Compiling is most of the time, also in processes that tests start, and XLA's newer emitters for a
-# CPU take half as long again. XLA and JAX read these as they start.
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 
 import jax
 import pytest
