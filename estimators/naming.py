@@ -11,5 +11,4 @@ parse("Cosine[0.1]", {"Cosine": Cosine})  # Cosine(start=0.1, end=0.0)
 
 from estimators.core.identity import Named as Named
 from estimators.core.identity import describe as describe
-from estimators.core.identity import nearest as nearest
 from estimators.core.identity import parse as parse

@@ -1,14 +1,6 @@
 import collections
 import gc
-import os
 from pathlib import Path
-
-# Compiling is most of the time, also in processes that tests start, and XLA's newer emitters for a
-# CPU take half as long again. XLA and JAX read these as they start.
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
-# Tables are as wide as the terminal of whoever runs the tests, else.
-os.environ["COLUMNS"] = "120"
 
 import jax
 import pytest

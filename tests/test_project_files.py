@@ -32,3 +32,7 @@ def test_the_workflow_tests_the_supported_pythons():
     assert set(named) <= set(tested)
     assert PROJECT["requires-python"] == f">={min(tested, key=lambda one: int(one[2:]))}"
     assert {"run": ".ci/run"} in WORKFLOW["jobs"]["test"]["steps"]
+
+
+def test_results_are_not_part_of_a_clone():
+    assert "/results/" in (ROOT / ".gitignore").read_text().splitlines()

@@ -250,10 +250,10 @@ def _unknown(text: str, word: str, known: Mapping[str, type]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `, did you mean 'X'?` for the nearest known word, or an empty string."""
+    """Return ` (did you mean 'X'?)` for the nearest known word, or an empty string."""
     folded = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), folded, 1)
-    return f", did you mean {folded[found[0]]!r}?" if found else ""
+    return f" (did you mean {folded[found[0]]!r}?)" if found else ""
 
 
 def stack(members: Sequence[T]) -> T:

@@ -7,10 +7,14 @@ from experiments.command_line.output import completed, conclude
 from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
 from experiments.studies.claims.study import claims_study
 
-_EPILOG = """
-studies:     {studies}
-budgets:     smoke (a quick check without verdicts), laptop (over an hour on two cores)
-An interrupted run continues with the interrupted study. For example:
+_EPILOG = """\
+{studies}
+
+budgets:
+  smoke   a quick check without verdicts
+  laptop  over an hour on two cores
+
+An interrupted run continues with the study that was interrupted. For example:
 
   estimax claims --list
   estimax claims --only gumbel-rao
@@ -19,7 +23,9 @@ An interrupted run continues with the interrupted study. For example:
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
-    command.epilog = _EPILOG.format(studies=", ".join(one.name for one in STUDIES))
+    command.epilog = _EPILOG.format(
+        studies=options.listed("studies", (one.name for one in STUDIES))
+    )
     option = command.add_argument
     options.add_scale(command, SCALES)
     option(
@@ -30,7 +36,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="run only studies whose names contain one of these texts (default: all)",
     )
     option(
-        "--list", action="store_true", help="list studies, claims and tests without running them"
+        "--list",
+        action="store_true",
+        help="list the studies, with their claims and tests, without running them",
     )
     options.add_output(command)
 

@@ -1,7 +1,6 @@
 """The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,14 +32,9 @@ COLUMNS = (
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_measurement(command, "those of the best-known papers")
-    command.epilog = f"{command.epilog}\n{_default()}"
+    default = options.listed("default estimators, where they fit the problem", NAMES)
+    command.epilog = f"{command.epilog}\n{default}"
     _add_table(command)
-
-
-def _default() -> str:
-    """Return the part of a help text that lists the default estimators."""
-    names = f"default estimators, of which those for the problem: {', '.join(NAMES)}"
-    return textwrap.fill(names, 80, subsequent_indent="  ", break_long_words=False)
 
 
 def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
@@ -60,10 +54,25 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
         command,
         CompareSettings(problems.VAE(), []),
         ("seed", options.seed, "N", "first random seed"),
-        ("seeds", options.positive, "N", "seeds, each of a point of its own, in one table"),
+        (
+            "seeds",
+            options.positive,
+            "N",
+            "number of seeds; each trains a point of its own, and the table has their means",
+        ),
         ("train-steps", options.count, "N", "training steps before measuring"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
-        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
+        (
+            "tuning-steps",
+            options.count,
+            "N",
+            "maximum number of steps that tune an estimator's own parameters",
+        ),
+        (
+            "budget",
+            options.positive_number,
+            "N",
+            "evaluations of f that the error at equal cost allows",
+        ),
     )
     options.add_output(command)
 
@@ -91,8 +100,8 @@ def _add_table(command: argparse.ArgumentParser) -> None:
         type=options.choice("evaluations", "time"),
         default="evaluations",
         metavar="{evaluations,time}",
-        help="what costs are counted in where errors are compared: evaluations of f, or measured "
-        "time (default: evaluations)",
+        help="unit of cost where errors are compared: evaluations of f, or measured time "
+        "(default: evaluations)",
     )
 
 

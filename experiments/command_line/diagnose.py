@@ -28,22 +28,33 @@ MODEL names a function without arguments that returns (loss, model, batch):
 
     estimax diagnose my_model.py:mine
 
-model is a flax nnx module, an equinox module or any pytree. The recommendation holds
-only at its parameters: run it early and late in training. docs/which_estimator.md has an example.
+The model is a flax nnx module, an equinox module or any pytree. The
+recommendation holds at its present parameters only: diagnose it early and late
+in training. docs/which_estimator.md has an example.
 """
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.epilog = _EPILOG
-    command.add_argument("model", metavar="MODEL", help="FILE.py:NAME")
+    command.add_argument("model", metavar="MODEL", help="your model: FILE.py:NAME")
     options.add_estimators(command)
     options.add_numbers(
         command,
         DiagnoseSettings(),
         ("samples", options.positive, "N", "gradients per estimator"),
-        ("tuning-steps", options.count, "N", "maximum tuning steps of learned estimators"),
-        ("budget", options.positive_number, "N", "evaluations of f for the error at equal cost"),
+        (
+            "tuning-steps",
+            options.count,
+            "N",
+            "maximum number of steps that tune an estimator's own parameters",
+        ),
+        (
+            "budget",
+            options.positive_number,
+            "N",
+            "evaluations of f that the error at equal cost allows",
+        ),
     )
     command.add_argument(
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"

@@ -10,7 +10,7 @@ from experiments.studies.figures import FIGURES, SCALES, build
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
-    command.epilog = f"\nfigures:     {', '.join(FIGURES)}\n"
+    command.epilog = options.listed("figures", FIGURES)
     command.add_argument("name", metavar="NAME", help="the figure")
     options.add_scale(command, SCALES)
     options.add_output(command)

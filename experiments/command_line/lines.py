@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis import formats
@@ -21,6 +21,20 @@ _METRICS = {
 }
 """The titles of the columns, long and short."""
 
+_SCORES = {
+    ("loss", "train"): ("training loss", "loss"),
+    ("exact_loss", ""): ("exact loss", "exact"),
+    ("negative_bound", "test"): ("negative test bound", "test"),
+    ("accuracy", "test"): ("test accuracy", "accuracy"),
+    ("negative_bound", "validation"): ("negative val. bound", "val."),
+    ("accuracy", "validation"): ("val. accuracy", "val. acc."),
+}
+"""The titles of the metrics and splits of a training run."""
+
+_MOST_SCORES = 3
+_WORDS = {"learning_rate": "rate", "seed": "seed"}
+"""What the settings that runs differ in are called."""
+
 
 def of_study(study: Study[Any]) -> Lines:
     """Return the lines of a study; none of one that has no natural ones."""
@@ -28,26 +42,31 @@ def of_study(study: Study[Any]) -> Lines:
     if kind in ("compare", "temperature", "diagnose"):
         several = study.configuration.get("seeds", 1) > 1
         return Lines(_title, functools.partial(_estimators, several))
+    if kind == "train":
+        settings = study.configuration
+        varied = ["learning_rate"] if len(settings["learning_rates"]) > 1 else []
+        varied += ["seed"] if settings["seeds"] > 1 else []
+        return Lines(_run_title, functools.partial(_runs, varied))
     if kind == "reproduce":
         return Lines(of=functools.partial(_cell, study.first_rows))
     return Lines(of=_claims) if kind == "claims" else Lines()
 
 
-def _title(width: int | None) -> str:
-    titles = [titles[_is_narrow(width)] for titles in _METRICS.values()]
-    return _aligned("estimator", titles, width)
+def _title(rows: Sequence[Row], width: int | None) -> str:
+    del rows
+    return _titles(_METRICS.values(), width)
 
 
 def _estimators(has_seeds: bool, rows: Sequence[Row], width: int | None) -> list[str]:
     """Return a line for each estimator, or the reason for which it is skipped."""
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         seed = f", seed {row['seed']}" if has_seeds else ""
-        found.setdefault(row["short_name"] + seed, {})[row["metric"]] = row
+        found.setdefault((row["short_name"], seed), {})[row["metric"]] = row
     lines = []
     for name, by_metric in found.items():
         if skipped := by_metric.get("skipped"):
-            lines.append(_cut(f"{name}  skipped: {skipped['note']}", width))
+            lines.append(_cut(f"{''.join(name)}  skipped: {skipped['note']}", width))
         elif by_metric.keys() >= _METRICS.keys():  # not of times alone
             cells = [_cell_of(metric, by_metric[metric], width) for metric in _METRICS]
             lines.append(_aligned(name, cells, width))
@@ -61,12 +80,54 @@ def _cell_of(metric: str, row: Row, width: int | None) -> str:
     return formats.scientific(value, 2) if _is_narrow(width) else formats.relative(value, low, high)
 
 
-def _aligned(name: str, cells: Sequence[str], width: int | None) -> str:
+def _run_title(rows: Sequence[Row], width: int | None) -> str:
+    return _titles([_SCORES[score] for score in _scores(rows)], width)
+
+
+def _runs(varied: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each run: its last training loss and evaluation, or its divergence."""
+    found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
+    for row in rows:
+        if not row["measured"]:
+            about = "".join(f", {_WORDS[name]} {row[name]:g}" for name in varied)
+            found.setdefault((row["short_name"], about), {})[row["metric"], row["split"]] = row
+    scores = _scores(rows)
+    lines = []
+    for name, last in found.items():
+        if diverged := last.get(("diverged", "")):
+            lines.append(_cut(f"{''.join(name)}  {diverged['note']}", width))
+        else:
+            lines.append(
+                _aligned(name, [_score(last.get(score), width) for score in scores], width)
+            )
+    return lines
+
+
+def _scores(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return the metrics and splits that are shown of runs: the first of those that they have."""
+    found = {(row["metric"], row["split"]) for row in rows if not row["measured"]}
+    return [score for score in _SCORES if score in found][:_MOST_SCORES]
+
+
+def _score(row: Row | None, width: int | None) -> str:
+    if row is None:
+        return "-"
+    value, low, high = row["value"], row["low"], row["high"]
+    return formats.plain(value) if _is_narrow(width) else formats.uncertain(value, low, high)
+
+
+def _titles(titles: Iterable[tuple[str, str]], width: int | None) -> str:
+    return _aligned(("estimator", ""), [each[_is_narrow(width)] for each in titles], width)
+
+
+def _aligned(name: tuple[str, str], cells: Sequence[str], width: int | None) -> str:
+    """Return a line of cells below each other; of a long name, the first part is shortened."""
+    first, about = name
     each = 8 if _is_narrow(width) else 19
     room = _LONGEST_NAME if width is None else width - len(cells) * (2 + each)
     room = min(room, _LONGEST_NAME)
-    shown = name if width is None else _cut(name, room)
-    return "  ".join([f"{shown:<{room}}", *(f"{cell:<{each}}" for cell in cells)]).rstrip()
+    shown = first if width is None else _cut(first, room - len(about))
+    return "  ".join([f"{shown + about:<{room}}", *(f"{cell:<{each}}" for cell in cells)]).rstrip()
 
 
 def _is_narrow(width: int | None) -> bool:

@@ -2,17 +2,17 @@
 
 import argparse
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 import estimators
-from estimators.naming import nearest
 from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
+from experiments.system.text import nearest
 
 T = TypeVar("T")
 
@@ -20,12 +20,12 @@ Number = tuple[str, Callable[[str], float], str, str]
 """A numeric option: its name, parser, metavar and help."""
 
 _NAMES = """\
-problems:    {problems}
+{problems}
 estimators, by family:
 {families}
-Names can set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
-ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. Your own class: my_file.py:MyEstimator[scale=2].
-Quote names with brackets if your shell expands them.
+Brackets set fields: VAE[latent=Categorical,size=3,classes=4,kl=sampled],
+ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. A class of your own is named
+with its file: my_file.py:MyEstimator[scale=2]. Quote names that have brackets.
 """
 
 _SEEDS = 2**32
@@ -53,14 +53,18 @@ def add_device(command: argparse.ArgumentParser) -> None:
 def names() -> str:
     """Return the part of a help text that lists problems and estimators."""
     return _NAMES.format(
-        problems=", ".join(cls.__name__ for cls in problems.ALL),
-        families="\n".join(map(_listed, estimators.FAMILIES)),
+        problems=listed("problems", (cls.__name__ for cls in problems.ALL)),
+        families="\n".join(
+            textwrap.indent(listed(family, (cls.__name__ for cls in members), 78), "  ")
+            for family, members in estimators.FAMILIES.items()
+        ),
     )
 
 
-def _listed(family: str) -> str:
-    names = f"{family}: " + ", ".join(cls.__name__ for cls in estimators.FAMILIES[family])
-    return textwrap.fill(names, 80, initial_indent="  ", subsequent_indent="    ")
+def listed(title: str, names: Iterable[str], width: int = 80) -> str:
+    """Return `title: name, name, ...` in lines of at most a number of columns."""
+    text = f"{title}: {', '.join(names)}"
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def add_estimators(
@@ -104,7 +108,8 @@ def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -
     """
     for text in texts or []:
         if not any(text in name for name in named):
-            raise UsageError(f"no {what} has {text!r} in its name (--list names them)")
+            near = nearest(text, named)
+            raise UsageError(f"no {what} has {text!r} in its name{near}; --list names them")
     return [one for name, one in named.items() if any(text in name for text in texts or [])]
 
 
@@ -112,7 +117,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
     """Add `--output` and `--force`."""
     option = command.add_argument
     option("--output", type=path, metavar="DIR", help="results folder (default: one in ./results)")
-    option("--force", action="store_true", help="run again, and replace results in the folder")
+    option("--force", action="store_true", help="run again and replace the results in the folder")
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:
@@ -125,7 +130,7 @@ def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Numbe
 
 def add_problem(command: argparse.ArgumentParser) -> None:
     """Add `--problem`."""
-    shown = "the problem (default: VAE, 8 bits)"
+    shown = "the problem (default: VAE, with 8 latent bits)"
     command.add_argument("--problem", default="VAE", metavar="NAME", help=shown)
 
 
@@ -149,9 +154,8 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in allowed:
-            choices = ", ".join(allowed)
             raise argparse.ArgumentTypeError(
-                f"unknown value {text!r}; choose from {choices}{nearest(text, allowed)}"
+                f"unknown value {text!r}{nearest(text, allowed)}; choose from {', '.join(allowed)}"
             )
         return text
 

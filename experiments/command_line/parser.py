@@ -8,16 +8,18 @@ from types import ModuleType
 from typing import NoReturn
 
 from experiments.system.errors import UsageError
+from experiments.system.text import nearest
 
 COMMANDS = {
     "compare": "Measure bias, variance, error and cost at one point.",
-    "temperature": "Measure bias, variance and error by temperature.",
-    "diagnose": "Measure all estimators on your model; recommend one.",
-    "train": "Train a problem with each of the named estimators.",
-    "reproduce": "Run the experiments of a published table; compare the numbers.",
-    "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
-    "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
+    "temperature": "Measure bias, variance and error as functions of temperature.",
+    "diagnose": "Measure estimators on your own model, and recommend one.",
+    "train": "Train on a problem with each of the named estimators.",
+    "reproduce": "Rerun a published table, and compare the numbers.",
+    "claims": "Test claims of papers: reproduced, not reproduced or undecided.",
+    "figure": "Compute and draw a figure of the papers: PDF, PNG and CSV.",
     "report": "Write one HTML page of everything in a results folder.",
+    "fetch": "Download data sets for machines without a network.",
     "benchmark": "Time gradients and training steps on this machine.",
 }
 """The help of each command, by name.
@@ -46,17 +48,17 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _without_command().parse_args(arguments)
         raise UsageError("the command must be the first argument")
     if arguments[0] not in COMMANDS:
-        raise UsageError(f"unknown command {arguments[0]!r}; choose from {', '.join(COMMANDS)}")
+        named = f"{arguments[0]!r}{nearest(arguments[0], COMMANDS)}"
+        raise UsageError(f"unknown command {named}; choose from {', '.join(COMMANDS)}")
     command = of_command(arguments[0])
+    _check_options(command, arguments[1:])
     given, unknown = command.parse_known_args(arguments[1:])
+    if unknown:
+        raise UsageError(f"unexpected argument {unknown[0]!r}")
     # From here on JAX is needed anyway.
-    from estimators.naming import nearest
     from experiments import data
     from experiments.system import device
 
-    if unknown:
-        known = command._option_string_actions
-        raise UsageError(f"unknown option {unknown[0]!r}{nearest(unknown[0], known)}")
     given.options = _written(command, arguments[1:])
     if given.data:
         data.use_folder(given.data)
@@ -104,6 +106,14 @@ def _module(name: str) -> ModuleType:
         if "environment" in str(error):  # JAX reads its environment variables when imported
             raise UsageError(f"JAX does not start: {error}") from error
         raise
+
+
+def _check_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Raise UsageError for an unknown option, before argparse misses the one that was meant."""
+    known = command._option_string_actions
+    for name in (text.partition("=")[0] for text in arguments):
+        if name.startswith("--") and name != "--" and " " not in name and name not in known:
+            raise UsageError(f"unknown option {name!r}{nearest(name, known)}")
 
 
 def _written(command: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:

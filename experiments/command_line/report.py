@@ -34,9 +34,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option(
         "--force",
         action="store_true",
-        help="replace an existing file even if it is not an unchanged page of estimax",
+        help="replace the file even if estimax did not write it, or it was changed since",
     )
-    option("--title", default="estimax results", help="title of the page")
+    option("--title", default="estimax results", help="title of the page (default: %(default)s)")
 
 
 def run(given: argparse.Namespace) -> None:

@@ -8,20 +8,24 @@ from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES
 
-_EPILOG = """
-tables:      {tables}
-budgets:     smoke (a minute or two), laptop (at most ninety minutes on two cores), paper (as
-             published; for an accelerator)
+_EPILOG = """\
+{tables}
+
+budgets:
+  smoke   a minute or two
+  laptop  at most ninety minutes on two cores
+  paper   as published, for an accelerator
+
 An interrupted run continues where it stopped. For example:
 
   estimax reproduce jang2017-table1 --budget smoke
-  estimax reproduce jang2017-table1 --budget laptop --cells 'VAE, Bernoulli'
+  estimax reproduce jang2017-table1 --cells 'VAE, Bernoulli'
 """
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
-    command.epilog = _EPILOG.format(tables=", ".join(TABLES))
+    command.epilog = _EPILOG.format(tables=options.listed("tables", TABLES))
     option = command.add_argument
     option("name", metavar="NAME", help="the table")
     options.add_scale(command, SCALES)
@@ -31,7 +35,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=options.text,
         metavar="TEXT",
         help="run only cells whose names contain one of these texts (default: all; for the "
-        "largest tables at budget smoke, one of each estimator)",
+        "largest tables with --budget smoke, one per estimator)",
     )
     option("--list", action="store_true", help="list the table's cells without running them")
     option(
@@ -39,8 +43,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=options.choice("fixed", "published"),
         default="fixed",
         metavar="{fixed,published}",
-        help="binarisation of MNIST: the project's own, or the papers' shared file, from the "
-        "--data folder (default: fixed)",
+        help="binarisation of MNIST: drawn once by estimax, or the file that papers share, which "
+        "is read from the --data folder (default: fixed)",
     )
     option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
     options.add_output(command)

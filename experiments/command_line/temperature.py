@@ -18,7 +18,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=options.positive_number,
         default=TEMPERATURES,
         metavar="T",
-        help="the temperatures; estimators need not be named with one (default: 13 from 0.05 to 5)",
+        help="the temperatures, which names of estimators can omit (default: 13 from 0.05 to 5)",
     )
 
 

@@ -18,30 +18,35 @@ from experiments.system.errors import UsageError
 from experiments.system.folder import slug
 from experiments.training import optimisers, schedules
 
-_EPILOG = """
-optimisers:  {optimisers}
-schedules:   {schedules}
-Each estimator is one batch of runs: all seeds, learning rates and temperatures, in one program.
-An interrupted run continues from its checkpoint. For example:
+_EPILOG = """\
+{optimisers}
+{schedules}
 
-  estimax train --problem 'VAE[size=200]' --estimators DisARM 'GumbelSoftmax[0.5]' \\
+The runs of an estimator, with all seeds, learning rates and temperatures, are
+one batch in one program. An interrupted run continues from its checkpoint.
+
+For example:
+
+  estimax train --problem 'VAE[size=200]' \\
+      --estimators DisARM 'GumbelSoftmax[0.5]' \\
       --seeds 5 --learning-rates 1e-4 3e-4 1e-3 --steps 20000
-  estimax train --problem 'VAE[latent=Categorical,size=20]' --estimators 'GumbelSoftmax[1.0]' \\
+  estimax train --problem 'VAE[latent=Categorical,size=20]' \\
+      --estimators 'GumbelSoftmax[1.0]' \\
       --schedule 'temperature=Exponential[rate=1e-4,floor=0.5,every=1000]'
-  estimax train --problem StructuredPrediction --estimators 'SlopeAnnealedStraightThrough[1.0]' \\
-      --schedule 'slope=Linear[start=1,end=5,steps=10000]' --optimiser 'SGD[momentum=0.9]'
-"""
+  estimax train --problem StructuredPrediction \\
+      --estimators 'SlopeAnnealedStraightThrough[1.0]' \\
+      --schedule 'slope=Linear[start=1,end=5,steps=10000]' \\
+      --optimiser 'SGD[momentum=0.9]'
+
+{names}"""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
-    command.epilog = (
-        _EPILOG.format(
-            optimisers=", ".join(cls.__name__ for cls in optimisers.ALL),
-            schedules=", ".join(cls.__name__ for cls in schedules.ALL),
-        ).strip()
-        + "\n\n"
-        + options.names()
+    command.epilog = _EPILOG.format(
+        optimisers=options.listed("optimisers", (cls.__name__ for cls in optimisers.ALL)),
+        schedules=options.listed("schedules", (cls.__name__ for cls in schedules.ALL)),
+        names=options.names(),
     )
     options.add_problem(command)
     defaults = TrainSettings(problems.VAE(), [])
@@ -58,7 +63,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--distributed",
         action="store_true",
-        help="run as one process of several: on Slurm or a TPU pod, started once per host",
+        help="run as one of several processes, which Slurm or a TPU pod starts, one per host",
     )
     options.add_output(command)
 
@@ -72,7 +77,7 @@ def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None
         nargs="+",
         required=True,
         metavar="NAME",
-        help="the estimators, or families of them, to train with",
+        help="estimators to train with, or families of them",
     )
     options.add_numbers(
         command,
@@ -104,7 +109,7 @@ def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None
         nargs="+",
         default=[],
         metavar="FIELD=NAME",
-        help="schedules of estimator fields, or of learning_rate (as a factor)",
+        help="schedules of estimators' fields, or of learning_rate, which they multiply",
     )
     option(
         "--tuning-rate",
@@ -126,8 +131,13 @@ def _add_evaluation(command: argparse.ArgumentParser, defaults: TrainSettings) -
     options.add_numbers(
         command,
         defaults,
-        ("evaluations", options.positive, "N", "number of evaluations, the last one at the end"),
-        ("bound-samples", options.positive, "K", "samples of the evaluated bound"),
+        (
+            "evaluations",
+            options.positive,
+            "N",
+            "number of evaluations, at equal intervals up to the end",
+        ),
+        ("bound-samples", options.positive, "K", "samples in the bound that is evaluated"),
     )
     option(
         "--evaluation-examples",

@@ -17,10 +17,14 @@ from experiments.data import fetch, files
 from experiments.data.errors import DataError
 from experiments.data.images import SIDE, Images, Part
 
-_URL = "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat"
-# From ood_regularizer/experiment/datasets/omniglot.py of chenwenxiao/DOI, which verifies its
-# download with it; yburda/iwae publishes no checksum.
-CHECKSUM = "md5:21ecaf34373511aa7691cf2e0802aa3d"
+SOURCE = fetch.Source(
+    "Omniglot",
+    ("chardata.mat",),
+    "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/chardata.mat",
+    # From ood_regularizer/experiment/datasets/omniglot.py of chenwenxiao/DOI, which verifies its
+    # download with it; yburda/iwae publishes no checksum.
+    "md5:21ecaf34373511aa7691cf2e0802aa3d",
+)
 COUNTS: dict[Part, int] = {"train": 24_345, "test": 8_070}
 _VARIABLES: dict[Part, tuple[str, str]] = {
     "train": ("data", "target"),
@@ -35,8 +39,7 @@ def omniglot() -> dict[Part, Images]:
     Raises:
         DataError: The file is unavailable, or not the expected one.
     """
-    path = fetch.locate("Omniglot", ["chardata.mat"], _URL, CHECKSUM)
-    return read_chardata(path, COUNTS, CHECKSUM)
+    return read_chardata(fetch.locate(SOURCE), COUNTS, SOURCE.checksum)
 
 
 def read_chardata(path: Path, counts: dict[Part, int], checksum: str) -> dict[Part, Images]:

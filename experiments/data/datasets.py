@@ -1,16 +1,26 @@
 """The data sets, split into training, validation and test images."""
 
 import functools
+from collections.abc import Collection, Mapping
 from typing import get_args
 
+from experiments.data import chardata, fetch, mnist_family
 from experiments.data.chardata import omniglot
 from experiments.data.errors import DataError
 from experiments.data.images import Dataset, Images, Part, Split
 from experiments.data.mnist_family import fashion_mnist, mnist
+from experiments.system.text import nearest
 
 # Number of images at the end of the training file that form the validation split, as in
 # google-research/disarm. (Burda et al. 2016 and Grathwohl et al. 2018 shuffle Omniglot's first.)
 _VALIDATION: dict[Dataset, int] = {"MNIST": 10_000, "FashionMNIST": 10_000, "Omniglot": 1_345}
+
+SOURCES: Mapping[Dataset, Collection[fetch.Source]] = {
+    "MNIST": (),
+    "FashionMNIST": mnist_family.FASHION.values(),
+    "Omniglot": (chardata.SOURCE,),
+}
+"""The files of each data set that are not part of the package."""
 
 
 @functools.cache
@@ -62,4 +72,5 @@ _omniglot = functools.cache(omniglot)  # one file holds both parts
 def check(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise DataError if a value is not one of the choices."""
     if value not in choices:
-        raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        near = nearest(value, choices)
+        raise DataError(f"{name} must be one of {', '.join(choices)}, not {value!r}{near}")

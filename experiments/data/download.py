@@ -12,25 +12,30 @@ class Bounded:
     """
 
     def __init__(self, most: int = MAX_BYTES):
-        """Accept at most `most` bytes."""
+        """Accept at most `most` bytes; `num_bytes` counts them."""
         self.most = most
+        self.num_bytes = 0
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Download to a file; raise OSError above the maximum size."""
+        """Download to a file, with a bar on a terminal; raise OSError above the maximum size."""
         from pooch import HTTPDownloader
+        from tqdm import tqdm
 
-        with open(output_file, "w+b") as file:
-            HTTPDownloader(progressbar=True)(url, _Counting(file, self.most), pooch)
+        # Pooch replaces the total before anything is shown. Without a terminal, nothing is.
+        style: dict[str, Any] = {"unit": "B", "unit_scale": True, "leave": False, "delay": 0.1}
+        with open(output_file, "w+b") as file, tqdm(total=self.most, disable=None, **style) as bar:
+            shown: Any = bar  # pooch annotates it as a bool
+            HTTPDownloader(progressbar=shown)(url, _Counting(file, self), pooch)
 
 
 class _Counting:
-    def __init__(self, file: IO[bytes], most: int):
-        self._file, self._left, self._most = file, most, most
+    def __init__(self, file: IO[bytes], bounded: Bounded):
+        self._file, self._bounded = file, bounded
 
     def write(self, chunk: bytes) -> None:
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise OSError(f"the server sent more than {self._most:,} bytes")
+        self._bounded.num_bytes += len(chunk)
+        if self._bounded.num_bytes > self._bounded.most:
+            raise OSError(f"the server sent more than {self._bounded.most:,} bytes")
         self._file.write(chunk)
 
     def flush(self) -> None:

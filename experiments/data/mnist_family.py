@@ -38,6 +38,17 @@ FASHION_CHECKSUMS = {
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
 
+FASHION = {
+    name: fetch.Source(
+        "FashionMNIST",
+        (f"{name}.gz", f"{name}.xz", name),
+        f"{_FASHION_URL}/{name}.gz",
+        f"sha256:{checksum}",
+    )
+    for name, checksum in _FASHION_GZ_CHECKSUMS.items()
+}
+"""The files of Fashion-MNIST, by name."""
+
 
 def mnist(part: Part) -> Images:
     """Return a part of MNIST, from the package.
@@ -57,17 +68,8 @@ def fashion_mnist(part: Part) -> Images:
         DataError: A file is unavailable, truncated, corrupt or not the expected one.
     """
     images, labels = _NAMES[part]
-    paths = _locate_fashion(images), _locate_fashion(labels)
+    paths = fetch.locate(FASHION[images]), fetch.locate(FASHION[labels])
     return _read(part, paths, (FASHION_CHECKSUMS[images], FASHION_CHECKSUMS[labels]))
-
-
-def _locate_fashion(name: str) -> Path:
-    return fetch.locate(
-        "FashionMNIST",
-        [f"{name}.gz", f"{name}.xz", name],
-        f"{_FASHION_URL}/{name}.gz",
-        f"sha256:{_FASHION_GZ_CHECKSUMS[name]}",
-    )
 
 
 def _read(part: Part, paths: tuple[Path, Path], sha256: tuple[str, str]) -> Images:

@@ -28,11 +28,11 @@ class Lines(NamedTuple):
     """Lines that show finished tasks, in at most a number of columns if that is not None.
 
     Attributes:
-        title: returns the line above them, "" for none.
+        title: returns the line above those of the first rows, "" for none.
         of: returns the lines of a task's rows.
     """
 
-    title: Callable[[int | None], str] = lambda width: ""
+    title: Callable[[Sequence[Row], int | None], str] = lambda rows, width: ""
     of: Callable[[Sequence[Row], int | None], list[str]] = lambda rows, width: []
 
 
@@ -104,7 +104,7 @@ class Progress:
             return
         self._bar.clear()
         place = self._place() if self._is_log else ""
-        if not self._is_titled and (title := self._lines.title(width)):
+        if not self._is_titled and (title := self._lines.title(rows, width)):
             self._print(" " * len(place) + title)
         self._is_titled = True
         if self._pending and len(lines) == 1:

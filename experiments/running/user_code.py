@@ -25,7 +25,7 @@ from experiments.problems import EvaluatedProblem, Problem
 from experiments.running.code import LIBRARIES, PACKAGES
 from experiments.system import paths
 from experiments.system.errors import UsageError
-from experiments.system.text import described
+from experiments.system.text import described, nearest
 
 T = TypeVar("T")
 
@@ -99,6 +99,7 @@ def parse_estimators(
         UsageError: for a bad name, or two estimators with the same name.
     """
     families = estimators.FAMILIES
+    single = [cls.__name__ for cls in (*estimators.ALL, *estimators.PARTS)]
     found: dict[str, Estimator] = {}
     named = set()
     for text in ["all"] if texts is None else texts:
@@ -106,6 +107,10 @@ def parse_estimators(
             members = [one for cls in estimators.ALL for one in cls.examples()]
         elif isinstance(text, str) and text in families:
             members = [one for cls in families[text] for one in cls.examples()]
+        elif isinstance(text, str) and text.isidentifier() and text not in single:
+            near = nearest(text, [*single, *families, "all"])
+            choices = ", ".join([*families, "all", *(cls.__name__ for cls in estimators.ALL)])
+            raise UsageError(f"unknown estimator or family {text!r}{near}; choose from {choices}")
         else:
             members = [parse_estimator(text, required) if isinstance(text, str) else text]
             named.add(str(members[0]))
@@ -134,8 +139,8 @@ def named(kind: str, name: str, known: Mapping[str, T]) -> T:
         UsageError: for an unknown name.
     """
     if name not in known:
-        near = naming.nearest(name, known)
-        raise UsageError(f"unknown {kind} {name!r}; choose from {', '.join(known)}{near}")
+        near = nearest(name, known)
+        raise UsageError(f"unknown {kind} {name!r}{near}; choose from {', '.join(known)}")
     return known[name]
 
 
@@ -148,9 +153,10 @@ def parse_model(text: str) -> tuple[Callable, Any, Any]:
     file, separator, name = text.rpartition(".py:")
     if not separator:
         raise UsageError(f"{text} is not FILE.py:NAME")
-    make = getattr(_load(Path(file + ".py")), name, None)
-    if not callable(make):
-        raise UsageError(f"{file}.py has no function {name}")
+    functions = {key: one for key, one in vars(_load(Path(file + ".py"))).items() if callable(one)}
+    if name not in functions:
+        raise UsageError(f"{file}.py has no function {name}{nearest(name, functions)}")
+    make = functions[name]
     made = make()
     if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
         raise UsageError(f"{name} must return (loss, model, batch), not {type(made).__name__}")

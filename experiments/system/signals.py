@@ -46,6 +46,11 @@ def end_at_once(number: int, frame: Any) -> None:
     os._exit(128 + number)
 
 
+def interrupt(number: int, frame: Any) -> None:
+    """Raise `Interrupted`: the signal handler while no callback of a library could lose it."""
+    raise Interrupted(number)
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Record signals within the block, for `received` to return; a second signal kills the process.

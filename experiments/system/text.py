@@ -1,4 +1,7 @@
-"""Escaping of untrusted text, such as names and errors of other programs."""
+"""Text in messages: escaping of untrusted text, and suggestions for mistyped names."""
+
+import difflib
+from collections.abc import Iterable
 
 _LONGEST_WORD = 300
 _LONGEST_LINE = 2000
@@ -23,6 +26,17 @@ def described(error: BaseException) -> str:
     except Exception:  # in a user's class
         message = ""
     return one_line(f"{type(error).__name__}: {message}" if message else type(error).__name__)
+
+
+# As in estimators.core.identity, which imports JAX: a mistyped command is refused without it.
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'X'?)` for the nearest known word, or an empty string.
+
+    Case and the dashes of options are not compared.
+    """
+    folded = {name.lower().lstrip("-"): name for name in known}
+    found = difflib.get_close_matches(word.lower().lstrip("-"), folded, 1)
+    return f" (did you mean {folded[found[0]]!r}?)" if found else ""
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -103,11 +103,13 @@ GOOD = {
     "log_steps": ["1"],
     "title": ["A title"],
     "results": ["empty", "mine"],
+    "datasets": ["MNIST"],
 }
 BAD = {
     **dict.fromkeys(("problem", "estimators", "measure", "optimiser", "schedule"), NAMES),
     **dict.fromkeys(("output", "data", "json", "results"), PATHS),
     "model": MODELS,
+    "datasets": NAMES,
     "name": [*TEXTS, "densities2", "jang2017", "toys"],
     **dict.fromkeys(("only", "cells", "group", "device", "binarisation", "title"), TEXTS),
 }
@@ -236,7 +238,8 @@ def judge(arguments: list[str], ended: fuzzing.Ended, root: Path) -> str:
 
 def leaves_nothing(arguments: list[str]) -> bool:
     """Return whether a command line asks for nothing that is kept."""
-    return bool({"--help", "-h", "--list"} & set(arguments)) or arguments[0] == "benchmark"
+    command = arguments[0]
+    return bool({"--help", "-h", "--list"} & set(arguments)) or command in ("fetch", "benchmark")
 
 
 def is_left(arguments: list[str], ended: fuzzing.Ended, root: Path) -> bool:

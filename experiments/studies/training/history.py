@@ -125,3 +125,8 @@ class History:
         """The smallest of the runs' last losses."""
         last = [row for row in self.rows if row["metric"] == "loss"][-len(self._columns) :]
         return min((row["value"] for row in last), default=math.nan)
+
+    @property
+    def num_lost(self) -> int:
+        """The number of runs that diverged."""
+        return sum(row["metric"] == "diverged" for row in self.rows)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
+from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.keys import named_keys
@@ -92,8 +93,10 @@ class EstimatorBatch:
         self.shared = shared
         self.settings = settings
         self.name = str(estimator)
+        self.short_name = describe(estimator, positional=True)
         self.slug = slug(self.name)
         members, runs = zip(*settings.runs(estimator), strict=True)
+        self.run_names = settings.run_names(estimator)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
         self.history = History(settings, members, runs)
         self.tally = Tally()
@@ -224,8 +227,11 @@ class EstimatorBatch:
         return self.batch.num_runs * self.clock.speed
 
     def _status(self, step: int) -> str:
-        speed = f"{self._speed:.0f} steps/s, " if self.clock.steps else ""
-        return f"step {step:,}, {speed}loss {self.history.loss:.2f}"
+        speed = f", {self._speed:.0f} steps/s" if self.clock.steps else ""
+        lost = self.history.num_lost
+        diverged = f", {lost} of {self.batch.num_runs} runs diverged" if lost else ""
+        loss = "loss" if self.batch.num_runs == 1 else "best loss"
+        return f"step {step:,}, {loss} {self.history.loss:.2f}{diverged}{speed}"
 
     def _evaluate(self, step: int, state: State, lost: np.ndarray, progress: Progress) -> None:
         """Evaluate the discrete model of every run that has not diverged."""
@@ -243,7 +249,7 @@ class EstimatorBatch:
                     self.history.add(run, step, "exact_loss", float(exact))
                 continue
             for split in splits:
-                about = f"evaluating, {split}, run {run + 1} of {len(lost)}"
+                about = ", ".join(filter(None, (f"evaluating, {split}", self.run_names[run])))
                 found = _evaluator(problem, self.settings.bound_samples)(
                     own,
                     shared.keys["evaluate"],

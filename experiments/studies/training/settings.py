@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from estimators import Estimator
+from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.moments import num_bytes
 from experiments.measurement.point import check_group
@@ -125,6 +126,17 @@ class TrainSettings:
         seeds = range(self.seed, self.seed + self.seeds)
         grid = itertools.product(self.members(estimator), self.learning_rates, seeds)
         return [(member, Run(seed, rate)) for member, rate, seed in grid]
+
+    def run_names(self, estimator: Estimator) -> list[str]:
+        """Return what distinguishes each run of an estimator's batch: `rate 0.01, seed 1`."""
+        members, rates = self.members(estimator), self.learning_rates
+        names = []
+        for member, run in self.runs(estimator):
+            parts = [describe(member, positional=True)] if len(members) > 1 else []
+            parts += [f"rate {run.rate:g}"] if len(rates) > 1 else []
+            parts += [f"seed {run.seed}"] if self.seeds > 1 else []
+            names.append(", ".join(parts))
+        return names
 
     @property
     def recipe(self) -> Recipe:

@@ -54,7 +54,7 @@ def _rows(
     # Unusable checkpoints are rejected before anything is computed.
     restored = [batch.restore() for batch in batches]
     for batch in batches:
-        with progress.task(batch.name) as advance:
+        with progress.task(batch.short_name) as advance:
             rows = batch.train(restored.pop(0), advance, progress, checkpoint_seconds)
             if pictures := batch.pictures():
                 with folder.staged() as stage:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import estimators
-from experiments.command_line import main
+from experiments.command_line import main, parser
 from experiments.running.user_code import parse_estimators
 from tests.experiments.helpers.command import SMALL, contents, refused
 
@@ -21,9 +21,13 @@ from tests.experiments.helpers.command import SMALL, contents, refused
     ("arguments", "says"),
     [
         ([], ["required: COMMAND"]),
-        (["compar"], ["'compar'", "compare", "temperature", "benchmark"]),
+        (["compre"], ["'compre' (did you mean 'compare'?)", "temperature", "benchmark"]),
+        (["xyzzy"], ["unknown command 'xyzzy'; choose from compare"]),
         (["compare", "--sample", "3"], ["'--sample'", "did you mean '--samples'?"]),
         (["compare", "--sampels=3"], ["did you mean '--samples'?"]),
+        (["train", "--estimatrs", "Exact"], ["'--estimatrs' (did you mean '--estimators'?)"]),
+        (["compare", "--nonsense"], ["unknown option '--nonsense'\n"]),  # only dashes are alike
+        (["compare", "DisARM"], ["unexpected argument 'DisARM'"]),
         (["temperature", "--temperature", "1"], ["did you mean '--temperatures'?"]),
         (["compare", "--samples", "0"], ["--samples", "at least 1, not '0'"]),
         (["compare", "--samples", "-5"], ["at least 1, not '-5'"]),
@@ -51,6 +55,11 @@ from tests.experiments.helpers.command import SMALL, contents, refused
         (["temperature", "--temperatures", "1e39"], ["3.4e+38", "'1e39'"]),
         (["compare", "--problem", "[" * 2000], ["cannot read"]),
         (["compare", "--problem", "VAE[" * 2000 + "]" * 2000], ["nested more than 20 deep"]),
+        (["compare", "--problem", "VAE[dataset=FashonMNIST]"], ["did you mean 'FashionMNIST'?"]),
+        (["compare", "--estimators", "antithetc"], ["did you mean 'antithetic'?", "Exact"]),
+        (["compare", "--estimators", "DISARN"], ["did you mean 'DisARM'?", "all"]),
+        (["compare", "--columns", "varianc"], ["(did you mean 'variance'?); choose from"]),
+        (["claims", "--only", "gumbel-roa"], ["(did you mean 'gumbel-rao-law'?); --list"]),
         (["compare", "--estimators", "GumbelSoftmx[1]"], ["did you mean 'GumbelSoftmax'?"]),
         (["compare", "--estimators", "GumbelSoftmax[temp=1]"], ["'temp'", "temperature"]),
         (["compare", "--estimators", "GumbelSoftmax[temperature=0]"], ["above zero", "not 0"]),
@@ -216,6 +225,15 @@ def test_help_mentions_every_option_with_its_default(command, capsys):
         if default is not None:
             assert f"(default: {default}"[:10] in described[option], option
             assert default in described[option].split("(default:")[1], option
+
+
+@pytest.mark.parametrize("command", parser.COMMANDS)
+def test_help_fits_a_terminal(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert text.count("\n") > 10 and max(map(len, text.splitlines())) <= 80
 
 
 def test_help_names_the_commands(capsys):

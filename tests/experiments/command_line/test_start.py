@@ -1,6 +1,7 @@
 """What is imported before a command runs: JAX and slow libraries only where they are used."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -56,6 +57,7 @@ def test_a_refused_command_imports_jax_alone():
         "claims": (["--only", "nothing"],),
         "figure": (["nothing"],),
         "report": (["no/such/folder"],),
+        "fetch": (["nothing"],),
         "benchmark": (["--estimators", "Nothing"],),
     }
     assert names.keys() == COMMANDS.keys()
@@ -64,3 +66,18 @@ def test_a_refused_command_imports_jax_alone():
     helps = [[name, "--help"] for name in COMMANDS]
     found, _ = imported(SLOW, *calls, *helps)
     assert found == [[call, 2, []] for call in calls] + [[call, 0, []] for call in helps]
+
+
+def test_no_backend_of_matplotlib_is_needed():
+    code = """
+import sys
+from experiments.command_line import main
+sys.argv = ["estimax", "compar"]
+assert main() == 2
+import matplotlib
+print(matplotlib.get_backend())
+"""
+    environment = os.environ | {"MPLBACKEND": "nonsense"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.lower() == "agg\n"

@@ -1,7 +1,6 @@
 """The data sets: what they hold, how they are divided and binarised, where files are found."""
 
 import gzip
-import hashlib
 import lzma
 import os
 import shutil
@@ -14,7 +13,6 @@ import numpy as np
 import pooch
 import pytest
 import requests
-from scipy.io import savemat
 
 from experiments import data
 from experiments.data import (
@@ -32,8 +30,7 @@ from experiments.data import (
 )
 from experiments.data.download import Bounded
 from experiments.system.errors import UsageError
-
-SIZES = {"train": 60, "test": 10}
+from tests.experiments.helpers.data import sha256
 
 
 @pytest.fixture(autouse=True)
@@ -46,58 +43,6 @@ def no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.delenv("ESTIMAX_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def fresh():
-    """What a process remembers of the data sets is forgotten, before and after."""
-    remembering = load, datasets.load_part, datasets._omniglot, pixels
-    for one in remembering:
-        one.cache_clear()
-    yield
-    for one in remembering:
-        one.cache_clear()
-
-
-def sha256(content):
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def idx(array):
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
-
-
-@pytest.fixture
-def fashion(monkeypatch, fresh):
-    """A Fashion-MNIST of 60 and 10 images: its files, uncompressed, by name."""
-    rng = np.random.default_rng(0)
-    files = {}
-    for part, (images, labels) in mnist_family._NAMES.items():
-        files[images] = idx(rng.integers(256, size=(SIZES[part], 28, 28), dtype=np.uint8))
-        files[labels] = idx(rng.integers(10, size=SIZES[part], dtype=np.uint8))
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(mnist_family, "COUNTS", SIZES)
-    monkeypatch.setattr(mnist_family, "FASHION_CHECKSUMS", digests)
-    monkeypatch.setitem(datasets._VALIDATION, "FashionMNIST", 15)
-    return files
-
-
-@pytest.fixture
-def omniglot(monkeypatch, fresh, tmp_path):
-    """An Omniglot of 60 and 10 images, in the folder that is named."""
-    rng = np.random.default_rng(0)
-    variables = {}
-    for part, (images, target) in chardata._VARIABLES.items():
-        variables[images] = rng.random((784, SIZES[part]))
-        variables[target] = np.eye(50)[:, rng.integers(50, size=SIZES[part])]
-    path = tmp_path / "chardata.mat"
-    savemat(path, variables)
-    monkeypatch.setattr(chardata, "COUNTS", SIZES)
-    monkeypatch.setattr(chardata, "CHECKSUM", sha256(path.read_bytes()))
-    monkeypatch.setitem(datasets._VALIDATION, "Omniglot", 15)
-    monkeypatch.setenv("ESTIMAX_DATA", str(tmp_path))
-    return variables
 
 
 # MNIST, which is there.
@@ -189,7 +134,7 @@ def test_descriptions_differ():
         (lambda: pixels("MNIST", "valid", "published"), "one of train, validation, test, not 'val"),
         (lambda: pixels("MNIST", "test", "round"), "one of threshold, fixed, .*, not 'round'"),
         (lambda: describe("MNIST", "round"), "binarisation must be one of"),
-        (lambda: describe("MNISt", "real"), "dataset must be one of"),
+        (lambda: describe("MNISt", "real"), "one of .* 'MNISt' .did you mean 'MNIST'.."),
         (lambda: pixels("Omniglot", "test", "published"), "for MNIST only, not for Omniglot"),
         (lambda: describe("FashionMNIST", "published"), "not for FashionMNIST"),
     ],
@@ -354,11 +299,10 @@ def test_what_is_downloaded_where(fashion, monkeypatch, tmp_path):
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setenv("ESTIMAX_DATA", str(tmp_path))  # looked in first, but empty
     assert len(load("FashionMNIST", "test").images) == 10
-    checksums = mnist_family._FASHION_GZ_CHECKSUMS
     assert asked == [
         (
             f"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/{name}.gz",
-            f"sha256:{checksums[name]}",
+            mnist_family.FASHION[name].checksum,
             tmp_path / "cache/estimax/FashionMNIST" / f"{name}.gz",
             Bounded,
         )
@@ -415,8 +359,8 @@ def test_public_names(name):
 
 
 def test_checksums_are_whole():
-    sums = [*mnist_family._FASHION_GZ_CHECKSUMS.values(), *mnist_family.FASHION_CHECKSUMS.values()]
-    sums += [*mnist_family._MNIST_CHECKSUMS.values()]
+    sums = [*mnist_family.FASHION_CHECKSUMS.values(), *mnist_family._MNIST_CHECKSUMS.values()]
+    sums += [one.checksum.removeprefix("sha256:") for one in mnist_family.FASHION.values()]
     sums += [text.removeprefix("sha256:") for text in amat.CHECKSUMS.values()]
     assert len(set(sums)) == 15 and all(len(bytes.fromhex(text)) == 32 for text in sums)
-    assert len(bytes.fromhex(chardata.CHECKSUM.removeprefix("md5:"))) == 16
+    assert len(bytes.fromhex(chardata.SOURCE.checksum.removeprefix("md5:"))) == 16

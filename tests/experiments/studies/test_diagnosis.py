@@ -317,6 +317,7 @@ def test_the_command(tmp_path, capsys):
     assert len(list(report.find(tmp_path))) == 1 and "DisARM" in report.report([folder]).text
     for name, message in (
         (f"{path}:none", "has no function none"),
+        (f"{path}:bit", "has no function bit (did you mean 'bits'?)"),
         (f"{path}:wrong", "must return (loss, model, batch), not function"),
         ("mine", "mine is not FILE.py:NAME"),
     ):

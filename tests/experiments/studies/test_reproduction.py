@@ -440,7 +440,7 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["jang2017-table9"], "unknown table 'jang2017-table9'; choose from "),
+        (["jang2017-table9"], "(did you mean 'jang2017-table2'?); choose from "),
         (
             ["toys", "--budget", "weekend"],
             "unknown value 'weekend'; choose from smoke, laptop, paper",
