@@ -7,6 +7,9 @@ import pandas as pd
 
 from analysis.statistics.student import quantile
 
+FEWEST = 3
+"""The fewest seeds for an interval in a figure: that of two is 25 times as long as their error."""
+
 
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the mean over seeds of every group, with its 95 % interval.
