@@ -29,12 +29,12 @@ def without(field: str, identity: str) -> str:
     head, bracket, body = identity.partition("[")
     if not bracket or not body.endswith("]"):
         return identity
-    kept = [item for item in fields(body[:-1]) if item.partition("=")[0].strip() != field]
+    kept = [item for item in _fields(body[:-1]) if item.partition("=")[0].strip() != field]
     return f"{head}[{','.join(kept)}]" if kept else head
 
 
-def fields(body: str) -> list[str]:
-    """Split at the commas outside brackets."""
+def _fields(body: str) -> list[str]:
+    """Split at top-level commas."""
     depth, items = 0, [""]
     for character in body:
         depth += (character == "[") - (character == "]")

@@ -11,12 +11,14 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from analysis.names import fields, wrap
+from analysis.names import wrap
 from analysis.page import Page
 from analysis.style import GREY, Look
 
 MOST_NAMED = 12
 """The most estimators that a figure names."""
+
+NO_INTERVAL = "no interval (too few events)"
 
 _LONGEST_NAME = 50
 _LETTERS = 18  # of a legend, to an inch
@@ -79,9 +81,9 @@ def limit_mark() -> Line2D:
     return mark(text, marker=r"$\downarrow$", markersize=6)
 
 
-def hollow_mark() -> Line2D:
-    """Return the legend entry of hollow markers: estimates without an interval."""
-    return mark("hollow: no interval (too few events)", marker="o", markerfacecolor="white")
+def hollow_mark(why: str = NO_INTERVAL) -> Line2D:
+    """Return the legend entry of hollow markers, and why they are."""
+    return mark(f"hollow: {why}", marker="o", markerfacecolor="white")
 
 
 def not_drawn(names: Iterable[str]) -> list[Line2D]:
@@ -133,8 +135,8 @@ def _titled(figure: Figure, title: str, renderer) -> Text:
     text = figure.suptitle(title, va="top")
     text.set_in_layout(False)
     room = figure.bbox.width - 2 * _MARGIN * figure.dpi
-    parts = fields(title)
-    shorter = [",".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    parts = title.split(", ")  # names have no spaces after their commas, nor have numbers
+    shorter = [", ".join(parts[:count]) for count in range(len(parts), 0, -1)]
     shorter += [f"{parts[0][:length]}…" for length in range(len(parts[0]), 0, -1)]
     for part in shorter:
         text.set_text(part)

@@ -10,11 +10,11 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import traces
 from analysis.figures.legend import (
+    NO_INTERVAL,
     band_mark,
     entry,
     framed,
     hollow_mark,
-    mark,
     named,
     not_drawn,
     others_mark,
@@ -155,10 +155,10 @@ def _marks(points: pd.DataFrame, others: int) -> list[Line2D]:
     marks = traces.marks(points, _PANELS)
     if points["temperature"].isna().any():
         marks.append(band_mark("the same, without a temperature"))
-    if points["small_sample"].any():
-        marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
-    if not points["has_interval"].all():
-        marks.append(hollow_mark())
+    whys = [SMALL_SAMPLE] * bool(points["small_sample"].any())
+    whys += [NO_INTERVAL] * (not points["has_interval"].all())
+    if whys:
+        marks.append(hollow_mark("; ".join(whys)))
     left_out = points[_measured(points)].isna().any(axis="columns")
     marks += others_mark(others, "the least mean squared errors")
     return marks + not_drawn(points.loc[left_out, "short_name"])

@@ -55,6 +55,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     points = data(rows)
     look, names = looks_of(points, "name", families(rows)), points["name"].unique()
     targets = list(points["target"].unique())
+    is_wide = page.columns(len(_PANELS)) == len(_PANELS)
     with paper():
         entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
@@ -71,7 +72,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
                 for name in names:
                     _line(ax, own[own["name"] == name], look[name])
                 if target == targets[0]:
-                    ax.set_title(title)
+                    ax.set_title(title if is_wide else title.replace(" ", "\n"))
                 ax.ticklabel_format(useOffset=False)
             row[0].set_ylabel(f"t = {target:g}\nE $(b - t)^2$")
             row[1].set_ylabel("natural logarithm")
