@@ -140,7 +140,8 @@ def _cells(hue: str, marker: int, shade: int) -> Iterator[Look]:
         # All pairs of shade and fill, as their numbers are coprime.
         for one in range(len(_SHADES) * len(FILLS)):
             strength = _SHADES[(shade + one) % len(_SHADES)]
-            colour = to_hex([strength * channel for channel in to_rgb(hue)])
+            red, green, blue = (strength * channel for channel in to_rgb(hue))
+            colour = to_hex((red, green, blue))
             yield Look(colour, shape, FILLS[one % len(FILLS)])
 
 

@@ -101,7 +101,8 @@ def only(rows: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
         if found.any():
             chosen[part.index] = found
     if missing:
-        known = rows[[name for name in named_by[:2] if name in rows]].iloc[:, -1].dropna()
+        shown = next(name for name in ("name", "label", "short_name", "estimator") if name in rows)
+        known = rows[shown].dropna()
         listed = ", ".join(dict.fromkeys(known[known != ""].map(str)))
         raise ValueError(f"no estimator is called {', '.join(sorted(missing))}; there are {listed}")
     kept = rows[chosen]

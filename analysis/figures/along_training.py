@@ -126,7 +126,7 @@ def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
     last = points[points["step"] == points["step"].max()]
     errors = (last["variance"] + last["squared_bias"].clip(lower=0)).groupby(last["short_name"])
     names = points["short_name"].unique()
-    shown = named(errors.mean().reindex(names).to_frame())
+    shown = named(errors.mean().reindex(names).to_frame("error"))
     return looks_of(points[points["short_name"].isin(shown)], "short_name", families(rows))
 
 

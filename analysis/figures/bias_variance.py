@@ -1,6 +1,7 @@
 """Squared bias against variance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,20 +73,22 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     exact = (points["bias_shown"] != "estimate") & (points["variance_shown"] == "zero")
     error = points["squared_bias"].clip(lower=0) + points["variance"]
     order = pd.DataFrame({"exact": ~exact, "beaten": ~points["frontier"], "error": error})
-    first = order.sort_values(list(order), kind="stable").index[:MOST_NAMED]
+    first = order.sort_values(["exact", "beaten", "error"], kind="stable").index[:MOST_NAMED]
     points["labelled"] = points.index.isin(first)
     return points.reset_index(drop=True)
 
 
 def _frontier(points: pd.DataFrame) -> pd.Series:
-    bias = points["squared_bias"].where(points["bias_shown"] == "estimate", 0.0)
-    variance = points["variance"].where(points["variance_shown"] == "estimate", 0.0)
-    kept = (bias > 0) | (variance > 0)
-    errors = np.stack([bias[kept], variance[kept]], axis=-1)
-    worse = (errors[:, None] >= errors[None]).all(-1) & (errors[:, None] > errors[None]).any(-1)
-    found = pd.Series(False, points.index)
-    found[kept] = ~worse.any(axis=1)
-    return found
+    """Return which estimators with an error nothing beats; of equal ones, the first."""
+    errors = pd.DataFrame(
+        {
+            "variance": points["variance"].where(points["variance_shown"] == "estimate", 0.0),
+            "bias": points["squared_bias"].where(points["bias_shown"] == "estimate", 0.0),
+        }
+    )
+    errors = errors[(errors > 0).any(axis="columns")].sort_values(["variance", "bias"])
+    least = errors["bias"] < errors["bias"].cummin().shift(fill_value=np.inf)
+    return least.reindex(points.index, fill_value=False)
 
 
 def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
@@ -106,21 +109,21 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     table, points = measurements(rows), data(rows)
     left_out = table.frame.loc[~table.frame["estimator"].isin(points["estimator"]), "short_name"]
     looks = _looks(rows, points)
-    missing: list[str] = []
+    height = _AROUND + _strip_height(points)
+    height += _PLANE * (points["bias_shown"] == "estimate").any()
     with paper():
         marks = _marks(points) + not_drawn(left_out)
-        for _ in range(2):  # names without room at their points are in the legend
-            names = [entry(looks[name], name) for name in looks if name in missing]
-            height = _AROUND + _strip_height(points)
-            height += _PLANE * (points["bias_shown"] == "estimate").any()
+
+        def drawn(in_legend: Sequence[str]) -> tuple[Figure, list[str]]:
+            names = [entry(looks[name], name) for name in in_legend]
             figure = framed(page, title(rows, table.context), height, names, marks)
             axes = _panels(figure.subplots(), points, looks)
             figure.draw_without_rendering()  # for the layout
-            found = _write_names(axes, points, looks)
-            if set(found) <= set(missing):
-                break
-            missing = found
-    return figure
+            return figure, _write_names(axes, points, looks)
+
+        figure, missing = drawn([])
+        # The panels keep their size, so that the same names find no room.
+        return drawn(missing)[0] if missing else figure
 
 
 def panel(ax: Axes, rows: pd.DataFrame) -> None:
@@ -137,9 +140,9 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
     looks = _looks(rows, points)
     _, strip = _panels(ax, points, looks)
     if strip not in (None, ax):
-        for point in _on_strip(points).itertuples():
-            if point.labelled:
-                style = looks[str(point.short_name)].marks(label=point.short_name)
+        for point in _on_strip(points).to_dict("records"):
+            if point["labelled"]:
+                style = looks[point["short_name"]].marks(label=point["short_name"])
                 ax.plot([], [], linestyle="none", **style)
 
 
@@ -179,8 +182,8 @@ def _panels(
     ax.set(yscale="log", ylabel="squared bias", ylim=limits(in_plane, "squared_bias"))
     label_logarithms(ax.yaxis)
     _equal_error(ax)
-    for point in in_plane.sort_values("labelled").itertuples():
-        _point(ax, point, float(point.squared_bias), looks)
+    for point in in_plane.sort_values("labelled").to_dict("records"):
+        _point(ax, point, float(point["squared_bias"]), looks)
     return ax, strip
 
 
@@ -212,7 +215,7 @@ def _equal_error(ax: Axes) -> None:
 
 def _strip(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     lines = _on_strip(points)
-    for point, y in zip(lines.itertuples(), _heights(lines), strict=True):
+    for point, y in zip(lines.to_dict("records"), _heights(lines), strict=True):
         _point(ax, point, y, looks)
     ax.set(ylim=(0, _strip_height(points)), yticks=[])
     ax.set_title("bias not distinguishable from zero", loc="left", fontsize="small", pad=2)
@@ -225,30 +228,35 @@ def _heights(lines: pd.DataFrame) -> np.ndarray:
     return (_ENDS / 2 + np.cumsum(rows) - rows / 2)[::-1]
 
 
-def _point(ax: Axes, point, y: float, looks: Mapping[str, Look]) -> None:
+def _point(ax: Axes, point: Mapping[Any, Any], y: float, looks: Mapping[str, Look]) -> None:
     """Draw an estimator in the plane or, without a bias, on the strip."""
-    look = looks.get(point.short_name, GREY_LOOK)
-    x = point.variance if point.variance_shown == "estimate" else ax.get_xlim()[0]
-    if point.labelled:
-        for across, up in _bars(point, y):
+    look = looks.get(point["short_name"], GREY_LOOK)
+    left = ax.get_xlim()[0]
+    x = point["variance"] if point["variance_shown"] == "estimate" else left
+    style = look.marks() if point["has_interval"] else look.hollow.marks()
+    # Without a label, grey points are in no legend.
+    label = point["short_name"]
+    if point["labelled"]:
+        for start, end in _bars(ax, point, y):
+            across, up = zip(start, end, strict=True)
             ax.plot(across, up, color=look.colour, linewidth=0.8, marker="", zorder=2)
-    style = look.marks() if point.has_interval else look.hollow.marks()
-    if not point.labelled:
-        style["markersize"] = 3
-    # An empty label leaves grey points out of legends.
-    label = point.short_name if point.labelled else "_"
-    ax.plot(x, y, **style, linestyle="none", label=label, clip_on=x != ax.get_xlim()[0], zorder=3)
+    else:
+        style["markersize"], label = 3, "_"
+    ax.plot(x, y, **style, linestyle="none", label=label, clip_on=x != left, zorder=3)
 
 
-def _bars(point, y: float) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return the ends of an estimator's bars, as pairs of places across and up."""
-    bars = []
-    x = point.variance
-    if point.variance_shown == "estimate" and np.isfinite(point.variance_high):
-        bars.append(((min(x, point.variance_low), max(x, point.variance_high)), (y, y)))
-    if point.bias_shown == "estimate" and np.isfinite(point.squared_bias_high):
-        low, high = min(y, point.squared_bias_low), max(y, point.squared_bias_high)
-        bars.append(((x, x), (low, high)))
+def _bars(ax: Axes, point: Mapping[Any, Any], y: float) -> list[tuple[labels.Spot, labels.Spot]]:
+    """Return the ends of an estimator's bars within the axes."""
+    x = point["variance"]
+    bars: list[tuple[labels.Spot, labels.Spot]] = []
+    if point["variance_shown"] == "estimate" and np.isfinite(point["variance_high"]):
+        left, right = ax.get_xlim()
+        low, high = point["variance_low"], point["variance_high"]
+        bars.append(((max(left, min(low, x)), y), (min(right, max(high, x)), y)))
+    if point["bias_shown"] == "estimate" and np.isfinite(point["squared_bias_high"]):
+        bottom, top = ax.get_ylim()
+        low, high = point["squared_bias_low"], point["squared_bias_high"]
+        bars.append(((x, max(bottom, min(low, y))), (x, min(top, max(high, y)))))
     return bars
 
 
@@ -257,36 +265,24 @@ def _write_names(
 ) -> list[str]:
     """Write the names at the points; return those for which there is no room."""
     plane, strip = axes
-    missing = []
+    missing: list[str] = []
     if plane:
-        own = points[points["bias_shown"] == "estimate"]
-        left, bottom = plane.get_xlim()[0], plane.get_ylim()[0]
+        left = plane.get_xlim()[0]
         named = []
-        for point in own.itertuples():
-            y = float(point.squared_bias)
-            ends = [
-                tuple(zip(np.maximum(across, left), np.maximum(up, bottom), strict=True))
-                for across, up in _bars(point, y)
-                if point.labelled
-            ]
-            x = max(left, float(point.variance))
-            named.append(labels.Point(str(point.short_name), x, y, ends))
-        missing += labels.place(plane, named, {name: look.colour for name, look in looks.items()})
+        for point in points[points["bias_shown"] == "estimate"].to_dict("records"):
+            y = float(point["squared_bias"])
+            bars = _bars(plane, point, y) if point["labelled"] else []
+            at = (max(left, float(point["variance"])), y)
+            named.append(labels.Point(point["short_name"], at, bars))
+        missing = labels.place(plane, named, {name: look.colour for name, look in looks.items()})
     if strip:
         lines = _on_strip(points)
-        for point, y in zip(lines.itertuples(), _heights(lines), strict=True):
-            if point.labelled:
-                zero = point.variance_shown == "zero"
-                text = _ZEROS.format(point.short_name) if zero else str(point.short_name)
-                labels.beside(strip, text, _span(strip, point), y, looks[point.short_name].colour)
+        for point, y in zip(lines.to_dict("records"), _heights(lines), strict=True):
+            if point["labelled"]:
+                name = point["short_name"]
+                text = _ZEROS.format(name) if point["variance_shown"] == "zero" else name
+                ends = [end[0] for bar in _bars(strip, point, y) for end in bar]
+                at = max(strip.get_xlim()[0], point["variance"])
+                span = min([at, *ends]), max([at, *ends])
+                labels.beside(strip, text, span, y, looks[name].colour)
     return missing
-
-
-def _span(ax: Axes, point) -> tuple[float, float]:
-    """Return the ends of what is drawn of an estimator on the strip."""
-    left, right = ax.get_xlim()
-    low, high = (
-        np.nanmin([point.variance, point.variance_low]),
-        np.nanmax([point.variance, point.variance_high]),
-    )
-    return max(left, low), min(right, max(left, high))

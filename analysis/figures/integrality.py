@@ -93,7 +93,8 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def _looks(rows: pd.DataFrame) -> dict[str, Look]:
-    graphs = dict.fromkeys((_RELAXED, "discrete graph"), str(rows["method"].iloc[0]))
+    method = str(rows["method"].iloc[0])
+    graphs: dict[str, str] = {_RELAXED: method, "discrete graph": method}
     found = looks(graphs, families(rows))
     return found | {_RELAXED: found[_RELAXED]._replace(line=DOTS)}
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
@@ -20,20 +21,22 @@ _MARKER = 3.5  # points, half of its size
 _SIZE = 7.0
 
 
+Spot = tuple[float, float]
+"""A place in data coordinates."""
+
+
 class Point(NamedTuple):
     """A point with a name.
 
     Attributes:
         name: its name.
-        x: its place.
-        y: its place.
-        bars: its error bars, as pairs of ends, in data coordinates.
+        at: its place.
+        bars: the ends of its error bars.
     """
 
     name: str
-    x: float
-    y: float
-    bars: Sequence[tuple[tuple[float, float], tuple[float, float]]] = ()
+    at: Spot
+    bars: Sequence[tuple[Spot, Spot]] = ()
 
 
 def place(ax: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> list[str]:
@@ -47,10 +50,9 @@ def place(ax: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> list
     Returns:
         The names for which there is no room.
     """
-    canvas = FigureCanvasAgg(ax.get_figure(root=True))
-    renderer = canvas.get_renderer()
-    scale = renderer.points_to_pixels(1.0)
-    spots = {one.name: ax.transData.transform((one.x, one.y)) for one in points}
+    renderer = _renderer(ax)
+    scale = _pixels(ax)
+    spots = {one.name: ax.transData.transform(one.at) for one in points}
     marks = [_around(spot, _MARKER * scale) for spot in spots.values()]
     bars = [Bbox(ax.transData.transform(ends)).padded(1) for one in points for ends in one.bars]
     written: list[Bbox] = []
@@ -90,10 +92,10 @@ def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str
         y: the row.
         colour: of the text.
     """
-    renderer = FigureCanvasAgg(ax.get_figure(root=True)).get_renderer()
+    renderer = _renderer(ax)
     gap = _MARKER + 2.0
     room = ax.get_window_extent(renderer)
-    pixels = gap * renderer.points_to_pixels(1.0)
+    pixels = gap * _pixels(ax)
     ends = [ax.transData.transform((x, y))[0] for x in span]
     left, right = ends[0] - pixels - room.x0, room.x1 - ends[1] - pixels
     note = ax.annotate(
@@ -107,6 +109,21 @@ def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str
         if note.get_window_extent(renderer).width <= max(left, right):
             break
         note.set_text(f"{text[:length]}…".replace("$", r"\$"))
+
+
+def _figure(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def _renderer(ax: Axes) -> RendererAgg:
+    return FigureCanvasAgg(_figure(ax)).get_renderer()
+
+
+def _pixels(ax: Axes) -> float:
+    """Return the size of a point in pixels."""
+    return _figure(ax).dpi / 72
 
 
 def _around(spot: np.ndarray, half: float) -> Bbox:
@@ -163,13 +180,15 @@ def _write(
     ax: Axes, text: str, box: Bbox, spot: np.ndarray, colour: str, has_leader: bool
 ) -> Annotation:
     # Offsets in points from the point, which hold at any resolution.
-    scale = 72 / ax.get_figure(root=True).dpi
-    data = ax.transData.inverted().transform(spot)
+    x, y = ax.transData.inverted().transform(spot)
     if has_leader:
-        end = (_nearest(box, spot) - spot) * scale
+        across, up = (_nearest(box, spot) - spot) / _pixels(ax)
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 3}
-        ax.annotate("", data, end, "data", "offset points", line, zorder=2, annotation_clip=False)
+        ax.annotate(
+            "", (x, y), (across, up), "data", "offset points", line, zorder=2, annotation_clip=False
+        )
+    left, bottom = (box.min - spot) / _pixels(ax)
     return ax.annotate(
-        text, data, (box.min - spot) * scale, "data", "offset points", fontsize=_SIZE,
+        text, (x, y), (left, bottom), "data", "offset points", fontsize=_SIZE,
         color=colour, ha="left", va="bottom", zorder=5, linespacing=0.95, annotation_clip=False,
     )  # fmt: skip

@@ -33,7 +33,7 @@ def named(errors: pd.DataFrame) -> list[str]:
         errors: of each estimator, by its name, the most important in the first column; NaN is the
             largest.
     """
-    least = errors.sort_values([*errors], kind="stable", na_position="last")
+    least = errors.sort_values(list(map(str, errors)), kind="stable", na_position="last")
     return [str(name) for name in least.index[:MOST_NAMED]]
 
 

@@ -179,10 +179,10 @@ def _untempered(ax: Axes, line: pd.Series, metric: str, look: Look, x: float) ->
     if np.isnan(value):
         return
     zero, y = value <= bottom, max(value, bottom)
-    shared = {"label": line["family"], "clip_on": not zero}
-    ax.plot(x, y, **look.marks(markersize=3.5, **shared))
     dashes = _LIMIT if limit else look.line
-    ax.axhline(y, color=look.colour, ls=dashes, lw=1.5 if zero else 0.8, **shared)
+    shared = {"clip_on": not zero, "linestyle": dashes, "linewidth": 1.5 if zero else 0.8}
+    ax.plot(x, y, **look.marks(markersize=3.5, label=line["family"], **shared))
+    ax.axhline(y, color=look.colour, label=f"_{line['family']}", **shared)
     if limit:
         down_arrow(ax, (x, y), look)
     elif not zero:

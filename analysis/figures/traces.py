@@ -71,7 +71,7 @@ def trace(
         across: the column on the horizontal axis.
         metric: its name.
         look: the style.
-        label: label of the marks.
+        label: label of the marks; of further ones, with an underscore before it.
         hollow: whether each marker is hollow; by default none is.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
@@ -88,5 +88,6 @@ def trace(
         style = drawn.marks(linestyle="none", markersize=3.5, clip_on=not on_axis)
         if some.any():  # an empty unclipped line has its box at the origin, which breaks the layout
             ax.plot(x[some], y[some], **style, label=label)
+            label = f"_{label.lstrip('_')}"  # once in a legend
     for at in zip(x[limit], y[limit], strict=True):
         down_arrow(ax, at, look)

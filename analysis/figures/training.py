@@ -251,7 +251,8 @@ def _heights(part: pd.DataFrame) -> tuple[float, float]:
 
 def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> None:
     shown = line[_has_band(line)]
-    band(ax, shown["step"], shown["low"], shown["high"], look.colour)
+    if len(shown):
+        band(ax, shown["step"], shown["low"], shown["high"], look.colour)
     every = max(1, len(line) // _MARKS)
     # Staggered, so that markers do not overlap.
     style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)
