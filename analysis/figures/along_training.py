@@ -98,7 +98,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         panels = grid.reshape(len(runs), len(_PANELS))
         for (name, run), axes in zip(runs.items(), panels, strict=True):
             if len(runs) > 1 or page.titles:
-                text = "\n".join(wrap(f"trained with {name}", int(_TITLE * page.width)))
+                text = "\n".join(wrap(f"trained with {name}", int(_TITLE * page.width / across)))
                 axes[0].set_title(text.replace("$", r"\$"), loc="left", fontsize=7)
             for ax, metric in zip(axes, _PANELS, strict=True):
                 _panel(ax, points, run, metric, looks)

@@ -134,8 +134,15 @@ def test_results_of_another_run_are_not_overwritten(capsys, tmp_path):
 
 # Help -------------------------------------------------------------------------------------------
 
+DRAWING = {
+    "--width": "text",
+    "--only": "all",
+    "--format": "pdf and png",
+    "--no-title": None,
+}
 OPTIONS = {
-    "compare": {
+    "compare": DRAWING
+    | {
         "--device": "the CPU",
         "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",
@@ -158,7 +165,8 @@ OPTIONS = {
         "--force": None,
         "--quick": None,
     },
-    "train": {
+    "train": DRAWING
+    | {
         "--device": "the CPU",
         "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",
