@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
 from analysis.figures import traces
@@ -141,7 +142,7 @@ def _panel(
     ax: Axes, points: pd.DataFrame, run: pd.DataFrame, metric: str, looks: Mapping[str, Look]
 ) -> None:
     ax.set(yscale="log", ylabel=_PANELS[metric], xlim=_span(points["step"]))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set(major_locator=MaxNLocator(6, integer=True), major_formatter="{x:,.0f}")
     traces.set_heights(ax, run, metric)
     _norm(ax, run)
     aside = _aside(points, looks)

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
 from analysis.figures.legend import (
@@ -146,7 +147,7 @@ def _panel(ax: Axes, part: pd.DataFrame, looks: Mapping[str, Look], unit: str) -
     first, last = part["step"].min(), part["step"].max()
     room = 0.02 * (last - first) or 1.0
     ax.set(xlabel="training step", ylabel=unit, xlim=(first - room, last + room))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set(major_locator=MaxNLocator(6, integer=True), major_formatter="{x:,.0f}")
     ax.set_ylim(_heights(part))
     for name, line in part.groupby("short_name", sort=False):
         if name not in looks:
