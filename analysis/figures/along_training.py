@@ -20,7 +20,7 @@ from analysis.style import GREY, Look, looks_of, paper
 _PANELS = {"variance": "variance (trace)", "squared_bias": "squared bias"}
 _SUFFIXES = {"value": "", "low": "_low", "high": "_high"}
 _NORM = {"color": "0.6", "linestyle": (0, (4, 2)), "linewidth": 0.9}
-_TITLE = 20  # letters of a run's title to an inch
+_TITLE = 18  # letters of a run's title to an inch
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:

@@ -297,7 +297,7 @@ def test_along_training_says_what_it_is_of(measured):
     title = figure._suptitle.get_text()
     assert "VAE[size=200]" in title and "gradient with respect to logits" in title
     above = "trained with REBAR, Adam, learning rate 0.001, seed 0"
-    assert figure.axes[0].get_title(loc="left") == above
+    assert " ".join(figure.axes[0].get_title(loc="left").split()) == above
     bare = along_training.draw(measured, Page(titles=False))
     assert bare._suptitle is None and not bare.axes[0].get_title(loc="left")
     found = labels(figure)
