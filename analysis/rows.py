@@ -101,6 +101,17 @@ def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return rows[~skips], reasons
 
 
+def families(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the family of each method in a result table; tables of old versions have none."""
+    found: dict[str, str] = {}
+    if "method_family" in rows:
+        found |= dict(zip(rows["method"], rows["method_family"].fillna(""), strict=True))
+    if "measured_family" in rows:
+        methods = rows["measured"].fillna("").str.partition("[")[0]
+        found |= dict(zip(methods, rows["measured_family"].fillna(""), strict=True))
+    return found
+
+
 def links(rows: pd.DataFrame) -> list[str]:
     """Return the columns with links to papers, if any."""
     return [name for name in ("paper_link",) if name in rows]
@@ -173,6 +184,18 @@ def heading(
     if not complete:
         parts.append("run not complete")
     return ", ".join(str(part) for part in parts if pd.notna(part) and part != "")
+
+
+def title(rows: pd.DataFrame, context: Mapping[str, object]) -> str:
+    """Return a figure's short title: the problem, and the data or the parameters.
+
+    Args:
+        rows: the tidy table.
+        context: from `only_context`.
+    """
+    kept = {name: context.get(name) for name in ("problem", "data", "group") if name in context}
+    incomplete = "" if is_complete(rows) else "run not complete: "
+    return incomplete + heading({"objective": "", "problem": "", **kept}, complete=True)
 
 
 def _count(fewest: int, most: int, name: str) -> str:

@@ -39,6 +39,8 @@ COLUMNS: Mapping[str, Described] = {
     "estimator": _text("name of the estimator with all its settings"),
     "short_name": _text("its shortest positional name, as tables and figures show it"),
     "method": _text("class of the estimator"),
+    "method_family": _text("its family; empty for a class of your own"),
+    "relaxes": _flag("whether its loss is that of the relaxed model"),
     "unbiased": _text('"yes", "no" or "up to scale", as declared'),
     "paper_link": _text("address of the estimator's paper"),
     "evaluations": _count("evaluations of f per gradient", "evaluations"),
@@ -60,6 +62,7 @@ COLUMNS: Mapping[str, Described] = {
     "bound_samples": _count("samples of the evaluated bound; 0 if there is none", "samples"),
     "measured": _text("estimator measured at the first run's parameters; else empty"),
     "measured_short_name": _text("its shortest positional name"),
+    "measured_family": _text("its family"),
     # Reproduction.
     "table": _text("the published table"),
     "budget": _text("scale of the run: smoke, laptop or paper"),
@@ -117,11 +120,15 @@ COLUMNS: Mapping[str, Described] = {
 """Every column. `p_NAME` besides is a setting of the estimator, `p_PART.NAME` of its component."""
 
 _PLACE = ("study", "problem", "objective")
-_ESTIMATOR = ("estimator", "short_name", "method", "unbiased", "paper_link")
+_ESTIMATOR = (
+    *("estimator", "short_name", "method", "method_family", "relaxes", "unbiased", "paper_link"),
+)
 _VALUE = ("metric", "value", "low", "high", "note", "replicates")
 _MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
 _RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step")
-_EVALUATION = ("split", "bound_samples", "measured", "measured_short_name", "group")
+_EVALUATION = (
+    *("split", "bound_samples", "measured", "measured_short_name", "measured_family", "group"),
+)
 _TRAINED = (*_PLACE, "data", *_RUN, *_EVALUATION, "evaluations", "samples", *_VALUE)
 _TABLE = ("table", "budget", "cell", "stage", "block", "label", "other", "variant")
 _PUBLISHED = ("units", "spread", "source", "scale", "higher_is_better", "is_known")

@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,69 +12,43 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from tueplots import axes, figsizes, fontsizes
+from tueplots import axes, fontsizes
 
 from analysis.files import atomic, write_text
 from analysis.names import natural
+from analysis.page import DEFAULT_FORMATS
 
-# Okabe and Ito's colours without yellow, which prints too light; two of Tol's; a grey.
-COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#882255",
-    "#999933",
-    "#707070",
-)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d", "*")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#882255")
+"""Okabe and Ito's colours without yellow, which prints too light, and one of Tol's."""
+
+HUES = {
+    "score_function": "#0072B2",
+    "antithetic": "#009E73",
+    "control_variates": "#D55E00",
+    "enumeration": "#882255",
+    "bounds": "#5B3FA0",
+    "straight_through": "#E69F00",
+    "relaxations": "#CC79A7",
+    "": "#56B4E9",
+}
+"""The hue of each family of estimators; the last one is for classes of the user's own."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "h", ">", "d")
 FILLS = ("full", "left", "bottom", "right", "top")
-LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (1, 1)), (0, (2, 1, 1, 1, 1, 1)))
-# A method's index gives its colour and marker; pairs are unique, as 9 and 13 are coprime.
-_PLACES = (
-    "ScoreFunction",
-    "GumbelSoftmax",
-    "GumbelRao",
-    "REBAR",
-    "StraightThroughGumbelSoftmax",
-    "StraightThrough",
-    "RELAX",
-    "ReinMax",
-    "DisARM",
-    "DARN",
-    "MuProp",
-    "ARMS",
-    "DoubleCV",
-    "ARM",
-    "UnorderedSet",
-    "CARMS",
-    "SumAndSample",
-    "RODEO",
-    "GappedStraightThrough",
-    "VIMCO",
-    "LAX",
-    "NVIL",
-    "SlopeAnnealedStraightThrough",
-    "Pathwise",
-    "IndeCateR",
-    "LocalExpectation",
-    "ReinMaxRao",
-    "ReinMaxCV",
-    "DecoupledStraightThroughGumbelSoftmax",
-    "LocalDisARM",
-    "CategoricalDisARM",
-    "Average",
-    "OVIS",
-)
-_RESERVED = 40  # fixed, so that new names do not change the colours of user methods
-_BLACK = "#000000"
+LINES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+DOTS = (0, (1, 1))
+"""The line of what must not be compared with the other lines of a panel."""
+
+_SHADES = (1.0, 0.82, 0.66)  # of a hue: darker ones only, since lighter ones print too light
+_SALT = 409
+"""Of the hash that chooses markers; with this one, no two estimators of a family agree."""
+
+GREY = "0.72"
 DPI = 200
 
 
 class Look(NamedTuple):
-    """The style of one estimator; `colour` and `marker` are those of its method."""
+    """The style of one estimator."""
 
     colour: str
     marker: str
@@ -99,53 +74,75 @@ class Look(NamedTuple):
         }
 
 
-def method_look(method: str) -> Look:
-    """Return the colour and marker of a method, which are the same in every figure."""
-    if method == "Exact":
-        return Look(_BLACK, "*")
-    if method in _PLACES:
-        place = _PLACES.index(method)
-    else:
-        # Python's string hash differs between runs.
-        digest = hashlib.sha256(method.encode()).digest()
-        free = len(COLOURS) * len(MARKERS) - _RESERVED
-        place = _RESERVED + int.from_bytes(digest[:8], "big") % free
-    colour = COLOURS[place % len(COLOURS)]
-    return Look(colour, MARKERS[place % len(MARKERS)])
+GREY_LOOK = Look(GREY, "o")
+"""The style of estimators that a figure does not name."""
 
 
-def looks(methods: Mapping[str, str]) -> dict[str, Look]:
+def looks(methods: Mapping[str, str], families: Mapping[str, str]) -> dict[str, Look]:
     """Return the styles of a figure's estimators, in the order of its legend.
 
-    Estimators of one method share its colour and marker and differ in marker fill (halves, then
-    lighter tints). Estimators of the same colour differ in line style.
+    No two of them share both colour and marker with its fill. Estimators of a family share a hue.
+    Those of a method share a marker, which is the same in every figure, unless another method of
+    its family with the same first choice comes before it; they differ in shade and fill. Estimators
+    of the same colour differ in line style.
 
     Args:
-        methods: the method of each estimator or family.
+        methods: the method of each estimator, by its name.
+        families: the family of each method; one that is missing is the user's own.
     """
-    result, seen, lines = {}, {}, {}
+    result: dict[str, Look] = {}
+    lines: Counter[str] = Counter()
+    markers: dict[str, dict[str, int]] = {}
+    used: dict[str, set[Look]] = {}
     for name in sorted(methods, key=lambda name: (methods[name] != "Exact", natural(name))):
-        look = method_look(methods[name])
-        # Counted by style, since two unknown names may share one.
-        variant = seen[look] = seen.get(look, -1) + 1
-        line = lines[look.colour] = lines.get(look.colour, -1) + 1
-        tint = 0.5 ** (variant // len(FILLS))  # never white: hollow markers have a meaning
-        result[name] = look._replace(
-            fill=FILLS[variant % len(FILLS)],
-            face=_tint(look.colour, tint),
-            line=LINES[line % len(LINES)],
-        )
+        method = methods[name]
+        if method == "Exact":
+            result[name] = Look("#000000", "*")
+            continue
+        hue = HUES.get(families.get(method, ""), HUES[""])
+        taken = markers.setdefault(hue, {})
+        if method not in taken:
+            taken[method] = next(
+                (place for place in _places(method) if place not in taken.values()),
+                next(_places(method)),
+            )
+        known = used.setdefault(hue, set())
+        cells = _cells(hue, taken[method], _number(method) % len(_SHADES))
+        look = next((cell for cell in cells if cell not in known), GREY_LOOK)
+        known.add(look)
+        line = LINES[lines[look.colour] % len(LINES)]
+        lines[look.colour] += 1
+        result[name] = look._replace(line=line)
     return result
 
 
-def looks_of(lines: pd.DataFrame, names: str) -> dict[str, Look]:
+def looks_of(lines: pd.DataFrame, names: str, families: Mapping[str, str]) -> dict[str, Look]:
     """Return the styles of the names in a column; the table needs a column `method`."""
-    return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)))
+    return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)), families)
 
 
-def _tint(colour: str, strength: float) -> str:
-    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
-    return to_hex((red, green, blue))
+def _number(method: str) -> int:
+    # Python's string hash differs between runs.
+    digest = hashlib.sha256(f"{_SALT}{method}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def _places(method: str) -> Iterator[int]:
+    """Yield the places of markers in a method's order of preference."""
+    first = _number(method) // len(_SHADES)
+    return ((first + step) % len(MARKERS) for step in range(len(MARKERS)))
+
+
+def _cells(hue: str, marker: int, shade: int) -> Iterator[Look]:
+    """Yield the styles of a hue: first those of the marker, which differ in shade and in fill."""
+    for step in range(len(MARKERS)):
+        shape = MARKERS[(marker + step) % len(MARKERS)]
+        # All pairs of shade and fill, as their numbers are coprime.
+        for one in range(len(_SHADES) * len(FILLS)):
+            strength = _SHADES[(shade + one) % len(_SHADES)]
+            red, green, blue = (strength * channel for channel in to_rgb(hue))
+            colour = to_hex((red, green, blue))
+            yield Look(colour, shape, FILLS[one % len(FILLS)])
 
 
 @contextlib.contextmanager
@@ -159,6 +156,7 @@ def paper() -> Iterator[None]:
         "font.family": "STIXGeneral",
         "mathtext.fontset": "stix",
         "pdf.fonttype": 42,  # embed TrueType; some venues refuse Type 3
+        "svg.hashsalt": "estimax",  # otherwise random
         "axes.labelsize": 8,
         "axes.titlesize": 8,
         "figure.titlesize": 7,
@@ -174,15 +172,13 @@ def paper() -> Iterator[None]:
         yield
 
 
-def width() -> float:
-    """Return the width of a page's text in inches."""
-    return figsizes.neurips2024()["figure.figsize"][0]
-
-
 def save_figure(
-    figure: Figure, stem: str | os.PathLike, data: pd.DataFrame | None = None
+    figure: Figure,
+    stem: str | os.PathLike,
+    data: pd.DataFrame | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
 ) -> list[Path]:
-    """Save a figure as `<stem>.pdf` and `<stem>.png` (200 dpi), and its data as `<stem>.csv`.
+    """Save a figure as `<stem>.<format>`, a PNG with 200 dpi, and its data as `<stem>.csv`.
 
     Files are written atomically, and equal figures give equal bytes.
 
@@ -191,18 +187,21 @@ def save_figure(
         stem: path without a suffix; missing folders are created.
         data: from the `data` of the same module; None for a grid of pictures, which has no CSV
             file.
+        formats: some of `analysis.page.FORMATS`.
     """
-    # No dates, so that equal results give equal files.
-    plain = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
-    paths = [Path(f"{stem}.{ending}") for ending in plain]
+    paths = [Path(f"{stem}.{ending}") for ending in formats]
     with paper():
         # Laid out once: it takes half of the time of drawing.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for path, kind in zip(paths, plain, strict=True):
+        for path, kind in zip(paths, formats, strict=True):
             with atomic(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=DPI, metadata=plain[kind])
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=_UNDATED[kind])
     if data is not None:
         csv = data.to_csv(index=False, lineterminator="\n")
         paths.append(write_text(f"{stem}.csv", csv))
     return paths
+
+
+# No dates, so that equal results give equal files.
+_UNDATED = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}

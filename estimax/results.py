@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,11 @@ import pandas as pd
 
 import analysis
 from analysis import figures, reading
-from analysis.names import short_names
+from analysis.page import Page
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
-from estimax import panels
+from experiments.command_line.options import figure_width
+from experiments.command_line.output import only as chosen
 from experiments.command_line.output import terminal_width
 from experiments.system.errors import UsageError
 
@@ -60,30 +62,48 @@ class Result:
         """The names of the figures that `plot` draws, the default first."""
         return tuple(figures.of_study(self.frame))
 
-    def plot(self, name: str | None = None, *, ax: "Axes | None" = None) -> "Figure | Axes":
+    def plot(
+        self,
+        name: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+        only: str | Sequence[str] = (),
+        width: str | float = "text",
+        titles: bool = True,
+    ) -> "Figure | Axes":
         """Draw a figure, as the command does, or its main panel into your own axes.
 
         Args:
             name: one of `figures`; by default the first.
-            ax: axes to draw into, in their own style, without a legend: every mark has a label, for
-                `ax.legend()`. By default, a new figure in the style of papers.
+            ax: axes to draw into, in their own style, without a legend: what the figure names has a
+                label, for `ax.legend()`. By default, a new figure in the style of papers.
+            only: the names or classes of the estimators to show; by default all.
+            width: of a new figure: "column", "text" or inches.
+            titles: whether a new figure has a title.
 
         Returns:
             The figure, or `ax`.
 
         Raises:
-            UsageError: for an unknown name, or if no value can be drawn.
+            UsageError: for an unknown name or width, if no value can be drawn, or if the figure has
+                no panel of its own to be drawn into axes.
         """
         known = figures.of_study(self.frame)
         name = next(iter(known), None) if name is None else name
         if name is None or name not in known:
             raise UsageError(f"no figure {name!r}; choose from {', '.join(known) or 'none'}")
         try:
+            page = Page(figure_width(str(width)), titles)
+        except ArgumentTypeError as error:
+            raise UsageError(f"the width {error}") from error
+        rows = chosen(self.frame, [only] if isinstance(only, str) else only)
+        module = known[name]
+        try:
             if ax is None:
-                return known[name].draw(self.frame)
-            column = "measured" if name == "along_training" else "estimator"
-            names = short_names(self.frame, column)
-            panels.draw(ax, name, known[name].data(self.frame), names)
+                return module.draw(rows, page)
+            if not isinstance(module, figures.WithPanel):
+                raise UsageError(f"{name} has no main panel that can be drawn into axes")
+            module.panel(ax, rows)
         except ValueError as error:
             raise UsageError(f"no figure {name}: {error}") from error
         return ax

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import triangle
 from analysis.figures.legend import framed, mark
+from analysis.page import PAGE, Page
 from analysis.rows import chosen
 from analysis.style import COLOURS, LINES, paper
 
@@ -28,11 +29,12 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return chosen(rows, _COLUMNS)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw densities on the simplex and on (0, 1), and the coordinates of seven classes.
 
     Args:
         rows: the tidy table of `estimax figure densities`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
@@ -51,15 +53,11 @@ def draw(rows: pd.DataFrame) -> Figure:
         mark("probability of the class", marker="s", color="0.85", markersize=8),
         mark("90 % of the samples", linestyle="-", linewidth=0.6),
         mark("middle 50 %", linestyle="-", linewidth=2),
+        mark("simplex: weights 2, 0.5 and 1, each panel with its own scale"),
         mark("median", marker="_", color="black", markersize=4, markeredgewidth=1),
     ]
     with paper():
-        title = (
-            "Concrete distributions by temperature: density on the simplex (weights 2, 0.5, 1; "
-            "each panel with its own scale) and of binary variables; coordinates of a variable "
-            "with seven classes"
-        )
-        figure = framed(title, 4.2, marks, kinds)
+        figure = framed(page, "Concrete distributions by temperature", 4.2, marks, kinds)
         grid = figure.add_gridspec(2, 6, height_ratios=(0.85, 1))
         for i, temperature in enumerate(sorted(simplex["temperature"].unique())):
             ax = figure.add_subplot(grid[0, 2 * i : 2 * i + 2])

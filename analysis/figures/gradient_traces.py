@@ -4,7 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import entry, framed
-from analysis.rows import chosen
+from analysis.page import PAGE, Page
+from analysis.rows import chosen, families
 from analysis.style import looks_of, paper
 
 _COLUMNS = ("p0", "name", "estimator", "method", "metric", "step", "value")
@@ -21,21 +22,23 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return chosen(rows, _COLUMNS)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw traces of gradient, probability and objective, one row per p0.
 
     Args:
         rows: the tidy table of `estimax figure gradient-traces`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     points = data(rows)
     targets = list(points["p0"].unique())
-    look, names = looks_of(points, "name"), points["name"].unique()
+    look, names = looks_of(points, "name", families(rows)), points["name"].unique()
     with paper():
         entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
+            page,
             r"Gradient ascent on E $(z - p_0)^2$: the optimum is 1 if $p_0$ < 0.5, else 0",
             1.25 * len(targets) + 0.3,
             entries,

@@ -2,25 +2,47 @@
 
 import io
 import os
+import textwrap
 import zipfile
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.files import read_plain
-from analysis.style import DPI, paper, width
+from analysis.page import PAGE, Page
+from analysis.style import DPI, paper
 
 _GAP = 1  # pixels between pictures
 _MARGIN = 6  # dots around the title
 _WIDEST = 0.6  # inches of a picture
+_LETTERS = 18  # to an inch
 _ROUNDING = 1e-5
 _MOST_BYTES = 2**28  # maximum sizes of a file and of its contents
 
 
-def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Return the pictures of a `.npz` file by name, as arrays for `draw`.
+RUN = "run"
+"""The name of the text in a file of pictures that says which run made them."""
+
+_LONGEST_RUN = 1000
+
+
+class Pictures(NamedTuple):
+    """The contents of a file of pictures.
+
+    Attributes:
+        run: the run that made them; "" if the file does not say.
+        grids: arrays for `draw`, by name.
+    """
+
+    run: str
+    grids: dict[str, np.ndarray]
+
+
+def load(path: str | os.PathLike) -> Pictures:
+    """Return the pictures of a `.npz` file.
 
     Raises:
         ValueError: if the file is not an .npz file, is empty or damaged, or an array has an invalid
@@ -38,6 +60,7 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except Exception as error:  # zipfile, zlib and numpy raise any type on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{os.fspath(path)} cannot be read: {reason}") from error
+    run = str(arrays.pop(RUN)) if _is_text(arrays.get(RUN)) else ""
     if not arrays:
         raise ValueError(f"{os.fspath(path)} contains no pictures")
     for name, pictures in arrays.items():
@@ -45,28 +68,41 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
             _check(name, pictures)
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
-    return arrays
+    return Pictures(run, arrays)
 
 
-def draw(name: str, pictures: np.ndarray) -> Figure:
-    """Draw pictures as one grid, dark on white, with its name above.
+def _is_text(value: np.ndarray | None) -> bool:
+    return (
+        value is not None
+        and value.dtype.kind == "U"
+        and value.ndim == 0
+        and str(value).isprintable()
+        and len(str(value)) <= _LONGEST_RUN
+    )
+
+
+def draw(name: str, pictures: np.ndarray, run: str = "", page: Page = PAGE) -> Figure:
+    """Draw pictures as one grid, dark on white, with its name and run above.
 
     Args:
         name: name of the grid, such as "samples" or "reconstructions".
         pictures: `[rows, columns, height, width]`, from 0 (white) to 1 (black).
+        run: the run that made them: problem, estimator, seed and step.
+        page: the layout.
 
     Raises:
         ValueError: if the array has an invalid shape or values.
     """
-    return page(name, [("", pictures)])
+    return column(f"{run}: {name}" if run else name, [("", pictures)], page)
 
 
-def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
+def column(title: str, grids: Sequence[tuple[str, np.ndarray]], page: Page = PAGE) -> Figure:
     """Draw grids of pictures in a column under a title, each with its name above.
 
     Args:
-        title: title of the page.
+        title: title of the figure, broken into lines.
         grids: pairs of a name (may be empty) and pictures as for `draw`.
+        page: the layout; pictures that are too small for its width are not enlarged beyond it.
 
     Raises:
         ValueError: if an array has an invalid shape or values.
@@ -74,13 +110,19 @@ def page(title: str, grids: Sequence[tuple[str, np.ndarray]]) -> Figure:
     for name, pictures in grids:
         _check(name or title, pictures)
     images = [_grid(pictures) for _, pictures in grids]
-    dots = _dots(max(image.shape[1] for image in images), max(p.shape[-1] for _, p in grids))
+    widest = max(image.shape[1] for image in images)
+    dots = _dots(widest, max(p.shape[-1] for _, p in grids), page.width)
+    letters = int(_LETTERS * page.width)
+    title = textwrap.fill(title, letters) if page.titles else ""
     with paper():
         figure = Figure(dpi=DPI)
         figure.set_layout_engine("none")
         texts = [figure.suptitle(title.replace("$", r"\$"), va="top", fontsize=8)]
         texts += [
-            figure.text(0, 0, name.replace("$", r"\$"), va="top", fontsize=7) for name, _ in grids
+            figure.text(
+                0, 0, textwrap.fill(name, letters).replace("$", r"\$"), va="top", fontsize=7
+            )
+            for name, _ in grids
         ]
         renderer = FigureCanvasAgg(figure).get_renderer()
         boxes = [text.get_window_extent(renderer) for text in texts]
@@ -124,8 +166,8 @@ def _grid(pictures: np.ndarray) -> np.ndarray:
     return grid[:-_GAP, :-_GAP]
 
 
-def _dots(across: int, picture: int) -> float:
+def _dots(across: int, picture: int, width: float) -> float:
     """Return the size of a pixel in dots; an integer unless the page is too narrow."""
-    page = width() * DPI
+    page = width * DPI
     most = min(page / across, _WIDEST * DPI / picture)
     return float(max(1, int(most))) if across <= page else page / across

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import framed, mark
+from analysis.page import PAGE, Page
 from analysis.rows import chosen
 from analysis.style import COLOURS, paper
 
@@ -21,11 +22,12 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return chosen(rows, _COLUMNS)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw the mean, with samples below it, one column per temperature.
 
     Args:
         rows: the tidy table of `estimax figure relaxed-samples`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
@@ -35,6 +37,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     shown = [("mean", 0), *(("sample", i) for i in sorted(points["number"].unique()))]
     with paper():
         figure = framed(
+            page,
             "A categorical variable of seven classes and its relaxation",
             2.6,
             [mark("95 % interval of the mean", linestyle="-", color="black", linewidth=1)],

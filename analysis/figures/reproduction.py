@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.legend import framed, mark
+from analysis.page import PAGE, Page
 from analysis.style import COLOURS, paper
 from analysis.tables.reproduction import reproduction_table
 
@@ -13,6 +14,7 @@ _ABOVE = 0.75  # inches for a panel's title and axis
 _PUBLISHED = {"marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
 _OURS = {"marker": "o", "markersize": 4.5}
 _COLUMNS = 2
+_NARROW = 4.5  # inches, of a page for one column
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,20 +30,21 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return drawn
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw published numbers and ours, with 95 % intervals, one panel per part of the table.
 
     Axis limits are set by the means; longer intervals are clipped.
 
     Args:
         rows: the tidy table of `estimax reproduce`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     points = data(rows)
     blocks = list(points["block"].unique())
-    columns = min(_COLUMNS, len(blocks))
+    columns = min(_COLUMNS if page.width > _NARROW else 1, len(blocks))
     bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
     most = [max((points["block"] == block).sum() for block in band) for band in bands]
     heights = [_ABOVE + _LINE * count for count in most]
@@ -50,7 +53,8 @@ def draw(rows: pd.DataFrame) -> Figure:
         mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
     ]
     with paper():
-        figure = framed(reproduction_table(rows).heading, sum(heights), marks)
+        text = reproduction_table(rows).heading
+        figure = framed(page, text, sum(heights), marks)
         panels = figure.subplots(
             len(bands), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
         )
@@ -59,6 +63,24 @@ def draw(rows: pd.DataFrame) -> Figure:
         for ax, block in zip(panels.flat, blocks, strict=False):
             _panel(ax, block, points[points["block"] == block])
     return figure
+
+
+def panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the first block of the table into axes; both kinds of numbers have a label.
+
+    Args:
+        ax: the axes.
+        rows: as for `draw`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    block = points["block"].iloc[0]
+    _panel(ax, block, points[points["block"] == block])
+    for label, style in (("published", _PUBLISHED), ("ours", _OURS)):
+        colour = "0.25" if style is _PUBLISHED else COLOURS[0]
+        ax.plot([], [], color=colour, linestyle="none", label=label, **style)
 
 
 def _panel(ax: Axes, block: str, part: pd.DataFrame) -> None:

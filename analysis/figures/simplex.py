@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import triangle
 from analysis.figures.legend import framed, mark
+from analysis.page import PAGE, Page
 from analysis.rows import chosen
 from analysis.style import paper
 
@@ -21,11 +22,12 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return chosen(rows, _COLUMNS)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw the ratio of variances over the simplex, one panel per temperature.
 
     Args:
         rows: the tidy table of `estimax figure gumbel-rao-simplex`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
@@ -36,12 +38,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     most = points["value"].abs().max()
     norm = TwoSlopeNorm(0.0, -most, most)
     with paper():
-        title = (
-            "Variance of straight-through Gumbel-softmax divided by that of Gumbel-Rao with "
-            f"{inner} relaxed samples, by the probabilities of three classes"
-        )
+        title = f"Variance of straight-through Gumbel-softmax / Gumbel-Rao with {inner} samples"
         note = mark("lines inside the triangles: f has a pole where two probabilities sum to 1/3")
-        figure = framed(title, 2.0, [], [note])
+        figure = framed(page, title, 2.0, [], [note])
         panels = figure.subplots(1, len(temperatures), squeeze=False)[0]
         drawn = []
         for ax, temperature in zip(panels, temperatures, strict=True):

@@ -1,6 +1,6 @@
 """Bias, variance and mean squared error against temperature."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures import traces
-from analysis.figures.legend import entry, framed, hollow_mark, mark, not_drawn
+from analysis.figures.legend import (
+    NO_INTERVAL,
+    band_mark,
+    entry,
+    framed,
+    hollow_mark,
+    named,
+    not_drawn,
+    others_mark,
+)
 from analysis.figures.marks import decades, down_arrow, label_decades
-from analysis.style import Look, looks_of, paper
+from analysis.page import PAGE, Page
+from analysis.rows import families, title
+from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
 SMALL_SAMPLE = "sample too small for its temperature"
@@ -21,7 +32,7 @@ _PANELS = {
     "mse": "mean squared error",
 }
 _LIMIT = (0, (1, 2))
-_FACTS = ["family", "temperature", "estimator", "method", "unbiased"]
+_FACTS = ["family", "temperature", "estimator", "short_name", "method", "unbiased"]
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -50,57 +61,107 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw squared bias, variance and mean squared error against temperature, on log-log axes.
 
-    Errors are in squared units of the gradient. Bands are 95 % intervals; estimators without a
-    temperature are horizontal lines; a squared bias that is not distinguishable from zero is an
-    arrow down from its upper limit; points with too few samples or without an interval are hollow.
+    Errors are in squared units of the gradient. Bars are 95 % intervals; estimators without a
+    temperature are horizontal lines, with bands; a squared bias that is not distinguishable from
+    zero is an arrow down from its upper limit; points with too few samples or without an interval
+    are hollow. At most 12 estimators are named, first those with a temperature, of the least mean
+    squared error at any; the others are grey.
 
     Args:
         rows: a tidy result table of one context, with `p_temperature` and the metrics
             `squared_bias`, `variance` and `mse`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     points = data(rows)
-    look = looks_of(points, "family")
+    looks = _looks(rows, points)
     with paper():
-        names = [entry(look[name], name, line=True) for name in look]
-        markers = _between(points, look)
-        figure = framed(temperature_table(rows).heading, 2.3, names, _marks(points))
-        panels = figure.subplots(1, len(_PANELS), sharex=True)
-        temperatures = points["temperature"].dropna()
-        span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
-        for ax, (metric, title) in zip(panels, _PANELS.items(), strict=True):
-            ax.set(xscale="log", yscale="log", xlabel="temperature", title=title, xlim=span)
-            label_decades(ax.xaxis, (1, 3))
-            traces.set_heights(ax, points, metric)
-            for name in look:
-                line = points[points["family"] == name]
-                if name in markers:
-                    _untempered(ax, line.iloc[0], metric, look[name], markers[name])
-                else:
-                    traces.trace(
-                        ax, line, "temperature", metric, look[name],
-                        label=name, hollow=line["small_sample"] | ~line["has_interval"],
-                    )  # fmt: skip
+        names = [entry(look, name, line=True) for name, look in looks.items()]
+        context = temperature_table(rows).context
+        across = page.columns(len(_PANELS))
+        down = -(-len(_PANELS) // across)
+        marks = _marks(points, len(set(points["family"]) - looks.keys()))
+        figure = framed(page, title(rows, context), 2.0 * down, names, marks)
+        panels = figure.subplots(down, across, sharex=True, squeeze=False).flat
+        for ax, (metric, text) in zip(panels, _PANELS.items(), strict=False):
+            _panel(ax, points, metric, looks)
+            ax.set_title(text)
+            if ax.get_subplotspec().is_last_row():
+                ax.set_xlabel("temperature")
     return figure
+
+
+def panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the mean squared error into axes; named estimators have a label, for `ax.legend()`.
+
+    Args:
+        ax: the axes.
+        rows: as for `draw`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    _panel(ax, points, "mse", _looks(rows, points))
+    ax.set(xlabel="temperature", ylabel=_PANELS["mse"])
+
+
+def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
+    lines = points.assign(fixed=points["temperature"].isna())
+    shown = named(lines.groupby("family", sort=False)[["fixed", "mse"]].min())
+    return looks_of(points[points["family"].isin(shown)], "family", families(rows))
+
+
+def _panel(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
+    temperatures = points["temperature"].dropna()
+    span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
+    ax.set(xscale="log", yscale="log", xlim=span)
+    label_decades(ax.xaxis, (1, 3))
+    traces.set_heights(ax, points, metric)
+    markers = _between(points, looks)
+    for family, line in points.groupby("family", sort=False):
+        if family not in looks:
+            _grey(ax, line, metric)
+    for name, look in looks.items():
+        line = points[points["family"] == name]
+        if name in markers:
+            _untempered(ax, line.iloc[0], metric, look, markers[name])
+        else:
+            traces.trace(
+                ax, line, "temperature", metric, look,
+                label=name, hollow=line["small_sample"] | ~line["has_interval"],
+            )  # fmt: skip
+
+
+def _grey(ax: Axes, line: pd.DataFrame, metric: str) -> None:
+    style = {"color": GREY, "linewidth": 0.6, "zorder": 1, "label": "_"}
+    heights = traces.heights(line, metric)
+    if line["temperature"].isna().all():
+        ax.axhline(max(heights.iloc[0], ax.get_ylim()[0]), **style)
+    else:  # zeros, and what is far below, are left out
+        ax.plot(line["temperature"], heights.where(heights >= ax.get_ylim()[0]), **style)
 
 
 def _measured(points: pd.DataFrame) -> list[str]:
     return [metric for metric in _PANELS if points[metric].notna().any()]
 
 
-def _marks(points: pd.DataFrame) -> list[Line2D]:
+def _marks(points: pd.DataFrame, others: int) -> list[Line2D]:
     marks = traces.marks(points, _PANELS)
-    if points["small_sample"].any():
-        marks.append(mark(f"hollow: {SMALL_SAMPLE}", marker="o", markerfacecolor="white"))
-    if not points["has_interval"].all():
-        marks.append(hollow_mark())
+    if points["temperature"].isna().any():
+        marks.append(band_mark("the same, without a temperature"))
+    whys = [SMALL_SAMPLE] * bool(points["small_sample"].any())
+    whys += [NO_INTERVAL] * (not points["has_interval"].all())
+    if whys:
+        marks.append(hollow_mark("; ".join(whys)))
     left_out = points[_measured(points)].isna().any(axis="columns")
-    return marks + not_drawn(points.loc[left_out, "estimator"])
+    marks += others_mark(others, "the least mean squared errors")
+    return marks + not_drawn(points.loc[left_out, "short_name"])
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
@@ -118,10 +179,10 @@ def _untempered(ax: Axes, line: pd.Series, metric: str, look: Look, x: float) ->
     if np.isnan(value):
         return
     zero, y = value <= bottom, max(value, bottom)
-    shared = {"label": line["family"], "clip_on": not zero}
-    ax.plot(x, y, **look.marks(markersize=3.5, **shared))
     dashes = _LIMIT if limit else look.line
-    ax.axhline(y, color=look.colour, ls=dashes, lw=1.5 if zero else 0.8, **shared)
+    shared = {"clip_on": not zero, "linestyle": dashes, "linewidth": 1.5 if zero else 0.8}
+    ax.plot(x, y, **look.marks(markersize=3.5, label=line["family"], **shared))
+    ax.axhline(y, color=look.colour, label=f"_{line['family']}", **shared)
     if limit:
         down_arrow(ax, (x, y), look)
     elif not zero:

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from analysis.figures.legend import band_mark, entry, framed
+from analysis.figures.legend import band_mark, entry, framed, mark
 from analysis.figures.marks import band
-from analysis.rows import check
-from analysis.statistics.seeds import over_seeds
-from analysis.style import looks_of, paper
+from analysis.page import PAGE, Page
+from analysis.rows import check, families
+from analysis.statistics.seeds import FEWEST, over_seeds
+from analysis.style import Look, looks_of, paper
 
 _COLUMNS = ("target", "name", "method", "metric", "step", "seed", "value")
 _MARKS = 6  # to a curve
@@ -40,25 +42,28 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return curves
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw one row of panels per target: loss, log variance and the control variate.
 
     Args:
         rows: the tidy table of `estimax figure toy-curves`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     points = data(rows)
-    look, names = looks_of(points, "name"), points["name"].unique()
+    look, names = looks_of(points, "name", families(rows)), points["name"].unique()
     targets = list(points["target"].unique())
+    is_wide = page.columns(len(_PANELS)) == len(_PANELS)
     with paper():
         entries = [entry(look[name], name, line=True) for name in names]
         figure = framed(
+            page,
             "One bit, f = $(b - t)^2$: the minimum is at b = 0",
             1.8 * len(targets),
             entries,
-            [band_mark("95 % interval of the mean over seeds")],
+            [_seeds_mark(points)],
         )
         panels = figure.subplots(len(targets), len(_PANELS), squeeze=False)
         for row, target in zip(panels, targets, strict=True):
@@ -66,8 +71,10 @@ def draw(rows: pd.DataFrame) -> Figure:
                 own = points[(points["target"] == target) & (points["metric"] == metric)]
                 for name in names:
                     _line(ax, own[own["name"] == name], look[name])
-                ax.set_title(f"t = {target:g}: {title}")
-            row[0].set_ylabel("E $(b - t)^2$")
+                if target == targets[0]:
+                    ax.set_title(title if is_wide else title.replace(" ", "\n"))
+                ax.ticklabel_format(useOffset=False)
+            row[0].set_ylabel(f"t = {target:g}\nE $(b - t)^2$")
             row[1].set_ylabel("natural logarithm")
             row[2].set_ylabel("c(z)")
         for ax, label in zip(panels[-1], ("step", "step", "z, relaxed"), strict=True):
@@ -75,9 +82,34 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _line(ax: Axes, part: pd.DataFrame, look) -> None:
+def panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the loss of the first target into axes; every estimator has a label.
+
+    Args:
+        ax: the axes.
+        rows: as for `draw`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    points = data(rows)
+    look = looks_of(points, "name", families(rows))
+    own = points[(points["target"] == points["target"].iloc[0]) & (points["metric"] == "loss")]
+    for name in own["name"].unique():
+        _line(ax, own[own["name"] == name], look[name], name)
+    ax.set(xlabel="step", ylabel="E $(b - t)^2$")
+
+
+def _seeds_mark(points: pd.DataFrame) -> Line2D:
+    seeds = points["seeds"].max()
+    if seeds >= FEWEST:
+        return band_mark("95 % interval of the mean over seeds")
+    return mark("one seed" if seeds == 1 else f"means over {seeds} seeds, without intervals")
+
+
+def _line(ax: Axes, part: pd.DataFrame, look: Look, label: str = "_") -> None:
     part = part.sort_values("x")
-    if part["low"].notna().any():
+    if (part["seeds"] >= FEWEST).all():
         band(ax, part["x"], part["low"], part["high"], look.colour)
-    style = look.marks(markevery=max(1, len(part) // _MARKS), markersize=3.5)
+    style = look.marks(markevery=max(1, len(part) // _MARKS), markersize=3.5, label=label)
     ax.plot(part["x"], part["value"], linestyle=look.line, linewidth=1, **style)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.figures.legend import band_mark, limit_mark, mark
-from analysis.figures.marks import ROUNDING, band, decades, down_arrow
+from analysis.figures.legend import bar_mark, limit_mark, mark
+from analysis.figures.marks import ROUNDING, down_arrow, label_logarithms, limits
 from analysis.style import Look
 from analysis.tables.comparison import indistinguishable
 
@@ -37,7 +36,7 @@ def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
 
 def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
     """Return legend entries for the marks used in curves of these metrics."""
-    entries = [band_mark()]
+    entries = [bar_mark()]
     if points["upper_limit"].any():
         entries.append(limit_mark())
     if any(zeros(points, metric).any() for metric in metrics):
@@ -46,13 +45,12 @@ def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
 
 
 def set_heights(ax: Axes, points: pd.DataFrame, metric: str) -> None:
-    """Set limits that contain every point and interval; bands that reach zero are clipped."""
+    """Set limits that contain every point and its interval, if that is not much longer."""
     drawn = heights(points, metric)
     positive = drawn > ROUNDING * drawn.max()
     if positive.any():
-        drawn, low, high = drawn[positive], points[f"{metric}_low"], points[f"{metric}_high"]
-        lowest = np.fmin(drawn, np.fmax(low[positive], drawn / 5)).min()
-        ax.set_ylim(decades(lowest / 3, np.fmax(drawn, high[positive]).max() * 1.5))
+        ax.set_ylim(limits(points.assign(**{metric: drawn})[positive], metric))
+        label_logarithms(ax.yaxis)
 
 
 def trace(
@@ -65,7 +63,7 @@ def trace(
     label: str,
     hollow: pd.Series | None = None,
 ) -> None:
-    """Draw a metric against a column, with intervals as bands and bars, upper limits as arrows.
+    """Draw a metric against a column, with intervals as bars, upper limits as arrows.
 
     Args:
         ax: the axes, with limits set.
@@ -73,15 +71,14 @@ def trace(
         across: the column on the horizontal axis.
         metric: its name.
         look: the style.
-        label: label of the marks.
+        label: label of the marks; of further ones, with an underscore before it.
         hollow: whether each marker is hollow; by default none is.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
     bottom = ax.get_ylim()[0]
     x, y = points[across], heights(points, metric).clip(lower=bottom)
     low, high = points[f"{metric}_low"].clip(lower=bottom), points[f"{metric}_high"]
-    band(ax, x, low, high, look.colour, where=~limit)
-    # Also bars, since a point between two upper limits has no band.
+    # Not a band, which a point between two upper limits would not have.
     ax.vlines(x[~limit], low[~limit], high[~limit], look.colour, linewidth=0.7)
     on_axis = bool((y <= bottom).all())
     thick = {"linewidth": 1.5, "clip_on": False} if on_axis else {}
@@ -91,5 +88,6 @@ def trace(
         style = drawn.marks(linestyle="none", markersize=3.5, clip_on=not on_axis)
         if some.any():  # an empty unclipped line has its box at the origin, which breaks the layout
             ax.plot(x[some], y[some], **style, label=label)
+            label = f"_{label.lstrip('_')}"  # once in a legend
     for at in zip(x[limit], y[limit], strict=True):
         down_arrow(ax, at, look)

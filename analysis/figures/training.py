@@ -1,17 +1,30 @@
 """Training curves."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.figures.legend import band_mark, entry, framed, mark, not_drawn
+from analysis.figures.legend import (
+    MOST_NAMED,
+    band_mark,
+    entry,
+    framed,
+    mark,
+    not_drawn,
+    others_mark,
+)
 from analysis.figures.marks import band
+from analysis.page import PAGE, Page
+from analysis.rows import families, title
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
-from analysis.statistics.seeds import over_seeds
-from analysis.style import Look, looks_of, paper
+from analysis.statistics.seeds import FEWEST, over_seeds
+from analysis.style import DOTS, GREY, Look, looks_of, paper
 from analysis.tables.training import training_table
 
 _LOSS = "training loss"
@@ -38,9 +51,11 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `panel`: "training loss", or a score that was evaluated during training; `estimator`,
-        `method`, `optimiser`, `learning_rate`; `value`: the mean over `seeds` runs, with its 95 %
-        interval, `low` and `high`. A run that diverged is a separate curve, with its `seed`; its
-        last value is NaN, at the step where the loss became non-finite.
+        `short_name`, `method`, `optimiser`, `learning_rate`; `relaxed`: whether the values are
+        those of the relaxed model; `curve`: "mean", "run" or "diverged"; `value`: of a mean, that
+        over `seeds` runs, with its 95 % interval, `low` and `high`. The runs of a mean of two have
+        curves of their own, and so has a run that diverged, with its `seed`; its last value is NaN,
+        at the step where the loss became non-finite.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
@@ -50,55 +65,105 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     chosen = _chosen(lines)
     runs = trained(read(rows)).merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
-    for name, title in _EVALUATED.items():
+    for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
         if evaluated["step"].nunique() > 1:
-            kinds[title.format(evaluated["bound_samples"].iloc[0])] = evaluated
+            kinds[text.format(evaluated["bound_samples"].iloc[0])] = evaluated
             break
     curves = pd.concat([_curves(part, runs).assign(panel=panel) for panel, part in kinds.items()])
     curves = curves.replace([np.inf, -np.inf], np.nan)
     if curves["value"].isna().all():
         raise ValueError("no run has a finite loss")
-    methods = dict(zip(lines["estimator"], lines["method"], strict=True))
-    curves.insert(1, "method", curves["estimator"].map(methods))
+    about = lines.drop_duplicates("estimator").set_index("estimator")
+    for place, name in enumerate(("short_name", "method"), 1):
+        curves.insert(place, name, curves["estimator"].map(about[name]))
+    relaxes = runs.loc[runs["relaxes"] == 1, "estimator"] if "relaxes" in runs else []
+    curves["relaxed"] = (curves["panel"] == _LOSS) & curves["estimator"].isin(relaxes)
     curves.insert(0, "panel", curves.pop("panel"))
     return curves.reset_index(drop=True)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw training loss against step, and bounds that were evaluated during training.
 
-    Curves are means over the seeds that did not diverge, with bands of their 95 % intervals; a run
-    that diverged is a thin line that ends in a cross. The vertical axis covers the means after the
-    first tenth of training; higher values are clipped.
+    Curves are means over the seeds that did not diverge, with bands of their 95 % intervals, or of
+    two seeds with both runs as thin lines; a run that diverged is a thin line that ends in a cross.
+    The loss of a relaxed model is dotted. The vertical axis covers the means after the first tenth
+    of training; higher values are clipped. At most 12 estimators are named, the first of the table;
+    the others are grey.
 
     Args:
         rows: a tidy table of training runs of one context.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     table, curves = training_table(rows), data(rows)
-    in_nats = rows["metric"].isin(["negative_elbo", "negative_bound"]).any()
-    look = looks_of(curves, "estimator")
+    looks = _looks(rows, curves)
     notes = _notes(curves)
     with paper():
-        names = [entry(look[name], name, line=True, note=notes[name]) for name in look]
-        figure = framed(table.heading, 2.7, names, _marks(curves, table.frame))
+        names = [entry(look, name, line=True, note=notes[name]) for name, look in looks.items()]
         kinds = list(curves["panel"].unique())
-        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        across = page.columns(len(kinds))
+        down = -(-len(kinds) // across)
+        marks = _marks(curves, table.frame, curves["estimator"].nunique() - len(looks))
+        figure = framed(page, title(rows, table.context), 2.3 * down, names, marks)
+        panels = figure.subplots(down, across, squeeze=False).flat
         for ax, kind in zip(panels, kinds, strict=True):
-            part = curves[curves["panel"] == kind]
-            ax.set(xlabel="training step", title=kind, xlim=(0, 1.02 * part["step"].max()))
-            ax.set_ylabel("nats" if in_nats and "accuracy" not in kind else "")
-            ax.xaxis.set_major_formatter("{x:,.0f}")
-            ax.set_ylim(_heights(part))
-            for place, name in enumerate(look):
-                line = part[part["estimator"] == name]
-                _mean(ax, line[line["seed"].isna()], look[name], name, place)
-                for _, run in line.groupby("seed"):
-                    _diverged(ax, run, look[name], name)
+            _panel(ax, curves[curves["panel"] == kind], looks, _unit(rows, kind))
+            ax.set_title(kind)
     return figure
+
+
+def panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the training loss into axes; named estimators have a label, for `ax.legend()`.
+
+    Args:
+        ax: the axes.
+        rows: as for `draw`.
+
+    Raises:
+        ValueError: as `data`.
+    """
+    curves = data(rows)
+    unit = _unit(rows, _LOSS)
+    _panel(ax, curves[curves["panel"] == _LOSS], _looks(rows, curves), unit)
+    ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
+
+
+def _looks(rows: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Look]:
+    best = _chosen(training_table(rows).frame)["short_name"]
+    shown = best[best.isin(curves["short_name"])][:MOST_NAMED]
+    return looks_of(curves[curves["short_name"].isin(shown)], "short_name", families(rows))
+
+
+def _unit(rows: pd.DataFrame, kind: str) -> str:
+    in_nats = rows["metric"].isin(["negative_elbo", "negative_bound"]).any()
+    return "nats" if in_nats and "accuracy" not in kind else ""
+
+
+def _panel(ax: Axes, part: pd.DataFrame, looks: Mapping[str, Look], unit: str) -> None:
+    first, last = part["step"].min(), part["step"].max()
+    room = 0.02 * (last - first) or 1.0
+    ax.set(xlabel="training step", ylabel=unit, xlim=(first - room, last + room))
+    ax.xaxis.set(major_locator=MaxNLocator(6, integer=True), major_formatter="{x:,.0f}")
+    ax.set_ylim(_heights(part))
+    for name, line in part.groupby("short_name", sort=False):
+        if name not in looks:
+            mean = line[line["curve"] == "mean"].sort_values("step")
+            line = DOTS if mean["relaxed"].any() else "-"
+            style = {"color": GREY, "linestyle": line, "linewidth": 0.6}
+            ax.plot(mean["step"], mean["value"], **style, label="_", zorder=1)
+    for place, (name, look) in enumerate(looks.items()):
+        line = part[part["short_name"] == name].sort_values("step")
+        if line["relaxed"].any():
+            look = look._replace(line=DOTS)
+        _mean(ax, line[line["curve"] == "mean"], look, name, place)
+        for _, run in line[line["curve"] == "run"].groupby("seed"):
+            ax.plot(run["step"], run["value"], color=look.colour, lw=0.4, label="_")
+        for _, run in line[line["curve"] == "diverged"].groupby("seed"):
+            _diverged(ax, run, look, name)
 
 
 def _chosen(table: pd.DataFrame) -> pd.DataFrame:
@@ -109,52 +174,67 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 def _notes(curves: pd.DataFrame) -> dict[str, str]:
     """Return the legend's notes by estimator: learning rate, and whether all runs diverged."""
-    lines = curves.drop_duplicates("estimator").set_index("estimator")
+    lines = curves.drop_duplicates("short_name").set_index("short_name")
     notes = "rate " + lines["learning_rate"].map(formats.setting)
     if lines["optimiser"].nunique() > 1:
         notes = lines["optimiser"] + ", " + notes
-    failed = curves["seed"].notna().groupby(curves["estimator"]).all()
+    failed = (curves["curve"] == "diverged").groupby(curves["short_name"]).all()
     notes += failed.map({True: ", all runs diverged", False: ""})
     return {str(name): note for name, note in notes.items()}
 
 
 def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean of the runs that did not diverge, and each diverged run."""
+    """Return the mean of the runs that did not diverge, the runs of two, and each diverged run."""
     finished = part[part["diverged_at"].isna()]
     means = over_seeds(finished, [*LINE, "step"]).reset_index()
     columns = [*RUN, "step", "value", "low", "high"]
+    count = finished.groupby(list(LINE))["seed"].transform("nunique")
+    few = finished.loc[(count > 1) & (count < FEWEST), columns]
     diverged = part.loc[part["diverged_at"].notna(), columns]
     ends = runs[runs["diverged_at"].notna()].drop_duplicates(list(RUN))
     ends = ends.assign(step=ends["diverged_at"], value=np.nan, low=np.nan, high=np.nan)[columns]
-    return pd.concat([means, diverged.assign(seeds=1), ends.assign(seeds=1)])
+    kinds = (("mean", means), ("run", few), ("diverged", diverged), ("diverged", ends))
+    return pd.concat(
+        [lines.assign(curve=kind, seeds=lines.get("seeds", 1)) for kind, lines in kinds]
+    )
 
 
 def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
     """Return the estimators that lack a curve (or a cross) in some panel."""
-    kept = curves[curves["value"].notna() | curves["seed"].notna()]
-    drawn = kept.groupby("estimator")["panel"].nunique().reindex(names, fill_value=0)
+    kept = curves[curves["value"].notna() | (curves["curve"] == "diverged")]
+    drawn = kept.groupby("short_name")["panel"].nunique().reindex(names, fill_value=0)
     return list(drawn.index[drawn < curves["panel"].nunique()])
 
 
-def _marks(curves: pd.DataFrame, lines: pd.DataFrame) -> list[Line2D]:
+def _marks(curves: pd.DataFrame, lines: pd.DataFrame, others: int) -> list[Line2D]:
     marks = []
-    means = curves[curves["seed"].isna()]
-    if (means["low"] < means["high"]).any():
+    means = curves[curves["curve"] == "mean"]
+    if _has_band(means).any():
         several = (curves["seeds"] > 1).any()
         text = "95 % interval of the mean over seeds" if several else "95 % interval"
         marks.append(band_mark(text))
-    if curves["seed"].notna().any():
+    if (curves["curve"] == "run").any():
+        marks.append(mark("thin: the two runs of a mean", linestyle="-", linewidth=0.5))
+    if curves["relaxed"].any():
+        marks.append(mark("dotted: loss of the relaxed model", linestyle=DOTS))
+    if (curves["curve"] == "diverged").any():
         marks.append(mark("a run that diverged", **_CROSS))
     several = (lines["best"] & (lines["tried"] > 1)).any()
     marks.append(mark(f"rate: {'the best learning rate' if several else 'learning rate'}"))
-    return marks + not_drawn(_left_out(curves, _chosen(lines)["estimator"]))
+    marks += others_mark(others, "the best of the table")
+    return marks + not_drawn(_left_out(curves, _chosen(lines)["short_name"]))
+
+
+def _has_band(means: pd.DataFrame) -> pd.Series:
+    return (means["low"] < means["high"]) & ((means["seeds"] == 1) | (means["seeds"] >= FEWEST))
 
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:
     """Return limits that contain the means after the initial descent and most of their bands."""
     late = part[part["step"] >= part["step"].max() / 10]
     late = part if late["step"].nunique() < 3 else late
-    means = late.loc[late["seed"].isna(), "value"].dropna()
+    averages = late[late["curve"] == "mean"]
+    means = averages["value"].dropna()
     if means.empty:  # all runs diverged: show the values below the first
         first = part.groupby(list(RUN))["value"].transform("first")
         means = part.loc[part["value"] <= first, "value"]
@@ -162,15 +242,18 @@ def _heights(part: pd.DataFrame) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = means.min(), means.max()
     reach = high - low or abs(high) or 1.0
-    # Two seeds have wide bands, which would leave no room for the curves.
-    bottom = max(np.fmin(late["value"].min(), late["low"].min()), low - reach / 2)
-    top = min(late.loc[late["seed"].isna(), "high"].max(), high + reach / 2)
+    # A band or a run far away would leave no room for the curves.
+    shown = averages[_has_band(averages)]
+    bottom = max(np.fmin(late["value"].min(), shown["low"].min()), low - reach / 2)
+    others = late.loc[late["curve"] == "run", "value"].max()
+    top = min(np.fmax(shown["high"].max(), others), high + reach / 2)
     return np.fmin(low, bottom) - reach / 20, np.fmax(high, top) + reach / 20
 
 
 def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> None:
-    line = line.sort_values("step")
-    band(ax, line["step"], line["low"], line["high"], look.colour)
+    shown = line[_has_band(line)]
+    if len(shown):
+        band(ax, shown["step"], shown["low"], shown["high"], look.colour)
     every = max(1, len(line) // _MARKS)
     # Staggered, so that markers do not overlap.
     style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import pictures
+from analysis.page import PAGE, Page
 from analysis.rows import chosen
 
 _GRID = ("problem", "estimator", "picture")
@@ -31,23 +32,26 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return lines.sort_index(axis=1).rename_axis(columns=None).rename(columns=str).reset_index()
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw the grids below each other, grouped by model.
 
     Args:
         rows: the tidy table of `estimax figure vae-pictures`.
+        page: the layout.
 
     Raises:
         ValueError: as `data`.
     """
     lines, grids = data(rows), {}
+    seed = f", seed {rows['seed'].iloc[0]}" if "seed" in rows else ""
     for (problem, estimator, picture), part in lines.groupby(list(_GRID), sort=False):
         about = _ABOUT.get(str(picture), str(picture))
         if problem not in {known[0] for known in grids}:
-            about = f"{problem}, trained by {estimator}: {about}"
+            about = f"{problem}, trained by {estimator}{seed}: {about}"
         grids[problem, about] = _grid(part)
     title = f"VAEs after {lines['steps'].max():,} steps: mean pixel values"
-    return pictures.page(title, [(about, grid) for (_, about), grid in grids.items()])
+    found = [(about, grid) for (_, about), grid in grids.items()]
+    return pictures.column(title, found, page)
 
 
 def _grid(part: pd.DataFrame) -> np.ndarray:

@@ -7,6 +7,9 @@ import pandas as pd
 
 from analysis.statistics.student import quantile
 
+FEWEST = 3
+"""The fewest seeds for an interval in a figure: that of two is 13 standard errors to each side."""
+
 
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the mean over seeds of every group, with its 95 % interval.

@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude
+from experiments.command_line.output import completed, conclude, concluding_files
 from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
 from experiments.studies.claims.study import claims_study
 
@@ -51,7 +51,8 @@ def run(given: argparse.Namespace) -> None:
         unused.without_effect(given, "with --list", "budget")
         print("\n".join(map(_described, chosen)))
         return
-    with completed(given, claims_study(STUDIES, chosen, given.budget)) as results:
+    study = claims_study(STUDIES, chosen, given.budget)
+    with completed(given, study, concluding_files(study)) as results:
         conclude(results)
 
 

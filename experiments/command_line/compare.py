@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments import problems
 from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude
+from experiments.command_line.output import completed, conclude, drawing
 from experiments.problems import Problem
 from experiments.running.user_code import Chosen, parse_estimators, parse_problem
 from experiments.studies.comparison.default import NAMES, default_estimators
@@ -75,6 +75,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
         ),
     )
     options.add_output(command)
+    options.add_drawing(command)
 
 
 def _add_table(command: argparse.ArgumentParser) -> None:
@@ -107,9 +108,10 @@ def _add_table(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    study = comparison(settings_from(given, default_estimators))
-    with completed(given, study) as results:
-        conclude(results, cost=given.cost, columns=given.columns, sort=given.sort)
+    settings = settings_from(given, default_estimators)
+    drawn = drawing(given, settings.estimators)
+    with completed(given, comparison(settings)) as results:
+        conclude(results, drawn, cost=given.cost, columns=given.columns, sort=given.sort)
 
 
 def settings_from(

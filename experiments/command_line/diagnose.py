@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude
+from experiments.command_line.output import completed, conclude, drawing
 from experiments.running.user_code import module_of_model, parse_estimators, parse_model
 from experiments.studies.diagnosis.diagnose import diagnosis
 from experiments.studies.diagnosis.model import Model
@@ -60,6 +60,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     options.add_output(command)
+    options.add_drawing(command)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -68,6 +69,7 @@ def run(given: argparse.Namespace) -> None:
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model with its own data", "data")
+    drawn = drawing(given, chosen.estimators)
     study = diagnosis_study(
         Model.of(loss, model, batch),
         chosen.estimators,
@@ -79,5 +81,5 @@ def run(given: argparse.Namespace) -> None:
         module=module_of_model(given.model),
     )
     with completed(given, study) as results:
-        conclude(results)
+        conclude(results, drawn)
         print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)

@@ -1,11 +1,16 @@
 """The command `figure`: a figure of the papers, computed and drawn."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 import analysis
 from experiments.command_line import options
-from experiments.command_line.output import completed, figure_files, shown
+from experiments.command_line.output import completed, drawing, figure_files, only, shown
 from experiments.studies.figures import FIGURES, SCALES, build
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -14,6 +19,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="the figure")
     options.add_scale(command, SCALES)
     options.add_output(command)
+    options.add_drawing(command)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -22,8 +28,14 @@ def run(given: argparse.Namespace) -> None:
     from analysis import figures
 
     module = figures.named(drawn_by)
-    with completed(given, study, figure_files(study.name)) as results:
-        figure, data = shown(results, lambda rows: (module.draw(rows), module.data(rows)))
+    drawn = drawing(given)
+
+    def made(rows: "pd.DataFrame") -> "tuple[Figure, pd.DataFrame]":
+        rows = only(rows, drawn.only)
+        return module.draw(rows, drawn.page), module.data(rows)
+
+    with completed(given, study, figure_files(study.name, formats=drawn.formats)) as results:
+        figure, data = shown(results, made)
         with results.folder.staged() as stage:
-            paths = analysis.save_figure(figure, stage / study.name, data)
+            paths = analysis.save_figure(figure, stage / study.name, data, drawn.formats)
     print("\n".join(str(results.folder.path / path.name) for path in paths))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import estimators
+from analysis.page import DEFAULT_FORMATS, FORMATS, WIDTHS
 from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
@@ -28,6 +29,7 @@ ScoreFunction[baseline=LeaveOneOut[num_samples=4]]. A class of your own is named
 with its file: my_file.py:MyEstimator[scale=2]. Quote names that have brackets.
 """
 
+_WIDTHS = (2, 20)  # inches
 _SEEDS = 2**32
 _COUNTER = 2**31
 """Steps and samples are counted with 32 bits."""
@@ -118,6 +120,54 @@ def add_output(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--output", type=path, metavar="DIR", help="results folder (default: one in ./results)")
     option("--force", action="store_true", help="run again and replace the results in the folder")
+
+
+DRAWING = ("width", "only", "format", "no_title")
+"""The names of the options of `add_drawing`."""
+
+
+def add_drawing(command: argparse.ArgumentParser) -> None:
+    """Add the options of how figures are drawn; they do not change what is measured."""
+    option = command.add_argument
+    option(
+        "--width",
+        type=figure_width,
+        default=WIDTHS["text"],
+        metavar="{column,text,INCHES}",
+        help="width of figures: of a column (3.25 inches), of the text of NeurIPS (5.5), or in "
+        "inches (default: text)",
+    )
+    option(
+        "--only",
+        nargs="+",
+        type=text,
+        default=(),
+        metavar="NAME",
+        help="estimators that figures show, by name or class (default: all)",
+    )
+    option(
+        "--format",
+        nargs="+",
+        type=choice(*FORMATS),
+        default=DEFAULT_FORMATS,
+        metavar="FORMAT",
+        help=f"formats of figures, of {', '.join(FORMATS)} (default: pdf and png)",
+    )
+    option("--no-title", action="store_true", help="draw figures without titles, for a caption")
+
+
+def figure_width(text: str) -> float:
+    """Parse the width of a figure: a named one, or inches."""
+    try:
+        value = WIDTHS[text] if text in WIDTHS else float(text)
+    except ValueError:
+        value = 0.0
+    low, high = _WIDTHS
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(
+            f"must be {', '.join(WIDTHS)} or from {low} to {high} inches, not {text!r}"
+        )
+    return value
 
 
 def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Number) -> None:

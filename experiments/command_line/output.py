@@ -5,13 +5,16 @@ import contextlib
 import functools
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 
 import analysis
+from analysis.page import DEFAULT_FORMATS, PAGE, Page
+from estimators import Estimator
+from estimators.naming import nearest
 from experiments.command_line.lines import of_study
 from experiments.running.progress import Progress
 from experiments.running.results import FILE, Results
@@ -31,6 +34,43 @@ T = TypeVar("T")
 _TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
 
 
+class Drawing(NamedTuple):
+    """How figures are drawn.
+
+    Attributes:
+        page: their layout.
+        only: the names of the estimators that they show; empty for all.
+        formats: of their files.
+    """
+
+    page: Page = PAGE
+    only: Sequence[str] = ()
+    formats: Sequence[str] = DEFAULT_FORMATS
+
+
+DRAWING = Drawing()
+
+
+def drawing(given: argparse.Namespace, estimators: Iterable[Estimator] | None = None) -> Drawing:
+    """Return how figures are drawn, from the arguments of `options.add_drawing`.
+
+    Args:
+        given: the arguments.
+        estimators: those of the study, if they are known before it runs.
+
+    Raises:
+        UsageError: if an estimator to be drawn is of a class that none of them has.
+    """
+    if estimators is not None:
+        known = list(dict.fromkeys(type(one).__name__ for one in estimators))
+        for name in given.only:
+            if (method := name.partition("[")[0]) not in known:
+                raise UsageError(
+                    f"--only: none of the estimators is called {name!r}{nearest(method, known)}"
+                )
+    return Drawing(Page(given.width, not given.no_title), given.only, tuple(given.format))
+
+
 @contextlib.contextmanager
 def completed(
     given: argparse.Namespace, study: Study[Any], files: Sequence[str] | None = None
@@ -47,7 +87,7 @@ def completed(
         UsageError: if the folder cannot be written to, before anything is computed.
     """
     path = given.output or Path("results") / f"{study.name}-{study.identity}"
-    names = concluding_files(study) if files is None else files
+    names = concluding_files(study, given.format) if files is None else files
     with completed_in(path, study, names, force=given.force) as results:
         yield results
 
@@ -105,15 +145,15 @@ def _say_renamed(folder: Folder) -> None:
         say(f"{name} was changed since estimax wrote it; it is kept as {kept}")
 
 
-def concluding_files(study: Study[Any]) -> list[str]:
+def concluding_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names of the files that `conclude` writes."""
     names = analysis.STUDIES[study.configuration["study"]].figures
-    return [*_TABLE_FILES, *figure_files(*names)]
+    return [*_TABLE_FILES, *figure_files(*names, formats=formats)]
 
 
-def figure_files(*names: str) -> list[str]:
+def figure_files(*names: str, formats: Sequence[str]) -> list[str]:
     """Return the names of the files of figures."""
-    return [f"{name}.{ending}" for name in names for ending in ("pdf", "png", "csv")]
+    return [f"{name}.{ending}" for name in names for ending in (*formats, "csv")]
 
 
 def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
@@ -133,18 +173,22 @@ def shown(results: Results, make: "Callable[[pd.DataFrame], T]") -> T:
         ) from error
 
 
-def conclude(results: Results, **shown_as: Any) -> None:
+def conclude(results: Results, drawn: Drawing = DRAWING, **shown_as: Any) -> None:
     """Print the table of the results; save it in all formats, and the figures.
 
     Args:
         results: the results.
+        drawn: how figures are drawn.
         shown_as: the choices of `analysis.studies.readable`.
+
+    Raises:
+        UsageError: if no estimator has the name of one to be drawn.
     """
     table = readable(results, **shown_as)
     try:
         print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
     finally:  # also if the output cannot be written
-        save(results, table)
+        save(results, table, drawn)
     print(f"results in {results.folder}", flush=True)
 
 
@@ -155,7 +199,7 @@ def readable(results: Results, **shown_as: Any) -> "ReadableTable":
     return shown(results, functools.partial(studies.readable, **shown_as))
 
 
-def save(results: Results, table: "ReadableTable") -> None:
+def save(results: Results, table: "ReadableTable", drawn: Drawing = DRAWING) -> None:
     """Save the table of the results in all formats, and their figures."""
     from analysis import figures
 
@@ -163,13 +207,29 @@ def save(results: Results, table: "ReadableTable") -> None:
     with results.folder.staged() as stage:
         analysis.save_table(table, stage / "table")
         rows = results.table()
-        for name, module in figures.of_study(rows).items():
+        modules = figures.of_study(rows)
+        rows = only(rows, drawn.only) if modules else rows
+        for name, module in modules.items():
             try:
-                drawn = module.draw(rows), module.data(rows)
+                figure, data = module.draw(rows, drawn.page), module.data(rows)
             except ValueError as error:  # no value fits on an axis
                 say(f"no figure {name}: {error}")
             else:
-                analysis.save_figure(drawn[0], stage / name, drawn[1])
+                analysis.save_figure(figure, stage / name, data, drawn.formats)
+
+
+def only(rows: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":
+    """Return the rows that figures show, as `analysis.figures.only`.
+
+    Raises:
+        UsageError: for a name that no estimator has.
+    """
+    from analysis import figures
+
+    try:
+        return figures.only(rows, names)
+    except ValueError as error:
+        raise UsageError(f"--only: {error}") from error
 
 
 def terminal_width() -> int:

@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude
+from experiments.command_line.output import completed, conclude, drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES
@@ -48,6 +48,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
     options.add_output(command)
+    options.add_drawing(command)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -59,8 +60,8 @@ def run(given: argparse.Namespace) -> None:
     cells = options.containing(given.cells, named, f"cell of {table.name}") or settings.cells
     if given.list:
         unused.of_listing(given)
-        unused.without_effect(given, "with --list", "seed")
+        unused.without_effect(given, "with --list", "seed", *options.DRAWING)
         print("\n".join(cell.name for cell in cells))
         return
     with completed(given, reproduction(settings, cells)) as results:
-        conclude(results)
+        conclude(results, drawing(given))

@@ -3,7 +3,7 @@
 import argparse
 
 from experiments.command_line import compare, options
-from experiments.command_line.output import completed, conclude
+from experiments.command_line.output import completed, conclude, drawing
 from experiments.running.user_code import parse_estimators
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
 from experiments.system.errors import UsageError
@@ -30,6 +30,6 @@ def run(given: argparse.Namespace) -> None:
     )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
-    study = temperature_sweep(settings, temperatures)
-    with completed(given, study) as results:
-        conclude(results)
+    drawn = drawing(given, settings.estimators)
+    with completed(given, temperature_sweep(settings, temperatures)) as results:
+        conclude(results, drawn)

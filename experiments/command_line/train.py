@@ -1,14 +1,24 @@
 """The command `train`: batches of runs, their curves and their pictures."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 import analysis
+from analysis.page import DEFAULT_FORMATS
 from experiments import problems
 from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude, concluding_files, say
+from experiments.command_line.output import (
+    DRAWING,
+    Drawing,
+    completed,
+    conclude,
+    concluding_files,
+    drawing,
+    say,
+)
 from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
@@ -66,6 +76,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="run as one of several processes, which Slurm or a TPU pod starts, one per host",
     )
     options.add_output(command)
+    options.add_drawing(command)
 
 
 def _add_runs(command: argparse.ArgumentParser, defaults: TrainSettings) -> None:
@@ -202,32 +213,34 @@ def run(given: argparse.Namespace) -> None:
     unused.of_estimators(given, chosen)
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
+    drawn = drawing(given, [*settings.estimators, *settings.measured])
     study = training(settings, given.checkpoint_seconds)
-    with completed(given, study, written_files(study)) as results:
+    with completed(given, study, written_files(study, drawn.formats)) as results:
         if jax.process_index() == 0:
-            draw_pictures(results)
-            conclude(results)
+            draw_pictures(results, drawn)
+            conclude(results, drawn)
 
 
-def written_files(study: Study[Any]) -> list[str]:
+def written_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
-    return [*concluding_files(study), *(f"pictures-{slug(name)}*" for name in study.parts)]
+    return [*concluding_files(study, formats), *(f"pictures-{slug(name)}*" for name in study.parts)]
 
 
-def draw_pictures(results: Results) -> None:
+def draw_pictures(results: Results, drawn: Drawing = DRAWING) -> None:
     """Draw the grids of pictures that the runs left in their folder."""
     from analysis.figures import pictures
 
     with results.folder.staged() as stage:
         for path in results.folder.written("pictures-*.npz"):
             try:
-                grids = pictures.load(path)
+                run, grids = pictures.load(path)
             except (OSError, ValueError) as error:
                 say(f"left out: {error}")
                 continue
             for name, grid in grids.items():
-                figure = pictures.draw(name, grid)
-                analysis.save_figure(figure, stage / f"{path.stem}-{name}")
+                figure = pictures.draw(name, grid, run, drawn.page)
+                stem = stage / f"{path.stem}-{name}"
+                analysis.save_figure(figure, stem, formats=drawn.formats)
 
 
 def _schedule(text: str):

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from estimators import BIBLIOGRAPHY, Estimator
+from estimators import BIBLIOGRAPHY, FAMILIES, Estimator
 from estimators.naming import describe
 from experiments import statistics as intervals
 from experiments.statistics import Estimate, Truth, jackknife
@@ -30,10 +30,17 @@ def estimator_columns(estimator: Estimator) -> Row:
         "estimator": str(estimator),
         "short_name": describe(estimator, positional=True),
         "method": type(estimator).__name__,
+        "method_family": family(estimator),
+        "relaxes": estimator.relaxes,
         "unbiased": estimator.unbiased,
         "paper_link": paper.link if (paper := BIBLIOGRAPHY.get(estimator.paper)) else "",
         **parameters,
     }
+
+
+def family(estimator: Estimator) -> str:
+    """Return the name of the family of an estimator; "" for a class of the user's own."""
+    return next((name for name, classes in FAMILIES.items() if type(estimator) in classes), "")
 
 
 def metric_rows(

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis import save_figure, style
 from analysis.figures import pictures
+from analysis.page import Page
 from tests.analysis.helpers import synthetic_rows as synthetic
 
 SHAPES = {
@@ -61,9 +62,9 @@ def test_fits_a_page_with_its_title(name, tmp_path):
     title, (ax,) = figure._suptitle, figure.axes
     box, grid = title.get_window_extent(canvas.get_renderer()), ax.get_window_extent()
     page = figure.bbox
-    assert title.get_text() == name and title.get_fontsize() >= 7
+    assert title.get_text().replace("\n", "") == name and title.get_fontsize() >= 7
     assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1 and box.y0 >= grid.y1
-    assert figure.get_figwidth() <= style.width() + 0.01
+    assert figure.get_figwidth() <= 5.5 + 0.01
     # No room is wasted, and squares stay squares.
     rows, columns, height, width = SHAPES[name]
     ratio = (columns * (width + 1) - 1) / (rows * (height + 1) - 1)
@@ -89,9 +90,24 @@ def test_load(tmp_path):
     grids = {"samples": synthetic.pictures(), "analogies": synthetic.pictures(2, 10)}
     np.savez_compressed(tmp_path / "pictures.npz", **grids)  # pyright: ignore
     loaded = pictures.load(tmp_path / "pictures.npz")
-    assert list(loaded) == ["samples", "analogies"]
+    assert loaded.run == "" and list(loaded.grids) == ["samples", "analogies"]
     for name, grid in grids.items():
-        np.testing.assert_array_equal(loaded[name], grid)
+        np.testing.assert_array_equal(loaded.grids[name], grid)
+
+
+def test_a_picture_says_which_run_it_shows(tmp_path):
+    run = "VAE[size=4], GumbelSoftmax[0.5], Adam, learning rate 0.001, seed 3, step 1,000"
+    np.savez(tmp_path / "x.npz", samples=synthetic.pictures(1, 2), run=np.array(run))
+    loaded = pictures.load(tmp_path / "x.npz")
+    assert loaded.run == run and list(loaded.grids) == ["samples"]
+    figure = pictures.draw("samples", loaded.grids["samples"], loaded.run)
+    assert figure._suptitle.get_text().replace("\n", " ") == f"{run}: samples"
+    bare = pictures.draw("samples", loaded.grids["samples"], run, Page(2.0, titles=False))
+    assert bare._suptitle.get_text() == "" and bare.get_figwidth() <= 2.01
+    for bad in (np.array("line\nline"), np.array("x" * 5000), np.array(["x"])):
+        np.savez(tmp_path / "x.npz", samples=synthetic.pictures(1, 2), run=bad)
+        with pytest.raises(ValueError, match="run (has shape|holds)"):
+            pictures.load(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +165,7 @@ def test_whatever_bit_is_flipped_it_is_one_line_or_the_same_pictures(tmp_path):
         except ValueError as error:
             assert str(error).startswith(str(path)) and "\n" not in str(error)
         else:  # a date, an attribute, or one of the names
-            for grid, right in zip(found.values(), grids.values(), strict=False):
+            for grid, right in zip(found.grids.values(), grids.values(), strict=False):
                 np.testing.assert_array_equal(grid, right)
 
 

@@ -4,8 +4,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 import analysis
-from analysis import save_figure, style
+from analysis import save_figure
 from analysis.figures import along_training, bias_variance, training
+from analysis.page import Page
+from analysis.style import DOTS, GREY
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_result_figures import arrows, assert_readable, drawn, labels
 from tests.analysis.test_result_tables import USER
@@ -111,7 +113,7 @@ def test_curves_are_means_over_seeds(few):
         np.testing.assert_allclose(y, values.mean(axis="columns"))
         # Student's quantile of three seeds.
         half = 4.302653 * values.std(axis="columns") / np.sqrt(3)
-        (corners,) = bands(ax, style.method_look("DisARM"))
+        (corners,) = bands(ax, synthetic.look("DisARM"))
         for step in (values.index[0], values.index[-1]):
             assert is_corner(corners, step, (values.mean(axis=1) - half)[step])
             assert is_corner(corners, step, (values.mean(axis=1) + half)[step])
@@ -137,7 +139,7 @@ def test_diverged_runs_end_in_a_cross(few):
     """They are no part of the mean, which would jump where they leave it."""
     figure = training.draw(few[few["learning_rate"] == 1e-3])
     loss, bound = figure.axes
-    rebar, score = (style.method_look(name).colour for name in ("REBAR", "ScoreFunction"))
+    rebar, score = (synthetic.look(name).colour for name in ("REBAR", "ScoreFunction"))
     # What the losses were before is above all that is shown.
     top = loss.get_ylim()[1]
     expected = [(2580, top, score), (2880, top, rebar), (3280, top, score), (3980, top, score)]
@@ -165,7 +167,7 @@ def test_a_run_that_never_had_a_loss_is_a_cross():
     figure = training.draw(rows)
     assert_readable(figure)
     top = figure.axes[0].get_ylim()[1]
-    assert crosses(figure.axes[0]) == [(3.0, top, style.method_look("REBAR").colour)]
+    assert crosses(figure.axes[0]) == [(3.0, top, synthetic.look("REBAR").colour)]
     assert not any("not drawn" in text for text in labels(figure))
 
 
@@ -195,10 +197,60 @@ def test_a_single_seed_has_the_interval_of_its_evaluation():
     rows = synthetic.training({"DisARM": (104, 1000)}, 1, (1e-3,))
     figure = training.draw(rows)
     loss, bound = figure.axes
-    look = style.method_look("DisARM")
+    look = synthetic.look("DisARM")
     x, y = mean_curve(bound, "DisARM")
     assert is_corner(bands(bound, look)[0], x[-1], y[-1] + 0.6)
     assert "95 % interval" in labels(figure)  # not of a mean over seeds
+
+
+def test_two_runs_are_drawn_and_not_their_interval():
+    """Student's of two seeds would fill the panel."""
+    rows = synthetic.training(FEW, 2, (1e-3,), diverges=False)
+    figure = training.draw(rows)
+    points = training.data(rows)
+    for ax, panel in zip(figure.axes, points["panel"].unique(), strict=True):
+        assert not ax.collections
+        look = synthetic.look("DisARM")
+        thin = [line for line in ax.lines
+                if line.get_color() == look.colour and line.get_linewidth() < 0.5]  # fmt: skip
+        own = points.query("estimator == 'DisARM' and curve == 'run'")
+        own = own[own["panel"] == panel].sort_values(["seed", "step"])
+        found = np.concatenate([line.get_ydata() for line in thin])
+        np.testing.assert_array_equal(found, own["value"])
+        means = own.groupby("step")["value"].mean()
+        np.testing.assert_allclose(mean_curve(ax, "DisARM")[1], means)
+    assert "thin: the two runs of a mean" in labels(figure)
+    assert not any("interval" in text for text in labels(figure))
+    three = training.draw(synthetic.training(FEW, 3, (1e-3,), diverges=False))
+    assert all(ax.collections for ax in three.axes)
+    assert not any("thin" in text for text in labels(three))
+
+
+def test_the_loss_of_a_relaxed_model_is_dotted_and_its_bound_is_not():
+    name = "GumbelSoftmax[temperature=0.5]"
+    rows = synthetic.training({name: (104, 1000), "DisARM": (104, 1000)}, 3, (1e-3,))
+    figure = training.draw(rows)
+
+    def dotted(ax, label):
+        (line,) = (line for line in ax.lines if line.get_label() == label)
+        return line._unscaled_dash_pattern == DOTS
+
+    loss, bound = figure.axes
+    assert dotted(loss, name) and not dotted(loss, "DisARM") and not dotted(bound, name)
+    assert "dotted: loss of the relaxed model" in labels(figure)
+    others = training.draw(rows[rows["estimator"] == "DisARM"])
+    assert not any("dotted" in text for text in labels(others))
+
+
+def test_the_others_are_grey():
+    temperatures = {f"GumbelSoftmax[temperature={t}]": (100 + t, 900) for t in range(1, 15)}
+    rows = synthetic.training(synthetic.TRAINED | temperatures, 1, diverges=False)
+    figure = training.draw(rows)
+    grey = {ax: [line for line in ax.lines if line.get_color() == GREY] for ax in figure.axes}
+    assert {len(lines) for lines in grey.values()} == {14}
+    assert "grey: 14 others, named in the CSV; in colour: the best of the table" in labels(figure)
+    best = analysis.training_table(rows).frame.query("best")["estimator"][:12]
+    assert {line.get_label() for line in figure.axes[0].lines} - {"_"} == set(best)
 
 
 def test_what_is_not_finite_is_said(few):
@@ -242,14 +294,12 @@ def test_along_training_points(measured):
 
 def test_along_training_says_what_it_is_of(measured):
     figure = along_training.draw(measured)
-    title = " ".join(figure._suptitle.get_text().split())
-    for part in (
-        "VAE[size=200]",
-        "gradient with respect to logits",
-        "1,000 samples",
-        "during training with REBAR, Adam, learning rate 0.001, seed 0",
-    ):
-        assert part in title
+    title = figure._suptitle.get_text()
+    assert "VAE[size=200]" in title and "gradient with respect to logits" in title
+    above = "trained with REBAR, Adam, learning rate 0.001, seed 0"
+    assert " ".join(figure.axes[0].get_title(loc="left").split()) == above
+    bare = along_training.draw(measured, Page(titles=False))
+    assert bare._suptitle is None and not bare.axes[0].get_title(loc="left")
     found = labels(figure)
     assert "upper 95 % limit: bias not distinguishable from zero" in found
     assert "squared norm of the true gradient" in found and "on the axis: zero" in found

@@ -63,7 +63,8 @@ def test_compare(tmp_path, capsys):
         assert found.plot(name, ax=ax) is ax
         labels = {"GumbelSoftmax[0.5]", "DisARM", "ScoreFunction[LeaveOneOut[4]]"}
         assert set(ax.get_legend_handles_labels()[1]) == labels
-        assert ax.get_xlabel() and ax.get_ylabel() and ax.get_yscale() == "log"
+        assert ax.get_ylabel() and ax.get_yscale() == "log"
+        assert figure.axes[-1].get_xlabel() or ax.get_xlabel()  # of the strip, or its own
     assert isinstance(found.plot(), Figure)
     with pytest.raises(estimax.UsageError, match="no figure 'training'; choose from bias_variance"):
         found.plot("training")
@@ -193,3 +194,40 @@ def test_where_jax_is_running_its_devices_stay():
         "import estimax; estimax.GumbelSoftmax(0.5); assert jax.device_count('cpu') == 3"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_figures_are_drawn_as_by_the_options_and_into_any_axes(tmp_path):
+    """Also those of `estimax figure`, and of a published table."""
+    made = ["figure", "variance-by-evaluations", "--budget", "smoke"]
+    of_command(tmp_path / "figure", *made)
+    figures = {"figure": estimax.read(tmp_path / "figure")}
+    figures["reproduce"] = estimax.read("docs/results/jang2017-table1-laptop")
+    expected = {"figure": "with replacement", "reproduce": "ours"}
+    for name, found in figures.items():
+        figure, ax = plt.subplots()
+        assert found.plot(ax=ax) is ax
+        assert expected[name] in ax.get_legend_handles_labels()[1]
+        plt.close(figure)
+        drawn = found.plot(width="column", titles=False)
+        assert isinstance(drawn, Figure) and drawn.get_figwidth() == 3.25
+        assert drawn._suptitle is None
+    only = figures["figure"].plot(only="with replacement")
+    assert isinstance(only, Figure)
+    assert {line.get_label() for line in only.axes[0].lines} == {"with replacement"}
+    for options, says in (
+        ({"width": "wide"}, "the width must be column, text or from 2 to 20 inches, not 'wide'"),
+        ({"width": 0}, "not '0'"),
+        ({"only": "Nobody"}, "no estimator is called Nobody"),
+    ):
+        with pytest.raises(estimax.UsageError, match=says):
+            figures["figure"].plot(**options)
+
+
+def test_a_figure_without_a_main_panel_says_so(tmp_path):
+    of_command(tmp_path, "figure", "relaxed-samples", "--budget", "smoke")
+    found = estimax.read(tmp_path)
+    figure, ax = plt.subplots()
+    with pytest.raises(estimax.UsageError, match="relaxed_samples has no main panel"):
+        found.plot(ax=ax)
+    plt.close(figure)
+    assert isinstance(found.plot(), Figure)

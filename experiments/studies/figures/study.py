@@ -49,6 +49,7 @@ def figure_study(
     """
     functions = [getattr(task, "func", task) for task in tasks.values()]  # of a partial
     about = {"study": STUDY, "figure": name, "title": title, "tasks": list(tasks)}
+    about |= {"drawn_by": drawn_by}
     study = Study(
         name,
         about | dict(settings),
@@ -62,7 +63,7 @@ def figure_study(
 
 def preset(name: str, title: str, drawn_by: str, study: Study[Any]) -> Figure:
     """Return a figure drawn from a study that has its own command."""
-    about = {"figure": name, "title": title, "kind": STUDY}
+    about = {"figure": name, "title": title, "kind": STUDY, "drawn_by": drawn_by}
     configuration = {**study.configuration, **about}
     return Figure(dataclasses.replace(study, name=name, configuration=configuration), drawn_by)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import ARM, REBAR, DisARM, Estimator, Exact, ScoreFunction, frozen
-from experiments.measurement.rows import Row
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems.toy import Quadratic, Toy
 from experiments.studies.figures.study import Figure, figure_study
 
@@ -56,7 +56,7 @@ def _rows(target: float, steps: int, advance) -> list[Row]:
             ("objective", value),
         ):
             shared = {"p0": target, "name": name, "metric": metric}
-            shared |= {"estimator": str(estimator), "method": type(estimator).__name__}
+            shared |= estimator_columns(estimator)
             rows += [shared | {"step": step, "value": float(series[step])} for step in kept]
         advance((number + 1) / len(made))
     return rows

@@ -13,6 +13,7 @@ from experiments.studies.figures.study import Figure, figure_study
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 
+_SEED = 0
 _RATE = 1e-3
 _COLUMNS = 16
 _ROWS = {"samples": 2, "reconstructions": 2, "traversals": 4}
@@ -36,11 +37,11 @@ def study(scale: str) -> Figure:
 
 def _rows(vae: VAE, estimator: Estimator, steps: int, advance) -> list[Row]:
     """Train a VAE and return its pictures, one row per pixel."""
-    (params,), _ = train_several(Recipe(vae), [Run(0, _RATE)], estimator, steps, advance)
+    (params,), _ = train_several(Recipe(vae), [Run(_SEED, _RATE)], estimator, steps, advance)
     examples = vae.examples(jax.random.key(0), vae.data("test")[:_COLUMNS])
     grids = jax.jit(vae.pictures)(params, jax.random.key(1), examples)
     grids |= {"samples": grids["samples"].reshape(-1, _COLUMNS, SIDE, SIDE)}
-    shared = {"problem": str(vae), "steps": steps, **estimator_columns(estimator)}
+    shared = {"problem": str(vae), "seed": _SEED, "steps": steps, **estimator_columns(estimator)}
     rows: list[Row] = []
     for name, count in _ROWS.items():
         values = np.asarray(grids[name][:count], np.float64).round(4)

@@ -9,7 +9,7 @@ import numpy as np
 
 from estimators import Estimator
 from estimators.naming import describe
-from experiments.measurement.rows import Row, estimator_columns
+from experiments.measurement.rows import Row, estimator_columns, family
 from experiments.statistics import Estimate
 from experiments.studies.training.settings import STUDY, TrainSettings
 from experiments.training.run import Run
@@ -80,7 +80,7 @@ class History:
             value = Estimate(float(value), math.nan, math.nan)
         shared = {"step": step, "metric": metric, **value.interval()}
         own = {"split": "", "bound_samples": 0, "note": ""}
-        own |= {"measured": "", "measured_short_name": ""}
+        own |= {"measured": "", "measured_short_name": "", "measured_family": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
     def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
@@ -118,7 +118,16 @@ class History:
             more = {name: row[name] for name in ("evaluations", "samples", "note")}
             short = describe(estimator, positional=True)
             more |= {"measured": str(estimator), "measured_short_name": short, "group": group}
+            more |= {"measured_family": family(estimator)}
             self.add(0, step, row["metric"], estimate, **more)
+
+    def about(self, run: int) -> str:
+        """Return a run in words, after its last step."""
+        own = self._columns[run]
+        rate = f"learning rate {own['learning_rate']:g}"
+        step = max(row["step"] for row in self.rows)
+        trained = f"{own['problem']}, {own['short_name']}, {own['optimiser']}, {rate}"
+        return f"{trained}, seed {own['seed']}, step {step:,}"
 
     @property
     def loss(self) -> float:

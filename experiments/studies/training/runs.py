@@ -201,6 +201,7 @@ class EstimatorBatch:
     def pictures(self) -> dict[str, Any]:
         """Return grids of images by name, of the first run that did not diverge, after `train`.
 
+        Under the name `run`, the run in words.
         Empty if the problem has no images, and in all processes but the first.
         """
         state, lost = self.last
@@ -215,7 +216,8 @@ class EstimatorBatch:
         params = _member(rows, int(alive[0]))
         draw = jax.jit(problem.pictures)
         pictures = draw(params, self.shared.keys["pictures"], examples)
-        return {name: np.asarray(grid) for name, grid in pictures.items()}
+        found = {name: np.asarray(grid) for name, grid in pictures.items()}
+        return found | {"run": np.array(self.history.about(int(alive[0])))}
 
     def finish(self) -> None:
         """Close the checkpoint's files."""

@@ -3,6 +3,13 @@
 import numpy as np
 import pandas as pd
 
+import estimators
+from analysis.style import Look, looks
+
+FAMILIES = {
+    cls.__name__: family for family, classes in estimators.FAMILIES.items() for cls in classes
+}
+
 # name: (unbiased, evaluations, squared bias, variance, seconds), with the gradient's norm about 0.3
 ESTIMATORS = {
     "Exact": ("yes", 1024, 0.0, 0.0, 2e-3),
@@ -46,6 +53,16 @@ TRUTH_NORM = 0.312
 BUDGET = 100
 
 
+def family(name):
+    """The family of an estimator."""
+    return FAMILIES.get(name.partition("[")[0], "")
+
+
+def look(method) -> Look:
+    """The style of a method that has no other of its family beside it."""
+    return looks({method: method}, FAMILIES)[method]
+
+
 def measured(
     name, unbiased, evaluations, squared_bias, variance, seconds, rng, samples=1000, **more
 ):
@@ -70,6 +87,7 @@ def measured(
     facts = {
         "estimator": name,
         "method": name.partition("[")[0],
+        "method_family": family(name),
         "unbiased": unbiased,
         "evaluations": evaluations,
         "samples": samples,
@@ -164,6 +182,7 @@ TRAINING = {
     "split": "",
     "bound_samples": 0,
     "measured": "",
+    "measured_family": "",
     "note": "",
 }
 
@@ -174,6 +193,8 @@ def trained(name, learning_rate=1e-3, seed=0, **more):
     facts = {
         "estimator": name,
         "method": name.partition("[")[0],
+        "method_family": family(name),
+        "relaxes": name.startswith("GumbelSoftmax"),
         "unbiased": ESTIMATORS.get(name, ("no",))[0],
         "p_temperature": temperature,
         "learning_rate": learning_rate,
@@ -267,9 +288,8 @@ def along(trained_by=("REBAR",), steps=(0, 1000, 2000, 4000, 7000, 10_000), rng=
                     if found["metric"] == "truth_norm":
                         found["value"] *= shrink
                     kept = {key: found[key] for key in ("low", "high", "group", "samples")}
-                    records.append(
-                        row(step, found["metric"], found["value"], measured=name, **kept)
-                    )
+                    kept |= {"measured": name, "measured_family": family(name)}
+                    records.append(row(step, found["metric"], found["value"], **kept))
     return pd.DataFrame(records)
 
 

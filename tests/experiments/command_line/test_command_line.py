@@ -143,8 +143,15 @@ def test_results_of_another_run_are_not_overwritten(capsys, tmp_path):
 
 # Help -------------------------------------------------------------------------------------------
 
+DRAWING = {
+    "--width": "text",
+    "--only": "all",
+    "--format": "pdf and png",
+    "--no-title": None,
+}
 OPTIONS = {
-    "compare": {
+    "compare": DRAWING
+    | {
         "--device": "the CPU",
         "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",
@@ -167,7 +174,8 @@ OPTIONS = {
         "--force": None,
         "--quick": None,
     },
-    "train": {
+    "train": DRAWING
+    | {
         "--device": "the CPU",
         "--data": "$ESTIMAX_DATA",
         "--problem": "VAE",

@@ -26,8 +26,8 @@ METRICS = {
 OPTIONAL = {"signal_to_noise", "unbiased_p_value"}
 CONTEXT = {"study", "problem", "objective", "group", "seed", "step"}
 COLUMNS = CONTEXT | {
-    *("estimator", "short_name", "method", "unbiased", "paper_link", "evaluations", "samples"),
-    *("metric", "value", "low", "high", "note", "replicates"),
+    *("estimator", "short_name", "method", "method_family", "relaxes", "unbiased", "paper_link"),
+    *("evaluations", "samples", "metric", "value", "low", "high", "note", "replicates"),
 }
 
 
