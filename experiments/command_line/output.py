@@ -14,7 +14,6 @@ import jax
 import analysis
 from analysis.page import DEFAULT_FORMATS, PAGE, Page
 from estimators import Estimator
-from estimators.naming import nearest
 from experiments.command_line.lines import of_study
 from experiments.running.progress import Progress
 from experiments.running.results import FILE, Results
@@ -22,7 +21,7 @@ from experiments.running.study import Study, run
 from experiments.system import hosts, signals
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
-from experiments.system.text import printable
+from experiments.system.text import nearest, printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -65,22 +65,33 @@ class Distance:
         """Return P(Q <= q) at a squared bias, a decreasing function of it."""
         from scipy import special  # scipy.stats is a hundred times slower
 
-        scale = self.deviation(squared_bias) ** 2 / (2 * self.trace + 4 * squared_bias)
-        x, degrees, shift = self.q / scale, self.trace / scale, squared_bias / scale
+        x, degrees, shift = self._standard(squared_bias)
         if degrees + shift > _NORMAL:
-            spread = math.sqrt(2 * (degrees + 2 * shift))
-            return float(special.ndtr((x - degrees - shift) / spread))
+            return float(special.ndtr(_score(x, degrees, shift)))
         return float(special.chndtr(x, degrees, shift) if shift else special.chdtr(degrees, x))
 
-    def above(self) -> float:
-        """Return P(Q >= q) without a bias."""
+    def above(self, squared_bias: float) -> float:
+        """Return P(Q >= q) at a squared bias."""
         from scipy import special
 
-        scale = self.trace_square / self.trace
-        x, degrees = self.q / scale, self.trace / scale
-        if degrees > _NORMAL:
-            return float(special.ndtr((degrees - x) / math.sqrt(2 * degrees)))
-        return float(special.chdtrc(degrees, x))
+        x, degrees, shift = self._standard(squared_bias)
+        if degrees + shift > _NORMAL:
+            return float(special.ndtr(-_score(x, degrees, shift)))
+        if not shift:
+            return float(special.chdtrc(degrees, x))
+        from scipy import stats  # takes a second to import
+
+        return float(stats.ncx2.sf(x, degrees, shift))
+
+    def _standard(self, squared_bias: float) -> tuple[float, float, float]:
+        """Return q in units of the chi-square, its degrees of freedom and its noncentrality."""
+        scale = self.deviation(squared_bias) ** 2 / (2 * self.trace + 4 * squared_bias)
+        return self.q / scale, self.trace / scale, squared_bias / scale
+
+
+def _score(x: float, degrees: float, shift: float) -> float:
+    """Return the score of x in the normal limit of a noncentral chi-square."""
+    return (x - degrees - shift) / math.sqrt(2 * (degrees + 2 * shift))
 
 
 def distance(blocks: Blocks, truth: Truth) -> Distance:

@@ -27,6 +27,6 @@ def unbiased_p_value(blocks: Blocks, truth: Truth, found: Distance) -> Estimate:
         return Estimate.refused(math.nan, "")
     if exact(blocks, truth) or not found.is_noisy:
         return Estimate.student(float(found.q <= found.rounding))
-    chance = max(law.above() for law in (found, found.times(unseen(blocks, truth))))
+    chance = max(law.above(0.0) for law in (found, found.times(unseen(blocks, truth))))
     score = float(-special.ndtri(chance)) / caution(blocks, truth)
     return Estimate.student(max(chance, float(special.ndtr(-score))))
