@@ -58,7 +58,7 @@ class Sampler:
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
         self._compiled = jax.jit(
             self._sharded,
-            static_argnames=("size", "chunk", "stacked"),
+            static_argnames=("chunk", "stacked"),
             compiler_options=quick_compilation(),
         )
         self._chunks: dict[Any, int] = {}
@@ -92,15 +92,17 @@ class Sampler:
         Returns:
             One `Blocks` per member of the stack, or a single one.
         """
-        shape, members, sizes = self._plan(estimator, context, key, num_samples, truth, stacked)
-        size = sizes["size"]
+        shape, members, steps, static = self._plan(
+            estimator, context, key, num_samples, truth, stacked
+        )
+        size = int(steps) * static["chunk"]
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
         gathered = _Gathered.empty(shape, members)
         centre, scale, aim = _centred(truth, members, stacked)
 
         def launch(rows: slice):
-            operands = estimator, (centre, scale), context, aim, key
-            return self._compiled(operands, numbers[rows], **sizes)
+            operands = estimator, (centre, scale), context, aim, key, steps
+            return self._compiled(operands, numbers[rows], **static)
 
         at_once = self._at_once
         rounds = [slice(first, first + at_once) for first in range(0, NUM_BLOCKS, at_once)]
@@ -144,11 +146,11 @@ class Sampler:
         stacked: bool = False,
     ) -> None:
         """Compile what `draw` runs with arguments of these shapes and types, also in a thread."""
-        _, members, sizes = self._plan(estimator, context, key, num_samples, truth, stacked)
+        _, members, steps, static = self._plan(estimator, context, key, num_samples, truth, stacked)
         centre, scale, aim = _centred(truth, members, stacked)
-        operands = estimator, (centre, scale), context, aim, key
+        operands = estimator, (centre, scale), context, aim, key, steps
         numbers = np.arange(self._at_once, dtype=np.uint32)
-        self._compiled.lower(operands, numbers, **sizes).compile()
+        self._compiled.lower(operands, numbers, **static).compile()
 
     @property
     def _at_once(self) -> int:
@@ -156,12 +158,15 @@ class Sampler:
         return max(self.mesh.size, 4)
 
     def _plan(self, estimator, context, key, num_samples, truth, stacked):
-        """Return the shape of a gradient, the number of members, and the static arguments."""
+        """Return the shape of a gradient, the members, the steps of a block and static arguments.
+
+        The number of steps is an operand, so that one program serves all numbers of samples.
+        """
         shape = self._shape(estimator, context, key, stacked) if truth is None else truth
         size = -(-num_samples // NUM_BLOCKS)
         chunk = self._chunk(estimator, context, shape, size, stacked)
         members = _num_members(estimator) if stacked else 1
-        return shape, members, {"size": size, "chunk": chunk, "stacked": stacked}
+        return shape, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -192,22 +197,22 @@ class Sampler:
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
             scale = np.ones(_num_members(estimator) if stacked else ())
-            operands = estimator, (None, scale), context, None, jax.random.key(0)
+            operands = estimator, (None, scale), context, None, jax.random.key(0), np.uint32(1)
             numbers = np.arange(self.mesh.size, dtype=np.uint32)
-            lowered = self._compiled.lower(operands, numbers, size=1, chunk=1, stacked=stacked)
+            lowered = self._compiled.lower(operands, numbers, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
             self._chunks[structure] = temporary + num_bytes(shape)
         return self._chunks[structure]
 
-    def _sharded(self, operands, numbers, *, size, chunk, stacked):
-        estimator, _, context, _, key = operands
+    def _sharded(self, operands, numbers, *, chunk, stacked):
+        estimator, _, context, _, key, _ = operands
         gradient = self._traced(estimator, context, key, stacked)
 
         def one(operands, numbers):
-            return _blocks(gradient, operands, numbers, size=size, chunk=chunk)
+            return _blocks(gradient, operands, numbers, chunk)
 
-        per_device = jax.vmap(one, ((0, 0, None, None, None), None)) if stacked else one
+        per_device = jax.vmap(one, ((0, 0, None, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
 
         sharded = jax.shard_map(
@@ -229,12 +234,12 @@ def _one_of(estimator: Any, stacked: bool) -> Any:
     return jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), estimator)
 
 
-def _blocks(gradient, operands, numbers, *, size, chunk):
-    """Return the sums of the blocks of these numbers, `size` samples each.
+def _blocks(gradient, operands, numbers, chunk):
+    """Return the sums of the blocks of these numbers, each of several steps of `chunk` samples.
 
     Sums are of deviations from a centre; their squares and powers are scaled.
     """
-    estimator, (centre, scale), context, truth, key = operands
+    estimator, (centre, scale), context, truth, key, steps = operands
 
     def one(index):
         drawn = gradient(estimator, context, sample_key(key, index))
@@ -249,18 +254,17 @@ def _blocks(gradient, operands, numbers, *, size, chunk):
         return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
 
     def block(number):
-        def step(carry, first):
+        def step(i, carry):
             sums, powers = carry
-            terms, more = several(first)
-            return (jax.tree.map(jnp.add, sums, terms), _merged(powers, more)), None
+            terms, more = several((number * steps + i) * chunk)
+            return jax.tree.map(jnp.add, sums, terms), _merged(powers, more)
 
         if truth is None:
             terms = jax.eval_shape(several, number)
         else:  # known without tracing the gradient again
             terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-        firsts = number * size + jnp.arange(0, size, chunk, dtype=number.dtype)
-        return jax.lax.scan(step, zero, firsts)[0]
+        return jax.lax.fori_loop(jnp.zeros_like(steps), steps, step, zero)
 
     return jax.lax.map(block, numbers)
 
