@@ -52,6 +52,8 @@ def compare(
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
+    precision: float | None = CompareSettings.precision,
+    most_samples: int = CompareSettings.most_samples,
     output: Folder | None = None,
     force: bool = False,
 ) -> Result:
@@ -72,6 +74,10 @@ def compare(
         train_steps: training steps before measuring.
         tuning_steps: the maximum number of tuning steps of estimators that learn.
         budget: evaluations of f at which errors are compared.
+        precision: as many samples are drawn as it takes for 95 % intervals of variance and error at
+            equal cost that reach so far from their values, such as 0.05; None for `samples`, which
+            is the least number.
+        most_samples: the most samples for the precision.
         output: a results folder, as `--output`: tables and figures are written there, and a
             finished or interrupted run continues. By default nothing is kept but the result.
         force: whether to run again, and replace the results in the folder.
@@ -83,7 +89,17 @@ def compare(
     if estimators is None:  # as the command, which depends on the problem
         chosen = default_estimators(_problem(problem))
     settings = _point(
-        problem, chosen, group, samples, seed, seeds, train_steps, tuning_steps, budget
+        problem,
+        chosen,
+        samples,
+        group=group,
+        seed=seed,
+        seeds=seeds,
+        train_steps=train_steps,
+        tuning_steps=tuning_steps,
+        budget=float(budget),
+        precision=precision,
+        most_samples=most_samples,
     )
     return _run(comparison(settings), output, force)
 
@@ -100,6 +116,8 @@ def temperature(
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
+    precision: float | None = CompareSettings.precision,
+    most_samples: int = CompareSettings.most_samples,
     output: Folder | None = None,
     force: bool = False,
 ) -> Result:
@@ -119,6 +137,8 @@ def temperature(
         train_steps: as for `compare`.
         tuning_steps: as for `compare`.
         budget: as for `compare`.
+        precision: as for `compare`.
+        most_samples: as for `compare`.
         output: as for `compare`.
         force: as for `compare`.
 
@@ -128,7 +148,17 @@ def temperature(
     swept = sorted({float(one) for one in temperatures})
     chosen = _estimators(estimators, {"temperature": swept[0]} if swept else {})
     settings = _point(
-        problem, chosen, group, samples, seed, seeds, train_steps, tuning_steps, budget
+        problem,
+        chosen,
+        samples,
+        group=group,
+        seed=seed,
+        seeds=seeds,
+        train_steps=train_steps,
+        tuning_steps=tuning_steps,
+        budget=float(budget),
+        precision=precision,
+        most_samples=most_samples,
     )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the estimators has a temperature")
@@ -225,6 +255,8 @@ def diagnose(
     samples: int = DiagnoseSettings.samples,
     tuning_steps: int = DiagnoseSettings.tuning_steps,
     budget: float = DiagnoseSettings.budget,
+    precision: float | None = DiagnoseSettings.precision,
+    most_samples: int = DiagnoseSettings.most_samples,
     seed: int = 0,
     output: Folder | None = None,
     force: bool = False,
@@ -243,6 +275,8 @@ def diagnose(
         samples: the number of gradients drawn of each estimator.
         tuning_steps: the maximum number of tuning steps of estimators that learn.
         budget: evaluations of f at which errors are compared.
+        precision: as for `compare`.
+        most_samples: as for `compare`.
         seed: the random seed.
         output: as for `compare`.
         force: as for `compare`.
@@ -258,7 +292,13 @@ def diagnose(
         Model.of(loss, model, batch),
         candidates,
         seed,
-        DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget),
+        DiagnoseSettings(
+            samples=samples,
+            tuning_steps=tuning_steps,
+            budget=budget,
+            precision=precision,
+            most_samples=most_samples,
+        ),
         source=getattr(loss, "__name__", type(loss).__name__),
         module=getattr(loss, "__module__", "") or "",
     )
@@ -270,29 +310,12 @@ def diagnose(
 
 
 def _point(
-    problem: str | Problem,
-    chosen: Chosen,
-    group: str | None,
-    samples: int | None,
-    seed: int,
-    seeds: int,
-    train_steps: int,
-    tuning_steps: int,
-    budget: float,
+    problem: str | Problem, chosen: Chosen, samples: int | None, **more: Any
 ) -> CompareSettings:
     """Return the settings of a measurement at one point, checked."""
     measured = _problem(problem)
-    settings = CompareSettings(
-        measured,
-        chosen.estimators,
-        group=group,
-        samples=samples or measured.default_samples,
-        seed=seed,
-        seeds=seeds,
-        train_steps=train_steps,
-        tuning_steps=tuning_steps,
-        budget=float(budget),
-    )
+    samples = samples or measured.default_samples
+    settings = CompareSettings(measured, chosen.estimators, samples=samples, **more)
     check(settings, chosen.named)
     return settings
 

@@ -74,6 +74,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
             "evaluations of f that the error at equal cost allows",
         ),
     )
+    options.add_precision(command, CompareSettings(problems.VAE(), []))
     options.add_output(command)
     options.add_drawing(command)
 
@@ -143,6 +144,8 @@ def settings_from(
         train_steps=given.train_steps,
         tuning_steps=given.tuning_steps,
         budget=given.budget,
+        precision=given.precision,
+        most_samples=given.most_samples,
     )
     check(settings, chosen.named)
     unused.of_estimators(given, chosen)

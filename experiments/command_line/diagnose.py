@@ -59,6 +59,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
     )
+    options.add_precision(command, DiagnoseSettings())
     options.add_output(command)
     options.add_drawing(command)
 
@@ -75,7 +76,11 @@ def run(given: argparse.Namespace) -> None:
         chosen.estimators,
         given.seed,
         DiagnoseSettings(
-            samples=given.samples, tuning_steps=given.tuning_steps, budget=given.budget
+            samples=given.samples,
+            tuning_steps=given.tuning_steps,
+            budget=given.budget,
+            precision=given.precision,
+            most_samples=given.most_samples,
         ),
         source=given.model,
         module=module_of_model(given.model),

@@ -252,6 +252,30 @@ def positive_number(text: str) -> float:
     return value
 
 
+def fraction(text: str) -> float:
+    """Parse a fraction above zero and below one, such as 0.05 or 5%."""
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / (100 if number != text.strip() else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 100%, such as 5%, not {text!r}")
+    return value
+
+
+def add_precision(command: argparse.ArgumentParser, defaults: Any) -> None:
+    """Add `--precision` and `--most-samples`; `defaults` has their defaults as attributes."""
+    command.add_argument(
+        "--precision",
+        type=fraction,
+        metavar="PERCENT",
+        help="draw as many samples as it takes for 95%% intervals of variance and error at equal "
+        "cost that reach so far from their values, such as 5%%; --samples is the least number",
+    )
+    add_numbers(command, defaults, ("most-samples", positive, "N", "most samples for --precision"))
+
+
 def number_from_zero(text: str) -> float:
     """Parse a nonnegative, finite float32 number."""
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)

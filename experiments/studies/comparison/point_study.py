@@ -16,6 +16,7 @@ from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import failure
+from experiments.studies.comparison.precision import needed_samples
 from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
 from experiments.training import is_tuned
 from experiments.training.convergence import Tuned
@@ -231,20 +232,29 @@ def _drawn(
     """Draw gradients of the variants of an estimator; return the rows of their metrics."""
     tuned = [one.estimator for one in ready]
     is_stack = len(tuned) > 1
-    drawn = point.draw(
-        stack(tuned) if is_stack else tuned[0],
-        key,
-        settings.samples,
-        stacked=is_stack,
-        progress=advance,
-    )
+    estimator = stack(tuned) if is_stack else tuned[0]
     evaluations = point.problem.evaluations(tuned[0], point.distribution)
-    rows = []
-    for own, one, blocks in zip(columns, ready, drawn, strict=True):
-        note = "; ".join(filter(None, (caution(own, blocks.count), one.note)))
-        found = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
-        rows += [own | row for row in found]
-    return rows
+
+    def draw(key: jax.Array, samples: int, note: str = "") -> list[list[Row]]:
+        drawn = point.draw(estimator, key, samples, stacked=is_stack, progress=advance)
+        found = []
+        for own, one, blocks in zip(columns, ready, drawn, strict=True):
+            notes = "; ".join(filter(None, (caution(own, blocks.count), one.note, note)))
+            rows = metric_rows(blocks, point.truth, evaluations, settings.budget, notes)
+            found.append([own | row for row in rows])
+        return found
+
+    def pilot(number: int, samples: int) -> list[list[Row]]:
+        return draw(jax.random.fold_in(key, number), samples)
+
+    samples, note = settings.samples, ""
+    if settings.precision is not None:
+        most = settings.most_samples
+        samples, is_limited = needed_samples(pilot, settings.precision, samples, most)
+        if is_limited:
+            precision = f"{100 * settings.precision:.3g} %"
+            note = f"a precision of {precision} takes more than {most:,} samples"
+    return [row for rows in draw(key, samples, note) for row in rows]
 
 
 def times(

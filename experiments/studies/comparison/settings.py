@@ -22,6 +22,7 @@ from experiments.problems import Problem
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.user_code import modules_of, sources
+from experiments.studies.comparison.precision import MOST_SAMPLES
 from experiments.system.errors import UsageError
 from experiments.training import is_tuned
 from experiments.training.convergence import TUNING_STEPS
@@ -35,11 +36,16 @@ class MeasureSettings:
         samples: the number of gradients per estimator.
         tuning_steps: the maximum number of tuning steps of learned estimators, at that point.
         budget: evaluations of f for the error at equal cost.
+        precision: the relative precision of variance and error at equal cost for which more
+            samples are drawn; None for `samples`.
+        most_samples: the most samples that the precision may take.
     """
 
     samples: int = 1024
     tuning_steps: int = TUNING_STEPS
     budget: float = 100.0
+    precision: float | None = None
+    most_samples: int = MOST_SAMPLES
 
     def gradients(self, estimator: Estimator) -> int:
         """Return the number of gradients computed of an estimator."""

@@ -163,6 +163,8 @@ OPTIONS = {
         "--train-steps": "300",
         "--tuning-steps": "8000",
         "--budget": "100",
+        "--precision": None,
+        "--most-samples": "1048576",
         "--output": "one in ./results",
         "--force": None,
     },
