@@ -174,7 +174,8 @@ def add_numbers(command: argparse.ArgumentParser, defaults: Any, *options: Numbe
     """Add numeric options; `defaults` has their defaults as attributes."""
     for name, read, metavar, text in options:
         default = getattr(defaults, name.replace("-", "_"))
-        shown = f"{text} (default: {default:g})"
+        plain = default if isinstance(default, int) else f"{default:g}"
+        shown = f"{text} (default: {plain})"
         command.add_argument(f"--{name}", type=read, default=default, metavar=metavar, help=shown)
 
 
