@@ -13,7 +13,9 @@ from analysis import figures, reading
 from analysis.names import short_names
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
+from analysis.tables.difference import Difference, difference
 from estimax import panels
+from experiments.command_line import existing
 from experiments.command_line.output import terminal_width
 from experiments.system.errors import UsageError
 
@@ -114,3 +116,28 @@ def read(folder: str | os.PathLike[str]) -> Result:
         return Result(reading.read(path / reading.FILE), path)
     except (OSError, ValueError) as error:
         raise UsageError(f"no results in {path}: {error}") from error
+
+
+def diff(a: str | os.PathLike[str] | Result, b: str | os.PathLike[str] | Result) -> Difference:
+    """Return which rows of two results of a study differ by more than their errors.
+
+    The same as `estimax diff`: the results of another seed, machine or version are compared row by
+    row. `print` it; `frame` has the numbers, and `agree` is whether there is no difference.
+
+    Args:
+        a: a results folder or file, or the result of a function of this package.
+        b: another one.
+
+    Raises:
+        UsageError: if one cannot be read, or they cannot be compared.
+    """
+    sides = [
+        (each.frame, str(each.folder or name))
+        if isinstance(each, Result)
+        else (existing.read(Path(each)), os.fspath(each))
+        for each, name in ((a, "A"), (b, "B"))
+    ]
+    try:
+        return difference(sides[0][0], sides[1][0], (sides[0][1], sides[1][1]))
+    except ValueError as error:
+        raise UsageError(f"{sides[0][1]} and {sides[1][1]} cannot be compared: {error}") from error

@@ -17,18 +17,19 @@ COMMANDS = {
     "reproduce": "Run the experiments of a published table; compare the numbers.",
     "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
+    "diff": "Say which rows of two results differ by more than their errors.",
     "report": "Write one HTML page of everything in a results folder.",
     "benchmark": "Time gradients and training steps on this machine.",
 }
 """The help of each command, by name.
 
-The sibling module of that name has `add_options(command)` and `run(given)`. It is imported when the
-command is given, since all of them import JAX.
+The sibling module of that name has `add_options(command)` and `run(given)`, which returns an exit
+status unless it is zero. It is imported when the command is given, since all of them import JAX.
 """
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
-    """Parse the arguments, and run the command that they name.
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse the arguments, run the command that they name, and return its exit status.
 
     Raises:
         UsageError: for bad arguments.
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         data.use_folder(given.data)
     # First, since building an estimator starts JAX.
     device.start(given.device, distributed=getattr(given, "distributed", False))
-    given.run(given)
+    return given.run(given) or 0
 
 
 def of_command(name: str) -> argparse.ArgumentParser:
