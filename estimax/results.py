@@ -16,6 +16,7 @@ from analysis.tables.comparison import Cost
 from analysis.tables.difference import Difference, difference
 from estimax import panels
 from experiments.command_line import existing
+from experiments.command_line import merge as merging
 from experiments.command_line.output import terminal_width
 from experiments.system.errors import UsageError
 
@@ -141,3 +142,30 @@ def diff(a: str | os.PathLike[str] | Result, b: str | os.PathLike[str] | Result)
         return difference(sides[0][0], sides[1][0], (sides[0][1], sides[1][1]))
     except ValueError as error:
         raise UsageError(f"{sides[0][1]} and {sides[1][1]} cannot be compared: {error}") from error
+
+
+def merge(
+    *results: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    mixed: bool = False,
+    force: bool = False,
+) -> Result:
+    """Return the results of several runs of a study, merged.
+
+    The same as `estimax merge`: the runs may differ in their estimators, seeds, temperatures and
+    the like. What several have is kept once.
+
+    Args:
+        results: results folders or files.
+        output: a results folder that is written; by default nothing is.
+        mixed: whether runs of different code or versions may be merged.
+        force: whether other results in the folder are replaced.
+
+    Raises:
+        UsageError: if one cannot be read, they differ in other settings or in the numbers of a row,
+            or the folder cannot be used.
+    """
+    rows = merging.merged([Path(each) for each in results], mixed=mixed)
+    if output is not None:
+        merging.write(rows, Path(output), force=force)
+    return Result(rows, None if output is None else Path(output))

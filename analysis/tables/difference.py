@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis import formats
 from analysis.columns import NAME, WORD, Column, Form, Kind, number
-from analysis.matching import LEVEL, WITHOUT_ERROR, Matched, matched
+from analysis.matching import LEVEL, ROUNDING, WITHOUT_ERROR, Matched, matched
 from analysis.metadata import differing
 from analysis.names import short_names
 from analysis.readable import ReadableTable
@@ -146,7 +146,7 @@ def difference(
         heading=f"{studies[0]}: A is {names[0]}, B is {names[1]}{''.join(unfinished)}",
         notes=["Without a seed: means over seeds."] if over_seeds else [],
         sections={"Settings, versions and machines that differ": about} if about else {},
-        findings=[*_findings(found, lines, studies[0]), verdict],
+        findings=[*_findings(found, lines, first, second), verdict],
         context={"study": studies[0]},
     )
     return Difference(table, about, table.findings[-1], agree)
@@ -204,15 +204,22 @@ def _place(line: pd.Series, places: list[str]) -> str:
     return ", ".join(found)
 
 
-def _findings(found: Matched, lines: pd.DataFrame, study: str) -> Iterator[str]:
-    if found.has_same_keys and found.equal < found.size:
+def _findings(
+    found: Matched, lines: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame
+) -> Iterator[str]:
+    study = configuration(first)["study"]
+    # The rows of a diagnosis do not have its seed.
+    seeds = [
+        configuration(rows).get("seed") if study == "diagnose" else 0 for rows in (first, second)
+    ]
+    if found.has_same_keys and seeds[0] == seeds[1] and found.equal < found.size:
         yield (
             "Seeds and numbers of samples are the same, but the numbers are not: "
             f"{found.size - found.equal:,} of {found.size:,} rows are apart by more than rounding. "
             "If the random keys are shared, the samples depend on each other, and the tests are "
             "conservative."
         )
-    if found.moved > 0:
+    if found.moved > ROUNDING:
         yield (
             f"The norms of the true gradients are apart by up to {100 * found.moved:.2g} %: the "
             "points of measurement are not quite the same."

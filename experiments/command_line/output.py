@@ -47,7 +47,7 @@ def completed(
         UsageError: if the folder cannot be written to, before anything is computed.
     """
     path = given.output or Path("results") / f"{study.name}-{study.identity}"
-    names = concluding_files(study) if files is None else files
+    names = concluding_files(study.configuration["study"]) if files is None else files
     with completed_in(path, study, names, force=given.force) as results:
         yield results
 
@@ -105,9 +105,9 @@ def _say_renamed(folder: Folder) -> None:
         say(f"{name} was changed since estimax wrote it; it is kept as {kept}")
 
 
-def concluding_files(study: Study[Any]) -> list[str]:
-    """Return the names of the files that `conclude` writes."""
-    names = analysis.STUDIES[study.configuration["study"]].figures
+def concluding_files(kind: str) -> list[str]:
+    """Return the names of the files that `conclude` writes for a kind of study."""
+    names = analysis.STUDIES[kind].figures
     return [*_TABLE_FILES, *figure_files(*names)]
 
 
@@ -144,7 +144,7 @@ def conclude(results: Results, **shown_as: Any) -> None:
     try:
         print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
     finally:  # also if the output cannot be written
-        save(results, table)
+        save(results.folder, results.table(), table)
     print(f"results in {results.folder}", flush=True)
 
 
@@ -155,14 +155,19 @@ def readable(results: Results, **shown_as: Any) -> "ReadableTable":
     return shown(results, functools.partial(studies.readable, **shown_as))
 
 
-def save(results: Results, table: "ReadableTable") -> None:
-    """Save the table of the results in all formats, and their figures."""
+def save(folder: Folder, rows: "pd.DataFrame", table: "ReadableTable") -> None:
+    """Save the table of results in all formats, and their figures.
+
+    Args:
+        folder: the folder.
+        rows: the results, with their metadata in `attrs`.
+        table: the table.
+    """
     from analysis import figures
 
     hosts.check_signals()
-    with results.folder.staged() as stage:
+    with folder.staged() as stage:
         analysis.save_table(table, stage / "table")
-        rows = results.table()
         for name, module in figures.of_study(rows).items():
             try:
                 drawn = module.draw(rows), module.data(rows)

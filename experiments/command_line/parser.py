@@ -18,6 +18,7 @@ COMMANDS = {
     "claims": "Test claims of papers and theorems: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure: PDF, PNG, and its data as CSV.",
     "diff": "Say which rows of two results differ by more than their errors.",
+    "merge": "Merge the results of several runs of a study into one results folder.",
     "report": "Write one HTML page of everything in a results folder.",
     "benchmark": "Time gradients and training steps on this machine.",
 }

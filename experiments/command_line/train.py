@@ -201,7 +201,8 @@ def run(given: argparse.Namespace) -> None:
 
 def written_files(study: Study[Any]) -> list[str]:
     """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
-    return [*concluding_files(study), *(f"pictures-{slug(name)}*" for name in study.parts)]
+    pictures = (f"pictures-{slug(name)}*" for name in study.parts)
+    return [*concluding_files(study.configuration["study"]), *pictures]
 
 
 def draw_pictures(results: Results) -> None:

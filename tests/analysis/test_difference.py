@@ -90,6 +90,9 @@ VERDICTS = [
     # A squared bias is a difference of numbers of the size of the error.
     ([("mse", 1, 1, 1), ("squared_bias", 1e-9, 0, 0)],
      [("mse", 1, 1, 1), ("squared_bias", -1e-7, 0, 0)], True, "The same to rounding: 2"),
+    # An exact gradient has an error of rounding, which is relative to the gradient.
+    ([("truth_norm", 0.3, 0.3, 0.3), ("mse", 1e-13, 1e-13, 1e-13)],
+     [("truth_norm", 0.3, 0.3, 0.3), ("mse", 0, 0, 0)], True, "The same to rounding: 2"),
     # Without an interval, a value cannot be tested.
     ([("mse", 1, np.nan, np.nan)], [("mse", 2, np.nan, np.nan)], False, "Undecided: 1 rows are"),
     ([("mse", np.nan, np.nan, np.nan)], [("mse", 2, 1, 3)], False, "Undecided: 1 rows are"),
@@ -165,6 +168,13 @@ def test_common_seeds_are_compared_with_each_other():
     assert found.verdict.startswith("The same: 2 rows")
     assert "Only in A: 1 rows (DisARM)." in found.text()
     assert "Only in B: 1 rows (DisARM)." in found.text()
+
+
+def test_a_diagnosis_of_another_seed_has_other_keys():
+    """Its rows do not say which seed it has."""
+    a, b = (compare(("variance", v, v - 0.1, v + 0.1)) for v in (1.0, 1.05))
+    said = [difference(of(a, "diagnose", seed=0), of(b, "diagnose", seed=s)).text() for s in (0, 1)]
+    assert ["Seeds and numbers of samples are the same" in text for text in said] == [True, False]
 
 
 def test_exact_values_at_points_that_moved_are_not_compared():
