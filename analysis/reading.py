@@ -157,6 +157,13 @@ def _check_attributes(about: dict[Any, Any]) -> None:
     study = STUDIES.get(given["study"])
     if "budget" in given and study and study.budget:
         _check_type("budget", given["budget"], study.budget)
+    _check_type("sources", about.get("sources", []), list)
+    for source in about.get("sources", []):
+        _check_type("sources", source, dict)
+        for name, kind in (_ATTRIBUTES | {"environment": dict}).items():
+            if name != "format":
+                _check_type(f"{name} of a source", source.get(name), kind)
+    _check_type("environment", about.get("environment", {}), dict)
     _check_type("notes", given.get("notes", []), list)
     for note in given.get("notes", []):
         _check_type("notes", note, str)

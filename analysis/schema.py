@@ -147,6 +147,21 @@ STUDIES: Mapping[str, tuple[str, ...]] = {
 }
 """The columns that each study may write, except those of an estimator's settings."""
 
+_POINT = ("problem", "objective", "group", "step", "estimator", "metric", "seed")
+_EVALUATED = (
+    *("problem", "objective", "data", "estimator", "optimiser", "learning_rate", "step"),
+    *("split", "bound_samples", "measured", "group", "metric", "seed"),
+)
+IDENTITY: Mapping[str, tuple[str, ...]] = {
+    "compare": _POINT,
+    "temperature": _POINT,
+    "diagnose": _POINT,
+    "train": _EVALUATED,
+    "reproduce": (*_TABLE, *_EVALUATED),
+    "claims": ("budget", "deciding", "claim", "metric"),
+}
+"""The columns that identify a row of a study; all others are its numbers, and facts about it."""
+
 SETTING = "p_"
 """Prefix of the columns of an estimator's settings."""
 
@@ -177,6 +192,12 @@ METRICS: Mapping[str, Described] = {
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }
 """Metrics of measurements and training runs; g is the unit of the gradient."""
+
+
+TIMES = frozenset(
+    name for name, metric in METRICS.items() if metric.unit in ("seconds", "1 / second")
+) | {"speed_ratio", "steps_per_second_other"}
+"""Metrics, also of reproduced tables, that depend on the machine and on what else it does."""
 
 
 def names(*kinds: str) -> frozenset[str]:

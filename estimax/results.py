@@ -14,6 +14,9 @@ from analysis import figures, reading
 from analysis.page import Page
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
+from analysis.tables.difference import Difference, difference
+from experiments.command_line import existing
+from experiments.command_line import merge as merging
 from experiments.command_line.options import figure_width
 from experiments.command_line.output import only as chosen
 from experiments.command_line.output import terminal_width
@@ -134,3 +137,55 @@ def read(folder: str | os.PathLike[str]) -> Result:
         return Result(reading.read(path / reading.FILE), path)
     except (OSError, ValueError) as error:
         raise UsageError(f"no results in {path}: {error}") from error
+
+
+def diff(a: str | os.PathLike[str] | Result, b: str | os.PathLike[str] | Result) -> Difference:
+    """Return which rows of two results of a study differ by more than their errors.
+
+    The same as `estimax diff`: the results of another seed, machine or version are compared row by
+    row. `print` it; `frame` has the numbers, and `agree` is whether there is no difference.
+
+    Args:
+        a: a results folder or file, or the result of a function of this package.
+        b: another one.
+
+    Raises:
+        UsageError: if one cannot be read, or they cannot be compared.
+    """
+    sides = [
+        (each.frame, str(each.folder or name))
+        if isinstance(each, Result)
+        else (existing.read(Path(each)), os.fspath(each))
+        for each, name in ((a, "A"), (b, "B"))
+    ]
+    try:
+        return difference(sides[0][0], sides[1][0], (sides[0][1], sides[1][1]))
+    except ValueError as error:
+        raise UsageError(f"{sides[0][1]} and {sides[1][1]} cannot be compared: {error}") from error
+
+
+def merge(
+    *results: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    mixed: bool = False,
+    force: bool = False,
+) -> Result:
+    """Return the results of several runs of a study, merged.
+
+    The same as `estimax merge`: the runs may differ in their estimators, seeds, temperatures and
+    the like. What several have is kept once.
+
+    Args:
+        results: results folders or files.
+        output: a results folder that is written; by default nothing is.
+        mixed: whether runs of different code or versions may be merged.
+        force: whether other results in the folder are replaced.
+
+    Raises:
+        UsageError: if one cannot be read, they differ in other settings or in the numbers of a row,
+            or the folder cannot be used.
+    """
+    rows = merging.merged([Path(each) for each in results], mixed=mixed)
+    if output is not None:
+        merging.write(rows, Path(output), force=force)
+    return Result(rows, None if output is None else Path(output))

@@ -358,7 +358,7 @@ def _run(
 ) -> Result:
     """Run a study in a folder, or in one that is then removed; return its results."""
     trains = study.name == "train"
-    files = written_files(study) if trains else concluding_files(study)
+    files = written_files(study) if trains else concluding_files(study.configuration["study"])
     with contextlib.ExitStack() as stack:
         if output is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimax-")))
@@ -370,6 +370,6 @@ def _run(
         if output is not None and jax.process_index() == 0:
             if trains:
                 draw_pictures(results)
-            save(results, readable(results))
+            save(results.folder, results.table(), readable(results))
         folder = None if output is None else path
         return Result(results.table(), folder, conclude(results))

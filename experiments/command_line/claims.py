@@ -52,7 +52,7 @@ def run(given: argparse.Namespace) -> None:
         print("\n".join(map(_described, chosen)))
         return
     study = claims_study(STUDIES, chosen, given.budget)
-    with completed(given, study, concluding_files(study)) as results:
+    with completed(given, study, concluding_files(study.configuration["study"])) as results:
         conclude(results)
 
 

@@ -3,6 +3,7 @@
 | status | meaning |
 | --- | --- |
 | 0 | success |
+| 1 | `diff`: the results differ |
 | 2 | bad input, or beyond the limits of the machine; one line says what |
 | 70 | a bug in estimax; one line names the file that holds the traceback |
 | 130 | interrupted |
@@ -23,8 +24,8 @@ from experiments.system.text import described, one_line
 _DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
-def guarded(run: Callable[[], None]) -> int:
-    """Run a command and return its exit status.
+def guarded(run: Callable[[], int]) -> int:
+    """Run a command and return its exit status, which `run` returns if nothing fails.
 
     Raises:
         SystemExit: from `--help`.
@@ -32,7 +33,7 @@ def guarded(run: Callable[[], None]) -> int:
     with streams.lasting():
         try:
             try:
-                run()
+                return run()
             finally:
                 sys.stdout.flush()
         except Interrupted as error:
@@ -42,7 +43,6 @@ def guarded(run: Callable[[], None]) -> int:
         except BaseException as error:
             status, line = _judged(error)
             return ended(status, line)
-    return 0
 
 
 def ended(status: int, line: str) -> int:

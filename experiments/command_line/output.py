@@ -86,7 +86,8 @@ def completed(
         UsageError: if the folder cannot be written to, before anything is computed.
     """
     path = given.output or Path("results") / f"{study.name}-{study.identity}"
-    names = concluding_files(study, given.format) if files is None else files
+    kind = study.configuration["study"]
+    names = concluding_files(kind, given.format) if files is None else files
     with completed_in(path, study, names, force=given.force) as results:
         yield results
 
@@ -144,9 +145,9 @@ def _say_renamed(folder: Folder) -> None:
         say(f"{name} was changed since estimax wrote it; it is kept as {kept}")
 
 
-def concluding_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
-    """Return the names of the files that `conclude` writes."""
-    names = analysis.STUDIES[study.configuration["study"]].figures
+def concluding_files(kind: str, formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
+    """Return the names of the files that `conclude` writes for a kind of study."""
+    names = analysis.STUDIES[kind].figures
     return [*_TABLE_FILES, *figure_files(*names, formats=formats)]
 
 
@@ -187,7 +188,7 @@ def conclude(results: Results, drawn: Drawing = DRAWING, **shown_as: Any) -> Non
     try:
         print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
     finally:  # also if the output cannot be written
-        save(results, table, drawn)
+        save(results.folder, results.table(), table, drawn)
     print(f"results in {results.folder}", flush=True)
 
 
@@ -198,14 +199,22 @@ def readable(results: Results, **shown_as: Any) -> "ReadableTable":
     return shown(results, functools.partial(studies.readable, **shown_as))
 
 
-def save(results: Results, table: "ReadableTable", drawn: Drawing = DRAWING) -> None:
-    """Save the table of the results in all formats, and their figures."""
+def save(
+    folder: Folder, rows: "pd.DataFrame", table: "ReadableTable", drawn: Drawing = DRAWING
+) -> None:
+    """Save the table of results in all formats, and their figures.
+
+    Args:
+        folder: the folder.
+        rows: the results, with their metadata in `attrs`.
+        table: the table.
+        drawn: how figures are drawn.
+    """
     from analysis import figures
 
     hosts.check_signals()
-    with results.folder.staged() as stage:
+    with folder.staged() as stage:
         analysis.save_table(table, stage / "table")
-        rows = results.table()
         modules = figures.of_study(rows)
         rows = only(rows, drawn.only) if modules else rows
         for name, module in modules.items():

@@ -18,19 +18,21 @@ COMMANDS = {
     "reproduce": "Rerun a published table, and compare the numbers.",
     "claims": "Test claims of papers: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure of the papers: PDF, PNG and CSV.",
+    "diff": "Say which rows of two results differ by more than their errors.",
+    "merge": "Merge the results of several runs of a study into one results folder.",
     "report": "Write one HTML page of everything in a results folder.",
     "fetch": "Download data sets for machines without a network.",
     "benchmark": "Time gradients and training steps on this machine.",
 }
 """The help of each command, by name.
 
-The sibling module of that name has `add_options(command)` and `run(given)`. It is imported when the
-command is given, since all of them import JAX.
+The sibling module of that name has `add_options(command)` and `run(given)`, which returns an exit
+status unless it is zero. It is imported when the command is given, since all of them import JAX.
 """
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
-    """Parse the arguments, and run the command that they name.
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse the arguments, run the command that they name, and return its exit status.
 
     Raises:
         UsageError: for bad arguments.
@@ -64,7 +66,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         data.use_folder(given.data)
     # First, since building an estimator starts JAX.
     device.start(given.device, distributed=getattr(given, "distributed", False))
-    given.run(given)
+    return given.run(given) or 0
 
 
 def of_command(name: str) -> argparse.ArgumentParser:

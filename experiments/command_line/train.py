@@ -223,7 +223,8 @@ def run(given: argparse.Namespace) -> None:
 
 def written_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
-    return [*concluding_files(study, formats), *(f"pictures-{slug(name)}*" for name in study.parts)]
+    pictures = (f"pictures-{slug(name)}*" for name in study.parts)
+    return [*concluding_files(study.configuration["study"], formats), *pictures]
 
 
 def draw_pictures(results: Results, drawn: Drawing = DRAWING) -> None:

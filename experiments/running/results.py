@@ -70,6 +70,8 @@ class Results:
             table = read(path)
         except (OSError, ValueError) as error:
             raise UsageError(f"{error}; {advice}") from error
+        if table.attrs["identity"] != results.identity and len(table.attrs.get("sources", ())) > 1:
+            raise UsageError(f"{folder} holds merged results, which no run continues; {advice}")
         if table.attrs["identity"] != results.identity:
             now = results.environment
             before = table.attrs.get("environment", now)

@@ -1,0 +1,238 @@
+"""The union of the results of several runs of a study."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import infer_dtype
+
+from analysis.files import FORMAT
+from analysis.matching import ROUNDING, prepared
+from analysis.rows import configuration
+from analysis.schema import IDENTITY, SETTING, TIMES
+
+VARYING = (
+    *("estimators", "temperatures", "seed", "seeds", "samples", "learning_rates", "optimiser"),
+    *("measured", "measured_steps", "user_code"),
+)
+"""The settings in which merged runs may differ: each is a column of the rows, or in their names."""
+
+_MACHINE = ("platform", "devices")
+"""What may differ of the environments: it changes the rounding of numbers only."""
+
+_EXACT = ("samples", "evaluations")
+_FREE = (*TIMES, "unbiased_p_value")
+"""Metrics that differ between runs of the same; p-values, by rounding of what they are of."""
+
+
+def merged(
+    tables: Sequence[pd.DataFrame], names: Sequence[str] = (), *, mixed: bool = False
+) -> pd.DataFrame:
+    """Return the union of the results of runs of a study, as one table with its metadata.
+
+    A row that several runs have is kept once. Its numbers must be the same, to rounding. Of those,
+    and of times, the smallest are kept, so that the numbers do not depend on the order of the
+    tables. Merging is associative, and a table that is there already changes nothing.
+
+    The metadata are those of the runs, as lists where they differ; `sources` are the metadata of
+    each run. If all are of the same run (its parts were computed in several folders), so is the
+    union, which can be continued. It is complete if each run is.
+
+    Args:
+        tables: tidy tables, with the metadata of their results files in `attrs`.
+        names: what the tables are called in errors.
+        mixed: whether runs of different code or versions may be merged.
+
+    Raises:
+        ValueError: if the tables are of different studies or of figures, differ in a setting other
+            than `VARYING`, in code or versions, or in the numbers of a row.
+    """
+    names = names or [f"table {number}" for number in range(1, len(tables) + 1)]
+    study = _check_settings(tables, names)
+    found = [source for rows in tables for source in sources(rows.attrs)]
+    unique = list({json.dumps(source, sort_keys=True): source for source in found}.values())
+    if not mixed:
+        _check_environments(unique)
+    union = _union(tables, names, study)
+    union.attrs = _metadata(tables[0].attrs["configuration"], unique, union)
+    return union
+
+
+def sources(about: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """Return the metadata of each run in a results file, from the metadata of the file.
+
+    Args:
+        about: metadata as those of `analysis.reading.read`.
+    """
+    if "sources" in about:
+        return about["sources"]
+    own = {name: about["configuration"].get(name) for name in VARYING}
+    return [
+        {
+            "identity": about["identity"],
+            "complete": about["complete"],
+            "configuration": {name: value for name, value in own.items() if value is not None},
+            "environment": dict(about.get("environment", {})),
+            "provenance": dict(about["provenance"]),
+        }
+    ]
+
+
+def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str:
+    """Return the study that all tables are of; raise ValueError if they differ in a setting."""
+    first = configuration(tables[0])
+    study = first["study"]
+    if study not in IDENTITY:
+        raise ValueError(f"the results of a {study} cannot be merged, only those of a study")
+    for name, rows in zip(names, tables, strict=True):
+        other = configuration(rows)
+        for key in dict.fromkeys((*first, *other)):
+            a, b = first.get(key), other.get(key)
+            if key not in VARYING and a != b:
+                key = key.replace("_", " ")
+                if isinstance(a, dict | list) or isinstance(b, dict | list):
+                    raise ValueError(f"{names[0]} and {name} differ in their {key}")
+                raise ValueError(f"their {key} is {a} ({names[0]}) and {b} ({name})")
+    return study
+
+
+def _check_environments(found: Sequence[Mapping[str, Any]]) -> None:
+    for name in dict.fromkeys(name for one in found for name in one["environment"]):
+        values = dict.fromkeys(str(one["environment"].get(name, "unknown")) for one in found)
+        if len(values) > 1 and name not in _MACHINE:
+            raise ValueError(
+                f"they were computed with different {name}: {', '.join(values)} (--mixed merges "
+                "them nevertheless)"
+            )
+
+
+def _union(tables: Sequence[pd.DataFrame], names: Sequence[str], study: str) -> pd.DataFrame:
+    bare = []
+    for rows in tables:
+        rows = rows.reset_index(drop=True)
+        rows.attrs = {}  # pandas compares and copies them at every step
+        bare.append(rows)
+    rows = pd.concat(bare, ignore_index=True)
+    for name in rows.columns:  # as `Results.table` writes them
+        if name.startswith(SETTING) and infer_dtype(rows[name]) in ("mixed", "mixed-integer"):
+            rows[name] = rows[name].map(str, na_action="ignore")
+    found = []
+    for name, one in zip(names, bare, strict=True):
+        side = prepared(one, IDENTITY[study]).assign(source=name)
+        # Rows of a published table are told apart by their order alone.
+        found.append(side.assign(place=side.groupby(list(IDENTITY[study])).cumcount()))
+    keyed = pd.concat(found, ignore_index=True)
+    keys = [*IDENTITY[study], "place"]
+    if study != "reproduce" and (keyed["place"] > 0).any():
+        first = keyed[keyed["place"] > 0].iloc[0]
+        raise ValueError(f"{first['source']} holds a row twice: {_described(first, keys)}")
+    _check_numbers(keyed, keys)
+    keyed["first"] = keyed.groupby(keys, sort=False).ngroup()
+    keyed = keyed.sort_values(["first", "value", "low", "high"], kind="stable")
+    kept = keyed[~keyed["first"].duplicated()]
+    # What was skipped by one run may have been measured by another.
+    by = [name for name in IDENTITY[study] if name != "metric"]
+    measured = kept.loc[kept["metric"] != "skipped", by]
+    has_numbers = pd.MultiIndex.from_frame(kept[by]).isin(pd.MultiIndex.from_frame(measured))
+    kept = kept[(kept["metric"] != "skipped") | ~has_numbers]
+    return rows.loc[kept.index].reset_index(drop=True)
+
+
+def _check_numbers(keyed: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Raise ValueError if rows of one identity have different numbers."""
+    repeated = keyed[keyed.duplicated(list(keys), keep=False) & ~keyed["metric"].isin(_FREE)]
+    groups = repeated.groupby(list(keys), sort=False)
+    allowed = ROUNDING * groups["scale"].transform("max").fillna(0.0)
+    for name in ("value", "low", "high", *_EXACT):
+        least, most = groups[name].transform("min"), groups[name].transform("max")
+        missing = groups[name].transform("count")
+        known = missing.between(1, groups[name].transform("size") - 1)
+        apart = (most - least).where(most != least, 0.0)  # infinities
+        clash = repeated[known | (apart > (0.0 if name in _EXACT else allowed))]
+        if len(clash):
+            one = clash.iloc[0]
+            same = repeated[(repeated[list(keys)] == one[list(keys)]).all(axis=1)]
+            # A missing number is unlike any.
+            other = same[same[name].fillna(-np.inf) != np.nan_to_num(one[name], nan=-np.inf)].iloc[
+                0
+            ]
+            raise ValueError(
+                f"they have different numbers for {_described(one, keys)}: {name} {one[name]:g} "
+                f"({one['source']}) and {other[name]:g} ({other['source']})"
+            )
+
+
+def _described(row: pd.Series, keys: Sequence[str]) -> str:
+    """Return the columns that identify a row, as text."""
+    texts = [row[name] for name in keys if isinstance(row[name], str) and row[name]]
+    numbers = [f"{name} {row[name]:g}" for name in ("seed", "step") if row.get(name, 0) > 0]
+    return ", ".join([*texts, *numbers])
+
+
+def _metadata(
+    first: Mapping[str, Any], found: Sequence[dict[str, Any]], rows: pd.DataFrame
+) -> dict[Any, Any]:
+    identities: dict[str, bool] = {}
+    for one in found:
+        identities[one["identity"]] = one["complete"] or identities.get(one["identity"], False)
+    about = {
+        "format": FORMAT,
+        "identity": next(iter(identities)) if len(identities) == 1 else _digest(identities),
+        "complete": all(identities.values()) or _covers(first, rows),
+        "environment": _joined([one["environment"] for one in found]),
+        "configuration": _settings(first, [one["configuration"] for one in found]),
+        "provenance": _joined([one["provenance"] for one in found]),
+    }
+    return about | ({"sources": list(found)} if len(found) > 1 else {})
+
+
+def _digest(identities: Mapping[str, bool]) -> str:
+    return hashlib.sha256(json.dumps(sorted(identities)).encode()).hexdigest()[:12]
+
+
+def _covers(about: Mapping[str, Any], rows: pd.DataFrame) -> bool:
+    """Return whether the rows hold all parts that the settings list."""
+    if about["study"] == "claims":
+        return set(about.get("claims", ())) <= set(rows["deciding"])
+    if about["study"] == "reproduce" and "cells" in about:
+        done = rows[rows["stage"].isin(["final", "skipped", "failed"])]
+        return set(about["cells"]) <= set(done["cell"])
+    return False
+
+
+def _settings(first: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings of all runs: united lists, and lists of numbers that differ."""
+    known = {name: [one[name] for one in found if name in one] for name in VARYING}
+    settings = {name: value for name, value in first.items() if name not in VARYING}
+    for name in (*(name for name in first if name in VARYING), *VARYING):
+        if name in settings or not known[name]:
+            continue
+        values = known[name]
+        if any(isinstance(value, list) for value in values):
+            settings[name] = _distinct(one for value in values for one in value)
+        else:
+            distinct = _distinct(values)
+            settings[name] = distinct[0] if len(distinct) == 1 else distinct
+    return settings
+
+
+def _joined(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the properties of all runs, with different values of one in a single text."""
+    joined: dict[str, Any] = {}
+    for name in dict.fromkeys(name for one in found for name in one):
+        values = _distinct(one[name] for one in found if one.get(name) is not None)
+        if values and all(isinstance(value, dict) for value in values):
+            joined[name] = _joined(values)
+        elif len(values) == 1:
+            joined[name] = values[0]
+        else:
+            joined[name] = "; ".join(map(str, values))
+    return joined
+
+
+def _distinct(values: Any) -> list[Any]:
+    """Return values without repetitions, which need not be hashable."""
+    return list({json.dumps(value, sort_keys=True): value for value in values}.values())
