@@ -30,8 +30,9 @@ class Form(NamedTuple):
     tied: str = "{}"
 
 
-BRACKETED = Form(formats.bracketed)
-RELATIVE = Form(formats.relative, legend="±9%: the interval relative to the value.")
+_LIMIT = "0 (< u): at most u, not distinguishable from zero."
+BRACKETED = Form(formats.bracketed, legend=_LIMIT)
+RELATIVE = Form(formats.relative, legend=f"±9%: the interval relative to the value. {_LIMIT}")
 TIGHT = Form(
     formats.tight,
     formats.below,

@@ -110,6 +110,11 @@ class ReadableTable:
         lines = [line for _, line in self.frame.iterrows()]
         return [[column.is_tied(line) for column in columns] for line in lines]
 
+    def footnotes_of(self, form: Form) -> list[str]:
+        """Return the footnotes of all columns, after what the form of intervals means."""
+        has_intervals = any(column.kind.style == "interval" for column in self.columns)
+        return [form.legend] * has_intervals + self.footnotes()
+
     def footnotes(self, columns: Sequence[Column] | None = None, tied: str = "Bold") -> list[str]:
         """Return the footnotes: of the table, of the given columns and the numbered ones of lines.
 

@@ -45,7 +45,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         or "zero"; `has_interval`: whether both have an interval; `frontier`: whether no other has
         both a smaller bias and a smaller variance, where a bias on the strip counts as zero and
         estimators without error do not count; `labelled`: whether the figure names it. At most 12
-        are: those without error, the frontier, and those of the least mean squared error.
+        are: those without error, the frontier, and those of the least error at equal cost.
 
     Raises:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
@@ -54,6 +54,9 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     lines = measurements(rows).frame
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
     points = lines[["estimator", "short_name", "method", "unbiased", *columns]]
+    # What has no error at equal cost, for lack of a budget, is ranked by that of one gradient.
+    each = points["squared_bias"].clip(lower=0) + points["variance"]
+    error = lines["equal_cost_error"].fillna(each)
     finite = np.isfinite(points["squared_bias"]) & np.isfinite(points["variance"])
     # A negative squared bias without an interval has no upper limit.
     finite &= (points["squared_bias"] >= 0) | points["squared_bias_high"].notna()
@@ -71,8 +74,9 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     points["has_interval"] = points[["squared_bias_high", "variance_high"]].notna().all(axis=1)
     points["frontier"] = _frontier(points)
     exact = (points["bias_shown"] != "estimate") & (points["variance_shown"] == "zero")
-    error = points["squared_bias"].clip(lower=0) + points["variance"]
-    order = pd.DataFrame({"exact": ~exact, "beaten": ~points["frontier"], "error": error})
+    order = pd.DataFrame(
+        {"exact": ~exact, "beaten": ~points["frontier"], "error": error[points.index]}
+    )
     first = order.sort_values(["exact", "beaten", "error"], kind="stable").index[:MOST_NAMED]
     points["labelled"] = points.index.isin(first)
     return points.reset_index(drop=True)
@@ -199,7 +203,7 @@ def _marks(points: pd.DataFrame) -> list[Line2D]:
     if len(below):
         ends = " to ".join(dict.fromkeys(map(formats.scientific, (below.min(), below.max()))))
         marks.append(mark(f"strip: squared bias below {ends} (upper 95 % limits)"))
-    rule = "the frontier, and the least errors"
+    rule = "the frontier, and the least errors at equal cost"
     others = int((~points["labelled"]).sum())
     return marks + others_mark(others, rule, marker="o", linestyle="none", markersize=3)
 

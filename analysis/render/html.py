@@ -19,7 +19,7 @@ def to_html(table: ReadableTable, conclusion: str = "") -> str:
     out += [_row("th", [column.title for column in shown], shown), "</thead>", "<tbody>"]
     body = zip(table.grouped_cells(BRACKETED), table.ties(shown), strict=True)
     out += [_row("td", texts, shown, ties) for texts, ties in body]
-    out += ["</tbody>", "</table>", *_paragraphs(table.footnotes())]
+    out += ["</tbody>", "</table>", *_paragraphs(table.footnotes_of(BRACKETED))]
     for title, lines in table.sections.items():
         out += _paragraphs([title + (":" if lines else ".")])
         out += ["<ul>", *(f"<li>{escape(text)}</li>" for text in lines), "</ul>"] * bool(lines)

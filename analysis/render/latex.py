@@ -67,7 +67,11 @@ def to_latex(table: ReadableTable, label: str | None = None, environment: str | 
     ]
     notes = [*table.footnotes(columns), *_skipped(table)]
     if any(column.kind.style == "interval" for column in columns):
-        notes.insert(0, "In parentheses: the longer side of the interval, in the last digits.")
+        notes.insert(
+            0,
+            "In parentheses: the longer side of the interval, in the last digits. < u: at most u, "
+            "not distinguishable from zero.",
+        )
     lines = [
         r"% \usepackage{booktabs,siunitx,threeparttable}",
         *([f"% Left out for lack of width: {', '.join(fit.left_out)}."] * bool(fit.left_out)),

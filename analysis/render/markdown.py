@@ -22,7 +22,7 @@ def to_markdown(table: ReadableTable) -> str:
         out.append(
             line(f"**{cell}**" if tied else cell for cell, tied in zip(cells, ties, strict=True))
         )
-    out += ["", *(f"{_plain(note)}  " for note in table.footnotes())]
+    out += ["", *(f"{_plain(note)}  " for note in table.footnotes_of(BRACKETED))]
     for title, lines in table.sections.items():
         title += ":" if lines else "."
         out += ["", _plain(title), "", *(f"- {_plain(' '.join(text.split()))}" for text in lines)]

@@ -195,8 +195,7 @@ def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTabl
             truth_norm=truth_norm,
         ),
         notes=[
-            "Intervals are 95 %; a note explains a missing one. 0 (< u): not distinguishable from "
-            "zero with these samples; the upper limit is u. Errors are in squared units of the "
+            "Intervals are 95 %; a note explains a missing one. Errors are in squared units of the "
             "gradient.",
             *(["Means over the seeds, with Student's t over them."] * (len(seeds) > 1)),
             *(["scale: unbiased up to a positive factor."] * scale),

@@ -46,7 +46,7 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
     if truth_norm is not None and np.isfinite(truth_norm) and len(finite):
         zero = truth_norm**2
         worse = finite[finite[f"{error}_low"].fillna(0) > zero]
-        found = f"worse than that, and so than not learning: {_listed(worse['short_name'])}"
+        found = f"worse, at this budget, than not moving: {_listed(worse['short_name'])}"
         said.append(
             f"A zero gradient would score {formats.scientific(zero)} (the squared norm of the true "
             f"gradient); {found if len(worse) else 'no estimator is worse'}."
@@ -72,7 +72,7 @@ def _least(ranked: pd.DataFrame, error: str, least: str, at: str) -> str:
         return f"{said}. {'All of these are' if several else 'It is'} unbiased."
     if len(unbiased):
         return f"{said}. Of these, unbiased: {_listed(unbiased['short_name'])}."
-    said += f". {'None of these' if several else 'It'} is {'' if several else 'not '}unbiased"
+    said += f". {'All of these are' if several else 'It is'} biased"
     others = ranked[ranked["is_unbiased"]]
     if len(others):
         first = others.iloc[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import jax
 
 import analysis
-from analysis.page import DEFAULT_FORMATS, PAGE, Page
+from analysis.page import DEFAULT_FORMATS, FORMATS, PAGE, Page
 from estimators import Estimator
 from experiments.command_line.lines import of_study
 from experiments.running.progress import Progress
@@ -223,7 +223,10 @@ def save(
             except ValueError as error:  # no value fits on an axis
                 say(f"no figure {name}: {error}")
             else:
-                analysis.save_figure(figure, stage / name, data, drawn.formats)
+                # What is there in another format would show an earlier drawing.
+                there = [kind for kind in FORMATS if (folder.path / f"{name}.{kind}").exists()]
+                formats = dict.fromkeys((*drawn.formats, *there))
+                analysis.save_figure(figure, stage / name, data, list(formats))
 
 
 def only(rows: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":

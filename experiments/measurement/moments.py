@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
+from jax.interpreters import partial_eval
 from jax.sharding import AxisType, PartitionSpec
 
 from experiments.statistics.blocks import NUM_BLOCKS, Blocks
@@ -82,7 +83,8 @@ class Sampler:
             context: the second argument of `gradient`.
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
                 not on the devices.
-            num_samples: the minimum number of gradients, rounded up to whole blocks.
+            num_samples: the minimum number of gradients, rounded up to whole blocks; a gradient
+                that does not depend on the key is computed once for each block.
             truth: the true gradient, a pytree like one sample. Sums are centred on it, or on a mean
                 of the samples if that is far from it; without a truth they are centred on zero, and
                 cosines are nan.
@@ -163,7 +165,8 @@ class Sampler:
         The number of steps is an operand, so that one program serves all numbers of samples.
         """
         shape = self._shape(estimator, context, key, stacked) if truth is None else truth
-        size = -(-num_samples // NUM_BLOCKS)
+        is_random = self._is_random(estimator, context, key, stacked)
+        size = -(-num_samples // NUM_BLOCKS) if is_random else 1
         chunk = self._chunk(estimator, context, shape, size, stacked)
         members = _num_members(estimator) if stacked else 1
         return shape, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
@@ -171,6 +174,12 @@ class Sampler:
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
         return jax.eval_shape(self.gradient, _one_of(estimator, stacked), context, key)
+
+    def _is_random(self, estimator, context, key, stacked) -> bool:
+        """Return whether the gradient depends on the key."""
+        program = jax.make_jaxpr(self.gradient)(_one_of(estimator, stacked), context, key).jaxpr
+        _, is_used = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
+        return is_used[-1]
 
     def _traced(self, estimator, context, key, stacked) -> Gradient:
         """Return the gradient as it was traced already, which JAX does again within `shard_map`."""

@@ -157,6 +157,8 @@ def parse_model(text: str) -> tuple[Callable, Any, Any]:
     if name not in functions:
         raise UsageError(f"{file}.py has no function {name}{nearest(name, functions)}")
     make = functions[name]
+    if isinstance(make, type):
+        raise UsageError(f"{name} is a class: name a function that returns (loss, model, batch)")
     made = make()
     if not (isinstance(made, tuple) and len(made) == 3 and callable(made[0])):
         raise UsageError(f"{name} must return (loss, model, batch), not {type(made).__name__}")

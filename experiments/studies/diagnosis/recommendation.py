@@ -116,4 +116,4 @@ def needs(estimator: Estimator, note: str) -> str:
     if not numbers:
         return "there is nothing to tune"
     given = ", ".join(f"{name} {np.asarray(value)}" for name, value in numbers.items())
-    return f"measured at {given}, which was not searched; add candidates with other values"
+    return f"measured at {given}, which was not searched: try others, as estimators of their own"
