@@ -102,11 +102,12 @@ GOOD = {
     "evaluation_examples": ["2"],
     "log_steps": ["1"],
     "title": ["A title"],
-    "results": ["empty", "mine"],
+    **dict.fromkeys(("a", "b", "results"), ["empty", "mine"]),
+    "rows": ["0", "3"],
 }
 BAD = {
     **dict.fromkeys(("problem", "estimators", "measure", "optimiser", "schedule"), NAMES),
-    **dict.fromkeys(("output", "data", "json", "results"), PATHS),
+    **dict.fromkeys(("output", "data", "json", "results", "a", "b"), PATHS),
     "model": MODELS,
     "name": [*TEXTS, "densities2", "jang2017", "toys"],
     **dict.fromkeys(("only", "cells", "group", "device", "binarisation", "title"), TEXTS),
