@@ -140,7 +140,8 @@ def prepared(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     side = pd.DataFrame(index=rows.index)
     for name in keys:
         blank = "" if name in _TEXTS else 0.0
-        side[name] = rows[name].fillna(blank) if name in rows else blank
+        # A column without any text is one of missing numbers.
+        side[name] = rows[name].astype(object).fillna(blank) if name in rows else blank
         if name not in _TEXTS:
             side[name] = side[name].astype(float)
     side["value"] = rows["value"].astype(float)
@@ -152,7 +153,8 @@ def prepared(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         side["low"], side["high"] = rows["low"].astype(float), rows["high"].astype(float)
     for name in ("evaluations", "samples"):
         side[name] = rows[name].astype(float) if name in rows else 0.0
-    side["estimator"] = rows["estimator"].fillna("") if "estimator" in rows else ""
+    if "estimator" not in side:
+        side["estimator"] = rows["estimator"].fillna("") if "estimator" in rows else ""
     by = [side[name] for name in keys if name != "metric"]
     scale = side["value"].abs()
     # A squared error is a difference of sums, rounded to their size, not to its own.

@@ -196,11 +196,13 @@ def _digest(identities: Mapping[str, bool]) -> str:
 def _covers(about: Mapping[str, Any], rows: pd.DataFrame) -> bool:
     """Return whether the rows hold all parts that the settings list."""
     if about["study"] == "claims":
-        return set(about.get("claims", ())) <= set(rows["deciding"])
-    if about["study"] == "reproduce" and "cells" in about:
-        done = rows[rows["stage"].isin(["final", "skipped", "failed"])]
-        return set(about["cells"]) <= set(done["cell"])
-    return False
+        parts, done = about.get("claims"), rows["deciding"]
+    elif about["study"] == "reproduce":
+        is_done = rows["stage"].isin(["final", "skipped", "failed"])
+        parts, done = about.get("cells"), rows.loc[is_done, "cell"]
+    else:
+        return False
+    return isinstance(parts, dict) and parts.keys() <= set(done)
 
 
 def _settings(first: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

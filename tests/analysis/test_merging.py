@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import schema
 from analysis.merging import merged
 from analysis.studies import readable
 from tests.analysis.helpers import synthetic_rows as synthetic
@@ -189,6 +190,12 @@ def test_every_study(study):
     pd.testing.assert_frame_equal(
         *(table.sort_values(first, kind="stable", ignore_index=True) for table in tables)
     )
+
+
+def test_every_study_says_what_identifies_its_rows():
+    assert set(schema.IDENTITY) == set(schema.STUDIES) - {"figure"}
+    for study, columns in schema.IDENTITY.items():
+        assert set(columns) <= set(schema.STUDIES[study])
 
 
 def test_parts_that_cover_a_study_complete_it():

@@ -102,12 +102,13 @@ GOOD = {
     "evaluation_examples": ["2"],
     "log_steps": ["1"],
     "title": ["A title"],
-    "results": ["empty", "mine"],
     "datasets": ["MNIST"],
+    **dict.fromkeys(("a", "b", "results"), ["empty", "mine"]),
+    "rows": ["0", "3"],
 }
 BAD = {
     **dict.fromkeys(("problem", "estimators", "measure", "optimiser", "schedule"), NAMES),
-    **dict.fromkeys(("output", "data", "json", "results"), PATHS),
+    **dict.fromkeys(("output", "data", "json", "results", "a", "b"), PATHS),
     "model": MODELS,
     "datasets": NAMES,
     "name": [*TEXTS, "densities2", "jang2017", "toys"],
