@@ -32,7 +32,10 @@ class Form(NamedTuple):
 
 _LIMIT = "0 (< u): at most u, not distinguishable from zero."
 BRACKETED = Form(formats.bracketed, legend=_LIMIT)
-RELATIVE = Form(formats.relative, legend=f"±9%: the interval relative to the value. {_LIMIT}")
+RELATIVE = Form(
+    formats.relative,
+    legend=f"±9% or -1+8%: the ends of the interval, relative to the value. {_LIMIT}",
+)
 TIGHT = Form(
     formats.tight,
     formats.below,

@@ -25,7 +25,7 @@ from analysis.rows import families, title
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
-SMALL_SAMPLE = "sample too small for its temperature"
+SMALL_SAMPLE = "too few samples for this temperature"
 _PANELS = {
     "squared_bias": "squared bias",
     "variance": "variance (trace)",

@@ -59,7 +59,7 @@ def in_range(value: ArrayLike, dtype: DTypeLike) -> bool:
 def check_number(name: str, value: Any) -> None:
     """Raise TypeError unless `value` is a number, an array of numbers or traced."""
     if not (is_number(value) or isinstance(value, Tracer)):
-        raise TypeError(f"{name} must be numeric, not {value}")
+        raise TypeError(f"{name} must be a number or an array of numbers, not {value!r}")
 
 
 def check_finite(name: str, value: Any) -> None:

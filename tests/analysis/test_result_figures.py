@@ -221,7 +221,7 @@ def test_small_samples_are_hollow(study):
                 assert hollow == (max(line.get_xdata()) < 0.1)
             else:
                 assert not hollow or max(line.get_xdata()) < 0.1
-    assert "hollow: sample too small for its temperature" in labels(figure)
+    assert "hollow: too few samples for this temperature" in labels(figure)
     whole = temperature.draw(study.assign(note=""))
     assert not any("hollow" in text for text in labels(whole))
 

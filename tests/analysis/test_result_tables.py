@@ -207,7 +207,7 @@ def test_temperatures_in_order(study):
         assert "temperature" not in family
     assert "GumbelRao[num_samples=10]" in set(tempered["family"])
     assert study["temperature"].isna().to_numpy()[-5:].all()
-    assert "0.05 (1)" in text and "(1) sample too small for its temperature." in text
+    assert "0.05 (1)" in text and "(1) too few samples for this temperature." in text
     assert text.count("GumbelRao[num_samples=10]") == 1
 
 

@@ -41,8 +41,8 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
             f"without an interval ({error['note']}), like all others: the ranking may be wrong"
         )
     reasons = [
-        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f has the lowest {least}, "
-        f"{error['value']:.3g} {interval} (squared bias + variance x evaluations / budget)",
+        f"its error at {budget:g} evaluation{'s' * (budget != 1)} of f, {error['value']:.3g} "
+        f"{interval}, has the lowest {least} (squared bias + variance x evaluations / budget)",
         _bias(found),
         f"a gradient takes {_cost(found)} (of the loss at one sample, without a gradient through "
         "sampling)",

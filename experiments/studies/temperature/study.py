@@ -12,7 +12,7 @@ from experiments.studies.comparison.point_study import point_study
 from experiments.studies.comparison.settings import CompareSettings
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))
-TOO_SMALL = "sample too small for its temperature"
+TOO_SMALL = "too few samples for this temperature"
 
 
 def temperature_sweep(

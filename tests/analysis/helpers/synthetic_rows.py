@@ -138,7 +138,7 @@ def temperature_study(temperatures=(0.05, 0.09, 0.16, 0.28, 0.5, 0.9, 1.6, 2.8, 
                 "GumbelSoftmax": 0.05 / t**1.5,
                 "GumbelRao": 0.03 / t,
             }.get(method, 0.08 / t**1.4)
-            marked = "sample too small for its temperature" if t < 0.1 else ""
+            marked = "too few samples for this temperature" if t < 0.1 else ""
             records += measured(
                 f"{method}[temperature={t}{rest}]",
                 unbiased, evaluations, bias, variance, seconds, rng,

@@ -223,7 +223,7 @@ def test_ovis_as_defined(estimator, cls, num_samples):
     ("estimator", "error", "message"),
     [
         (OVIS(1.5), ValueError, "gamma must be at least 0 and at most 1"),
-        (OVIS("low"), TypeError, "gamma must be numeric"),
+        (OVIS("low"), TypeError, "gamma must be a number"),
         (OVIS(auxiliary_samples=-1), ValueError, "at least 0"),
     ],
 )

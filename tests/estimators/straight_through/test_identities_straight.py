@@ -372,7 +372,7 @@ def test_any_event_shape(estimator, cls, shape):
         (ReinMaxCV(control="none"), ValueError, "control must be one of gumbel, slope"),
         (IndeCateR(0), ValueError, "num_samples must be at least 1"),
         (GappedStraightThrough(1, -0.1), ValueError, "gap must be at least 0"),
-        (GappedStraightThrough(1, "p"), TypeError, "gap must be numeric"),
+        (GappedStraightThrough(1, "p"), TypeError, "gap must be a number"),
         (DecoupledStraightThroughGumbelSoftmax(0, 1), ValueError, "forward_temperature must be"),
         (DecoupledStraightThroughGumbelSoftmax(1, 0), ValueError, "backward_temperature must be"),
     ],

@@ -254,7 +254,7 @@ def test_the_order_is_that_of_the_upper_limits():
     """A value is near zero by chance too."""
     rows = [*measured("A", 0.0, 0.0, 0.5), *measured("B", 0.1, 0.05, 0.2)]
     name, reasons = recommend(rows, 100.0)
-    assert name == "B" and "has the lowest upper limit, 0.1 [0.05, 0.2]" in reasons[0]
+    assert name == "B" and "of f, 0.1 [0.05, 0.2], has the lowest upper limit" in reasons[0]
 
 
 @pytest.mark.parametrize("budget", [1e6, 3e38])
