@@ -1,10 +1,12 @@
 """The project's files agree on its version, its licence and the supported Pythons."""
 
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
 
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,3 +38,20 @@ def test_the_workflow_tests_the_supported_pythons():
 
 def test_results_are_not_part_of_a_clone():
     assert "/results/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_constraints_install_on_the_oldest_python():
+    """Debian 12 has Python 3.11.2, and a package may need a later patch of 3.11."""
+    least = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    installed = {name: one for name in pinned for one in _installed(name)}
+    assert len(installed) > len(pinned) / 2
+    needs = {name: one.metadata["Requires-Python"] or "" for name, one in installed.items()}
+    assert {name for name in needs if not SpecifierSet(needs[name]).contains(least)} == set()
+
+
+def _installed(name):
+    try:
+        return [importlib.metadata.distribution(name)]
+    except importlib.metadata.PackageNotFoundError:
+        return []
