@@ -60,6 +60,7 @@ class Matched(NamedTuple):
     only: tuple[pd.DataFrame, pd.DataFrame]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of damaged numbers
 def matched(first: pd.DataFrame, second: pd.DataFrame, study: str) -> Matched:
     """Match the rows of two tables of a study, and compare them.
 

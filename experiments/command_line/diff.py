@@ -82,9 +82,9 @@ def difference_of(a: Path, b: Path) -> "Difference":
     Raises:
         UsageError: if one cannot be read, or they cannot be compared.
     """
-    from analysis.tables.difference import difference
-
     tables = [read(path) for path in (a, b)]
+    from analysis.tables.difference import difference  # slow, so once both are read
+
     try:
         return difference(tables[0], tables[1], (str(a), str(b)))
     except ValueError as error:

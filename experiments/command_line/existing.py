@@ -1,5 +1,6 @@
 """Reading of existing results, of which there may be several."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ def read(path: Path) -> "pd.DataFrame":
     Raises:
         UsageError: if there is none, or it cannot be read.
     """
+    if not os.path.lexists(path):
+        raise UsageError(f"no results in {path}: there is no such folder")
     from analysis import reading
 
     try:

@@ -69,9 +69,9 @@ def merged(paths: Sequence[Path], *, mixed: bool = False) -> "pd.DataFrame":
     Raises:
         UsageError: if one cannot be read, or they cannot be merged.
     """
-    from analysis.merging import merged
-
     tables = [read(path) for path in paths]
+    from analysis.merging import merged  # slow, so once all are read
+
     try:
         return merged(tables, list(map(str, paths)), mixed=mixed)
     except ValueError as error:

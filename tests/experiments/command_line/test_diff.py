@@ -106,7 +106,7 @@ def test_what_is_no_result_is_refused(runs, tmp_path, capsys):
     def line(other):
         return refused(capsys, "diff", runs[0], other)
 
-    assert "No such file" in line(tmp_path / "nothing")
+    assert "there is no such folder" in line(tmp_path / "nothing")
     assert "No such file" in line(tmp_path)
     (tmp_path / "text").write_text("text")
     assert f"no results in {tmp_path / 'text'}" in line(tmp_path / "text")

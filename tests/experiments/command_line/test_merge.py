@@ -131,7 +131,7 @@ def test_what_is_refused(jobs, tmp_path, capsys):
         assert not (tmp_path / "new").exists()
         return found
 
-    assert "No such file" in line(tmp_path / "nothing")
+    assert "there is no such folder" in line(tmp_path / "nothing")
     assert "the following arguments are required: --output" in refused(capsys, "merge", jobs[0])
     rows = pd.read_parquet(f"{jobs[0]}/{FILE}")
     other = rows.copy()
