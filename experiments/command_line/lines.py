@@ -9,6 +9,7 @@ from analysis import formats
 from experiments.measurement.rows import Row
 from experiments.running.progress import Lines
 from experiments.running.study import Study
+from experiments.studies.comparison.settings import name_of, varied
 
 _WIDE = 100
 """Width from which numbers have their intervals."""
@@ -26,8 +27,7 @@ def of_study(study: Study[Any]) -> Lines:
     """Return the lines of a study; none of one that has no natural ones."""
     kind = study.configuration["study"]
     if kind in ("compare", "temperature", "diagnose"):
-        several = study.configuration.get("seeds", 1) > 1
-        return Lines(_title, functools.partial(_estimators, several))
+        return Lines(_title, functools.partial(_estimators, varied(study.configuration)))
     if kind == "reproduce":
         return Lines(of=functools.partial(_cell, study.first_rows))
     return Lines(of=_claims) if kind == "claims" else Lines()
@@ -38,12 +38,18 @@ def _title(width: int | None) -> str:
     return _aligned("estimator", titles, width)
 
 
-def _estimators(has_seeds: bool, rows: Sequence[Row], width: int | None) -> list[str]:
-    """Return a line for each estimator, or the reason for which it is skipped."""
+def _estimators(names: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each estimator, or the reason for which it is skipped.
+
+    Args:
+        names: the columns that tell apart the points of the study.
+        rows: the rows.
+        width: the width of the terminal.
+    """
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
-        seed = f", seed {row['seed']}" if has_seeds else ""
-        found.setdefault(row["short_name"] + seed, {})[row["metric"]] = row
+        name = name_of(row["short_name"], row, names)
+        found.setdefault(name, {})[row["metric"]] = row
     lines = []
     for name, by_metric in found.items():
         if skipped := by_metric.get("skipped"):
