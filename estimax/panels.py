@@ -44,6 +44,7 @@ PANELS = {
     "bias_variance": _measured("estimator", "variance", "squared_bias", _VARIANCE, "squared bias"),
     "error_cost": Panel("estimator", "budget", "error", "low", "high", "evaluations of f", _ERROR),
     "temperature": _measured("family", "temperature", "mse", "temperature", _ERROR),
+    "over_steps": _measured("estimator", "step", "mse", "training step", _ERROR, "linear"),
     "training": Panel(
         "estimator", "step", "value", "low", "high", "training step", "loss", ("linear", "linear")
     ),

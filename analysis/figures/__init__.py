@@ -1,7 +1,7 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows)` the figure.
 
-`pictures` has `load(path)` and `draw(name, pictures)` instead. `legend`, `marks`, `traces` and
-`triangle` are shared components.
+`pictures` has `load(path)` and `draw(name, pictures)` instead. `legend`, `marks`, `step_panels`,
+`traces` and `triangle` are shared components.
 """
 
 import importlib
@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.rows import places
 from analysis.studies import study_of
 
 
@@ -39,4 +40,7 @@ def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
     names = study_of(results).figures
     if "measured" in results and not results["measured"].fillna("").ne("").any():
         names = [name for name in names if name != "along_training"]
+    if "over_steps" in names:  # it shows several places, and each of the others one
+        several = len(places(results)) > 1
+        names = [name for name in names if (name == "over_steps") == several]
     return {name: named(name) for name in names}

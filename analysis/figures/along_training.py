@@ -1,24 +1,18 @@
 """Bias and variance of estimators during training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import formats
-from analysis.figures import traces
-from analysis.figures.legend import entry, framed, mark, not_drawn
-from analysis.names import wrap
+from analysis.figures import step_panels, traces
 from analysis.rows import TRAINING_CONTEXT, heading, is_complete, only_context, without_skipped
 from analysis.runs import RUN, read
-from analysis.style import looks_of, paper
 
 _PANELS = {"variance": "variance (trace)", "squared_bias": "squared bias"}
 _SUFFIXES = {"value": "", "low": "_low", "high": "_high"}
-_NORM = {"color": "0.6", "linestyle": (0, (4, 2)), "linewidth": 0.9}
-_LONGEST_TITLE = 48
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -55,11 +49,6 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def _left_out(points: pd.DataFrame) -> list[str]:
-    present = [metric for metric in _PANELS if points[metric].notna().any()]
-    return list(points.loc[points[present].isna().any(axis="columns"), "measured"].unique())
-
-
 def _heading(rows: pd.DataFrame) -> str:
     measured, _ = without_skipped(rows[rows["measured"].fillna("") != ""])
     context = only_context(rows, TRAINING_CONTEXT)
@@ -72,12 +61,9 @@ def _heading(rows: pd.DataFrame) -> str:
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw variance and squared bias against the training step.
+    """Draw variance and squared bias against the training step, as `step_panels.draw`.
 
-    Errors are in squared units of the gradient, on logarithmic axes. Bands are 95 % intervals; a
-    squared bias that is not distinguishable from zero is an arrow down from its upper limit; a grey
-    line is the squared norm of the true gradient. Each run has its own row of panels, since the
-    true gradients differ.
+    Errors are in squared units of the gradient.
 
     Args:
         rows: a tidy table of training runs of one context, with rows in which `measured` is set.
@@ -90,33 +76,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     title = _heading(rows)
     if len(runs) == 1:
         title += f", during training with {next(iter(runs))}"
-    look = looks_of(points, "measured")
-    with paper():
-        names = [entry(look[name], name, line=True) for name in look]
-        marks = traces.marks(points, _PANELS)
-        if points["truth_norm"].notna().any():
-            marks.append(mark("squared norm of the true gradient", **_NORM))
-        marks += not_drawn(_left_out(points))
-        figure = framed(title, 2.5 * len(runs), names, marks)
-        panels = figure.subplots(len(runs), len(_PANELS), sharex=True, squeeze=False)
-        aside = _aside(points, look)
-        for (name, run), axes in zip(runs.items(), panels, strict=True):
-            if len(runs) > 1:
-                text = "\n".join(wrap(f"trained with {name}", _LONGEST_TITLE))
-                axes[0].set_title(text.replace("$", r"\$"), loc="left", fontsize=7)
-            for ax, (metric, label) in zip(axes, _PANELS.items(), strict=True):
-                ax.set(yscale="log", ylabel=label)
-                ax.xaxis.set_major_formatter("{x:,.0f}")
-                traces.set_heights(ax, run, metric)
-                _norm(ax, run)
-                for each in look:
-                    line = run[run["measured"] == each].sort_values("step")
-                    line = line.assign(step=line["step"] + aside[each])
-                    if len(line):
-                        traces.trace(ax, line, "step", metric, look[each], label=each)
-        for ax in panels[-1]:
-            ax.set(xlabel="training step", xlim=_span(points["step"]))
-    return figure
+    return step_panels.draw(points, runs, "measured", _PANELS, title)
 
 
 def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -125,26 +85,3 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         rate = formats.setting(first["learning_rate"])
         name = f"{first['estimator']}, {first['optimiser']}, learning rate {rate}"
         yield f"{name}, seed {first['seed']}", run
-
-
-def _aside(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
-    """Return the horizontal offset of each estimator, so that error bars do not overlap."""
-    steps = np.unique(points["step"])
-    names = list(order)
-    least, most = _span(points["step"])
-    room = min([(most - least) / 40, *np.diff(steps) / 2])
-    return dict(zip(names, np.linspace(-room / 2, room / 2, len(names)), strict=True))
-
-
-def _span(steps: pd.Series) -> tuple[float, float]:
-    room = 0.05 * np.ptp(steps) or max(1.0, steps.max() / 2)
-    return steps.min() - room, steps.max() + room
-
-
-def _norm(ax: Axes, run: pd.DataFrame) -> None:
-    squared = run.groupby("step")["truth_norm"].first() ** 2
-    squared = squared[squared > 0]
-    bottom, top = ax.get_ylim()
-    ax.plot(squared.index, squared, **_NORM, marker="_" if len(squared) == 1 else "", zorder=1)
-    # A norm far below the errors is clipped.
-    ax.set_ylim(bottom, np.nanmax([top, *(2 * squared)]))

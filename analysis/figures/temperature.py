@@ -11,7 +11,11 @@ from matplotlib.lines import Line2D
 from analysis.figures import traces
 from analysis.figures.legend import entry, framed, hollow_mark, mark, not_drawn
 from analysis.figures.marks import decades, down_arrow, label_decades
+from analysis.names import wrap
+from analysis.readable import ReadableTable
+from analysis.rows import places
 from analysis.style import Look, looks_of, paper
+from analysis.tables.places import places_table
 from analysis.tables.temperature import temperature_table
 
 SMALL_SAMPLE = "sample too small for its temperature"
@@ -21,6 +25,7 @@ _PANELS = {
     "mse": "mean squared error",
 }
 _LIMIT = (0, (1, 2))
+_LONGEST_PLACE = 40
 _FACTS = ["family", "temperature", "estimator", "method", "unbiased"]
 
 
@@ -30,13 +35,26 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
         with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
-        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`.
+        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`. In
+        front, if several places were measured: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
             temperature.
     """
-    table = temperature_table(rows).frame
+    found = {name: _points(table.frame) for name, table in _tables(rows).items()}
+    if len(found) == 1:
+        return found[""]
+    return pd.concat([points.assign(place=name) for name, points in found.items()])[
+        ["place", *found[next(iter(found))].columns]
+    ].reset_index(drop=True)
+
+
+def _tables(rows: pd.DataFrame) -> dict[str, ReadableTable]:
+    return {name: temperature_table(part) for name, part in places(rows).items()}
+
+
+def _points(table: pd.DataFrame) -> pd.DataFrame:
     if table["temperature"].isna().all():
         raise ValueError("no estimator has a p_temperature")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
@@ -56,36 +74,47 @@ def draw(rows: pd.DataFrame) -> Figure:
     Errors are in squared units of the gradient. Bands are 95 % intervals; estimators without a
     temperature are horizontal lines; a squared bias that is not distinguishable from zero is an
     arrow down from its upper limit; points with too few samples or without an interval are hollow.
+    Each step or training run of a measurement with `--at` has its own row of panels.
 
     Args:
-        rows: a tidy result table of one context, with `p_temperature` and the metrics
-            `squared_bias`, `variance` and `mse`.
+        rows: a tidy result table of one context, or of one measurement with `--at`, with
+            `p_temperature` and the metrics `squared_bias`, `variance` and `mse`.
 
     Raises:
         ValueError: as `data`.
     """
-    points = data(rows)
+    points, tables = data(rows), _tables(rows)
     look = looks_of(points, "family")
     with paper():
         names = [entry(look[name], name, line=True) for name in look]
         markers = _between(points, look)
-        figure = framed(temperature_table(rows).heading, 2.3, names, _marks(points))
-        panels = figure.subplots(1, len(_PANELS), sharex=True)
+        title = tables[""].heading if len(tables) == 1 else places_table(rows, tables).heading
+        figure = framed(title, 2.3 * len(tables), names, _marks(points))
+        grid = figure.subplots(len(tables), len(_PANELS), sharex=True, squeeze=False)
         temperatures = points["temperature"].dropna()
         span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
-        for ax, (metric, title) in zip(panels, _PANELS.items(), strict=True):
-            ax.set(xscale="log", yscale="log", xlabel="temperature", title=title, xlim=span)
-            label_decades(ax.xaxis, (1, 3))
-            traces.set_heights(ax, points, metric)
-            for name in look:
-                line = points[points["family"] == name]
-                if name in markers:
-                    _untempered(ax, line.iloc[0], metric, look[name], markers[name])
-                else:
-                    traces.trace(
-                        ax, line, "temperature", metric, look[name],
-                        label=name, hollow=line["small_sample"] | ~line["has_interval"],
-                    )  # fmt: skip
+        for place, axes in zip(tables, grid, strict=True):
+            own = points[points["place"] == place] if "place" in points else points
+            axes[0].set_ylabel(
+                "\n".join(wrap(place, _LONGEST_PLACE)).replace("$", r"\$"), fontsize=7
+            )
+            for ax, metric in zip(axes, _PANELS, strict=True):
+                ax.set(xscale="log", yscale="log", xlim=span)
+                label_decades(ax.xaxis, (1, 3))
+                traces.set_heights(ax, own, metric)
+                for name in look:
+                    line = own[own["family"] == name]
+                    if name in markers and len(line):
+                        _untempered(ax, line.iloc[0], metric, look[name], markers[name])
+                    elif len(line):
+                        traces.trace(
+                            ax, line, "temperature", metric, look[name],
+                            label=name, hollow=line["small_sample"] | ~line["has_interval"],
+                        )  # fmt: skip
+        for ax, title in zip(grid[0], _PANELS.values(), strict=True):
+            ax.set_title(title)
+        for ax in grid[-1]:
+            ax.set_xlabel("temperature")
     return figure
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator
+from estimators.naming import describe
 from experiments.problems import Params, Problem
 from experiments.running.user_code import parse_problem
 from experiments.studies.comparison.settings import Place
@@ -36,7 +37,12 @@ def about(
         runs: the runs.
     """
     each = [
-        {"estimator": str(one), "learning_rate": float(run.rate), "seed": int(run.seed)}
+        {
+            "estimator": str(one),
+            "short_name": describe(one, positional=True),
+            "learning_rate": float(run.rate),
+            "seed": int(run.seed),
+        }
         for one, run in zip(members, runs, strict=True)
     ]
     return {"configuration": configuration, "environment": environment, "runs": each}
@@ -54,6 +60,7 @@ class TrainedRun:
         code: the version of the code that trained it.
         problem: the name of the problem.
         estimator: the name of the estimator that it was trained with.
+        short_name: its shortest positional name.
         optimiser: the optimiser of the model, with its settings.
         learning_rate: the learning rate of the model.
         seed: its seed.
@@ -67,6 +74,7 @@ class TrainedRun:
     code: str
     problem: str
     estimator: str
+    short_name: str
     optimiser: str
     learning_rate: float
     seed: int
@@ -159,6 +167,7 @@ def _runs(path: Path, batch: Path, steps: tuple[int, ...]) -> list[TrainedRun]:
                 str(environment["code"]),
                 str(settings["problem"]),
                 str(run["estimator"]),
+                str(run["short_name"]),
                 str(settings["optimiser"]),
                 float(run["learning_rate"]),
                 int(run["seed"]),
@@ -300,7 +309,7 @@ def _told_apart(runs: Sequence[TrainedRun]) -> dict[TrainedRun, str]:
             "rate": f"learning rate {run.learning_rate:g}",
             "run": f"run {run.identity}",
         }
-        return ", ".join([run.estimator, *(facts[name] for name in names)])
+        return ", ".join([run.short_name, *(facts[name] for name in names)])
 
     for names in ((), ("rate",), ("optimiser", "rate"), ("optimiser", "rate", "run")):
         found = {run: shown(run, names) for run in runs}
