@@ -59,7 +59,8 @@ def draw(ax: Axes, name: str, points: pd.DataFrame, names: Mapping[str, str]) ->
     """Draw the main panel of a figure.
 
     Bands and bars are 95 % intervals. A squared bias that is not distinguishable from zero is a
-    triangle at its upper limit. An estimator without a temperature is a horizontal line.
+    triangle at its upper limit. An estimator without a temperature is a horizontal line. Of
+    several rows of panels, the first is drawn.
 
     Args:
         ax: the axes.
@@ -77,6 +78,8 @@ def draw(ax: Axes, name: str, points: pd.DataFrame, names: Mapping[str, str]) ->
     if "panel" in points:  # of several, the first
         first = points["panel"].iloc[0]
         points, panel = points[points["panel"] == first], panel._replace(ylabel=str(first))
+    for name in {"place", "trained_with"} & {*points}:  # likewise
+        points = points[points[name] == points[name].iloc[0]]
     if "seed" in points and points["seed"].isna().any():  # the means, not runs that diverged
         points = points[points["seed"].isna()]
     xscale, yscale = panel.scales

@@ -42,12 +42,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
             temperature.
     """
-    found = {name: _points(table.frame) for name, table in _tables(rows).items()}
-    if len(found) == 1:
-        return found[""]
-    return pd.concat([points.assign(place=name) for name, points in found.items()])[
-        ["place", *found[next(iter(found))].columns]
-    ].reset_index(drop=True)
+    found = []
+    for place, table in _tables(rows).items():
+        points = _points(table.frame)
+        if place:
+            points.insert(0, "place", place)
+        found.append(points)
+    return pd.concat(found, ignore_index=True)
 
 
 def _tables(rows: pd.DataFrame) -> dict[str, ReadableTable]:

@@ -33,29 +33,46 @@ def steps(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def find(folder: Path, step: int | None = None) -> Path:
-    """Return the folder of the pytree that orbax saved in a folder, at a step or the last one.
+def restored(like: Tree, folder: Path, step: int | None = None) -> tuple[Tree, int]:
+    """Return a pytree with the arrays that orbax saved of it in a folder, and their step.
+
+    Args:
+        like: the pytree, as for `fitted`.
+        folder: the folder of a checkpoint, or of those of a checkpoint manager.
+        step: the step; by default the last one.
 
     Raises:
-        UsageError: if there is none, or several.
+        UsageError: if there is no such checkpoint, it is damaged, or it does not fit.
     """
+    path, found = _find(folder, step)
+    with refusing_damage(path):
+        tree = read(path)
+    try:
+        return fitted(like, tree), found
+    except ValueError as error:
+        raise UsageError(f"{path} does not fit: {error}") from error
+
+
+def _find(folder: Path, step: int | None) -> tuple[Path, int]:
+    """Return the folder of the pytree that orbax saved at a step, and the step, 0 if unknown."""
     if not folder.is_dir():
         raise UsageError(f"no such folder: {folder}")
-    if (folder / _ITEM).is_file():
-        if step is not None:
-            raise UsageError(f"{folder} is the checkpoint of one step; leave out --step")
-        return folder
-    if of_step := steps(folder):
-        if step is not None and step not in of_step:
-            raise UsageError(f"{folder} has no step {step}; it has {listed(of_step)}")
-        folder = of_step[max(of_step) if step is None else step]
-    items = sorted(path.parent for path in folder.glob(f"*/{_ITEM}"))
-    if not items:
-        raise UsageError(f"{folder} holds no pytree that orbax saved")
-    if len(items) > 1:
-        names = ", ".join(path.name for path in items)
-        raise UsageError(f"{folder} holds several pytrees ({names}): name the folder of one")
-    return items[0]
+    of_step = {} if (folder / _ITEM).is_file() else steps(folder)
+    if step is not None and step not in of_step:
+        known = f"it has {listed(of_step)}" if of_step else "it is not one of a checkpoint manager"
+        raise UsageError(f"{folder} has no step {step}; {known}")
+    found = max(of_step, default=0) if step is None else step
+    place = of_step.get(found, folder)
+    items = (
+        [place]
+        if (place / _ITEM).is_file()
+        else sorted(path.parent for path in place.glob(f"*/{_ITEM}"))
+    )
+    if len(items) != 1:
+        several = ", ".join(path.name for path in items)
+        what = f"several pytrees ({several}): name one" if items else "no pytree that orbax saved"
+        raise UsageError(f"{place} holds {what}")
+    return items[0], found
 
 
 def listed(found: Any) -> str:
@@ -95,6 +112,11 @@ def fitted(like: Tree, saved: Any) -> Tree:
     Raises:
         ValueError: if it does not fit; the message names the first path that differs.
     """
+    from flax import nnx
+
+    if isinstance(like, nnx.Module):  # as a pytree it would forget which variables are shared
+        graph, state = nnx.split(like)
+        return nnx.merge(graph, fitted(state, saved))
     found = {_path(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(saved)}
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     filled = []

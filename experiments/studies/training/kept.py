@@ -285,19 +285,14 @@ def places(
 def _of_pytree(
     path: Path, step: int | None, problem: Problem, seeds: Sequence[int], is_alone: bool
 ) -> list[Place]:
-    folder = saved.find(path, step)
-    with refusing_damage(folder):
-        tree = saved.read(folder)
-    try:
-        params = saved.fitted(jax.eval_shape(problem.initial, jax.random.key(0)), tree)
-    except ValueError as error:
-        raise UsageError(f"{folder} does not fit {problem}: {error}") from error
+    shapes = jax.eval_shape(problem.initial, jax.random.key(0))
+    params, found = saved.restored(shapes, path, step)
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         digest.update(np.asarray(leaf).tobytes())
     identity = digest.hexdigest()[:12]
     name = "" if is_alone else f"checkpoint {identity}"
-    return [Place(params, identity, name, step or 0, seed, str(folder)) for seed in seeds]
+    return [Place(params, identity, name, found, seed, f"{path}, step {found}") for seed in seeds]
 
 
 def _told_apart(runs: Sequence[TrainedRun]) -> dict[TrainedRun, str]:
