@@ -123,10 +123,13 @@ def fitted(like: Tree, saved: Any) -> Tree:
     for keys, leaf in leaves:
         path, kind = _path(keys), getattr(leaf, "dtype", None)
         if path in found and kind is not None:
-            array = found.pop(path)
-            if _kind(array) != _kind(leaf):
-                raise ValueError(f"{path or 'the array'} is {_kind(array)}, not {_kind(leaf)}")
-            filled.append(jnp.asarray(array))
+            array, is_key = found.pop(path), jnp.issubdtype(kind, jax.dtypes.prng_key)
+            own = jax.eval_shape(jax.random.key_data, leaf) if is_key else leaf
+            if _kind(array) != _kind(own):
+                raise ValueError(f"{path or 'the array'} is {_kind(array)}, not {_kind(own)}")
+            array = jnp.asarray(array)
+            impl = jax.random.key_impl(leaf) if is_key else None
+            filled.append(jax.random.wrap_key_data(array, impl=impl) if is_key else array)
         elif kind is not None and jnp.issubdtype(kind, jnp.floating):
             raise ValueError(f"it has no {path or 'single array'}")
         else:
