@@ -47,7 +47,7 @@ def test_a_block_of_lines_for_each(rows):
         for column in ("variance", "equal_cost_error_high", "seconds"):
             np.testing.assert_array_equal(block[column], own.frame[column])
         assert set(block["truth_norm"]) == {own.settings["truth_norm"]}
-    assert any(said.startswith("Trained with DisARM, step 0: Least error") for said in table.findings)
+    assert any(said.startswith("Trained with DisARM, step 0: No error") for said in table.findings)
     text = analysis.to_text(table, 120)
     assert all(f"\n{name}\n" in text for name in names)
     for render in (analysis.to_markdown, analysis.to_html, analysis.to_latex, analysis.to_csv):
