@@ -146,9 +146,10 @@ def runs_of(path: Path) -> list[TrainedRun]:
         raise UsageError(f"no such folder: {path}")
     folder = Folder(path).checkpoints
     found: list[TrainedRun] = []
-    for batch in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if steps := tuple(saved.steps(batch)):
-            found += _runs(path, batch, steps)
+    with refusing_damage(path):
+        for batch in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if steps := tuple(saved.steps(batch)):
+                found += _runs(path, batch, steps)
     if not found:
         raise UsageError(f"{path} has no checkpoint of a training run (estimax train writes them)")
     return found
@@ -156,25 +157,24 @@ def runs_of(path: Path) -> list[TrainedRun]:
 
 def _runs(path: Path, batch: Path, steps: tuple[int, ...]) -> list[TrainedRun]:
     one = checkpoints.read(batch, steps[-1])
-    with refusing_damage(batch):
-        settings, environment = one.about["configuration"], one.about["environment"]
-        return [
-            TrainedRun(
-                path,
-                batch,
-                row,
-                one.identity,
-                str(environment["code"]),
-                str(settings["problem"]),
-                str(run["estimator"]),
-                str(run["short_name"]),
-                str(settings["optimiser"]),
-                float(run["learning_rate"]),
-                int(run["seed"]),
-                steps,
-            )
-            for row, run in enumerate(one.about["runs"])
-        ]
+    settings, environment = one.about["configuration"], one.about["environment"]
+    return [
+        TrainedRun(
+            path,
+            batch,
+            row,
+            one.identity,
+            str(environment["code"]),
+            str(settings["problem"]),
+            str(run["estimator"]),
+            str(run["short_name"]),
+            str(settings["optimiser"]),
+            float(run["learning_rate"]),
+            int(run["seed"]),
+            steps,
+        )
+        for row, run in enumerate(one.about["runs"])
+    ]
 
 
 def chosen(

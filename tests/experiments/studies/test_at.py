@@ -220,6 +220,25 @@ def test_a_problem_of_the_users_own_is_named_again(tmp_path, capsys):
         estimax.load(out, problem=problem)
 
 
+def test_runs_that_differ_in_more_than_their_estimator_are_told_apart(run, tmp_path):
+    rates = ["--learning-rates", 0.01, 0.1]
+    other = trained(tmp_path / "other", *TRAIN[:-1], "--steps", 20, *rates)
+    arguments = ["--trained-with", "DisARM", "--step", 20, *MEASURE]
+    names = [
+        *numbers(trained(tmp_path / "a", "compare", "--at", other, *arguments))["trained_with"]
+    ]
+    assert set(names) == {"DisARM, learning rate 0.01", "DisARM, learning rate 0.1"}
+    with pytest.raises(estimax.UsageError, match="DisARM.*, 0.01; .*, 0.1"):
+        estimax.load(other)
+    assert estimax.load(other, learning_rate=0.1).step == 20
+    # The same settings, but another length of training.
+    again = trained(tmp_path / "again", *TRAIN, "--steps", 20)
+    out = trained(tmp_path / "b", "compare", "--at", run, again, *arguments)
+    assert numbers(out)["trained_with"].nunique() == 2
+    norms = numbers(out, metric="truth_norm")["value"]
+    assert norms.nunique() == 1  # of the same parameters
+
+
 REFUSED = {
     ("--at", "nothing"): "no such folder: ",
     ("--at", "."): "has no checkpoint of a training run",
