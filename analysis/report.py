@@ -36,10 +36,10 @@ _FILES = {RESULTS: "parquet", "table.csv": "CSV", "table.tex": "LaTeX", "table.m
 CAPTIONS = {
     "bias_variance": "Squared bias and variance of each estimator",
     "error_cost": "Error against cost",
-    "over_steps": "Bias, variance and error over the training steps",
     "temperature": "Bias, variance and error by temperature",
     "training": "Training curves",
     "along_training": "Bias and variance along training",
+    "over_steps": "Bias, variance and error at checkpoints of training",
     "reproduction": "Published numbers and ours",
 }
 """Captions of the figures of studies."""

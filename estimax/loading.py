@@ -43,7 +43,7 @@ def load(
     """Return what a training run had learned at a step.
 
     Args:
-        run: the results folder of `train`; the run need not be finished.
+        run: the results folder of a training study; the run need not be finished.
         step: the step, one that `keep_steps` names; by default the last one with a checkpoint.
         seed: the seed; by default the first.
         trained_with: the estimator that it was trained with, if there are several, or if its class

@@ -15,6 +15,9 @@ from analysis.page import Page
 from analysis.style import GREY, Look, looks_of, paper
 
 _NORM = {"color": "0.6", "linestyle": (0, (4, 2)), "linewidth": 0.9}
+_STEPS = {1: 6, 2: 6, 3: 3}
+"""How many intervals there are between labelled steps, by the number of panels in a row."""
+
 _TITLE = 18  # letters of a run's title to an inch
 
 
@@ -52,15 +55,15 @@ def draw(
         marks += others_mark(others, "the least errors at the last step")
         marks += not_drawn(_left_out(points, panels))
         across = page.columns(len(panels))
-        down = -(-len(panels) // across)
+        down = len(panels) // across
         figure = framed(page, title, 2.2 * down * len(runs), names, marks)
         grid = figure.subplots(len(runs) * down, across, sharex=True, squeeze=False)
         for (name, run), axes in zip(runs.items(), grid.reshape(len(runs), -1), strict=True):
             if len(runs) > 1 or page.titles:
                 text = "\n".join(wrap(f"trained with {name}", int(_TITLE * page.width / across)))
                 axes[0].set_title(text.replace("$", r"\$"), loc="left", fontsize=7)
-            for ax, (metric, label) in zip(axes, panels.items(), strict=False):
-                _panel(ax, points, run, metric, looks)
+            for ax, (metric, label) in zip(axes, panels.items(), strict=True):
+                _panel(ax, points, run, metric, looks, _STEPS[across])
                 ax.set_ylabel(label)
         for ax in grid[-1]:
             ax.set_xlabel("training step")
@@ -79,7 +82,7 @@ def panel(
         metric: the metric.
         families: as for `draw`.
     """
-    _panel(ax, points, run, metric, _looks(points, families))
+    _panel(ax, points, run, metric, _looks(points, families), _STEPS[1])
     ax.set_xlabel("training step")
 
 
@@ -97,10 +100,15 @@ def _left_out(points: pd.DataFrame, panels: Iterable[str]) -> list[str]:
 
 
 def _panel(
-    ax: Axes, points: pd.DataFrame, run: pd.DataFrame, metric: str, looks: Mapping[str, Look]
+    ax: Axes,
+    points: pd.DataFrame,
+    run: pd.DataFrame,
+    metric: str,
+    looks: Mapping[str, Look],
+    intervals: int,
 ) -> None:
     ax.set(yscale="log", xlim=_span(points["step"]))
-    ax.xaxis.set(major_locator=MaxNLocator(6, integer=True), major_formatter="{x:,.0f}")
+    ax.xaxis.set(major_locator=MaxNLocator(intervals, integer=True), major_formatter="{x:,.0f}")
     traces.set_heights(ax, run, metric)
     _norm(ax, run)
     aside = _aside(points, looks)

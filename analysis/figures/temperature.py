@@ -94,14 +94,14 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         first = rows.iloc[0]
         context = {name: first[name] for name in ("problem", "group")}
         across = page.columns(len(_PANELS))
-        down = -(-len(_PANELS) // across)
+        down = len(_PANELS) // across
         marks = _marks(points, len(set(points["family"]) - looks.keys()))
         measured = _places(points)
         figure = framed(page, title(rows, context), 2.0 * down * len(measured), names, marks)
         grid = figure.subplots(down * len(measured), across, sharex=True, squeeze=False)
         each = grid.reshape(len(measured), -1)
         for (place, own), axes in zip(measured.items(), each, strict=True):
-            for ax, (metric, label) in zip(axes, _PANELS.items(), strict=False):
+            for ax, (metric, label) in zip(axes, _PANELS.items(), strict=True):
                 _panel(ax, points, own, metric, looks)
                 ax.set_title(label)
                 if ax.get_subplotspec().is_last_row():

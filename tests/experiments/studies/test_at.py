@@ -83,7 +83,11 @@ def test_the_numbers_are_those_of_the_same_parameters(tmp_path):
     data = problem.data()
     batch = Batch(Recipe(problem), [Run(5, 1e-3), Run(6, 1e-3)], [estimator] * 2, data)
     state, _ = batch.advance(batch.start(), 3)
-    params = jax.tree.map(lambda leaf: leaf[0], batch.gather(state.params))
+    params, second = (
+        jax.tree.map(lambda leaf, row=row: leaf[row], batch.gather(state.params)) for row in (0, 1)
+    )
+    found = estimax.load(out, 3, seed=6).params
+    assert jax.tree.all(jax.tree.map(np.array_equal, found, second))
     keys = named_keys(5, "batch", "point", "measure")
     at = point.Instrument(problem, "encoder").point(
         params, problem.batch(keys["batch"], data), jax.random.split(keys["point"], 4)[3], 256
@@ -258,7 +262,7 @@ def test_what_cannot_be_measured_is_refused(arguments, run, capsys, monkeypatch)
     assert REFUSED[arguments] in refused(capsys, "compare", *arguments, *MEASURE)
 
 
-@pytest.mark.parametrize("kind", ["cut", "changed", "link", "missing", "unsealed"])
+@pytest.mark.parametrize("kind", ["cut", "changed", "link", "missing", "unsealed", "history"])
 def test_a_damaged_checkpoint_is_refused(kind, run, tmp_path, capsys):
     copy = shutil.copytree(run, tmp_path / "copy")
     batch = copy / OWN / "checkpoints" / "DisARM"
@@ -268,6 +272,9 @@ def test_a_damaged_checkpoint_is_refused(kind, run, tmp_path, capsys):
         largest.symlink_to(tmp_path / "elsewhere")
     elif kind == "missing":
         largest.unlink()
+    elif kind == "history":  # which alone would be as good as any
+        file = batch / "20" / "history" / "metadata"
+        file.write_bytes(file.read_bytes().replace(b"DisARM", b"ARM"))
     else:
         content = largest.read_bytes()
         largest.write_bytes(content[: len(content) // 2] + b"x" * (kind == "changed"))
