@@ -16,7 +16,7 @@ from analysis.style import GREY, Look, looks_of, paper
 
 _NORM = {"color": "0.6", "linestyle": (0, (4, 2)), "linewidth": 0.9}
 _STEPS = {1: 6, 2: 6, 3: 3}
-"""How many intervals there are between labelled steps, by the number of panels in a row."""
+"""The most intervals between labelled steps, by the number of panels in a row."""
 
 _TITLE = 18  # letters of a run's title to an inch
 
@@ -108,7 +108,8 @@ def _panel(
     intervals: int,
 ) -> None:
     ax.set(yscale="log", xlim=_span(points["step"]))
-    ax.xaxis.set(major_locator=MaxNLocator(intervals, integer=True), major_formatter="{x:,.0f}")
+    steps = MaxNLocator(intervals, integer=True, steps=[1, 2, 5, 10])
+    ax.xaxis.set(major_locator=steps, major_formatter="{x:,.0f}")
     traces.set_heights(ax, run, metric)
     _norm(ax, run)
     aside = _aside(points, looks)

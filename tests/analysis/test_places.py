@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import analysis
 from analysis import figures
-from analysis.figures import over_steps
+from analysis.figures import over_steps, temperature
+from analysis.merging import merged
+from analysis.page import Page
 from analysis.rows import places
 from analysis.studies import readable
 from tests.analysis.helpers import synthetic_rows as synthetic
@@ -105,3 +108,61 @@ def test_the_figure_shows_each_run_over_its_steps(rows):
         over_steps.data(synthetic.comparison())
     with pytest.raises(ValueError, match="no finite value"):
         over_steps.data(rows.assign(value=np.nan, low=np.nan, high=np.nan))
+
+
+def test_the_main_panel_is_of_the_first_run(rows):
+    ax = Figure().subplots()
+    over_steps.panel(ax, rows)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("training step", "mean squared error")
+    assert len(ax.get_legend_handles_labels()[1]) == 12
+    points = over_steps.data(rows)
+    lines = {line.get_label(): line for line in ax.lines}
+    own = points[(points["trained_with"] == "DisARM") & (points["short_name"] == "ReinMax")]
+    np.testing.assert_allclose(lines["ReinMax"].get_ydata(), own["mse"])
+
+
+@pytest.mark.parametrize(("width", "across"), [(3.25, 1), (4.0, 1), (5.5, 3)])
+def test_rows_of_panels_are_full(rows, width, across):
+    study = synthetic.temperature_study()
+    steps = pd.concat([study.assign(trained_with="DisARM", step=step) for step in (0, 2000)])
+    steps.attrs = study.attrs
+    for module, table in ((over_steps, rows), (temperature, steps)):
+        figure = module.draw(table, Page(width))
+        assert len(figure.axes) == 6 and all(ax.lines for ax in figure.axes)
+        assert figure.axes[0].get_gridspec().ncols == across
+
+
+def test_each_step_has_its_row_in_the_temperature_figure():
+    study = synthetic.temperature_study()
+    parts = [study.assign(trained_with="DisARM", step=step) for step in (0, 2000)]
+    parts[1][["value", "low", "high"]] *= 10
+    # What has no temperature is skipped at one step.
+    parts[1] = parts[1][parts[1]["method"] != "DisARM"]
+    both = pd.concat(parts, ignore_index=True)
+    both.attrs = study.attrs
+    points = temperature.data(both)
+    assert list(points["place"].unique()) == ["step 0", "step 2000"]
+    for step, part in zip((0, 2000), parts, strict=True):
+        own = points[points["place"] == f"step {step}"].drop(columns="place")
+        alone = temperature.data(part)
+        pd.testing.assert_frame_equal(own.reset_index(drop=True), alone)
+    figure = temperature.draw(both)
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["step 0", "step 2000"]
+    first, second = (ax.get_legend_handles_labels()[1] for ax in figure.axes[1::3])
+    assert set(first) - set(second) == {"DisARM"}
+    ax = Figure().subplots()
+    temperature.panel(ax, both)
+    assert set(ax.get_legend_handles_labels()[1]) == set(first)
+
+
+def test_rows_of_different_runs_are_not_the_same():
+    plain = synthetic.comparison()
+    both = pd.concat([plain.assign(trained_with=run) for run in RUNS], ignore_index=True)
+    both.attrs = {
+        "identity": "a",
+        "complete": True,
+        "environment": {},
+        "configuration": {"study": "compare", "budget": 100.0},
+        "provenance": {},
+    }
+    assert len(merged([both, both])) == len(both)
