@@ -25,8 +25,9 @@ class Page(NamedTuple):
     titles: bool = True
 
     def columns(self, panels: int) -> int:
-        """Return how many of the panels fit beside each other."""
-        return max(1, min(panels, int(self.width / _PANEL)))
+        """Return how many of the panels stand beside each other, in rows of equal length."""
+        fit = range(1, max(1, int(self.width / _PANEL)) + 1)
+        return max(count for count in fit if panels % count == 0)
 
 
 PAGE = Page()

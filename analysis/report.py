@@ -39,6 +39,7 @@ CAPTIONS = {
     "temperature": "Bias, variance and error by temperature",
     "training": "Training curves",
     "along_training": "Bias and variance along training",
+    "over_steps": "Bias, variance and error at checkpoints of training",
     "reproduction": "Published numbers and ours",
 }
 """Captions of the figures of studies."""

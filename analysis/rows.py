@@ -69,22 +69,53 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, step) of a result table with its rows.
 
     A table or figure shows one context, since values at different true gradients are not
-    comparable; seeds are averaged. The context of training runs is (study, problem, objective,
-    data).
+    comparable; seeds are averaged. The context of a measurement with `--at` has also the training
+    run, `trained_with`; that of training runs is (study, problem, objective, data).
 
     Raises:
         ValueError: if the table is empty or a column is missing.
     """
     training = "learning_rate" in rows
-    names = TRAINING_CONTEXT if training else CONTEXT
-    check(rows, names if training else COLUMNS)
+    check(rows, TRAINING_CONTEXT if training else COLUMNS)
+    names = TRAINING_CONTEXT if training else _context(rows)
     for values, part in rows.groupby(list(names), sort=False, dropna=False):
         part.attrs = rows.attrs
         yield dict(zip(names, values, strict=True)), part
 
 
-def only_context(rows: pd.DataFrame, names: Sequence[str] = CONTEXT) -> dict:
-    """Return the context of a result table; raise ValueError if it holds several."""
+def places(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each context of a measurement with `--at`, by what tells it from others.
+
+    Other tables, and those with one context, are returned as they are, as "".
+
+    Raises:
+        ValueError: if the table is empty or a column is missing.
+    """
+    if "trained_with" not in rows:
+        return {"": rows}
+    found = list(contexts(rows))
+    named = {"trained_with": "trained with {}", "step": "step {}"}
+    differ = [name for name in named if len({context[name] for context, _ in found}) > 1]
+    parts = {
+        ", ".join(named[name].format(context[name]) for name in differ): part
+        for context, part in found
+    }
+    # Contexts that differ otherwise, such as in their problem, do not belong in one table.
+    return parts if len(parts) == len(found) else {"": rows}
+
+
+def _context(rows: pd.DataFrame) -> tuple[str, ...]:
+    return (*CONTEXT, *(["trained_with"] if "trained_with" in rows else []))
+
+
+def only_context(rows: pd.DataFrame, names: Sequence[str] | None = None) -> dict:
+    """Return the context of a result table; raise ValueError if it holds several.
+
+    Args:
+        rows: the table.
+        names: the columns of the context; by default those of a measurement.
+    """
+    names = _context(rows) if names is None else names
     for name in names:
         if len(found := rows[name].drop_duplicates()) > 1:
             raise ValueError(
@@ -174,6 +205,8 @@ def heading(
     parts = [context["problem"], context["objective"], context.get("data")]
     if "group" in context:
         parts.append(f"gradient with respect to {context['group']}")
+    if context.get("trained_with"):
+        parts.append(f"trained with {context['trained_with']}")
     parts += [f"{name} {context[name]}" for name in ("seed", "step") if context.get(name)]
     parts.append(optimiser)
     for name, range_ in (("samples", samples), ("steps", steps), ("seeds", seeds)):

@@ -35,6 +35,10 @@ COLUMNS: Mapping[str, Described] = {
     "seed": _count("random seed; of a training run, its own"),
     "step": _count("training step of the row", "steps"),
     "steps": _count("training steps of the whole run", "steps"),
+    "trained_with": _text(
+        "with --at: the training run whose parameters are measured, by its estimator and what else "
+        "tells it from others"
+    ),
     # The estimator.
     "estimator": _text("name of the estimator with all its settings"),
     "short_name": _text("its shortest positional name, as tables and figures show it"),
@@ -137,8 +141,8 @@ _DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seco
 _FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
 
 STUDIES: Mapping[str, tuple[str, ...]] = {
-    "compare": _MEASURED,
-    "temperature": _MEASURED,
+    "compare": (*_MEASURED, "trained_with"),
+    "temperature": (*_MEASURED, "trained_with"),
     "diagnose": _MEASURED,
     "train": _TRAINED,
     "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
@@ -153,8 +157,8 @@ _EVALUATED = (
     *("split", "bound_samples", "measured", "group", "metric", "seed"),
 )
 IDENTITY: Mapping[str, tuple[str, ...]] = {
-    "compare": _POINT,
-    "temperature": _POINT,
+    "compare": (*_POINT, "trained_with"),
+    "temperature": (*_POINT, "trained_with"),
     "diagnose": _POINT,
     "train": _EVALUATED,
     "reproduce": (*_TABLE, *_EVALUATED),

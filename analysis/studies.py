@@ -9,6 +9,7 @@ from analysis import rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, reproduction
 from analysis.tables.comparison import Cost, comparison_table
+from analysis.tables.places import places_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
 
@@ -35,12 +36,12 @@ _MEASURED = Study(
     rows.COLUMNS,
     comparison_table,
     is_split=True,
-    figures=("bias_variance", "error_cost"),
+    figures=("bias_variance", "error_cost", "over_steps"),
     budget=float,
 )
 STUDIES = {
     "compare": _MEASURED,
-    "diagnose": _MEASURED,
+    "diagnose": _MEASURED._replace(figures=("bias_variance", "error_cost")),
     "temperature": _MEASURED._replace(table=temperature_table, figures=("temperature",)),
     "train": Study(
         runs.COLUMNS, training_table, is_split=True, figures=("training", "along_training")
@@ -76,7 +77,8 @@ def readable(
     """Return the readable table of a study's results.
 
     Args:
-        results: the tidy table of one context, with the results file's metadata in `attrs`.
+        results: the tidy table of one context, or of several places of a measurement with `--at`,
+            which have a block of lines each; with the results file's metadata in `attrs`.
         cost: what costs are counted in, where estimators are compared at equal cost.
         columns: the columns that are shown after the names; by default those of the study.
         sort: the column to sort by; by default as the study does.
@@ -88,6 +90,9 @@ def readable(
     table = study_of(results).table
     if table is None:
         raise ValueError("the results are those of a figure, which has no table")
-    found = table(results) if cost == "evaluations" else table(results, cost)
-    found = found.chosen(columns) if columns else found
-    return found.sorted(sort) if sort else found
+    tables = {}
+    for name, part in rows.places(results).items():
+        one = table(part) if cost == "evaluations" else table(part, cost)
+        one = one.chosen(columns) if columns else one
+        tables[name] = one.sorted(sort) if sort else one
+    return places_table(results, tables) if len(tables) > 1 else tables[""]

@@ -8,10 +8,10 @@
     found.plot(ax=ax)          # a figure, in your own axes
 
 `compare`, `temperature`, `train` and `diagnose` run the studies of the commands of those names,
-with the same numbers; `read` returns the results of an earlier run, `diff` compares two, and
-`merge` unites several. `with_tuner` makes an optimiser that also updates the estimators of a
-training loop of your own. The names of `estimators` are also names of this package:
-`estimax.DisARM`, `estimax.Bernoulli`.
+with the same numbers; `read` returns the results of an earlier run, `diff` compares two, `merge`
+unites several, and `load` returns what a training run has learned. `with_tuner` makes an optimiser
+that also updates the estimators of a training loop of your own. The names of `estimators` are also
+names of this package: `estimax.DisARM`, `estimax.Bernoulli`.
 
 Importing this package is fast: JAX is imported with the first name that needs it. It then has a
 device for each CPU core, as on the command line, unless it is running already.
@@ -26,6 +26,8 @@ own_packages.prefer()
 
 if TYPE_CHECKING:
     from estimators import *  # noqa: F403
+    from estimax.loading import Trained as Trained
+    from estimax.loading import load as load
     from estimax.results import Result as Result
     from estimax.results import diff as diff
     from estimax.results import merge as merge
@@ -42,10 +44,12 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Result": "estimax.results",
+    "Trained": "estimax.loading",
     "UsageError": "experiments.system.errors",
     "compare": "estimax.studies",
     "diagnose": "estimax.studies",
     "diff": "estimax.results",
+    "load": "estimax.loading",
     "merge": "estimax.results",
     "read": "estimax.results",
     "temperature": "estimax.studies",

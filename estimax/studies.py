@@ -1,25 +1,33 @@
 """The studies of the command line as functions, which return their results as objects."""
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
 from estimators import Estimator
+from estimax.arguments import (
+    Folder,
+    Names,
+    chosen_of,
+    numbers_of,
+    part_of,
+    problem_of,
+    settings_at,
+    where_of,
+)
 from estimax.results import Result
 from experiments.command_line.output import completed_in, concluding_files, readable, save
 from experiments.command_line.train import draw_pictures, written_files
 from experiments.problems import Problem
 from experiments.running.results import Results
 from experiments.running.study import Study
-from experiments.running.user_code import Chosen, parse_estimators, parse_part, parse_problem
 from experiments.studies.comparison.default import default_estimators
-from experiments.studies.comparison.settings import CompareSettings, check
+from experiments.studies.comparison.settings import CompareSettings
 from experiments.studies.comparison.study import comparison
 from experiments.studies.diagnosis.diagnose import diagnosis
 from experiments.studies.diagnosis.model import Loss, Model
@@ -27,33 +35,28 @@ from experiments.studies.diagnosis.study import DiagnoseSettings, diagnosis_stud
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
 from experiments.studies.training.settings import TrainSettings, checked
 from experiments.studies.training.study import training
-from experiments.system import device
 from experiments.system.errors import UsageError
 from experiments.training import optimisers, schedules
 from experiments.training.optimisers import Optimiser
 from experiments.training.schedules import Schedule
 
-T = TypeVar("T")
-
-Names = str | Estimator | Sequence[str | Estimator]
-"""Estimators: objects, or names of estimators or families as on the command line."""
-
-Folder = str | os.PathLike[str]
-
 
 def compare(
-    problem: str | Problem = "VAE",
+    problem: str | Problem | None = None,
     estimators: Names | None = None,
     *,
     group: str | None = CompareSettings.group,
     samples: int | None = None,
-    seed: int = CompareSettings.seed,
+    seed: int | None = None,
     seeds: int = CompareSettings.seeds,
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    at: Folder | Sequence[Folder] = (),
+    step: int | Sequence[int] | None = None,
+    trained_with: str | Estimator | None = None,
     output: Folder | None = None,
     force: bool = False,
 ) -> Result:
@@ -62,22 +65,26 @@ def compare(
     The same study as `estimax compare`, with the same numbers.
 
     Args:
-        problem: the problem, or its name.
+        problem: the problem, or its name; by default the VAE, or with `at` that of the runs.
         estimators: estimators, or names of estimators or families; by default, those of the
             command.
         group: the parameters to differentiate with respect to; None for the problem's default.
         samples: the number of gradients drawn of each estimator, rounded up to a multiple of 32;
             None for the problem's default.
-        seed: the first random seed.
+        seed: the first random seed; by default 0, or with `at` the first seed of each run.
         seeds: the number of seeds, each of a point of its own; the table and the figures show means
             over them.
-        train_steps: training steps before measuring.
+        train_steps: training steps before measuring; none with `at`.
         tuning_steps: the maximum number of tuning steps of estimators that learn.
         budget: evaluations of f at which errors are compared.
         precision: as many samples are drawn as it takes for 95 % intervals of variance and error at
             equal cost that reach so far from their values, such as 0.05; None for `samples`, which
             is the least number.
         most_samples: the most samples for the precision.
+        at: results folders of training runs, to measure at their checkpoints; or, with `problem`,
+            folders of pytrees that orbax saved.
+        step: the steps of these checkpoints; by default the last.
+        trained_with: the estimator of the training runs; by default any.
         output: a results folder, as `--output`: tables and figures are written there, and a
             finished or interrupted run continues. By default nothing is kept but the result.
         force: whether to run again, and replace the results in the folder.
@@ -85,16 +92,15 @@ def compare(
     Raises:
         UsageError: if the estimators cannot be measured so, or the folder cannot be used.
     """
-    chosen = _estimators(estimators)
+    chosen = chosen_of(estimators)
+    where = where_of(problem, seed, seeds, at, step, trained_with)
     if estimators is None:  # as the command, which depends on the problem
-        chosen = default_estimators(_problem(problem))
-    settings = _point(
-        problem,
+        chosen = default_estimators(where.problem)
+    settings = settings_at(
+        where,
         chosen,
         samples,
         group=group,
-        seed=seed,
-        seeds=seeds,
         train_steps=train_steps,
         tuning_steps=tuning_steps,
         budget=float(budget),
@@ -105,19 +111,22 @@ def compare(
 
 
 def temperature(
-    problem: str | Problem = "VAE",
+    problem: str | Problem | None = None,
     estimators: Names | None = None,
     *,
     temperatures: Sequence[float] = TEMPERATURES,
     group: str | None = CompareSettings.group,
     samples: int | None = None,
-    seed: int = CompareSettings.seed,
+    seed: int | None = None,
     seeds: int = CompareSettings.seeds,
     train_steps: int = CompareSettings.train_steps,
     tuning_steps: int = CompareSettings.tuning_steps,
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    at: Folder | Sequence[Folder] = (),
+    step: int | Sequence[int] | None = None,
+    trained_with: str | Estimator | None = None,
     output: Folder | None = None,
     force: bool = False,
 ) -> Result:
@@ -139,6 +148,9 @@ def temperature(
         budget: as for `compare`.
         precision: as for `compare`.
         most_samples: as for `compare`.
+        at: as for `compare`.
+        step: as for `compare`.
+        trained_with: as for `compare`.
         output: as for `compare`.
         force: as for `compare`.
 
@@ -146,14 +158,13 @@ def temperature(
         UsageError: as `compare`, and if no estimator has a temperature.
     """
     swept = sorted({float(one) for one in temperatures})
-    chosen = _estimators(estimators, {"temperature": swept[0]} if swept else {})
-    settings = _point(
-        problem,
+    chosen = chosen_of(estimators, {"temperature": swept[0]} if swept else {})
+    where = where_of(problem, seed, seeds, at, step, trained_with)
+    settings = settings_at(
+        where,
         chosen,
         samples,
         group=group,
-        seed=seed,
-        seeds=seeds,
         train_steps=train_steps,
         tuning_steps=tuning_steps,
         budget=float(budget),
@@ -185,6 +196,7 @@ def train(
     measure_at: Sequence[int] | None = None,
     group: str | None = TrainSettings.group,
     samples: int = TrainSettings.samples,
+    keep_steps: Sequence[int] = (),
     output: Folder | None = None,
     force: bool = False,
 ) -> Result:
@@ -213,25 +225,26 @@ def train(
             last.
         group: the parameters of the measured gradient; None for the problem's default.
         samples: gradients drawn for each measurement.
+        keep_steps: steps whose checkpoints are kept in `output`, besides the last.
         output: as for `compare`; an interrupted run continues from its checkpoint there.
         force: as for `compare`.
 
     Raises:
         UsageError: if the estimators cannot be trained so, or the folder cannot be used.
     """
-    chosen, measured = _estimators(estimators), _estimators(measure)
+    chosen, measured = chosen_of(estimators), chosen_of(measure)
     at = sorted({0, steps // 2, steps} if measure_at is None else set(measure_at))
     settings = TrainSettings(
-        _problem(problem),
+        problem_of(problem),
         chosen.estimators,
         steps=steps,
         seeds=seeds,
         seed=seed,
-        learning_rates=_numbers(learning_rates),
-        temperatures=_numbers(temperatures),
-        optimiser=_part(optimiser, optimisers.ALL),
+        learning_rates=numbers_of(learning_rates),
+        temperatures=numbers_of(temperatures),
+        optimiser=part_of(optimiser, optimisers.ALL),
         schedules=tuple(
-            (field, _part(one, schedules.ALL)) for field, one in (schedule or {}).items()
+            (field, part_of(one, schedules.ALL)) for field, one in (schedule or {}).items()
         ),
         tuning_rate=tuning_rate,
         log_steps=log_steps,
@@ -243,7 +256,8 @@ def train(
         group=group,
         samples=samples,
     )
-    return _run(training(checked(settings, chosen.named | measured.named)), output, force)
+    study = training(checked(settings, chosen.named | measured.named), keep=keep_steps)
+    return _run(study, output, force)
 
 
 def diagnose(
@@ -287,7 +301,7 @@ def diagnose(
     Raises:
         UsageError: for a loss or a model that cannot be diagnosed, or if no estimator fits.
     """
-    candidates = _estimators(estimators).estimators
+    candidates = chosen_of(estimators).estimators
     study = diagnosis_study(
         Model.of(loss, model, batch),
         candidates,
@@ -307,47 +321,6 @@ def diagnose(
         return str(diagnosis(results.rows, candidates, budget))
 
     return _run(study, output, force, conclude)
-
-
-def _point(
-    problem: str | Problem, chosen: Chosen, samples: int | None, **more: Any
-) -> CompareSettings:
-    """Return the settings of a measurement at one point, checked."""
-    measured = _problem(problem)
-    samples = samples or measured.default_samples
-    settings = CompareSettings(measured, chosen.estimators, samples=samples, **more)
-    check(settings, chosen.named)
-    return settings
-
-
-def _problem(problem: str | Problem) -> Problem:
-    if isinstance(problem, str):
-        return parse_problem(problem)
-    if isinstance(problem, type) and issubclass(problem, Problem):
-        raise UsageError(f"{problem.__name__} is a class: pass a problem, {problem.__name__}(...)")
-    if not isinstance(problem, Problem):
-        raise UsageError(f"the problem must be a Problem or its name, not {problem!r}")
-    return problem
-
-
-def _estimators(given: Names | None, required: Mapping[str, Any] = {}) -> Chosen:
-    device.start("auto")  # first, since building an estimator starts JAX
-    several = [given] if isinstance(given, str | Estimator | type) else given
-    for one in several or ():
-        if isinstance(one, type) and issubclass(one, Estimator):
-            raise UsageError(f"{one.__name__} is a class: pass an estimator, {one.__name__}(...)")
-        if not isinstance(one, str | Estimator):
-            raise UsageError(f"an estimator must be an Estimator or its name, not {one!r}")
-    return parse_estimators(several, required)
-
-
-def _part(given: str | T, known: Sequence[type[T]]) -> T:
-    return parse_part(given, known) if isinstance(given, str) else given
-
-
-def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
-    several = [given] if isinstance(given, int | float) else given
-    return tuple(dict.fromkeys(map(float, several)))
 
 
 def _run(

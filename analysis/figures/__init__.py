@@ -1,8 +1,8 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows, page)` the figure.
 
 If a figure has a main panel, `panel(ax, rows)` draws it into other axes. `pictures` has
-`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`, `traces` and
-`triangle` are shared components.
+`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`, `step_panels`,
+`traces` and `triangle` are shared components.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.page import PAGE, Page
-from analysis.rows import configuration
+from analysis.rows import configuration, places
 from analysis.studies import study_of
 
 
@@ -66,6 +66,9 @@ def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
     names = study_of(results).figures
     if "measured" in results and not results["measured"].fillna("").ne("").any():
         names = [name for name in names if name != "along_training"]
+    if "over_steps" in names:  # it shows several places, and each of the others one
+        several = len(places(results)) > 1
+        names = [name for name in names if (name == "over_steps") == several]
     return {name: named(name) for name in names}
 
 

@@ -48,7 +48,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         entries = [entry(look[name], name, line=True) for name in look]
         logits = list(points["logit"].unique())
         across = page.columns(len(logits))
-        down = -(-len(logits) // across)
+        down = len(logits) // across
         figure = framed(
             page,
             "Three bits with equal logits, f = sum of squared distances",
@@ -57,7 +57,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             [bar_mark(), mark("zero variance", marker=r"$\downarrow$", markersize=6)],
         )
         panels = figure.subplots(down, across, squeeze=False).flat
-        for ax, logit in zip(panels, logits, strict=False):
+        for ax, logit in zip(panels, logits, strict=True):
             _panel(ax, points[points["logit"] == logit], look)
             ax.set_title(f"logit {logit:g}")
     return figure

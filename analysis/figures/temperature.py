@@ -20,8 +20,9 @@ from analysis.figures.legend import (
     others_mark,
 )
 from analysis.figures.marks import decades, down_arrow, label_decades
+from analysis.names import wrap
 from analysis.page import PAGE, Page
-from analysis.rows import families, title
+from analysis.rows import families, places, title
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
@@ -32,6 +33,7 @@ _PANELS = {
     "mse": "mean squared error",
 }
 _LIMIT = (0, (1, 2))
+_LONGEST_PLACE = 32  # letters
 _FACTS = ["family", "temperature", "estimator", "short_name", "method", "unbiased"]
 
 
@@ -41,17 +43,23 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
         with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
-        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`.
+        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`. In
+        front, if several places were measured: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
             temperature.
     """
-    table = temperature_table(rows).frame
+    frames = []
+    for place, part in places(rows).items():
+        frame = temperature_table(part).frame
+        frames.append(frame.assign(place=place) if place else frame)
+    table = pd.concat(frames, ignore_index=True)
     if table["temperature"].isna().all():
         raise ValueError("no estimator has a p_temperature")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
-    points = table[_FACTS + columns].replace([np.inf, -np.inf], np.nan)
+    facts = [*(["place"] if "place" in table else []), *_FACTS]
+    points = table[facts + columns].replace([np.inf, -np.inf], np.nan)
     points = points.assign(
         upper_limit=traces.upper_limits(table),
         small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
@@ -68,11 +76,12 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     temperature are horizontal lines, with bands; a squared bias that is not distinguishable from
     zero is an arrow down from its upper limit; points with too few samples or without an interval
     are hollow. At most 12 estimators are named, first those with a temperature, of the least mean
-    squared error at any; the others are grey.
+    squared error at any; the others are grey. Each step or training run of a measurement with
+    `--at` has its own row of panels.
 
     Args:
-        rows: a tidy result table of one context, with `p_temperature` and the metrics
-            `squared_bias`, `variance` and `mse`.
+        rows: a tidy result table of one context, or of one measurement with `--at`, with
+            `p_temperature` and the metrics `squared_bias`, `variance` and `mse`.
         page: the layout.
 
     Raises:
@@ -82,22 +91,30 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     looks = _looks(rows, points)
     with paper():
         names = [entry(look, name, line=True) for name, look in looks.items()]
-        context = temperature_table(rows).context
+        first = rows.iloc[0]
+        context = {name: first[name] for name in ("problem", "group")}
         across = page.columns(len(_PANELS))
-        down = -(-len(_PANELS) // across)
+        down = len(_PANELS) // across
         marks = _marks(points, len(set(points["family"]) - looks.keys()))
-        figure = framed(page, title(rows, context), 2.0 * down, names, marks)
-        panels = figure.subplots(down, across, sharex=True, squeeze=False).flat
-        for ax, (metric, text) in zip(panels, _PANELS.items(), strict=False):
-            _panel(ax, points, metric, looks)
-            ax.set_title(text)
-            if ax.get_subplotspec().is_last_row():
-                ax.set_xlabel("temperature")
+        measured = _places(points)
+        figure = framed(page, title(rows, context), 2.0 * down * len(measured), names, marks)
+        grid = figure.subplots(down * len(measured), across, sharex=True, squeeze=False)
+        each = grid.reshape(len(measured), -1)
+        for (place, own), axes in zip(measured.items(), each, strict=True):
+            for ax, (metric, label) in zip(axes, _PANELS.items(), strict=True):
+                _panel(ax, points, own, metric, looks)
+                ax.set_title(label)
+                if ax.get_subplotspec().is_last_row():
+                    ax.set_xlabel("temperature")
+            text = "\n".join(wrap(place, _LONGEST_PLACE)).replace("$", r"\$")
+            axes[0].set_ylabel(text, fontsize=7)
     return figure
 
 
 def panel(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the mean squared error into axes; named estimators have a label, for `ax.legend()`.
+
+    Of several places, the first is drawn.
 
     Args:
         ax: the axes.
@@ -107,7 +124,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    _panel(ax, points, "mse", _looks(rows, points))
+    _panel(ax, points, next(iter(_places(points).values())), "mse", _looks(rows, points))
     ax.set(xlabel="temperature", ylabel=_PANELS["mse"])
 
 
@@ -117,18 +134,28 @@ def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
     return looks_of(points[points["family"].isin(shown)], "family", families(rows))
 
 
-def _panel(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
+def _places(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    if "place" not in points:
+        return {"": points}
+    return {str(place): own for place, own in points.groupby("place", sort=False)}
+
+
+def _panel(
+    ax: Axes, points: pd.DataFrame, own: pd.DataFrame, metric: str, looks: Mapping[str, Look]
+) -> None:
     temperatures = points["temperature"].dropna()
     span = decades(temperatures.min() / 1.3, temperatures.max() * 1.3, least=1)
     ax.set(xscale="log", yscale="log", xlim=span)
     label_decades(ax.xaxis, (1, 3))
-    traces.set_heights(ax, points, metric)
+    traces.set_heights(ax, own, metric)
     markers = _between(points, looks)
-    for family, line in points.groupby("family", sort=False):
+    for family, line in own.groupby("family", sort=False):
         if family not in looks:
             _grey(ax, line, metric)
     for name, look in looks.items():
-        line = points[points["family"] == name]
+        line = own[own["family"] == name]
+        if line.empty:  # skipped at this place
+            continue
         if name in markers:
             _untempered(ax, line.iloc[0], metric, look, markers[name])
         else:
@@ -161,7 +188,7 @@ def _marks(points: pd.DataFrame, others: int) -> list[Line2D]:
         marks.append(hollow_mark("; ".join(whys)))
     left_out = points[_measured(points)].isna().any(axis="columns")
     marks += others_mark(others, "the least mean squared errors")
-    return marks + not_drawn(points.loc[left_out, "short_name"])
+    return marks + not_drawn(points.loc[left_out, "short_name"].unique())
 
 
 def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:

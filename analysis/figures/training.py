@@ -106,7 +106,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         names = [entry(look, name, line=True, note=notes[name]) for name, look in looks.items()]
         kinds = list(curves["panel"].unique())
         across = page.columns(len(kinds))
-        down = -(-len(kinds) // across)
+        down = len(kinds) // across
         marks = _marks(curves, table.frame, curves["estimator"].nunique() - len(looks))
         figure = framed(page, title(rows, table.context), 2.3 * down, names, marks)
         panels = figure.subplots(down, across, squeeze=False).flat

@@ -1,17 +1,23 @@
 """The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import completed, conclude, drawing
 from experiments.problems import Problem
-from experiments.running.user_code import Chosen, parse_estimators, parse_problem
+from experiments.running.user_code import (
+    Chosen,
+    parse_estimator,
+    parse_estimators,
+    parse_problem,
+)
 from experiments.studies.comparison.default import NAMES, default_estimators
-from experiments.studies.comparison.settings import CompareSettings, check
+from experiments.studies.comparison.settings import CompareSettings, Place, check
 from experiments.studies.comparison.study import comparison
+from experiments.studies.training.kept import places
 
 COLUMNS = (
     "equal_cost_error",
@@ -75,6 +81,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
         ),
     )
     options.add_precision(command, CompareSettings(problems.VAE(), []))
+    options.add_at(command)
     options.add_output(command)
     options.add_drawing(command)
 
@@ -131,7 +138,7 @@ def settings_from(
         UsageError: if nothing can be measured with them.
     """
     options.check_seeds(given.seed, given.seeds)
-    problem = parse_problem(given.problem)
+    problem, at = _where(given)
     names = given.estimators
     chosen = parse_estimators(names, required) if names else default(problem)
     settings = CompareSettings(
@@ -139,15 +146,32 @@ def settings_from(
         chosen.estimators,
         group=given.group,
         samples=given.samples or problem.default_samples,
-        seed=given.seed,
-        seeds=given.seeds,
+        seed=at[0].seed if at else given.seed,
+        seeds=1 if at else given.seeds,
         train_steps=given.train_steps,
         tuning_steps=given.tuning_steps,
         budget=given.budget,
         precision=given.precision,
         most_samples=given.most_samples,
+        at=at,
     )
     check(settings, chosen.named)
     unused.of_estimators(given, chosen)
     unused.of_problem(given, problem)
     return settings
+
+
+def _where(given: argparse.Namespace) -> tuple[Problem, Sequence[Place]]:
+    """Return the problem, and the parameters that `--at` names."""
+    if not given.at:
+        unused.without_effect(given, "without --at", "step", "trained_with")
+        return parse_problem(given.problem), ()
+    unused.without_effect(given, "with --at", "train_steps")
+    return places(
+        given.at,
+        parse_problem(given.problem) if "problem" in given.options else None,
+        steps=given.step,
+        trained_with=given.trained_with and str(parse_estimator(given.trained_with)),
+        seed=given.seed if "seed" in given.options else None,
+        seeds=given.seeds,
+    )

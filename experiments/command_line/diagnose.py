@@ -8,6 +8,7 @@ from experiments.running.user_code import module_of_model, parse_estimators, par
 from experiments.studies.diagnosis.diagnose import diagnosis
 from experiments.studies.diagnosis.model import Model
 from experiments.studies.diagnosis.study import DiagnoseSettings, diagnosis_study
+from experiments.training.saved import restored
 
 _EPILOG = """\
 MODEL names a function without arguments that returns (loss, model, batch):
@@ -60,6 +61,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"
     )
     options.add_precision(command, DiagnoseSettings())
+    option = command.add_argument
+    option(
+        "--at",
+        type=options.path,
+        metavar="DIR",
+        help="the model's arrays are those that orbax saved in this folder, of the model, its "
+        "state or any pytree with the same paths",
+    )
+    option(
+        "--step", type=options.count, metavar="N", help="step of this checkpoint (default: last)"
+    )
     options.add_output(command)
     options.add_drawing(command)
 
@@ -67,6 +79,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
     loss, model, batch = parse_model(given.model)
+    step = 0
+    if given.at:
+        model, step = restored(model, given.at, given.step)
+    else:
+        unused.without_effect(given, "without --at", "step")
     chosen = parse_estimators(given.estimators)
     unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model with its own data", "data")
@@ -84,6 +101,7 @@ def run(given: argparse.Namespace) -> None:
         ),
         source=given.model,
         module=module_of_model(given.model),
+        step=step,
     )
     with completed(given, study) as results:
         conclude(results, drawn)

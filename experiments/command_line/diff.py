@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 _ROWS = 20
 _STEM = "difference"
 _EPILOG = """\
-A and B are results of the same study: with other seeds, on another machine, or of another version.
+A and B are results of the same study: with other seeds, on another machine, or
+of another version.
 
   estimax compare --problem Quadratic --output results/laptop
   estimax compare --problem Quadratic --seed 1 --output results/other
   estimax diff results/laptop results/other
 
-A row is matched by its problem, estimator, metric and seed. Where A and B have no common seed,
-means over seeds are compared. Each difference is divided by its standard error (z), which follows
-from the 95 % intervals, or after training from the values over seeds. p-values are adjusted for
-the number of rows, so results that differ in their seeds alone are said to differ at most once in
-20 times. Times are not judged. The last line is the verdict.
+A row is matched by its problem, estimator, metric and seed. Where A and B have
+no common seed, means over seeds are compared. Each difference is divided by its
+standard error (z), which follows from the 95 % intervals, or after training
+from the values over seeds. p-values are adjusted for the number of rows, so
+results that differ in their seeds alone are said to differ at most once in 20
+times. Times are not judged. The last line is the verdict.
 
-exit status: 0 if A and B are the same, or equal within their errors; 1 if they differ, or no row
-has an error to compare by; 2 if they cannot be compared.
+exit status: 0 if A and B are the same, or equal within their errors; 1 if they
+differ, or no row has an error to compare by; 2 if they cannot be compared.
 """
 
 

@@ -9,6 +9,7 @@ from analysis import formats
 from experiments.measurement.rows import Row
 from experiments.running.progress import Lines
 from experiments.running.study import Study
+from experiments.studies.comparison.settings import name_of, varied
 
 _WIDE = 100
 """Width from which numbers have their intervals."""
@@ -40,13 +41,12 @@ def of_study(study: Study[Any]) -> Lines:
     """Return the lines of a study; none of one that has no natural ones."""
     kind = study.configuration["study"]
     if kind in ("compare", "temperature", "diagnose"):
-        several = study.configuration.get("seeds", 1) > 1
-        return Lines(_title, functools.partial(_estimators, several))
+        return Lines(_title, functools.partial(_estimators, varied(study.configuration)))
     if kind == "train":
         settings = study.configuration
-        varied = ["learning_rate"] if len(settings["learning_rates"]) > 1 else []
-        varied += ["seed"] if settings["seeds"] > 1 else []
-        return Lines(_run_title, functools.partial(_runs, varied))
+        differ = ["learning_rate"] if len(settings["learning_rates"]) > 1 else []
+        differ += ["seed"] if settings["seeds"] > 1 else []
+        return Lines(_run_title, functools.partial(_runs, differ))
     if kind == "reproduce":
         return Lines(of=functools.partial(_cell, study.first_rows))
     return Lines(of=_claims) if kind == "claims" else Lines()
@@ -57,12 +57,18 @@ def _title(rows: Sequence[Row], width: int | None) -> str:
     return _titles(_METRICS.values(), width)
 
 
-def _estimators(has_seeds: bool, rows: Sequence[Row], width: int | None) -> list[str]:
-    """Return a line for each estimator, or the reason for which it is skipped."""
+def _estimators(names: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each estimator, or the reason for which it is skipped.
+
+    Args:
+        names: the columns that tell apart the points of the study.
+        rows: the rows.
+        width: the width of the terminal.
+    """
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
-        seed = f", seed {row['seed']}" if has_seeds else ""
-        found.setdefault((row["short_name"], seed), {})[row["metric"]] = row
+        key = row["short_name"], name_of("", row, names)
+        found.setdefault(key, {})[row["metric"]] = row
     lines = []
     for name, by_metric in found.items():
         if skipped := by_metric.get("skipped"):
@@ -84,12 +90,12 @@ def _run_title(rows: Sequence[Row], width: int | None) -> str:
     return _titles([_SCORES[score] for score in _scores(rows)], width)
 
 
-def _runs(varied: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
+def _runs(differ: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
     """Return a line for each run: its last training loss and evaluation, or its divergence."""
     found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
     for row in rows:
         if not row["measured"]:
-            about = "".join(f", {_WORDS[name]} {row[name]:g}" for name in varied)
+            about = "".join(f", {_WORDS[name]} {row[name]:g}" for name in differ)
             found.setdefault((row["short_name"], about), {})[row["metric"], row["split"]] = row
     scores = _scores(rows)
     lines = []

@@ -17,20 +17,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EPILOG = """\
-The runs are of one study and one problem, and differ in what they measured: estimators, seeds,
-temperatures, learning rates, samples, or cells of a table. For example, of the jobs of a cluster:
+The runs are of one study and one problem, and differ in what they measured:
+estimators, seeds, temperatures, learning rates, samples, or cells of a table.
+For example, of the jobs of a cluster:
 
   estimax merge results/job-* --output results/all
   estimax report results/all
 
-Every command that reads results reads merged ones: `report`, `diff`, and `merge` itself. What
-several runs have is kept once, if their numbers are the same to rounding; else the first such row
-is named, and nothing is written. Runs on other processors or devices are merged; those of other
-code, or other versions of JAX or numpy, only with --mixed. Times are those of the machine that
-measured them, the shorter of two. The metadata keep the settings, versions and command of each run.
+Every command that reads results reads merged ones: `report`, `diff`, and
+`merge` itself. What several runs have is kept once, if their numbers are the
+same to rounding; else the first such row is named, and nothing is written. Runs
+on other processors or devices are merged; those of other code, or other
+versions of JAX or numpy, only with --mixed. Times are those of the machine that
+measured them, the shorter of two. The metadata keep the settings, versions and
+command of each run.
 
-Parts of one run, such as `estimax reproduce TABLE --cells` in several folders, become that run, and
-it can be continued there. Merged runs of different settings are not continued.
+Parts of one run, such as `estimax reproduce TABLE --cells` in several folders,
+become that run, and it can be continued there. Merged runs of different
+settings are not continued.
 """
 
 

@@ -185,6 +185,33 @@ def add_problem(command: argparse.ArgumentParser) -> None:
     command.add_argument("--problem", default="VAE", metavar="NAME", help=shown)
 
 
+def add_at(command: argparse.ArgumentParser) -> None:
+    """Add `--at`, `--step` and `--trained-with`."""
+    option = command.add_argument
+    option(
+        "--at",
+        nargs="+",
+        type=path,
+        metavar="RUN",
+        help="results folders of `estimax train`: measure at their checkpoints, with their problem "
+        "and their first seed unless --seed names another one; or, with --problem, pytrees that "
+        "orbax saved",
+    )
+    option(
+        "--step",
+        nargs="+",
+        type=count,
+        metavar="N",
+        help="steps of these checkpoints (default: the last; `estimax train --keep-steps` keeps "
+        "more)",
+    )
+    option(
+        "--trained-with",
+        metavar="NAME",
+        help="the estimator of the training runs (default: any)",
+    )
+
+
 def path(text: str) -> Path:
     """Parse the name of a file or a folder."""
     try:

@@ -135,7 +135,7 @@ def _opened(path: Path, study: Study[Any], files: Sequence[str], force: bool) ->
         if not all(hosts.gathered(refusal is None)):  # either all processes continue or none
             raise refusal or UsageError("the first process reports the reason")
         if force:
-            yield Results(folder, study.configuration, study.environment)
+            yield Results(folder, study.configuration, study.environment, study.sources)
         else:
             yield study.open(folder)
 

@@ -8,6 +8,7 @@ import jax
 
 import analysis
 from analysis.page import DEFAULT_FORMATS
+from estimators import Estimator
 from experiments import problems
 from experiments.command_line import options, unused
 from experiments.command_line.output import (
@@ -23,10 +24,11 @@ from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import parse_estimators, parse_part, parse_problem
 from experiments.studies.training.settings import TrainSettings, checked
-from experiments.studies.training.study import CHECKPOINT_SECONDS, training
+from experiments.studies.training.study import CHECKPOINT_SECONDS, not_kept, training
 from experiments.system.errors import UsageError
 from experiments.system.folder import slug
 from experiments.training import optimisers, schedules
+from experiments.training.saved import listed
 
 _EPILOG = """\
 {optimisers}
@@ -69,6 +71,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
         default=CHECKPOINT_SECONDS,
         metavar="S",
         help="minimum number of seconds between two checkpoints (default: 30)",
+    )
+    command.add_argument(
+        "--keep-steps",
+        nargs="+",
+        type=options.count,
+        default=[],
+        metavar="STEP",
+        help="steps whose checkpoints are kept, for --at of other commands (default: the last)",
     )
     command.add_argument(
         "--distributed",
@@ -214,11 +224,12 @@ def run(given: argparse.Namespace) -> None:
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     drawn = drawing(given, [*settings.estimators, *settings.measured])
-    study = training(settings, given.checkpoint_seconds)
+    study = training(settings, given.checkpoint_seconds, given.keep_steps)
     with completed(given, study, written_files(study, drawn.formats)) as results:
         if jax.process_index() == 0:
             draw_pictures(results, drawn)
             conclude(results, drawn)
+            say_not_kept(results, study, given.keep_steps)
 
 
 def written_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
@@ -242,6 +253,15 @@ def draw_pictures(results: Results, drawn: Drawing = DRAWING) -> None:
                 figure = pictures.draw(name, grid, run, drawn.page)
                 stem = stage / f"{path.stem}-{name}"
                 analysis.save_figure(figure, stem, formats=drawn.formats)
+
+
+def say_not_kept(results: Results, study: Study[Estimator], steps: Sequence[int]) -> None:
+    """Print which of the steps to keep have no checkpoint, and how to get one."""
+    if missing := not_kept(results, study.parts.values(), steps):
+        say(
+            f"note: no checkpoint of step {listed(missing)}: training had passed it already, or "
+            "diverged before; the same command with another --output trains again and keeps it"
+        )
 
 
 def _schedule(text: str):

@@ -305,8 +305,10 @@ def begin(
     group: str | None = None,
     devices: list | None = None,
     instrument: Instrument | None = None,
+    params: Params | None = None,
+    batch: Any = None,
 ) -> Start:
-    """Return a problem at its initial parameters and a minibatch.
+    """Return a problem at parameters and a minibatch.
 
     Args:
         problem: the objective.
@@ -315,6 +317,8 @@ def begin(
         devices: devices to measure on; by default, all.
         instrument: an instrument of the same problem and group to measure with; by default, a new
             one.
+        params: the parameters; by default initial ones.
+        batch: the minibatch; by default one is drawn.
 
     Raises:
         UsageError: for an unknown group.
@@ -322,8 +326,8 @@ def begin(
     names = "initial", "train", "batch", "truth"
     keys: dict[str, jax.Array] = dict(zip(names, jax.random.split(key, 4), strict=True))
     data = problem.data()
-    batch = problem.batch(keys["batch"], data)
-    params = problem.initial(keys["initial"])
+    batch = problem.batch(keys["batch"], data) if batch is None else batch
+    params = problem.initial(keys["initial"]) if params is None else params
     group = check_group(problem, problem.measured_params(params, batch), group)
     instrument = instrument or Instrument(problem, group, devices)
     return Start(problem, data, params, keys, instrument.at(params, batch))

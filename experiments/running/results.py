@@ -34,6 +34,7 @@ class Results:
         folder: holds the table and the figures.
         configuration: the settings, as plain values.
         environment: everything besides the configuration that determines the rows.
+        sources: where parameters were read, for the provenance.
         rows: the rows so far.
         complete: whether the run has finished.
         reopened: whether the folder already contained rows.
@@ -42,13 +43,18 @@ class Results:
     folder: Folder
     configuration: Mapping[str, Any]
     environment: Mapping[str, str]
+    sources: Sequence[str] = ()
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     complete: bool = False
     reopened: bool = False
 
     @classmethod
     def open(
-        cls, folder: Folder, configuration: Mapping[str, Any], environment: Mapping[str, str]
+        cls,
+        folder: Folder,
+        configuration: Mapping[str, Any],
+        environment: Mapping[str, str],
+        sources: Sequence[str] = (),
     ) -> "Results":
         """Open the results of a run in a folder: existing ones, finished or not, or new ones.
 
@@ -60,7 +66,7 @@ class Results:
         """
         from analysis.reading import read
 
-        results = cls(folder, configuration, environment)
+        results = cls(folder, configuration, environment, sources)
         folder.check([FILE])
         path = folder.path / FILE
         if not path.exists():
@@ -120,9 +126,13 @@ class Results:
             "complete": self.complete,
             "environment": dict(self.environment),
             "configuration": dict(self.configuration),
-            "provenance": provenance(),
+            "provenance": provenance() | self._parameters,
         }
         return table
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        return {"parameters": "; ".join(self.sources)} if self.sources else {}
 
     def _write(self) -> None:
         if jax.process_index() != 0:  # all processes hold the same rows

@@ -28,6 +28,7 @@ class Study(Generic[Part]):
         done: returns the names of parts (and possibly others) that have rows.
         required: the names of the parts without which the study is not complete; None for all.
         first_rows: rows that precede those of the parts.
+        sources: where parameters were read, for the provenance.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Study(Generic[Part]):
     done: Callable[[Sequence[Row]], set[str]]
     required: Collection[str] | None = None
     first_rows: Sequence[Row] = ()
+    sources: Sequence[str] = ()
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
@@ -51,7 +53,7 @@ class Study(Generic[Part]):
 
     def open(self, folder: Folder) -> Results:
         """Open the study's results in a folder, as `Results.open`."""
-        return Results.open(folder, self.configuration, self.environment)
+        return Results.open(folder, self.configuration, self.environment, self.sources)
 
 
 def run(study: Study[Any], results: Results, progress: Progress) -> None:

@@ -17,7 +17,12 @@ from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.running.user_code import failure
 from experiments.studies.comparison.precision import needed_samples
-from experiments.studies.comparison.settings import CompareSettings, MeasureSettings
+from experiments.studies.comparison.settings import (
+    CompareSettings,
+    MeasureSettings,
+    name_of,
+    varied,
+)
 from experiments.training import is_tuned
 from experiments.training.convergence import Tuned
 
@@ -50,24 +55,22 @@ def point_study(
         caution: returns notes.
         more: further settings, as plain values.
     """
-    one = parts_of(settings.estimators, members)
-
-    def part_of(name: str, seed: int) -> str:
-        return name if settings.seeds == 1 else f"{name}, seed {seed}"
-
-    by_seed = [
-        (point, {part_of(name, point.seed): one[name] for name in one if name != TIMES})
-        for point in settings.each_seed()
+    configuration = settings.configuration(kind) | more
+    own, names = parts_of(settings.estimators, members), varied(configuration)
+    points = [
+        (point, {name_of(name, point.place, names): own[name] for name in own if name != TIMES})
+        for point in settings.each_point()
     ]
-    parts = {name: part for _, own in by_seed for name, part in own.items()}
-    parts |= {TIMES: one[TIMES]}
+    parts = {name: part for _, each in points for name, part in each.items()}
+    parts |= {TIMES: own[TIMES]}
     return Study(
         kind,
-        settings.configuration(kind) | more,
+        configuration,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
-        functools.partial(_rows, by_seed, kind, caution),
-        functools.partial(done, parts, part_of=part_of),
+        functools.partial(_rows, points, kind, caution),
+        functools.partial(done, parts, names=names),
+        sources=tuple(place.source for place in settings.at),
     )
 
 
@@ -82,26 +85,22 @@ def parts_of(
     return parts | {TIMES: [variant for variants in parts.values() for variant in variants]}
 
 
-def done(
-    parts: Collection[str],
-    rows: Sequence[Row],
-    part_of: Callable[[str, int], str] = lambda name, seed: name,
-) -> set[str]:
+def done(parts: Collection[str], rows: Sequence[Row], names: Sequence[str] = ()) -> set[str]:
     """Return the names of the parts with rows, and `TIMES` if no estimator lacks its time.
 
     Args:
         parts: the names of all parts.
         rows: the rows so far.
-        part_of: returns the part of an estimator and a seed.
+        names: the columns that tell apart the points of the study.
     """
-    found = {part_of(row["estimator"], row["seed"]) for row in rows}
+    found = {name_of(row["estimator"], row, names) for row in rows}
     measured = {row["estimator"] for row in rows}
     timed = {row["estimator"] for row in rows if row["metric"] in ("seconds", "skipped")}
     return found | {TIMES} if set(parts) - {TIMES} <= found and measured <= timed else found
 
 
 def _rows(
-    by_seed: Sequence[tuple[CompareSettings, Parts]],
+    each: Sequence[tuple[CompareSettings, Parts]],
     kind: str,
     caution: Caution,
     parts: Parts,
@@ -109,7 +108,7 @@ def _rows(
     progress: Progress,
 ) -> Iterator[list[Row]]:
     points: list[Point] = []
-    for settings, own in by_seed:
+    for settings, own in each:
         missing = {name: part for name, part in own.items() if name in parts}
         if points and not missing:  # times are those at the first point
             continue
@@ -130,9 +129,34 @@ def _rows(
             progress,
             caution,
         )
-    first = by_seed[0][0].seed
-    timed = [row for row in results.rows if row["seed"] == first]
-    yield times(points[0], parts, timed, progress)
+    places = [settings.place for settings, _ in each]
+    timed = [row for row in results.rows if places[0].items() <= row.items()]
+    found = times(points[0], parts, timed, progress)
+    yield [*found, *_elsewhere(found, places, results.rows)]
+
+
+def _elsewhere(found: Sequence[Row], places: Sequence[Row], rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows of times for the tables of other steps and runs: time depends on neither.
+
+    Args:
+        found: the rows of times at the first place.
+        places: the columns of all places.
+        rows: the rows of all places.
+    """
+    contexts: dict[tuple[Any, ...], Row] = {}
+    for place in places:
+        contexts.setdefault((place["step"], place.get("trained_with")), place)
+    for place in [*contexts.values()][1:]:
+        notes = {
+            row["estimator"]: row["note"]
+            for row in rows
+            if row["metric"] == "truth_norm" and place.items() <= row.items()
+        }
+        yield from (
+            row | place | {"note": notes[row["estimator"]]}
+            for row in found
+            if row["estimator"] in notes
+        )
 
 
 def measured(

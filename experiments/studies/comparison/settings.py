@@ -1,7 +1,7 @@
 """Settings of a comparison at one point of a problem, and their checks."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from experiments.measurement.point import (
     reference_estimator,
 )
 from experiments.measurement.rows import Row
-from experiments.problems import Problem
+from experiments.problems import Params, Problem
 from experiments.running import limits
 from experiments.running.progress import Progress
 from experiments.running.user_code import modules_of, sources
@@ -52,6 +52,32 @@ class MeasureSettings:
         return self.samples + (self.tuning_steps if is_tuned(estimator) else 0)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Place:
+    """Parameters at which gradients are measured.
+
+    Attributes:
+        params: the parameters.
+        identity: hash of all that determined them, such as that of their training run.
+        trained_with: what tells their training run from others: its estimator.
+        step: the training step.
+        seed: the seed of that run, and of the measurement.
+        source: where they were read, for the provenance.
+    """
+
+    params: Params
+    identity: str
+    trained_with: str
+    step: int
+    seed: int
+    source: str = ""
+
+    @property
+    def columns(self) -> Row:
+        """The columns of rows measured here."""
+        return {"trained_with": self.trained_with, "step": self.step, "seed": self.seed}
+
+
 @dataclasses.dataclass(frozen=True)
 class CompareSettings(MeasureSettings):
     """Settings of a comparison; every field is part of the run's identity.
@@ -63,6 +89,8 @@ class CompareSettings(MeasureSettings):
         seed: the first random seed.
         seeds: the number of seeds; each trains the problem to a point of its own.
         train_steps: Adam steps before measuring, if the problem is trainable.
+        at: the parameters at which gradients are measured, each with its own seed; empty to train
+            the problem.
     """
 
     problem: Problem
@@ -71,16 +99,20 @@ class CompareSettings(MeasureSettings):
     seed: int = 0
     seeds: int = 1
     train_steps: int = 300
+    at: Sequence[Place] = ()
 
     def configuration(self, study: str) -> dict[str, Any]:
         """Return the settings as plain values."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         names = [str(estimator) for estimator in self.estimators]
         plain |= {"problem": str(self.problem), "estimators": names}
+        plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
         return {"study": study, **plain, **sources(self.modules)}
 
-    def each_seed(self) -> "list[CompareSettings]":
-        """Return the settings of each seed alone."""
+    def each_point(self) -> "list[CompareSettings]":
+        """Return the settings of each point alone."""
+        if self.at:
+            return [dataclasses.replace(self, at=[one], seed=one.seed) for one in self.at]
         seeds = range(self.seed, self.seed + self.seeds)
         return [dataclasses.replace(self, seed=seed, seeds=1) for seed in seeds]
 
@@ -90,33 +122,44 @@ class CompareSettings(MeasureSettings):
         return modules_of((self.problem, *self.estimators))
 
     def columns(self, point: Point, study: str) -> Row:
-        """Return the columns that every row of a seed shares."""
+        """Return the columns that every row of a point shares."""
         return {
             "study": study,
             "problem": str(self.problem),
             "objective": self.problem.objective,
             "group": point.group,
-            "seed": self.seed,
-            "step": self.train_steps if self.problem.trainable else 0,
+            **self.place,
         }
+
+    @property
+    def place(self) -> Row:
+        """The columns that tell a point from others."""
+        steps = self.train_steps if self.problem.trainable else 0
+        return self.at[0].columns if self.at else {"seed": self.seed, "step": steps}
 
     def keys(self) -> dict[str, jax.Array]:
         """Return independent keys for the point, for tuning and for measuring."""
         return named_keys(self.seed, "point", "tune", "measure")
 
     def begin(self, instrument: Instrument | None = None) -> Start:
-        """Return the problem before it is trained.
+        """Return the problem before it is trained, or at given parameters.
 
         Args:
-            instrument: that of another seed's point, whose compiled programs are used again.
+            instrument: that of another point, whose compiled programs are used again.
         """
-        key = self.keys()["point"]
-        return begin(self.problem, key, group=self.group, instrument=instrument)
+        key, more = self.keys()["point"], {}
+        if self.at:
+            # The minibatch on which the run with this seed itself measures gradients.
+            own = named_keys(self.seed, "batch")["batch"]
+            batch = self.problem.batch(own, self.problem.data())
+            more = {"params": self.at[0].params, "batch": batch}
+        return begin(self.problem, key, group=self.group, instrument=instrument, **more)
 
     def trained(self, start: Start, progress: Progress) -> Point:
         """Return the point at which estimators are measured."""
         samples = REFERENCE_SHARE * self.samples
-        return start.trained(self.train_steps, samples, progress.say, progress.note)
+        steps = 0 if self.at else self.train_steps
+        return start.trained(steps, samples, progress.say, progress.note)
 
 
 def check(settings: CompareSettings, named: Collection[str]) -> None:
@@ -137,7 +180,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
     params = problem.measured_params(problem.initial(key), batch)
     check_group(problem, params, settings.group)
     distribution = problem.distribution(params, batch)
-    steps = settings.train_steps if problem.trainable else 0
+    steps = settings.train_steps if problem.trainable and not settings.at else 0
     # It trains the problem, and estimates the true gradient unless that is exact.
     reference = reference_estimator(problem, distribution)
     if known := limits.refusal(
@@ -162,3 +205,18 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
         if error is not None:
             raise error
         raise UsageError(f"no estimator fits {problem}; {refused}")
+
+
+def varied(configuration: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns that tell apart the points of a study with this configuration."""
+    if at := configuration.get("at"):
+        return tuple(name for name in _NAMED if len({place[name] for place in at}) > 1)
+    return ("seed",) if configuration.get("seeds", 1) > 1 else ()
+
+
+def name_of(name: str, row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the name of an estimator with the columns in which the points of a study differ."""
+    return ", ".join([name, *(f"{_NAMED[each]} {row[each]}" for each in names)])
+
+
+_NAMED = {"trained_with": "trained with", "step": "step", "seed": "seed"}

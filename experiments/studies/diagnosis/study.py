@@ -39,6 +39,7 @@ def diagnosis_study(
     settings: DiagnoseSettings,
     source: str,
     module: str,
+    step: int = 0,
 ) -> Study[Sequence[Estimator]]:
     """Return the study of estimators on a user's model, at its parameters and one batch.
 
@@ -49,6 +50,7 @@ def diagnosis_study(
         settings: settings of the diagnosis.
         source: the model's name on the command line.
         module: the name of the module of the user's file.
+        step: the training step of the model's parameters, if it is known.
     """
     parts = point_study.parts_of(candidates)
     modules = {module} | modules_of(candidates)
@@ -58,6 +60,7 @@ def diagnosis_study(
         "numbers": model.fingerprint,
         "estimators": [str(one) for one in candidates],
         "seed": seed,
+        "step": step,
         **dataclasses.asdict(settings),
         **sources(modules),
     }
@@ -66,7 +69,7 @@ def diagnosis_study(
 
     def rows(parts: point_study.Parts, results: Results, progress: Progress) -> Iterator[list[Row]]:
         key = jax.random.key(seed)
-        yield from measured(model, parts, results.rows, key, settings, progress)
+        yield from measured(model, parts, results.rows, key, settings, progress, step)
         check(model, results.rows)
 
     return Study(STUDY, configuration, {__name__} | modules, parts, rows, done)
@@ -79,6 +82,7 @@ def measured(
     key: jax.Array,
     settings: DiagnoseSettings,
     progress: Progress,
+    step: int = 0,
 ) -> Iterator[list[Row]]:
     """Yield the rows of each estimator in turn, then those of their times.
 
@@ -89,6 +93,7 @@ def measured(
         key: a typed random key, consumed.
         settings: settings of the diagnosis.
         progress: reports progress.
+        step: the training step of the model's parameters, if it is known.
 
     Raises:
         UsageError: if the true gradient is not finite, or takes too much time or memory.
@@ -114,7 +119,7 @@ def measured(
         return point
 
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
-    shared |= {"group": model.group, "seed": 0, "step": 0}
+    shared |= {"group": model.group, "seed": 0, "step": step}
     yield from point_study.measured(start, find, parts, settings, keys, shared, rows, progress)
     yield point_study.times(start, parts, rows, progress, _PLAIN)
 

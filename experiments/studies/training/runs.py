@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
 from experiments.studies.training.history import History, Tally
+from experiments.studies.training.kept import about
 from experiments.studies.training.settings import TrainSettings
 from experiments.system import hosts
 from experiments.system.folder import slug
@@ -80,6 +81,7 @@ class EstimatorBatch:
         estimator: Estimator,
         folder: Path,
         environment: Mapping[str, str],
+        keep: Collection[int] = (),
     ):
         """Prepare the batch; nothing is computed yet.
 
@@ -88,6 +90,7 @@ class EstimatorBatch:
             estimator: the estimator.
             folder: the folder of the checkpoints of all batches.
             environment: everything besides the settings that determines the numbers.
+            keep: the steps whose checkpoints are kept.
         """
         settings = shared.settings
         self.shared = shared
@@ -104,7 +107,13 @@ class EstimatorBatch:
         self.pace = Pace(LONGEST)
         self.last: Any = None
         configuration = settings.configuration() | {"estimator": self.name}
-        self.checkpoints = Checkpoints(folder / self.slug, identity(configuration, environment))
+        self.keep = frozenset(keep)
+        self.checkpoints = Checkpoints(
+            folder / self.slug,
+            identity(configuration, environment),
+            self.keep,
+            about(configuration, environment, members, runs),
+        )
 
     def restore(self) -> tuple[State, dict[str, Any]] | None:
         """Return the state and the history of the checkpoint, None if there is none.
@@ -145,9 +154,11 @@ class EstimatorBatch:
             if not is_settled:
                 self._settle(step, state, lost, progress)
                 is_settled = True
+            if step in self.keep:
+                self._save(step, state, settled=True)
             if step == self.settings.steps or ((lost >= 0).all() and not self.tally.count):
                 break
-            stop = min(later for later in set().union(*stops.values()) if later > step)
+            stop = min(later for later in self.keep.union(*stops.values()) if later > step)
             number = min(hosts.gathered(min(self.pace.size, stop - step)))
             self.clock.start()
             with self.pace.timed(number):

@@ -6,19 +6,22 @@ import random
 import signal
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import estimax
 from experiments.running.results import FILE
 from experiments.system.folder import OWN
 from tests.experiments.helpers.processes import HANG
 
+KEPT = (0, 100, 320)
 ARGUMENTS = [
     *("train", "--problem", "Coupled[bits=3]", "--steps", "320", "--log-steps", "4"),
     *("--estimators", "ScoreFunction[MovingAverage[0.9]]"),
     *("--seeds", "2", "--learning-rates", "0.01", "0.03"),
     *("--measure", "ScoreFunction", "--measure-at", "0", "160", "--samples", "64"),
-    *("--checkpoint-seconds", "0", "--device", "cpu"),
+    *("--checkpoint-seconds", "0", "--device", "cpu", "--keep-steps", *map(str, KEPT)),
 ]
 
 pytestmark = pytest.mark.xdist_group("runs")  # which share what they compile
@@ -61,3 +64,7 @@ def test_a_run_killed_several_times_ends_with_the_same_numbers(times, tmp_path, 
     _, log = runs.start(*ARGUMENTS, "--output", killed)
     assert runs.wait() == 0, log.read_text()
     pd.testing.assert_frame_equal(numbers(killed), numbers(whole), check_exact=True)
+    for step in KEPT:
+        one, other = (estimax.load(folder, step, learning_rate=0.01) for folder in (killed, whole))
+        assert np.array_equal(one.params["logits"], other.params["logits"])
+    assert {int(path.name) for path in checkpoints(killed)} == {*KEPT}

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pandas as pd
 import pytest
 from flax import nnx
@@ -324,6 +325,35 @@ def test_the_command(tmp_path, capsys):
         assert main(["diagnose", name, "--samples", "64"]) == 2
         said = capsys.readouterr().err.strip()
         assert message in said and "\n" not in said
+
+
+def test_a_model_that_orbax_saved(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(MODEL)
+    with ocp.CheckpointManager(tmp_path / "saved") as manager:
+        for step, shape in ((4, 2), (5, 3)):
+            manager.save(step, args=ocp.args.PyTreeSave([jnp.full(shape, -0.4)]))
+    path.write_text(MODEL.replace("jnp.array([1.0, -0.5])", "[jnp.zeros(2)]"))
+    text = path.read_text().replace("Bernoulli(logits)", "Bernoulli(logits[0])")
+    path.write_text(text)
+    command = ["diagnose", f"{path}:bits", "--estimators", "DisARM", "--samples", "64"]
+    at = ["--at", str(tmp_path / "saved")]
+    assert main([*command, *at, "--step", "4", "--output", str(tmp_path / "at")]) == 0
+    path.write_text(text.replace("jnp.zeros(2)", "jnp.full(2, -0.4)"))
+    assert main([*command, "--output", str(tmp_path / "own")]) == 0
+    rows, own = (pd.read_parquet(tmp_path / name / FILE) for name in ("at", "own"))
+    assert set(rows["step"]) == {4} and set(own["step"]) == {0}
+    timed = rows["metric"].isin(["seconds", "plain_seconds"])
+    shown = ["metric", "value", "low", "high"]
+    pd.testing.assert_frame_equal(rows.loc[~timed, shown], own.loc[~timed, shown], check_exact=True)
+    for arguments, message in (
+        (at, "does not fit: 0 is float32[3], not float32[2]"),
+        ([*at, "--step", "6"], "has no step 6; it has 4, 5"),
+    ):
+        capsys.readouterr()
+        assert main([*command, *arguments]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
 
 
 def test_a_candidate_named_twice_is_measured_once(tmp_path, capsys):

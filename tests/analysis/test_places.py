@@ -1,0 +1,168 @@
+"""Measurements at several steps and training runs: one table and one figure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import analysis
+from analysis import figures
+from analysis.figures import over_steps, temperature
+from analysis.merging import merged
+from analysis.page import Page
+from analysis.rows import places
+from analysis.studies import readable
+from tests.analysis.helpers import synthetic_rows as synthetic
+
+RUNS = {"DisARM": (0, 100, 2000), "REBAR[0.5]": (0, 2000)}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    plain = synthetic.comparison()
+    parts = []
+    for run, steps in RUNS.items():
+        for step in steps:
+            part = plain.assign(trained_with=run, step=step)
+            is_measured = part["metric"].isin(["variance", "mse", "equal_cost_error"])
+            for name in ("value", "low", "high"):
+                part.loc[is_measured, name] *= 1 + step
+            parts.append(part)
+    # An estimator is skipped at one step alone.
+    first = parts[0]["estimator"].iloc[0]
+    parts[1] = parts[1][parts[1]["estimator"] != first]
+    gone = parts[0].iloc[:1].assign(step=100, metric="skipped", note="too large", value=np.nan)
+    found = pd.concat([*parts[:2], gone, *parts[2:]], ignore_index=True)
+    found.attrs = {"configuration": {"study": "compare", "budget": 100.0}}
+    return found
+
+
+def test_a_block_of_lines_for_each(rows):
+    names = [f"trained with {run}, step {step}" for run in RUNS for step in RUNS[run]]
+    assert list(places(rows)) == names
+    table = readable(rows)
+    assert list(table.frame["place"].unique()) == names
+    assert "step" not in table.context and "step" not in table.heading
+    for name, part in places(rows).items():
+        own = analysis.comparison_table(part)
+        block = table.frame[table.frame["place"] == name]
+        assert list(block["estimator"]) == list(own.frame["estimator"])
+        for column in ("variance", "equal_cost_error_high", "seconds"):
+            np.testing.assert_array_equal(block[column], own.frame[column])
+        assert set(block["truth_norm"]) == {own.settings["truth_norm"]}
+    assert any(said.startswith("Trained with DisARM, step 0: No error") for said in table.findings)
+    text = analysis.to_text(table, 120)
+    assert all(f"\n{name}\n" in text for name in names)
+    for render in (analysis.to_markdown, analysis.to_html, analysis.to_latex, analysis.to_csv):
+        assert "REBAR" in render(table)
+
+
+def test_what_is_skipped_at_one_place_says_so(rows):
+    skipped = readable(rows).skipped
+    (gone,) = [name for name in skipped if name.endswith(" (trained with DisARM, step 100)")]
+    assert skipped[gone] == "too large"
+    assert {*skipped} - {gone} == {*synthetic.SKIPPED}
+
+
+def test_columns_and_order_are_those_that_are_asked_for(rows):
+    table = readable(rows, columns=["variance", "seconds"], sort="variance")
+    assert [column.field for column in table.columns] == [
+        *("place", "short_name", "variance", "seconds")
+    ]
+    for _, block in table.frame.groupby("place"):
+        assert block["variance"].is_monotonic_increasing
+    assert "truth_norm" in {column.field for column in table.more_columns}
+
+
+def test_one_run_is_in_the_heading(rows):
+    one = rows[rows["trained_with"] == "DisARM"]
+    assert list(places(one)) == ["step 0", "step 100", "step 2000"]
+    assert "trained with DisARM" in readable(one).heading
+    alone = one[one["step"] == 100]
+    assert list(places(alone)) == [""]
+    assert "trained with DisARM, step 100" in readable(alone).heading
+
+
+def test_other_contexts_are_not_mixed(rows):
+    both = pd.concat([rows, rows.assign(problem="Another")])
+    both.attrs = rows.attrs
+    with pytest.raises(ValueError, match="several values of problem"):
+        readable(both)
+
+
+def test_the_figure_shows_each_run_over_its_steps(rows):
+    assert list(figures.of_study(rows)) == ["over_steps"]
+    alone = rows[rows["trained_with"] == "DisARM"].query("step == 0")
+    assert list(figures.of_study(alone)) == ["bias_variance", "error_cost"]
+    points = over_steps.data(rows)
+    assert {run: tuple(part["step"].unique()) for run, part in points.groupby("trained_with")} == (
+        RUNS
+    )
+    figure = over_steps.draw(rows)
+    assert len(figure.axes) == 6
+    assert [ax.get_title(loc="left") for ax in figure.axes[::3]] == [
+        f"trained with {run}" for run in RUNS
+    ]
+    assert figure.axes[-1].get_xlabel() == "training step"
+    with pytest.raises(ValueError, match="lacks the column trained_with"):
+        over_steps.data(synthetic.comparison())
+    with pytest.raises(ValueError, match="no finite value"):
+        over_steps.data(rows.assign(value=np.nan, low=np.nan, high=np.nan))
+
+
+def test_the_main_panel_is_of_the_first_run(rows):
+    ax = Figure().subplots()
+    over_steps.panel(ax, rows)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("training step", "mean squared error")
+    assert len(ax.get_legend_handles_labels()[1]) == 12
+    points = over_steps.data(rows)
+    lines = {line.get_label(): line for line in ax.lines}
+    own = points[(points["trained_with"] == "DisARM") & (points["short_name"] == "ReinMax")]
+    np.testing.assert_allclose(lines["ReinMax"].get_ydata(), own["mse"])
+
+
+@pytest.mark.parametrize(("width", "across"), [(3.25, 1), (4.0, 1), (5.5, 3)])
+def test_rows_of_panels_are_full(rows, width, across):
+    study = synthetic.temperature_study()
+    steps = pd.concat([study.assign(trained_with="DisARM", step=step) for step in (0, 2000)])
+    steps.attrs = study.attrs
+    for module, table in ((over_steps, rows), (temperature, steps)):
+        figure = module.draw(table, Page(width))
+        assert len(figure.axes) == 6 and all(ax.lines for ax in figure.axes)
+        assert figure.axes[0].get_gridspec().ncols == across
+
+
+def test_each_step_has_its_row_in_the_temperature_figure():
+    study = synthetic.temperature_study()
+    parts = [study.assign(trained_with="DisARM", step=step) for step in (0, 2000)]
+    parts[1][["value", "low", "high"]] *= 10
+    # What has no temperature is skipped at one step.
+    parts[1] = parts[1][parts[1]["method"] != "DisARM"]
+    both = pd.concat(parts, ignore_index=True)
+    both.attrs = study.attrs
+    points = temperature.data(both)
+    assert list(points["place"].unique()) == ["step 0", "step 2000"]
+    for step, part in zip((0, 2000), parts, strict=True):
+        own = points[points["place"] == f"step {step}"].drop(columns="place")
+        alone = temperature.data(part)
+        pd.testing.assert_frame_equal(own.reset_index(drop=True), alone)
+    figure = temperature.draw(both)
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["step 0", "step 2000"]
+    first, second = (ax.get_legend_handles_labels()[1] for ax in figure.axes[1::3])
+    assert set(first) - set(second) == {"DisARM"}
+    ax = Figure().subplots()
+    temperature.panel(ax, both)
+    assert set(ax.get_legend_handles_labels()[1]) == set(first)
+
+
+def test_rows_of_different_runs_are_not_the_same():
+    plain = synthetic.comparison()
+    both = pd.concat([plain.assign(trained_with=run) for run in RUNS], ignore_index=True)
+    both.attrs = {
+        "identity": "a",
+        "complete": True,
+        "environment": {},
+        "configuration": {"study": "compare", "budget": 100.0},
+        "provenance": {},
+    }
+    assert len(merged([both, both])) == len(both)
