@@ -157,8 +157,8 @@ _EVALUATED = (
     *("split", "bound_samples", "measured", "group", "metric", "seed"),
 )
 IDENTITY: Mapping[str, tuple[str, ...]] = {
-    "compare": (*_POINT, "trained_with"),
-    "temperature": (*_POINT, "trained_with"),
+    "compare": ("trained_with", *_POINT),
+    "temperature": ("trained_with", *_POINT),
     "diagnose": _POINT,
     "train": _EVALUATED,
     "reproduce": (*_TABLE, *_EVALUATED),

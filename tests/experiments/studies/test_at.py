@@ -117,6 +117,7 @@ def test_several_steps_and_runs_are_one_table_and_one_figure(several):
     frame = found.table().frame
     assert len(frame) == 8 and frame["place"].nunique() == 4
     assert frame["seconds"].notna().all()
+    assert estimax.diff(several, several).agree  # whose rows the run identifies, too
     assert found.figures == ("over_steps",) and {p.name for p in several.glob("*.pdf")} == {
         "over_steps.pdf"
     }
