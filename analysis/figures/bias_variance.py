@@ -288,5 +288,6 @@ def _write_names(
                 ends = [end[0] for bar in _bars(strip, point, y) for end in bar]
                 at = max(strip.get_xlim()[0], point["variance"])
                 span = min([at, *ends]), max([at, *ends])
-                labels.beside(strip, text, span, y, looks[name].colour)
+                if not labels.beside(strip, text, span, y, looks[name].colour):
+                    missing.append(name)
     return missing

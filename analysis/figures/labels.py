@@ -80,10 +80,8 @@ def place(ax: Axes, points: Sequence[Point], colours: Mapping[str, str]) -> list
     return missing
 
 
-def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str) -> None:
+def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str) -> bool:
     """Write a name on a row, to the right of what is drawn there, or to the left if it fits there.
-
-    A name that fits on neither side is cut in the roomier one.
 
     Args:
         ax: the axes, with final layout.
@@ -91,6 +89,9 @@ def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str
         span: the ends of what is drawn, in data coordinates.
         y: the row.
         colour: of the text.
+
+    Returns:
+        Whether there is room for it.
     """
     renderer = _renderer(ax)
     gap = _MARKER + 2.0
@@ -105,10 +106,10 @@ def beside(ax: Axes, text: str, span: tuple[float, float], y: float, colour: str
     if note.get_window_extent(renderer).width > right and left > right:
         note.xy, note.xyann = (span[0], y), (-gap, 0)
         note.set_horizontalalignment("right")
-    for length in range(len(text) - 1, 0, -1):
-        if note.get_window_extent(renderer).width <= max(left, right):
-            break
-        note.set_text(f"{text[:length]}…".replace("$", r"\$"))
+    fits = note.get_window_extent(renderer).width <= max(left, right)
+    if not fits:
+        note.remove()
+    return fits
 
 
 def _figure(ax: Axes) -> Figure:
