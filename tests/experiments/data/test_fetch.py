@@ -201,7 +201,8 @@ def test_names_are_checked_before_anything_is_downloaded(remote, capsys):
     assert not remote.asked
 
 
-def test_help_lists_the_data_sets(capsys):
+def test_help_lists_the_data_sets(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main(["fetch", "--help"])
     out = capsys.readouterr().out
