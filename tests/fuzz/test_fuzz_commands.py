@@ -85,5 +85,5 @@ def blames_the_user(monkeypatch):
 )
 def test_what_is_broken_on_purpose_is_found(break_it, says, monkeypatch):
     break_it(monkeypatch)
-    (fault,) = fuzz_commands.fuzz(40, seed=3, first=True)
+    (fault,) = fuzz_commands.fuzz(120, seed=3, first=True)
     assert says in fault
