@@ -67,18 +67,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
             "number of seeds; each trains a point of its own, and the table has their means",
         ),
         ("train-steps", options.count, "N", "training steps before measuring"),
-        (
-            "tuning-steps",
-            options.count,
-            "N",
-            "maximum number of steps that tune an estimator's own parameters",
-        ),
-        (
-            "budget",
-            options.positive_number,
-            "N",
-            "evaluations of f that the error at equal cost allows",
-        ),
+        *options.MEASURING,
     )
     options.add_precision(command, CompareSettings(problems.VAE(), []))
     options.add_at(command)

@@ -44,18 +44,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         command,
         DiagnoseSettings(),
         ("samples", options.positive, "N", "gradients per estimator"),
-        (
-            "tuning-steps",
-            options.count,
-            "N",
-            "maximum number of steps that tune an estimator's own parameters",
-        ),
-        (
-            "budget",
-            options.positive_number,
-            "N",
-            "evaluations of f that the error at equal cost allows",
-        ),
+        *options.MEASURING,
     )
     command.add_argument(
         "--seed", type=options.seed, default=0, metavar="N", help="random seed (default: 0)"

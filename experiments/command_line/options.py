@@ -292,6 +292,13 @@ def fraction(text: str) -> float:
     return value
 
 
+MEASURING: tuple[Number, ...] = (
+    ("tuning-steps", count, "N", "maximum number of steps that tune an estimator's own parameters"),
+    ("budget", positive_number, "N", "evaluations of f that the error at equal cost allows"),
+)
+"""The numeric options of every measurement of estimators."""
+
+
 def add_precision(command: argparse.ArgumentParser, defaults: Any) -> None:
     """Add `--precision` and `--most-samples`; `defaults` has their defaults as attributes."""
     command.add_argument(

@@ -9,21 +9,12 @@ import analysis
 from experiments.command_line import main
 from experiments.measurement import point
 from experiments.running.results import FILE, Results
-from tests.experiments.helpers.command import refused
+from tests.experiments.helpers.command import numbers, refused
 
 ARGUMENTS = [
     *("compare", "--problem", "VAE[size=2,batch_size=3]", "--samples", "64", "--train-steps", "3"),
     *("--estimators", "ScoreFunction", "StraightThrough", "--tuning-steps", "3"),
 ]
-
-
-def numbers(folder, **where):
-    table = pd.read_parquet(folder / FILE)
-    assert table.attrs["complete"]
-    table = table[table["metric"] != "seconds"]
-    for name, value in where.items():
-        table = table[table[name] == value]
-    return table.reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")

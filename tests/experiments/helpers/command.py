@@ -1,6 +1,9 @@
 """What tests of the command line share: calls that are refused, and a user's files."""
 
+import pandas as pd
+
 from experiments.command_line import main
+from experiments.running.results import FILE
 from experiments.system.folder import OWN
 
 SMALL = ["--problem", "Quadratic", "--samples", "64"]
@@ -22,6 +25,16 @@ def refused(capsys, *arguments):
 def contents(folder):
     """Return the files of a folder; what estimax keeps for itself is another matter."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != OWN}
+
+
+def numbers(folder, **where):
+    """Return the rows of a finished run with these values, but those of times."""
+    table = pd.read_parquet(folder / FILE)
+    assert table.attrs["complete"]
+    table = table[table["metric"] != "seconds"]
+    for name, value in where.items():
+        table = table[table[name] == value]
+    return table.reset_index(drop=True)
 
 
 USER_FILE = """

@@ -19,7 +19,7 @@ from experiments.running.results import FILE, Results
 from experiments.system.folder import OWN
 from experiments.training.batch import Batch
 from experiments.training.run import Recipe, Run
-from tests.experiments.helpers.command import USER_FILE, refused
+from tests.experiments.helpers.command import USER_FILE, numbers, refused
 
 pytestmark = pytest.mark.xdist_group("at")
 
@@ -33,15 +33,6 @@ MEASURE = ["--estimators", "ScoreFunction", "StraightThrough", "--samples", "64"
 def trained(folder, *arguments):
     assert main([*map(str, arguments), "--output", str(folder)]) == 0
     return folder
-
-
-def numbers(folder, **where):
-    table = pd.read_parquet(folder / FILE)
-    assert table.attrs["complete"]
-    table = table[table["metric"] != "seconds"]
-    for name, value in where.items():
-        table = table[table[name] == value]
-    return table.reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
