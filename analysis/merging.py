@@ -20,6 +20,12 @@ VARYING = (
 )
 """The settings in which merged runs may differ: each is a column of the rows, or in their names."""
 
+OF_PROBLEM = ("problem", "group", "train_steps", "tuning_steps", "at")
+"""The settings in which merged runs of different problems may differ besides."""
+
+_OVER_PROBLEMS = ("compare", "temperature")
+"""The studies whose results of several problems are merged."""
+
 _MACHINE = ("platform", "devices")
 """What may differ of the environments: it changes the rounding of numbers only."""
 
@@ -48,7 +54,8 @@ def merged(
 
     Raises:
         ValueError: if the tables are of different studies or of figures, differ in a setting other
-            than `VARYING`, in code or versions, or in the numbers of a row.
+            than `VARYING` (of measurements of different problems, and `OF_PROBLEM`), in code or
+            versions, or in the numbers of a row.
     """
     names = names or [f"table {number}" for number in range(1, len(tables) + 1)]
     study = _check_settings(tables, names)
@@ -67,18 +74,29 @@ def sources(about: Mapping[Any, Any]) -> list[dict[str, Any]]:
     Args:
         about: metadata as those of `analysis.reading.read`.
     """
+    given = about["configuration"]
+    of_problem = {name: given[name] for name in _of_problem(given["study"]) if name in given}
     if "sources" in about:
-        return about["sources"]
-    own = {name: about["configuration"].get(name) for name in VARYING}
+        return [
+            one | {"configuration": of_problem | one["configuration"]} for one in about["sources"]
+        ]
+    own = {name: given.get(name) for name in VARYING}
     return [
         {
             "identity": about["identity"],
             "complete": about["complete"],
-            "configuration": {name: value for name, value in own.items() if value is not None},
+            "configuration": {
+                **of_problem,
+                **{name: value for name, value in own.items() if value is not None},
+            },
             "environment": dict(about.get("environment", {})),
             "provenance": dict(about["provenance"]),
         }
     ]
+
+
+def _of_problem(study: str) -> tuple[str, ...]:
+    return OF_PROBLEM if study in _OVER_PROBLEMS else ()
 
 
 def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str:
@@ -87,16 +105,28 @@ def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str
     study = first["study"]
     if study not in IDENTITY:
         raise ValueError(f"the results of a {study} cannot be merged, only those of a study")
+    known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name, rows in zip(names, tables, strict=True):
-        other = configuration(rows)
-        for key in dict.fromkeys((*first, *other)):
-            a, b = first.get(key), other.get(key)
-            if key not in VARYING and a != b:
-                key = key.replace("_", " ")
-                if isinstance(a, dict | list) or isinstance(b, dict | list):
-                    raise ValueError(f"{names[0]} and {name} differ in their {key}")
-                raise ValueError(f"their {key} is {a} ({names[0]}) and {b} ({name})")
+        free = (*VARYING, *_of_problem(study))
+        _check_same(first, configuration(rows), names[0], name, free)
+        for source in sources(rows.attrs):
+            own = source["configuration"]
+            other, settings = known.setdefault(json.dumps(own.get("problem")), (name, own))
+            _check_same(settings, own, other, name, VARYING)
     return study
+
+
+def _check_same(
+    a: Mapping[str, Any], b: Mapping[str, Any], one: str, other: str, free: Sequence[str]
+) -> None:
+    """Raise ValueError if settings of two results differ, except in those that are free."""
+    for key in dict.fromkeys((*a, *b)):
+        x, y = a.get(key), b.get(key)
+        if key not in free and x != y:
+            key = key.replace("_", " ")
+            if isinstance(x, dict | list) or isinstance(y, dict | list):
+                raise ValueError(f"{one} and {other} differ in their {key}")
+            raise ValueError(f"their {key} is {x} ({one}) and {y} ({other})")
 
 
 def _check_environments(found: Sequence[Mapping[str, Any]]) -> None:
@@ -116,6 +146,8 @@ def _union(tables: Sequence[pd.DataFrame], names: Sequence[str], study: str) -> 
         rows.attrs = {}  # pandas compares and copies them at every step
         bare.append(rows)
     rows = pd.concat(bare, ignore_index=True)
+    if "trained_with" in rows:  # of some problems only
+        rows["trained_with"] = rows["trained_with"].fillna("")
     for name in rows.columns:  # as `Results.table` writes them
         if name.startswith(SETTING) and infer_dtype(rows[name]) in ("mixed", "mixed-integer"):
             rows[name] = rows[name].map(str, na_action="ignore")
@@ -206,15 +238,17 @@ def _covers(about: Mapping[str, Any], rows: pd.DataFrame) -> bool:
 
 
 def _settings(first: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the settings of all runs: united lists, and lists of numbers that differ."""
-    known = {name: [one[name] for one in found if name in one] for name in VARYING}
-    settings = {name: value for name, value in first.items() if name not in VARYING}
-    for name in (*(name for name in first if name in VARYING), *VARYING):
+    """Return the settings of all runs: united lists, and lists of values that differ."""
+    varying = (*VARYING, *_of_problem(first["study"]))
+    known = {name: [one[name] for one in found if name in one] for name in varying}
+    settings = {name: value for name, value in first.items() if name not in varying}
+    for name in (*(name for name in first if name in varying), *varying):
         if name in settings or not known[name]:
             continue
         values = known[name]
         if any(isinstance(value, list) for value in values):
-            settings[name] = _distinct(one for value in values for one in value)
+            each = (value if isinstance(value, list) else [value] for value in values)
+            settings[name] = _distinct(one for value in each for one in value)
         else:
             distinct = _distinct(values)
             settings[name] = distinct[0] if len(distinct) == 1 else distinct

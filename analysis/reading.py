@@ -152,8 +152,10 @@ def _check_attributes(about: dict[Any, Any]) -> None:
         _check_type(name, about.get(name), kind)
     given = about["configuration"]
     _check_type("study", given.get("study"), str)
-    for name in ("problem", "title"):
-        _check_type(name, given.get(name, ""), str)
+    _check_type("title", given.get("title", ""), str)
+    problems = given.get("problem", "")  # several in merged results
+    for problem in problems if isinstance(problems, list) and problems else [problems]:
+        _check_type("problem", problem, str)
     study = STUDIES.get(given["study"])
     if "budget" in given and study and study.budget:
         _check_type("budget", given["budget"], study.budget)

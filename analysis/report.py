@@ -238,7 +238,9 @@ def _section(number: int, folder: Path, place: str | os.PathLike | None = None) 
         found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(rows))]
     except ValueError as error:
         raise ValueError(f"{folder / RESULTS}: {error}") from error
-    named = configuration.get("title") or f"{study} {configuration.get('problem', '')}".strip()
+    problem = configuration.get("problem", "")
+    problem = _listed(problem) if isinstance(problem, list) else problem
+    named = configuration.get("title") or f"{study} {problem}".strip()
     return Section(
         anchor=f"results-{number}",
         title=printable(named or folder.name),
@@ -248,6 +250,11 @@ def _section(number: int, folder: Path, place: str | os.PathLike | None = None) 
         provenance=_provenance(rows.attrs["provenance"]),
         pictures=[],
     )
+
+
+def _listed(problems: Sequence[str]) -> str:
+    """Return the names of problems, or their number if they are many."""
+    return ", ".join(problems) if len(problems) < 4 else f"of {len(problems)} problems"
 
 
 def _files(folder: Path, place: Path) -> list[tuple[str, str]]:

@@ -14,6 +14,15 @@ TRAINING_CONTEXT = ("study", "problem", "objective", "data")
 FACTS = ("method", "unbiased", "evaluations", "samples")
 COLUMNS = (*CONTEXT, "seed", "estimator", *FACTS, "metric", "value", "low", "high", "note")
 
+PLACE = {
+    "problem": "{}",
+    "objective": "{}",
+    "group": "gradient with respect to {}",
+    "trained_with": "trained with {}",
+    "step": "step {}",
+}
+"""What may differ between the contexts of one table, and how it is said."""
+
 _TEXTS = schema.names("text")
 _COUNTS = schema.names("count")
 _NUMBERS = schema.names("count", "number") | {"p_temperature"}
@@ -83,25 +92,43 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
         yield dict(zip(names, values, strict=True)), part
 
 
-def places(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of each context of a measurement with `--at`, by what tells it from others.
+def places(rows: pd.DataFrame, without: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Return the rows of each context of a result table, by what tells it from others.
 
-    Other tables, and those with one context, are returned as they are, as "".
+    A table with one context is returned as it is, as "", and so is one of training runs.
+
+    Args:
+        rows: the table.
+        without: columns of the context that do not divide the rows.
 
     Raises:
         ValueError: if the table is empty or a column is missing.
     """
-    if "trained_with" not in rows:
+    names = [name for name in differing(rows) if name not in without]
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for context, part in contexts(rows) if names else ():
+        texts = [PLACE[name].format(context[name]) for name in names if context[name] != ""]
+        parts.setdefault(", ".join(texts), []).append(part)
+    if len(parts) < 2:
         return {"": rows}
-    found = list(contexts(rows))
-    named = {"trained_with": "trained with {}", "step": "step {}"}
-    differ = [name for name in named if len({context[name] for context, _ in found}) > 1]
-    parts = {
-        ", ".join(named[name].format(context[name]) for name in differ): part
-        for context, part in found
-    }
-    # Contexts that differ otherwise, such as in their problem, do not belong in one table.
-    return parts if len(parts) == len(found) else {"": rows}
+    found = {place: pd.concat(some) for place, some in parts.items()}
+    for part in found.values():
+        part.attrs = rows.attrs
+    return found
+
+
+def differing(rows: pd.DataFrame) -> list[str]:
+    """Return the columns that tell the contexts of a result table apart.
+
+    They are the problem, if there are several, and what differs at one of them: parameters and
+    steps that differ between problems alone are those of the problem.
+    """
+    if "learning_rate" in rows or "problem" not in rows:
+        return []
+    known = rows[[name for name in PLACE if name in rows]].drop_duplicates()
+    several = known.groupby("problem", dropna=False).nunique(dropna=False).gt(1).any()
+    first = ["problem"] if known["problem"].nunique(dropna=False) > 1 else []
+    return [*first, *several.index[several]]
 
 
 def _context(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -123,6 +150,12 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] | None = None) -> dict
                 "split it with analysis.contexts"
             )
     return {name: rows[name].tolist()[0] for name in names}
+
+
+def shared(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the problem and the parameters of a figure, where all rows have the same."""
+    names = [name for name in ("problem", "group") if rows[name].nunique(dropna=False) == 1]
+    return {name: rows[name].iloc[0] for name in names}
 
 
 def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -202,7 +235,7 @@ def heading(
         seeds: the smallest and largest number of seeds.
         truth_norm: norm of the true gradient.
     """
-    parts = [context["problem"], context["objective"], context.get("data")]
+    parts = [context.get("problem", ""), context.get("objective", ""), context.get("data")]
     if "group" in context:
         parts.append(f"gradient with respect to {context['group']}")
     if context.get("trained_with"):
@@ -224,11 +257,11 @@ def title(rows: pd.DataFrame, context: Mapping[str, object]) -> str:
 
     Args:
         rows: the tidy table.
-        context: from `only_context`.
+        context: from `only_context` or `shared`.
     """
     kept = {name: context.get(name) for name in ("problem", "data", "group") if name in context}
     incomplete = "" if is_complete(rows) else "run not complete: "
-    return incomplete + heading({"objective": "", "problem": "", **kept}, complete=True)
+    return incomplete + heading(kept, complete=True)
 
 
 def _count(fewest: int, most: int, name: str) -> str:

@@ -1,8 +1,8 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows, page)` the figure.
 
 If a figure has a main panel, `panel(ax, rows)` draws it into other axes. `pictures` has
-`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`, `step_panels`,
-`traces` and `triangle` are shared components.
+`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`,
+`small_multiples`, `step_panels`, `traces` and `triangle` are shared components.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.page import PAGE, Page
-from analysis.rows import configuration, places
+from analysis.rows import configuration, differing
 from analysis.studies import study_of
 
 
@@ -66,9 +66,12 @@ def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
     names = study_of(results).figures
     if "measured" in results and not results["measured"].fillna("").ne("").any():
         names = [name for name in names if name != "along_training"]
-    if "over_steps" in names:  # it shows several places, and each of the others one
-        several = len(places(results)) > 1
-        names = [name for name in names if (name == "over_steps") == several]
+    if "over_steps" in names:
+        told_by = differing(results)
+        # A plane of bias and variance shows one place, the error at equal cost also several.
+        shown = ("error_cost",) if told_by else ("bias_variance", "error_cost")
+        shown = ("over_steps",) if {"trained_with", "step"} & {*told_by} else shown
+        names = [name for name in names if name in shown]
     return {name: named(name) for name in names}
 
 

@@ -82,7 +82,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    step_panels.panel(ax, points, next(_runs(points))[1], "variance", families(rows))
+    step_panels.panel(ax, points, dict(_runs(points)), "variance", families(rows))
     ax.set_ylabel(_PANELS["variance"])
 
 
@@ -97,5 +97,5 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for _, run in points.groupby(list(RUN), sort=False):
         first = run.iloc[0]
         rate = formats.setting(first["learning_rate"])
-        name = f"{first['estimator']}, {first['optimiser']}, learning rate {rate}"
+        name = f"trained with {first['estimator']}, {first['optimiser']}, learning rate {rate}"
         yield f"{name}, seed {first['seed']}", run

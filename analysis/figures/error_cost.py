@@ -1,7 +1,7 @@
 """Error as a function of the budget."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,16 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import formats
-from analysis.figures.legend import band_mark, entry, framed, named, not_drawn, others_mark
+from analysis.figures import small_multiples
+from analysis.figures.legend import band_mark, entry, mark, named, not_drawn, others_mark
 from analysis.figures.marks import ROUNDING, band, decades
+from analysis.names import natural, short_names
 from analysis.page import PAGE, Page
-from analysis.rows import bracketed_notes, families, title
+from analysis.rows import bracketed_notes, families, places, shared, title, without_skipped
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
 Cost = Literal["evaluations", "seconds"]
 _POINTS_PER_DECADE = 20
 _DECADES = 3
+_ERROR = "squared bias\n+ variance × cost / budget"
 _LABELS = {
     "evaluations": "budget (evaluations of f)",
     "seconds": "budget (seconds)",
@@ -34,21 +37,26 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
     zero, or if the estimate is negative.
 
     Args:
-        rows: a tidy result table of one context with the metrics `squared_bias` and `variance`.
+        rows: a tidy result table of one context or several, with the metrics `squared_bias` and
+            `variance`.
         cost: "evaluations" of f (budgets from 1 to 1000) or "seconds" (from the fastest gradient to
             1000 times its time; needs the metric `seconds`).
 
     Returns:
         `estimator`, `short_name`, `method`, `cost` of one gradient, `budget`, `error`, `low` and
-        `high` (95 %).
+        `high` (95 %). In front, if several places were measured, such as problems: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.comparison_table`, `cost` is invalid, or
-            no estimator has finite values.
+            no estimator has finite values at some place.
     """
     lines = _lines(rows, cost)
-    budgets = _budgets(lines, cost)
+    return _curves(lines, cost, _budgets(lines, cost))
+
+
+def _curves(lines: pd.DataFrame, cost: Cost, budgets: np.ndarray) -> pd.DataFrame:
     zero_bias = indistinguishable(lines) & (lines["unbiased"] == "yes")
+    kept = [name for name in ("place", "estimator", "short_name", "method") if name in lines]
     curves = []
     for (_, line), no_bias in zip(lines.iterrows(), zero_bias, strict=True):
         # The curve starts at exactly one gradient, not at the next grid point.
@@ -58,7 +66,7 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
         for name, suffix in (("error", ""), ("low", "_low"), ("high", "_high")):
             bias = 0.0 if no_bias else max(line["squared_bias" + suffix], 0.0)
             bounds[name] = bias + line["variance" + suffix] * line[cost] / paid
-        facts = {name: line[name] for name in ("estimator", "short_name", "method")}
+        facts = {name: line[name] for name in kept}
         facts["cost"] = line[cost]
         curves.append(pd.DataFrame({**facts, "budget": paid, **bounds}))
     return pd.concat(curves, ignore_index=True)
@@ -69,7 +77,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, cost: Cost = "evaluations") -> F
 
     Bands are 95 % intervals. An estimator with zero error is a vertical line at its cost; one that
     costs more than every budget appears in the legend only. At most 12 are named, those of the
-    least error at equal cost; the others are grey.
+    least error at equal cost; the others are grey. Several problems, parameters, steps or training
+    runs have a panel each, and the named estimators have the least mean rank.
 
     Args:
         rows: as for `data`.
@@ -77,32 +86,42 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, cost: Cost = "evaluations") -> F
         cost: the unit of the budget, "evaluations" of f or "seconds".
 
     Raises:
-        ValueError: as `data`.
+        ValueError: as `data`, or if there are too many places for one figure.
     """
-    table, lines, curves = measurements(rows), _lines(rows, cost), data(rows, cost)
-    looks, free = _looks(rows, lines), _without_error(curves)
-    costs = dict(zip(lines["short_name"], lines[cost], strict=True))
-    dear = set(lines["short_name"]) - set(curves["short_name"])
+    lines = _lines(rows, cost)
+    budgets, places = _budgets(lines, cost), _places(lines)
+    curves = [_curves(own, cost, budgets) for own in places.values()]
+    looks = _looks(rows, lines)
+    somewhere, free = _free(curves)
+    costs = lines.groupby("short_name")[cost].agg(["min", "max"])
+    dear = set(lines["short_name"]).difference(*(drawn["short_name"] for drawn in curves))
     with paper():
         names = []
         for name, look in looks.items():
-            amount = _amount(costs[name], cost)
+            amount = _amount(costs["min"][name], costs["max"][name], cost)
             label = f"{name}: zero error from {amount}" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look, label, line=name not in dear))
-        left_out = ~table.frame["estimator"].isin(lines["estimator"])
-        marks = [
-            band_mark(),
-            *others_mark(len(lines) - len(looks), "the least error at equal cost"),
-            *not_drawn(table.frame.loc[left_out, "short_name"]),
-        ]
-        figure = framed(page, title(rows, table.context), 2.6, names, marks)
-        _panel(figure.subplots(), lines, curves, looks, cost)
+        said = small_multiples.rule("the least error at equal cost", [*places])
+        others = lines["short_name"].nunique() - len(looks)
+        left_out = set(short_names(without_skipped(rows)[0]).values()) - set(lines["short_name"])
+        marks = [band_mark(), *others_mark(others, said), *not_drawn(sorted(left_out, key=natural))]
+        if somewhere - free:
+            marks.append(mark("vertical: zero error from there", marker="|", markersize=8))
+        figure, grid = small_multiples.grid(
+            page, title(rows, shared(rows)), [*places], [_ERROR], _LABELS[cost],
+            2.6 if len(places) == 1 else 1.7, names, marks,
+        )  # fmt: skip
+        for own, drawn, (ax,) in zip(places.values(), curves, grid, strict=True):
+            _panel(ax, own, drawn, looks, cost, budgets)
+        grid[0][0].set_ylabel(_ERROR)
     return figure
 
 
 def panel(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw the curves into axes; every named estimator has a label, for `ax.legend()`.
+
+    Of several places, the first is drawn.
 
     Args:
         ax: the axes.
@@ -112,24 +131,47 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     lines = _lines(rows, "evaluations")
-    _panel(ax, lines, data(rows), _looks(rows, lines), "evaluations")
+    own = next(iter(_places(lines).values()))
+    budgets = _budgets(lines, "evaluations")
+    curves = _curves(own, "evaluations", budgets)
+    _panel(ax, own, curves, _looks(rows, lines), "evaluations", budgets)
+    ax.set(xlabel=_LABELS["evaluations"], ylabel=_ERROR)
 
 
 def _looks(rows: pd.DataFrame, lines: pd.DataFrame) -> dict[str, Look]:
-    shown = named(lines.set_index("short_name")[["equal_cost_error"]])
+    ranks = small_multiples.ranked(lines, "short_name", "equal_cost_error")
+    shown = named(ranks.to_frame())
     return looks_of(lines[lines["short_name"].isin(shown)], "short_name", families(rows))
 
 
+def _places(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    if "place" not in lines:
+        return {"": lines}
+    return {str(place): own for place, own in lines.groupby("place", sort=False)}
+
+
 def _without_error(curves: pd.DataFrame) -> set[str]:
+    """Return the estimators without error at one place."""
     greatest = curves.groupby("short_name")["error"].max()
     return set(greatest.index[greatest <= ROUNDING * greatest.max()])
 
 
+def _free(curves: Sequence[pd.DataFrame]) -> tuple[set[str], set[str]]:
+    """Return the estimators without error at some place, and those at all where they are drawn."""
+    each = [(_without_error(drawn), set(drawn["short_name"])) for drawn in curves]
+    some = set().union(*(free for free, _ in each))
+    return some, some.difference(*(known - free for free, known in each))
+
+
 def _panel(
-    ax: Axes, lines: pd.DataFrame, curves: pd.DataFrame, looks: Mapping[str, Look], cost: Cost
+    ax: Axes,
+    lines: pd.DataFrame,
+    curves: pd.DataFrame,
+    looks: Mapping[str, Look],
+    cost: Cost,
+    budgets: np.ndarray,
 ) -> None:
-    ax.set(xscale="log", yscale="log", xlabel=_LABELS[cost])
-    ax.set(xlim=_budgets(lines, cost)[[0, -1]], ylabel="squared bias\n+ variance × cost / budget")
+    ax.set(xscale="log", yscale="log", xlim=budgets[[0, -1]])
     free = _without_error(curves)
     errors = curves.loc[~curves["short_name"].isin(free), "error"]
     if len(errors):
@@ -152,15 +194,19 @@ def _panel(
 
 
 def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
-    """Return the estimators with finite values."""
+    """Return the estimators with finite values, of all places."""
     if cost not in _LABELS:
         raise ValueError(f"cost is {' or '.join(_LABELS)}, not {cost!r}")
-    lines, needed = measurements(rows).frame, ["squared_bias", "variance", cost]
-    finite = lines[needed].map(math.isfinite).all(axis="columns")
-    if not finite.any():
-        why = bracketed_notes(rows, needed)
-        raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
-    return lines[finite]
+    needed, found = ["squared_bias", "variance", cost], []
+    for place, part in places(rows).items():
+        lines = measurements(part).frame
+        finite = lines[needed].map(math.isfinite).all(axis="columns")
+        if not finite.any():
+            why, at = bracketed_notes(part, needed), f" at {place}" if place else ""
+            raise ValueError(f"no estimator has finite {', '.join(needed)}{at}{why}")
+        found.append(lines[finite].assign(place=place) if place else lines[finite])
+    lines = pd.concat(found, ignore_index=True)
+    return lines.assign(short_name=lines["estimator"].map(short_names(rows)))
 
 
 def _budgets(lines: pd.DataFrame, cost: Cost) -> np.ndarray:
@@ -168,5 +214,8 @@ def _budgets(lines: pd.DataFrame, cost: Cost) -> np.ndarray:
     return first * np.logspace(0, _DECADES, _DECADES * _POINTS_PER_DECADE + 1)
 
 
-def _amount(value: float, cost: Cost) -> str:
-    return f"{value:,.0f} evaluations" if cost == "evaluations" else formats.duration(value)
+def _amount(low: float, high: float, cost: Cost) -> str:
+    """Return the costs of a gradient at all places."""
+    if cost == "seconds":
+        return " to ".join(dict.fromkeys(map(formats.duration, (low, high))))
+    return " to ".join(dict.fromkeys(f"{one:,.0f}" for one in (low, high))) + " evaluations"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.figures import step_panels, traces
 from analysis.names import short_names
 from analysis.page import PAGE, Page
-from analysis.rows import families, places, title
+from analysis.rows import families, places, shared, title
 from analysis.tables.comparison import measurements
 
 _PANELS = {
@@ -23,6 +23,7 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the plotted data.
 
     Returns:
+        `place`: the name of a curve over steps, by the training run and what else differs;
         `trained_with`: the run whose parameters are measured; `step`; `estimator`, `short_name`,
         `method`, `unbiased`, `evaluations`, `samples`; `squared_bias`, `variance` and `mse` with
         `_low` and `_high`; `truth_norm`: norm of the true gradient; `upper_limit`: whether the
@@ -35,12 +36,14 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("the result table lacks the column trained_with")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
     found = []
-    for part in places(rows).values():
-        table = measurements(part)
-        points = table.frame[_FACTS + columns].assign(truth_norm=table.settings["truth_norm"])
-        points.insert(0, "step", table.context["step"])
-        points.insert(0, "trained_with", table.context["trained_with"])
-        found.append(points)
+    for place, run in places(rows, without=["step"]).items():
+        for part in places(run).values():
+            table = measurements(part)
+            points = table.frame[_FACTS + columns].assign(truth_norm=table.settings["truth_norm"])
+            points.insert(0, "step", table.context["step"])
+            points.insert(0, "trained_with", table.context["trained_with"])
+            points.insert(0, "place", place or f"trained with {table.context['trained_with']}")
+            found.append(points)
     points = pd.concat(found, ignore_index=True).replace([np.inf, -np.inf], np.nan)
     if points[list(_PANELS)].isna().all(axis=None):
         raise ValueError("no finite value was measured")
@@ -63,8 +66,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    first = rows.iloc[0]
-    text = title(rows, {name: first[name] for name in ("problem", "group")})
+    text = title(rows, shared(rows))
     return step_panels.draw(points, _runs(points), _PANELS, families(rows), text, page)
 
 
@@ -79,10 +81,9 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    run = next(iter(_runs(points).values()))
-    step_panels.panel(ax, points, run, "mse", families(rows))
+    step_panels.panel(ax, points, _runs(points), "mse", families(rows))
     ax.set_ylabel(_PANELS["mse"])
 
 
 def _runs(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(name): run for name, run in points.groupby("trained_with", sort=False)}
+    return {str(name): run for name, run in points.groupby("place", sort=False)}

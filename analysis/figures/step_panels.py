@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import traces
+from analysis.figures import small_multiples, traces
 from analysis.figures.legend import entry, framed, mark, named, not_drawn, others_mark
 from analysis.names import wrap
 from analysis.page import Page
@@ -34,25 +34,26 @@ def draw(
     Bars are 95 % intervals; a squared bias that is not distinguishable from zero is an arrow down
     from its upper limit; a grey line is the squared norm of the true gradient. Each run has its own
     row of panels, since the true gradients differ. At most 12 estimators are named, those of the
-    least mean squared error at the last step; the others are grey.
+    least mean squared error at the last step, of several runs by mean rank; the others are grey.
 
     Args:
         points: the points of all runs, as for `traces.heights`, with `short_name`, `method`,
             `step`, `variance`, `squared_bias` and `truth_norm`.
-        runs: the points of each run, by its name.
+        runs: the points of each run, by its name, such as "trained with DisARM".
         panels: the labels of the metrics, by name.
         families: the family of each method.
         title: the title.
         page: the layout.
     """
-    looks = _looks(points, families)
+    looks = _looks(points, runs, families)
     with paper():
         names = [entry(look, name, line=True) for name, look in looks.items()]
         marks = traces.marks(points, panels)
         if points["truth_norm"].notna().any():
             marks.append(mark("squared norm of the true gradient", **_NORM))
         others = points["short_name"].nunique() - len(looks)
-        marks += others_mark(others, "the least errors at the last step")
+        said = small_multiples.rule("the least errors at the last step", [*runs])
+        marks += others_mark(others, said)
         marks += not_drawn(_left_out(points, panels))
         across = page.columns(len(panels))
         down = len(panels) // across
@@ -60,7 +61,7 @@ def draw(
         grid = figure.subplots(len(runs) * down, across, sharex=True, squeeze=False)
         for (name, run), axes in zip(runs.items(), grid.reshape(len(runs), -1), strict=True):
             if len(runs) > 1 or page.titles:
-                text = "\n".join(wrap(f"trained with {name}", int(_TITLE * page.width / across)))
+                text = "\n".join(wrap(name, int(_TITLE * page.width / across)))
                 axes[0].set_title(text.replace("$", r"\$"), loc="left", fontsize=7)
             for ax, (metric, label) in zip(axes, panels.items(), strict=True):
                 _panel(ax, points, run, metric, looks, _STEPS[across])
@@ -71,26 +72,35 @@ def draw(
 
 
 def panel(
-    ax: Axes, points: pd.DataFrame, run: pd.DataFrame, metric: str, families: Mapping[str, str]
+    ax: Axes,
+    points: pd.DataFrame,
+    runs: Mapping[str, pd.DataFrame],
+    metric: str,
+    families: Mapping[str, str],
 ) -> None:
-    """Draw a metric along a run into axes, as `draw`; named estimators have a label.
+    """Draw a metric along the first run into axes, as `draw`; named estimators have a label.
 
     Args:
         ax: the axes.
         points: as for `draw`.
-        run: the points of the run.
+        runs: as for `draw`.
         metric: the metric.
         families: as for `draw`.
     """
-    _panel(ax, points, run, metric, _looks(points, families), _STEPS[1])
+    looks = _looks(points, runs, families)
+    _panel(ax, points, next(iter(runs.values())), metric, looks, _STEPS[1])
     ax.set_xlabel("training step")
 
 
-def _looks(points: pd.DataFrame, families: Mapping[str, str]) -> dict[str, Look]:
-    last = points[points["step"] == points["step"].max()]
-    errors = (last["variance"] + last["squared_bias"].clip(lower=0)).groupby(last["short_name"])
-    names = points["short_name"].unique()
-    shown = named(errors.mean().reindex(names).to_frame("error"))
+def _looks(
+    points: pd.DataFrame, runs: Mapping[str, pd.DataFrame], families: Mapping[str, str]
+) -> dict[str, Look]:
+    last = pd.concat(
+        run[run["step"] == run["step"].max()].assign(place=name) for name, run in runs.items()
+    )
+    last["error"] = last["variance"] + last["squared_bias"].clip(lower=0)
+    ranks = small_multiples.ranked(last, "short_name", "error")
+    shown = named(ranks.reindex(points["short_name"].unique()).to_frame())
     return looks_of(points[points["short_name"].isin(shown)], "short_name", families)
 
 

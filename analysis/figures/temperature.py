@@ -8,21 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import traces
+from analysis.figures import small_multiples, traces
 from analysis.figures.legend import (
     NO_INTERVAL,
     band_mark,
     entry,
-    framed,
     hollow_mark,
+    mark,
     named,
     not_drawn,
     others_mark,
 )
 from analysis.figures.marks import decades, down_arrow, label_decades
-from analysis.names import wrap
 from analysis.page import PAGE, Page
-from analysis.rows import families, places, title
+from analysis.rows import families, places, shared, title
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.temperature import temperature_table
 
@@ -32,8 +31,9 @@ _PANELS = {
     "variance": "variance (trace)",
     "mse": "mean squared error",
 }
+_OVER_PLACES = ("variance", "squared_bias")
 _LIMIT = (0, (1, 2))
-_LONGEST_PLACE = 32  # letters
+_CIRCLE = {"marker": "o", "markersize": 7.5, "fillstyle": "none", "markeredgewidth": 0.7}
 _FACTS = ["family", "temperature", "estimator", "short_name", "method", "unbiased"]
 
 
@@ -43,8 +43,9 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The lines of `analysis.temperature_table` with `squared_bias`, `variance` and `mse`, each
         with `_low` and `_high`; `upper_limit`: whether the squared bias is not distinguishable from
-        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`. In
-        front, if several places were measured: `place`.
+        zero; `small_sample`: whether a note says that there are too few samples; `has_interval`;
+        `equal_cost_error`, and `least_error`: whether that is the least of the estimator at any of
+        several temperatures. In front, if several places were measured: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.temperature_table`, or no estimator has a
@@ -58,15 +59,25 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     if table["temperature"].isna().all():
         raise ValueError("no estimator has a p_temperature")
     columns = [metric + suffix for metric in _PANELS for suffix in ("", "_low", "_high")]
+    columns.append("equal_cost_error")
     facts = [*(["place"] if "place" in table else []), *_FACTS]
     points = table[facts + columns].replace([np.inf, -np.inf], np.nan)
     points = points.assign(
         upper_limit=traces.upper_limits(table),
         small_sample=table["note"].str.contains(SMALL_SAMPLE, regex=False),
     )
+    points["least_error"] = _least(points)
     ends = [f"{metric}_high" for metric in _measured(points)]
     points["has_interval"] = points[ends].notna().all(axis="columns")
     return points
+
+
+def _least(points: pd.DataFrame) -> pd.Series:
+    """Return which temperature of each estimator has the least error at equal cost."""
+    by = [points[name] for name in ("place", "family") if name in points]
+    error = points["equal_cost_error"].where(points["temperature"].notna())
+    groups = error.groupby(by, sort=False)
+    return (error == groups.transform("min")) & (groups.transform("count") > 1)
 
 
 def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
@@ -75,39 +86,36 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     Errors are in squared units of the gradient. Bars are 95 % intervals; estimators without a
     temperature are horizontal lines, with bands; a squared bias that is not distinguishable from
     zero is an arrow down from its upper limit; points with too few samples or without an interval
-    are hollow. At most 12 estimators are named, first those with a temperature, of the least mean
-    squared error at any; the others are grey. Each step or training run of a measurement with
-    `--at` has its own row of panels.
+    are hollow; the temperature of each estimator's least error at equal cost is circled. At most 12
+    estimators are named, first those with a temperature, of the least mean squared error at any;
+    the others are grey. Of several problems, parameters, steps or training runs, each has a column
+    of panels of variance and squared bias, and the named estimators have the least mean rank.
 
     Args:
-        rows: a tidy result table of one context, or of one measurement with `--at`, with
-            `p_temperature` and the metrics `squared_bias`, `variance` and `mse`.
+        rows: a tidy result table of one context or several, with `p_temperature` and the metrics
+            `squared_bias`, `variance` and `mse`.
         page: the layout.
 
     Raises:
-        ValueError: as `data`.
+        ValueError: as `data`, or if there are too many places for one figure.
     """
     points = data(rows)
-    looks = _looks(rows, points)
+    looks, measured = _looks(rows, points), _places(points)
+    several = len(measured) > 1
+    panels = {name: _PANELS[name] for name in (_OVER_PLACES if several else _PANELS)}
     with paper():
         names = [entry(look, name, line=True) for name, look in looks.items()]
-        first = rows.iloc[0]
-        context = {name: first[name] for name in ("problem", "group")}
-        across = page.columns(len(_PANELS))
-        down = len(_PANELS) // across
-        marks = _marks(points, len(set(points["family"]) - looks.keys()))
-        measured = _places(points)
-        figure = framed(page, title(rows, context), 2.0 * down * len(measured), names, marks)
-        grid = figure.subplots(down * len(measured), across, sharex=True, squeeze=False)
-        each = grid.reshape(len(measured), -1)
-        for (place, own), axes in zip(measured.items(), each, strict=True):
-            for ax, (metric, label) in zip(axes, _PANELS.items(), strict=True):
+        said = small_multiples.rule("the least mean squared errors", [*measured])
+        marks = _marks(points, panels, len(set(points["family"]) - looks.keys()), said)
+        figure, grid = small_multiples.grid(
+            page, title(rows, shared(rows)), [*measured], [*panels.values()], "temperature",
+            1.4 if several else 2.0, names, marks,
+        )  # fmt: skip
+        for own, axes in zip(measured.values(), grid, strict=True):
+            for ax, (metric, label) in zip(axes, panels.items(), strict=True):
                 _panel(ax, points, own, metric, looks)
-                ax.set_title(label)
-                if ax.get_subplotspec().is_last_row():
-                    ax.set_xlabel("temperature")
-            text = "\n".join(wrap(place, _LONGEST_PLACE)).replace("$", r"\$")
-            axes[0].set_ylabel(text, fontsize=7)
+                if not several:
+                    ax.set_title(label)
     return figure
 
 
@@ -130,7 +138,8 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
 
 def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
     lines = points.assign(fixed=points["temperature"].isna())
-    shown = named(lines.groupby("family", sort=False)[["fixed", "mse"]].min())
+    fixed = lines.groupby("family", sort=False)["fixed"].min()
+    shown = named(fixed.to_frame().join(small_multiples.ranked(points, "family", "mse")))
     return looks_of(points[points["family"].isin(shown)], "family", families(rows))
 
 
@@ -157,12 +166,17 @@ def _panel(
         if line.empty:  # skipped at this place
             continue
         if name in markers:
-            _untempered(ax, line.iloc[0], metric, look, markers[name])
+            value = traces.heights(line, metric).iloc[0]
+            _untempered(ax, line.iloc[0], metric, value, look, markers[name])
         else:
             traces.trace(
                 ax, line, "temperature", metric, look,
                 label=name, hollow=line["small_sample"] | ~line["has_interval"],
             )  # fmt: skip
+            best = line[line["least_error"]]
+            heights = traces.heights(best, metric).clip(lower=ax.get_ylim()[0])
+            ax.plot(best["temperature"], heights, **_CIRCLE, color=look.colour, linestyle="none",
+                    label="_")  # fmt: skip
 
 
 def _grey(ax: Axes, line: pd.DataFrame, metric: str) -> None:
@@ -178,16 +192,18 @@ def _measured(points: pd.DataFrame) -> list[str]:
     return [metric for metric in _PANELS if points[metric].notna().any()]
 
 
-def _marks(points: pd.DataFrame, others: int) -> list[Line2D]:
-    marks = traces.marks(points, _PANELS)
+def _marks(points: pd.DataFrame, panels: Iterable[str], others: int, rule: str) -> list[Line2D]:
+    marks = traces.marks(points, panels)
+    if points["least_error"].any():
+        marks.append(mark("circled: the least error at equal cost", **_CIRCLE))
     if points["temperature"].isna().any():
-        marks.append(band_mark("the same, without a temperature"))
+        marks.append(band_mark("95 % interval, without a temperature"))
     whys = [SMALL_SAMPLE] * bool(points["small_sample"].any())
     whys += [NO_INTERVAL] * (not points["has_interval"].all())
     if whys:
         marks.append(hollow_mark("; ".join(whys)))
     left_out = points[_measured(points)].isna().any(axis="columns")
-    marks += others_mark(others, "the least mean squared errors")
+    marks += others_mark(others, rule)
     return marks + not_drawn(points.loc[left_out, "short_name"].unique())
 
 
@@ -200,9 +216,9 @@ def _between(points: pd.DataFrame, order: Iterable[str]) -> dict[str, float]:
     return {name: spots[i * len(spots) // len(names)] for i, name in enumerate(names)}
 
 
-def _untempered(ax: Axes, line: pd.Series, metric: str, look: Look, x: float) -> None:
+def _untempered(ax: Axes, line: pd.Series, metric: str, value: float, look: Look, x: float) -> None:
     limit = line["upper_limit"] and metric == "squared_bias"
-    value, bottom = line[f"{metric}_high" if limit else metric], ax.get_ylim()[0]
+    bottom = ax.get_ylim()[0]
     if np.isnan(value):
         return
     zero, y = value <= bottom, max(value, bottom)

@@ -20,12 +20,15 @@ def upper_limits(points: pd.DataFrame) -> pd.Series:
 def heights(points: pd.DataFrame, metric: str) -> pd.Series:
     """Return the plotted values of a metric: estimates, or upper limits of a squared bias.
 
+    A negative estimate without an interval, which has no upper limit, is NaN: it is not zero.
+
     Args:
         points: with `<metric>`, `<metric>_low`, `<metric>_high` and `upper_limit`.
         metric: its name.
     """
     limit = points["upper_limit"] & (metric == "squared_bias")
-    return points[metric].where(~limit, points[f"{metric}_high"])
+    value, high = points[metric], points[f"{metric}_high"]
+    return value.where(~limit, high).where((value >= 0) | high.notna())
 
 
 def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
@@ -41,6 +44,8 @@ def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
         entries.append(limit_mark())
     if any(zeros(points, metric).any() for metric in metrics):
         entries.append(mark("on the axis: zero", linestyle="-", linewidth=1.5))
+    if any((heights(points, metric).isna() & points[metric].notna()).any() for metric in metrics):
+        entries.append(mark("not drawn: negative estimates of a squared bias without an interval"))
     return entries
 
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import analysis
 from experiments.command_line import options, unused
 from experiments.command_line.existing import read
-from experiments.command_line.output import concluding_files, save, say, terminal_width
+from experiments.command_line.output import (
+    DRAWING,
+    Drawing,
+    concluding_files,
+    drawing,
+    only,
+    save,
+    say,
+    terminal_width,
+)
 from experiments.running.results import FILE
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
@@ -23,6 +32,9 @@ For example, of the jobs of a cluster:
 
   estimax merge results/job-* --output results/all
   estimax report results/all
+
+Runs of `compare` and `temperature` may be of several problems: the table has a
+block of lines and a conclusion for each, and the figure a panel for each.
 
 Every command that reads results reads merged ones: `report`, `diff`, and
 `merge` itself. What several runs have is kept once, if their numbers are the
@@ -50,13 +62,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     option("--mixed", action="store_true", help="merge runs of different code or versions")
     option("--force", action="store_true", help="replace other results in the new folder")
+    options.add_drawing(command)
 
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
     unused.without_effect(given, "on existing results", "device", "data")
     rows = merged(given.results, mixed=given.mixed)
-    table = write(rows, given.output, force=given.force)
+    table = write(rows, given.output, force=given.force, drawn=drawing(given))
     print(analysis.to_text(table, terminal_width()))
     said = "" if rows.attrs["complete"] else " (not all are complete)"
     say(f"{len(rows):,} rows of {len(given.results)} results{said}")
@@ -82,16 +95,20 @@ def merged(paths: Sequence[Path], *, mixed: bool = False) -> "pd.DataFrame":
         raise UsageError(f"the results cannot be merged: {error}") from error
 
 
-def write(rows: "pd.DataFrame", path: Path, *, force: bool = False) -> "analysis.ReadableTable":
+def write(
+    rows: "pd.DataFrame", path: Path, *, force: bool = False, drawn: Drawing = DRAWING
+) -> "analysis.ReadableTable":
     """Write a results folder, with its tables and figures; return the table.
 
     Args:
         rows: results, with the metadata in `attrs`.
         path: the folder.
         force: whether other results there are replaced.
+        drawn: how figures are drawn.
 
     Raises:
-        UsageError: if the folder has other results or a user's files, or the rows have no table.
+        UsageError: if the folder has other results or a user's files, the rows have no table, or no
+            estimator has the name of one to be drawn.
     """
     from analysis.studies import readable
 
@@ -99,8 +116,10 @@ def write(rows: "pd.DataFrame", path: Path, *, force: bool = False) -> "analysis
         table = readable(rows)
     except ValueError as error:
         raise UsageError(f"the merged results cannot be shown: {error}") from error
+    only(rows, drawn.only)
     folder = Folder(path)
-    folder.check([FILE, *concluding_files(rows.attrs["configuration"]["study"])], force=force)
+    names = concluding_files(rows.attrs["configuration"]["study"], drawn.formats)
+    folder.check([FILE, *names], force=force)
     with folder.held():
         if force:
             folder.begin_anew()
@@ -110,7 +129,7 @@ def write(rows: "pd.DataFrame", path: Path, *, force: bool = False) -> "analysis
             )
         with folder.staged() as stage:
             rows.to_parquet(stage / FILE, write_page_checksum=True)
-        save(folder, rows, table)
+        save(folder, rows, table, drawn)
     return table
 
 

@@ -83,10 +83,10 @@ def test_one_run_is_in_the_heading(rows):
     assert "trained with DisARM, step 100" in readable(alone).heading
 
 
-def test_other_contexts_are_not_mixed(rows):
-    both = pd.concat([rows, rows.assign(problem="Another")])
+def test_other_studies_are_not_mixed(rows):
+    both = pd.concat([rows, rows.assign(study="another")])
     both.attrs = rows.attrs
-    with pytest.raises(ValueError, match="several values of problem"):
+    with pytest.raises(ValueError, match="several values of study"):
         readable(both)
 
 
@@ -123,16 +123,13 @@ def test_the_main_panel_is_of_the_first_run(rows):
 
 @pytest.mark.parametrize(("width", "across"), [(3.25, 1), (4.0, 1), (5.5, 3)])
 def test_rows_of_panels_are_full(rows, width, across):
-    study = synthetic.temperature_study()
-    steps = pd.concat([study.assign(trained_with="DisARM", step=step) for step in (0, 2000)])
-    steps.attrs = study.attrs
-    for module, table in ((over_steps, rows), (temperature, steps)):
+    for module, table in ((over_steps, rows), (temperature, synthetic.temperature_study())):
         figure = module.draw(table, Page(width))
-        assert len(figure.axes) == 6 and all(ax.lines for ax in figure.axes)
+        assert len(figure.axes) % 3 == 0 and all(ax.lines for ax in figure.axes)
         assert figure.axes[0].get_gridspec().ncols == across
 
 
-def test_each_step_has_its_row_in_the_temperature_figure():
+def test_each_step_has_its_column_in_the_temperature_figure():
     study = synthetic.temperature_study()
     parts = [study.assign(trained_with="DisARM", step=step) for step in (0, 2000)]
     parts[1][["value", "low", "high"]] *= 10
@@ -147,8 +144,8 @@ def test_each_step_has_its_row_in_the_temperature_figure():
         alone = temperature.data(part)
         pd.testing.assert_frame_equal(own.reset_index(drop=True), alone)
     figure = temperature.draw(both)
-    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["step 0", "step 2000"]
-    first, second = (ax.get_legend_handles_labels()[1] for ax in figure.axes[1::3])
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["step 0", "step 2000"]
+    first, second = (ax.get_legend_handles_labels()[1] for ax in figure.axes[:2])
     assert set(first) - set(second) == {"DisARM"}
     ax = Figure().subplots()
     temperature.panel(ax, both)

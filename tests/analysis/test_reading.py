@@ -62,7 +62,7 @@ def test_metadata_of_another_type(name, path):
     ("study", "name", "allowed"),
     [
         ("compare", "study", str),
-        ("compare", "problem", str),
+        ("compare", "problem", (str, list)),
         ("train", "title", str),
         ("compare", "budget", (int, float)),
         ("claims", "budget", str),

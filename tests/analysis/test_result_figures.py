@@ -277,8 +277,8 @@ def test_bad_input_is_one_clear_error(name):
         module.draw(rows.drop(columns="unbiased"))
     with pytest.raises(ValueError, match="is empty"):
         module.draw(rows[:0])
-    with pytest.raises(ValueError, match="several values of problem"):
-        module.draw(pd.concat([rows, rows.assign(problem="VAE")]))
+    with pytest.raises(ValueError, match="several values of study"):
+        module.draw(pd.concat([rows, rows.assign(study="another")]))
     with pytest.raises(ValueError, match="finite|has a p_temperature"):
         module.draw(rows.assign(value=np.nan, p_temperature=np.nan))
 

@@ -150,6 +150,49 @@ def test_what_is_refused(jobs, tmp_path, capsys):
     rows.attrs["sources"] = [{"identity": 3}]
     rows.to_parquet(tmp_path / "wrong.parquet")
     assert "identity of a source in its metadata is int" in line(tmp_path / "wrong.parquet")
-    problem = measure(tmp_path / "problem", ["--problem", "Quadratic[target=0.3]", *JOBS["first"]])
+    assert "no estimator is called REBAR" in line(jobs[1], "--only", "REBAR")
+    budget = measure(tmp_path / "budget", ["--budget", "7", *JOBS["first"]])
     capsys.readouterr()
-    assert "their problem is Quadratic " in line(problem)
+    assert "their budget is 100.0 " in line(budget)
+
+
+@pytest.mark.draws
+def test_several_problems(jobs, tmp_path, capsys):
+    """Bits and a categorical variable, whose estimators are not all the same."""
+    options = ["--estimators", "ScoreFunction", "GumbelSoftmax[0.5]", "CategoricalDisARM"]
+    other = measure(tmp_path / "simplex", ["--problem", "SimplexQuadratic", *options])
+    coupled = measure(tmp_path / "coupled", ["--problem", "Coupled", *JOBS["first"]])
+    capsys.readouterr()
+    rows = merge(tmp_path / "all", *jobs[:2], other, coupled)
+    printed = capsys.readouterr()
+    for problem in ("Quadratic", "SimplexQuadratic", "Coupled"):
+        assert f"\n{problem}\n" in printed.out
+        assert f"\n{problem}: Not ranked" in printed.out
+    assert "no figure" not in printed.err
+    assert {"error_cost.pdf", "error_cost.png"} <= set(contents(tmp_path / "all"))
+    assert "bias_variance.pdf" not in contents(tmp_path / "all")
+    drawn = pd.read_csv(tmp_path / "all" / "error_cost.csv")
+    assert list(drawn["place"].unique()) == ["Quadratic", "SimplexQuadratic", "Coupled"]
+    read = estimax.read(tmp_path / "all")
+    assert read.figures == ("error_cost",) and len(read.plot().axes) == 3
+    assert rows.attrs["configuration"]["problem"] == ["Quadratic", "SimplexQuadratic", "Coupled"]
+    again = ["merge", str(tmp_path / "all"), "--output", str(tmp_path / "all")]
+    assert main([*again, "--only", "ScoreFunction", "--format", "svg"]) == 0
+    assert "error_cost.svg" in contents(tmp_path / "all")
+    capsys.readouterr()
+    assert main(["diff", str(tmp_path / "all"), coupled]) == 0
+    assert main(["report", str(tmp_path / "all")]) == 0
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert "compare Quadratic, SimplexQuadratic, Coupled" in page
+
+
+@pytest.mark.draws
+def test_temperatures_of_several_problems(tmp_path, capsys):
+    options = ["--temperatures", "0.5", "2", "--samples", "64", "--estimators", "GumbelSoftmax"]
+    for problem in ("Quadratic", "SimplexQuadratic"):
+        arguments = ["temperature", "--problem", problem, *options]
+        assert main([*arguments, "--output", str(tmp_path / problem)]) == 0
+    merge(tmp_path / "all", tmp_path / "Quadratic", tmp_path / "SimplexQuadratic")
+    assert "temperature.pdf" in contents(tmp_path / "all")
+    figure = estimax.read(tmp_path / "all").plot()
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["Quadratic", "SimplexQuadratic"]

@@ -1,0 +1,114 @@
+"""Grids of panels: those of one place beside each other, or a column of panels for each place."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.legend import framed
+from analysis.names import wrap
+from analysis.page import Page
+
+MOST_PLACES = 12
+"""The most places that a figure shows."""
+
+_NARROWEST = 1.6  # inches of a column
+_LETTERS = 17  # of a title, to an inch
+_LINE = 0.12  # inches of a line of a title
+
+_OVER_PLACES = ", by mean rank over the panels"
+
+
+def grid(
+    page: Page,
+    title: str,
+    places: Sequence[str],
+    panels: Sequence[str],
+    across: str,
+    height: float,
+    names: Sequence[Line2D],
+    marks: Sequence[Line2D],
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with its title and legends, and the axes of each place.
+
+    The panels of a single place stand beside each other, as many as fit. Of several places, each
+    has a column of panels under its name, and what does not fit beside the first continues below
+    them. All share the horizontal axis.
+
+    Args:
+        page: the layout.
+        title: title of the figure.
+        places: the names of the places.
+        panels: the labels of the panels of a place.
+        across: the label of the horizontal axis.
+        height: height of a row of panels, in inches.
+        names: legend entries of the estimators.
+        marks: legend entries that explain kinds of marks.
+
+    Raises:
+        ValueError: if there are more than `MOST_PLACES`.
+    """
+    if len(places) > MOST_PLACES:
+        raise ValueError(
+            f"{len(places)} panels are too many for one figure; at most {MOST_PLACES} are drawn: "
+            "merge fewer results"
+        )
+    if len(places) == 1:
+        beside = page.columns(len(panels))
+        figure = framed(page, title, len(panels) // beside * height, names, marks)
+        axes = figure.subplots(len(panels) // beside, beside, sharex=True, squeeze=False)
+        for ax in axes[-1]:
+            ax.set_xlabel(across)
+        return figure, [list(axes.flat)]
+    bands = math.ceil(len(places) / max(1, int(page.width / _NARROWEST)))
+    beside = math.ceil(len(places) / bands)
+    texts = [_wrapped(place, page.width / beside) for place in places]
+    lines = sum(
+        max(text.count("\n") for text in texts[first : first + beside])
+        for first in range(0, len(places), beside)
+    )
+    down = len(panels)
+    figure = framed(page, title, bands * down * height + lines * _LINE, names, marks)
+    axes = figure.subplots(bands * down, beside, sharex=True, squeeze=False)
+    columns = [list(column) for band in np.split(axes, bands) for column in band.T]
+    for ax in (ax for column in columns[len(places) :] for ax in column):
+        ax.remove()
+    for number, (text, column) in enumerate(zip(texts, columns, strict=False)):
+        column[0].set_title(text, fontsize=7)
+        if number % beside == 0:
+            for ax, label in zip(column, panels, strict=True):
+                ax.set_ylabel(label)
+        if number + beside >= len(places):  # the lowest
+            column[-1].set_xlabel(across)
+            column[-1].tick_params(axis="x", labelbottom=True)
+    return figure, columns[: len(places)]
+
+
+def _wrapped(place: str, width: float) -> str:
+    return "\n".join(wrap(place, int(_LETTERS * (width - 0.3)))).replace("$", r"\$")
+
+
+def ranked(points: pd.DataFrame, name: str, error: str) -> pd.Series:
+    """Return the mean rank of each estimator's least error over the places.
+
+    Errors at different true gradients are not comparable, but ranks are. What is missing at a
+    place, or not finite, comes last there.
+
+    Args:
+        points: points of all places, in the order of the estimators; with `place` if several.
+        name: the column that names an estimator.
+        error: the column of errors.
+    """
+    place = points["place"] if "place" in points else pd.Series("", points.index)
+    least = points.groupby([name, place], sort=False)[error].min().unstack()
+    ranks = least.rank(method="min", na_option="bottom").mean(axis="columns")
+    return ranks.reindex(points[name].unique()).rename(error)
+
+
+def rule(said: str, places: Sequence[str]) -> str:
+    """Return how the named estimators are chosen, from how they are at one place."""
+    return f"{said}{_OVER_PLACES if len(places) > 1 else ''}"
