@@ -77,7 +77,7 @@ def chosen(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
     """Yield every (study, problem, objective, group, step) of a result table with its rows.
 
-    A table or figure shows one context, since values at different true gradients are not
+    Estimators are compared in one context, since values at different true gradients are not
     comparable; seeds are averaged. The context of a measurement with `--at` has also the training
     run, `trained_with`; that of training runs is (study, problem, objective, data).
 

@@ -77,8 +77,8 @@ def readable(
     """Return the readable table of a study's results.
 
     Args:
-        results: the tidy table of one context, or of several places of a measurement with `--at`,
-            which have a block of lines each; with the results file's metadata in `attrs`.
+        results: the tidy table of one context, or of several, such as problems or steps, which
+            have a block of lines each; with the results file's metadata in `attrs`.
         cost: what costs are counted in, where estimators are compared at equal cost.
         columns: the columns that are shown after the names; by default those of the study.
         sort: the column to sort by; by default as the study does.

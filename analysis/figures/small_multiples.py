@@ -18,7 +18,7 @@ MOST_PLACES = 12
 
 _NARROWEST = 1.6  # inches of a column
 _LETTERS = 17  # of a title, to an inch
-_LINE = 0.12  # inches of a line of a title
+_LINE = 0.145  # inches of a line of a title
 
 _OVER_PLACES = ", by mean rank over the panels"
 
@@ -54,7 +54,7 @@ def grid(
     """
     if len(places) > MOST_PLACES:
         raise ValueError(
-            f"{len(places)} panels are too many for one figure; at most {MOST_PLACES} are drawn: "
+            f"{len(places)} places are too many for one figure, which shows at most {MOST_PLACES}; "
             "merge fewer results"
         )
     if len(places) == 1:

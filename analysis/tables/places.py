@@ -113,10 +113,12 @@ def _unsaid(tables: Mapping[str, ReadableTable], names: Sequence[str]) -> list[s
 
 
 def _skipped(tables: Mapping[str, ReadableTable]) -> dict[str, str]:
-    """Return the reasons for which estimators are skipped; those of one place name it."""
-    found: dict[str, str] = {}
+    """Return the reasons for which estimators are skipped; those of some places name them."""
+    at: dict[tuple[str, str], list[str]] = {}
     for place, table in tables.items():
-        for name, reason in table.skipped.items():
-            everywhere = all(one.skipped.get(name) == reason for one in tables.values())
-            found[name if everywhere else f"{name} ({place})"] = reason
-    return found
+        for skipped in table.skipped.items():
+            at.setdefault(skipped, []).append(place)
+    return {
+        name if len(some) == len(tables) else f"{name} ({'; '.join(some)})": reason
+        for (name, reason), some in at.items()
+    }
