@@ -250,7 +250,9 @@ def test_what_has_no_error_at_one_problem_alone():
 def test_too_many_problems_are_one_clear_error(rows):
     one_problem = rows[rows["problem"] == "Coupled"]
     many = pd.concat([one_problem.assign(problem=f"P{number}") for number in range(13)])
-    with pytest.raises(ValueError, match="13 places are too many for one figure, which shows at most 12"):
+    with pytest.raises(
+        ValueError, match="13 places are too many for one figure, which shows at most 12"
+    ):
         error_cost.draw(many)
 
 
