@@ -48,7 +48,7 @@ def data(rows: pd.DataFrame, cost: Cost = "evaluations") -> pd.DataFrame:
 
     Raises:
         ValueError: if the table is not one for `analysis.comparison_table`, `cost` is invalid, or
-            no estimator has finite values at some place.
+            no estimator has finite values.
     """
     lines = _lines(rows, cost)
     return _curves(lines, cost, _budgets(lines, cost))
@@ -89,8 +89,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, cost: Cost = "evaluations") -> F
         ValueError: as `data`, or if there are too many places for one figure.
     """
     lines = _lines(rows, cost)
-    budgets, places = _budgets(lines, cost), _places(lines)
-    curves = [_curves(own, cost, budgets) for own in places.values()]
+    budgets, measured = _budgets(lines, cost), _places(lines)
+    curves = [_curves(own, cost, budgets) for own in measured.values()]
     looks = _looks(rows, lines)
     somewhere, free = _free(curves)
     costs = lines.groupby("short_name")[cost].agg(["min", "max"])
@@ -102,17 +102,18 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, cost: Cost = "evaluations") -> F
             label = f"{name}: zero error from {amount}" if name in free else name
             label += f": one gradient takes {amount}" if name in dear else ""
             names.append(entry(look, label, line=name not in dear))
-        said = small_multiples.rule("the least error at equal cost", [*places])
+        said = small_multiples.rule("the least error at equal cost", [*measured])
         others = lines["short_name"].nunique() - len(looks)
         left_out = set(short_names(without_skipped(rows)[0]).values()) - set(lines["short_name"])
         marks = [band_mark(), *others_mark(others, said), *not_drawn(sorted(left_out, key=natural))]
+        marks += small_multiples.without_panel(places(rows), measured)
         if somewhere - free:
             marks.append(mark("vertical: zero error from there", marker="|", markersize=8))
         figure, grid = small_multiples.grid(
-            page, title(rows, shared(rows)), [*places], [_ERROR], _LABELS[cost],
-            2.6 if len(places) == 1 else 1.7, names, marks,
+            page, title(rows, shared(rows)), [*measured], [_ERROR], _LABELS[cost],
+            1.7 if "place" in lines else 2.6, names, marks,
         )  # fmt: skip
-        for own, drawn, (ax,) in zip(places.values(), curves, grid, strict=True):
+        for own, drawn, (ax,) in zip(measured.values(), curves, grid, strict=True):
             _panel(ax, own, drawn, looks, cost, budgets)
         grid[0][0].set_ylabel(_ERROR)
     return figure
@@ -201,10 +202,11 @@ def _lines(rows: pd.DataFrame, cost: Cost) -> pd.DataFrame:
     for place, part in places(rows).items():
         lines = measurements(part).frame
         finite = lines[needed].map(math.isfinite).all(axis="columns")
-        if not finite.any():
-            why, at = bracketed_notes(part, needed), f" at {place}" if place else ""
-            raise ValueError(f"no estimator has finite {', '.join(needed)}{at}{why}")
-        found.append(lines[finite].assign(place=place) if place else lines[finite])
+        if finite.any():
+            found.append(lines[finite].assign(place=place) if place else lines[finite])
+    if not found:
+        why = bracketed_notes(rows, needed)
+        raise ValueError(f"no estimator has finite {', '.join(needed)}{why}")
     lines = pd.concat(found, ignore_index=True)
     return lines.assign(short_name=lines["estimator"].map(short_names(rows)))
 

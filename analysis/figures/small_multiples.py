@@ -1,7 +1,7 @@
 """Grids of panels: those of one place beside each other, or a column of panels for each place."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.legend import framed
+from analysis.figures.legend import framed, mark
 from analysis.names import wrap
 from analysis.page import Page
 
@@ -35,9 +35,9 @@ def grid(
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with its title and legends, and the axes of each place.
 
-    The panels of a single place stand beside each other, as many as fit. Of several places, each
-    has a column of panels under its name, and what does not fit beside the first continues below
-    them. All share the horizontal axis.
+    The panels of a single place, without a name, stand beside each other, as many as fit. Of
+    several places, each has a column of panels under its name, and what does not fit beside the
+    first continues below them. All share the horizontal axis.
 
     Args:
         page: the layout.
@@ -57,7 +57,7 @@ def grid(
             f"{len(places)} places are too many for one figure, which shows at most {MOST_PLACES}; "
             "merge fewer results"
         )
-    if len(places) == 1:
+    if list(places) == [""]:
         beside = page.columns(len(panels))
         figure = framed(page, title, len(panels) // beside * height, names, marks)
         axes = figure.subplots(len(panels) // beside, beside, sharex=True, squeeze=False)
@@ -107,6 +107,12 @@ def ranked(points: pd.DataFrame, name: str, error: str) -> pd.Series:
     least = points.groupby([name, place], sort=False)[error].min().unstack()
     ranks = least.rank(method="min", na_option="bottom").mean(axis="columns")
     return ranks.reindex(points[name].unique()).rename(error)
+
+
+def without_panel(places: Iterable[str], drawn: Collection[str]) -> list[Line2D]:
+    """Return a legend entry that lists the places that are not drawn, if any."""
+    missing = [place for place in places if place not in drawn]
+    return [mark(f"no panel, for lack of finite values: {'; '.join(missing)}")] * bool(missing)
 
 
 def rule(said: str, places: Sequence[str]) -> str:

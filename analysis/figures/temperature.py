@@ -101,12 +101,13 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """
     points = data(rows)
     looks, measured = _looks(rows, points), _places(points)
-    several = len(measured) > 1
+    several = "place" in points
     panels = {name: _PANELS[name] for name in (_OVER_PLACES if several else _PANELS)}
     with paper():
         names = [entry(look, name, line=True) for name, look in looks.items()]
         said = small_multiples.rule("the least mean squared errors", [*measured])
         marks = _marks(points, panels, len(set(points["family"]) - looks.keys()), said)
+        marks += small_multiples.without_panel(places(rows), measured)
         figure, grid = small_multiples.grid(
             page, title(rows, shared(rows)), [*measured], [*panels.values()], "temperature",
             1.4 if several else 2.0, names, marks,

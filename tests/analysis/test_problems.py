@@ -178,6 +178,26 @@ def test_each_problem_has_its_panels(rows, sweeps, module, panels, width):
         assert any(text.get_text() for text in ax.get_xticklabels())
 
 
+def test_a_problem_without_any_of_the_estimators_is_said(rows, sweeps):
+    is_long = sweeps["problem"] == LONG
+    gone = sweeps[is_long].iloc[:1].assign(
+        metric="skipped", note="takes Bernoulli", estimator="REBAR", method="REBAR"
+    )  # fmt: skip
+    some = pd.concat([sweeps[~is_long], gone])
+    some.attrs = sweeps.attrs
+    for module, table in (
+        (error_cost, figures.only(rows, ["DisARM"])),
+        (temperature, figures.only(some, ["REBAR"])),
+        (temperature, figures.only(some[some["problem"] != "Coupled"], ["REBAR"])),
+    ):
+        measured = {*module.data(table)["place"]}
+        assert LONG not in measured
+        figure = module.draw(table)
+        assert {ax.get_title() for ax in figure.axes} - {""} == measured
+        said = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        assert "no panel, for lack of finite values: OfAUser" in " ".join(" ".join(said).split())
+
+
 def test_names_are_chosen_by_rank():
     """Not by the errors of the problem with the smallest ones."""
     frame = pd.DataFrame(
