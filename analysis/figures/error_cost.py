@@ -22,6 +22,7 @@ from analysis.tables.comparison import indistinguishable, measurements
 Cost = Literal["evaluations", "seconds"]
 _POINTS_PER_DECADE = 20
 _DECADES = 3
+_OVER = (0, (3, 3))
 _ERROR = "squared bias\n+ variance × cost / budget"
 _LABELS = {
     "evaluations": "budget (evaluations of f)",
@@ -185,6 +186,9 @@ def _panel(
     for place, (name, look) in enumerate(looks.items()):
         style = {"linestyle": look.line, "label": name}
         if name in free:
+            before = [costs[other] for other in list(looks)[:place] if other in free]
+            if costs[name] in before:  # which shows between the dashes
+                style["linestyle"] = _OVER
             ax.axvline(costs[name], color=look.colour, **style)
         elif name in drawn.groups:
             curve = drawn.get_group(name)

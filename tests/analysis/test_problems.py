@@ -267,6 +267,13 @@ def test_what_has_no_error_at_one_problem_alone():
     assert "UnorderedSet" in said and "vertical: zero error from there" in said
 
 
+def test_lines_at_one_cost_are_both_seen():
+    free = {name: ("yes", 4, 0.0, 0.0, 1e-3) for name in ("Exact", "LocalExpectation")}
+    figure = error_cost.draw(synthetic.comparison({"DisARM": ("yes", 2, 0, 0.4, 8e-5)} | free, {}))
+    lines = [line for line in figure.axes[0].lines if line.get_label() in free]
+    assert len({line.get_linestyle() for line in lines}) == 2
+
+
 def test_too_many_problems_are_one_clear_error(rows):
     one_problem = rows[rows["problem"] == "Coupled"]
     many = pd.concat([one_problem.assign(problem=f"P{number}") for number in range(13)])
