@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Estimator
+from estimators import Distribution, Estimator
 from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
@@ -57,6 +57,15 @@ class BatchInputs:
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
 
+    @functools.cached_property
+    def _distribution(self) -> Distribution:
+        """The distribution of an example at the initial parameters."""
+        return self.problem.distribution(self.problem.initial(self.key), self.batch)
+
+    def evaluations(self, estimator: Estimator) -> int:
+        """Return the evaluations of f that a gradient takes, for one example."""
+        return self.problem.evaluations(estimator, self._distribution)
+
     def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
         """Return the examples of a split on which the problem is evaluated, on the host."""
         if split not in self._examples:
@@ -101,7 +110,8 @@ class EstimatorBatch:
         members, runs = zip(*settings.runs(estimator), strict=True)
         self.run_names = settings.run_names(estimator)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
-        self.history = History(settings, members, runs)
+        evaluations = [self.shared.evaluations(one) for one in members]
+        self.history = History(settings, members, runs, evaluations)
         self.tally = Tally()
         self.clock = _Clock()
         self.pace = Pace(LONGEST)
@@ -148,7 +158,8 @@ class EstimatorBatch:
             state, kept = restored
             step, is_settled, self.history.rows = kept["step"], kept["settled"], kept["rows"]
             self.tally = Tally(*kept["tally"])
-            self.clock = _Clock(kept["seconds"], kept["timed"])
+            self.clock = _Clock(kept["seconds"], kept["timed"], step - kept["timed"])
+            self.history.seconds = self.clock.elapsed
         lost, saved = self.batch.gather(state.diverged), time.monotonic()
         while True:
             if not is_settled:
@@ -164,6 +175,7 @@ class EstimatorBatch:
             with self.pace.timed(number):
                 state, losses = self.batch.advance(state, number)
             self.clock.stop(number)
+            self.history.seconds = self.clock.elapsed
             step, lost = step + number, self.batch.gather(state.diverged)
             self.tally.add(losses)
             if step in stops["log"]:
@@ -315,10 +327,15 @@ class EstimatorBatch:
 
 
 class _Clock:
-    """Seconds and steps of training, excluding the call that compiles."""
+    """Seconds and steps of training, of all processes.
 
-    def __init__(self, seconds: float = 0.0, steps: int = 0):
+    The steps of the call that compiles count with the mean time of those before them, or, of the
+    first process, of those that follow.
+    """
+
+    def __init__(self, seconds: float = 0.0, steps: int = 0, untimed: int = 0):
         self.seconds, self.steps = seconds, steps
+        self._untimed = untimed
         self._has_compiled = False
         self._start = 0.0
 
@@ -329,7 +346,18 @@ class _Clock:
         if self._has_compiled:
             self.seconds += time.perf_counter() - self._start
             self.steps += num_steps
-        self._has_compiled = True
+        else:
+            self._untimed += num_steps
+            self._has_compiled = True
+        if self.steps:
+            self.seconds += self._untimed * self.seconds / self.steps
+            self.steps += self._untimed
+            self._untimed = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all steps so far; NaN if none of them was timed."""
+        return math.nan if self._untimed else self.seconds
 
     @property
     def speed(self) -> float:
