@@ -1,6 +1,6 @@
 """The rank of each estimator over training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,9 @@ _MOST_BUDGETS = 50
 _MOST_ROWS = 36
 _ROW = 0.19  # inches
 _MARKS = 8  # to a line
-_LETTERS = 7.5  # of a name, to an inch of the figure
+_LETTERS = 8.5  # of a name, to an inch of the figure
+_LINE = 0.6  # a further line of a name, to a row
+_ROOM = 0.01  # at either side, of the width of the axes
 
 
 class _Ranked(NamedTuple):
@@ -73,10 +75,11 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> F
     order = _order(ranked.ranks)
     with paper():
         context = training_table(rows, against).context
-        height = 0.65 + _ROW * min(len(order), _MOST_ROWS)
+        written = _written(order, page.width)
+        height = 0.65 + _ROW * min(_rows(written.values()).sum(), _MOST_ROWS)
         figure = framed(page, title(rows, context), height, [], _marks(ranked, order))
         ax = figure.subplots()
-        _draw(ax, ranked.ranks, _looks(ranked.ranks, order, rows), int(_LETTERS * page.width))
+        _draw(ax, ranked.ranks, _looks(ranked.ranks, order, rows), written)
         ax.set_xlabel(LABELS[against])
     return figure
 
@@ -93,7 +96,8 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
         ValueError: as `data`.
     """
     ranks = _ranked(rows, against).ranks
-    _draw(ax, ranks, _looks(ranks, _order(ranks), rows), int(_LETTERS * PAGE.width))
+    order = _order(ranks)
+    _draw(ax, ranks, _looks(ranks, order, rows), _written(order, PAGE.width))
     ax.set_xlabel(LABELS[against])
 
 
@@ -172,15 +176,29 @@ def _marks(ranked: _Ranked, order: Sequence[str]) -> list[Line2D]:
     return marks
 
 
-def _draw(ax: Axes, ranks: pd.DataFrame, looks: dict[str, Look], letters: int) -> None:
-    order = _order(ranks)
+def _written(names: Iterable[str], width: float) -> dict[str, str]:
+    """Return the names as they are written beside a figure of a width, in lines."""
+    return {name: "\n".join(wrap(name, int(_LETTERS * width))) for name in names}
+
+
+def _rows(texts: Iterable[str]) -> np.ndarray:
+    """Return the heights of the rows of names, in those of a name of one line."""
+    return np.array([1 + _LINE * text.count("\n") for text in texts])
+
+
+def _draw(
+    ax: Axes, ranks: pd.DataFrame, looks: Mapping[str, Look], written: Mapping[str, str]
+) -> None:
     end = ranks["spent"].max()
-    ax.set(xlim=(0, end), ylim=(len(order) + 0.5, 0.5), ylabel="rank")
+    count = len(written)
+    ax.set(xlim=(-_ROOM * end, (1 + _ROOM) * end), ylim=(count + 0.5, 0.5), ylabel="rank")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=bool(end >= 5)))
     if end >= 5:
         ax.xaxis.set_major_formatter("{x:,.0f}")
-    for place, name in enumerate(order, 1):
+    rows = _rows(written.values())
+    centres = 0.5 + count * (rows.cumsum() - rows / 2) / rows.sum()
+    for place, (name, text) in enumerate(written.items()):
         line = ranks[ranks["short_name"] == name].sort_values("spent")
         look = looks.get(name)
         if look is None:
@@ -192,9 +210,8 @@ def _draw(ax: Axes, ranks: pd.DataFrame, looks: dict[str, Look], letters: int) -
         ax.plot(line["spent"], line["rank"], linestyle=look.line, **style)
         # The last ranks of several may be equal, so each name has a row of its own.
         across = ax.get_yaxis_transform()
-        ends = [line["rank"].iloc[-1], place]
+        ends = [line["rank"].iloc[-1], centres[place]]
         tie = {"color": look.colour, "linewidth": 0.4, "clip_on": False}
-        ax.plot([1.0, 1.025], ends, transform=across, label="_", **tie)
-        text = "\n".join(wrap(name, letters)).replace("$", r"\$")
-        colour = {"color": look.colour, "fontsize": 7, "linespacing": 0.9}
-        ax.text(1.035, place, text, transform=across, va="center", **colour)
+        ax.plot([1 - _ROOM, 1.03], ends, transform=across, label="_", **tie)
+        style = {"color": look.colour, "fontsize": 7, "linespacing": 0.9, "va": "center"}
+        ax.text(1.04, centres[place], text.replace("$", r"\$"), transform=across, **style)

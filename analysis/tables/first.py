@@ -68,7 +68,9 @@ def first_at_parts(
     compared = lines.loc[lines["left_out"] == "", "estimator"].nunique()
     if compared < 2 or not np.isfinite(budget):
         return First(columns)
-    said, settings, seeds = [], {"ranked_by": ranked_by}, 0
+    said: list[str] = []
+    settings: dict[str, str | float | None] = {"ranked_by": ranked_by}
+    seeds = 0
     for part, share in PARTS.items():
         points = [at(scores[name], share * budget) for name in (ranked_by, chosen_by)]
         means = over_seeds(points[0], LINE).reindex(pd.MultiIndex.from_frame(lines[list(LINE)]))

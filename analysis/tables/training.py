@@ -137,7 +137,7 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
     relaxed = runs.loc[runs["relaxes"] == 1, "estimator"].unique() if "relaxes" in runs else ()
     first = first_at_parts(lines, scores, budget, against, _CHOOSING, TITLES, relaxed)
     context = only_context(rows, TRAINING_CONTEXT)
-    table = lines.assign(**first.columns, note=lines.pop("note"))
+    table = lines.drop(columns="note").join(first.columns).assign(note=lines["note"])
     compared_at = written(budget, against) if len(finished) else "the last step"
     return ReadableTable(
         frame=table,
