@@ -78,22 +78,23 @@ def at(points: pd.DataFrame, budget: float) -> pd.DataFrame:
     return before.drop_duplicates(list(RUN), keep="last")
 
 
-def compared_by(scores: Mapping[str, pd.DataFrame], names: Iterable[str]) -> str:
-    """Return the first of these scores that all runs have at several steps, else "loss".
+def known_of_all(points: Mapping[str, pd.DataFrame], names: Iterable[str]) -> str:
+    """Return the first of these scores that all runs with a training loss have, else "loss".
 
     The loss of a row is the mean over its logging interval: that of a single step would be the
     noise of one minibatch.
 
     Args:
-        scores: the points of each score.
+        points: the points of each score, such as those by a budget.
         names: the scores, the most important first.
     """
-    runs = scores["loss"].drop_duplicates(list(RUN))
-    for name in names:
-        counts = scores[name].groupby(list(RUN))["step"].nunique()
-        if len(counts) >= len(runs) and (counts > 1).all():
-            return name
-    return "loss"
+    runs = _named(points["loss"])
+    known = (name for name in names if runs and runs <= _named(points[name]))
+    return next(known, "loss")
+
+
+def _named(points: pd.DataFrame) -> set[tuple[object, ...]]:
+    return set(points[list(RUN)].itertuples(index=False, name=None))
 
 
 def written(budget: float, against: Against) -> str:
@@ -102,6 +103,6 @@ def written(budget: float, against: Against) -> str:
         return f"an unknown number of {against}"
     if against == "seconds":
         return f"{f'{budget:,.0f} s' if budget >= 1000 else duration(budget)} per run"
-    shown = f"{budget:,.0f}" if budget == round(budget) else f"{budget:,.1f}"
     unit = {"steps": "step", "evaluations": "evaluation"}[against]
-    return f"{shown} {unit}{'s' * (budget != 1)}{' of f' * (against == 'evaluations')}"
+    plural = "s" * (int(budget) != 1)
+    return f"{int(budget):,} {unit}{plural}{' of f' * (against == 'evaluations')}"

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.budgets import LABELS, Against, compared_by, reached, spent
+from analysis.budgets import LABELS, Against, known_of_all, reached, spent
 from analysis.figures.legend import MOST_NAMED, band_mark, framed, mark, others_mark
 from analysis.figures.marks import band
 from analysis.names import wrap
 from analysis.page import PAGE, Page
 from analysis.rows import families, title
-from analysis.runs import LINE, SCORES, points, read, trained
+from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.training import TITLES, training_table
 
@@ -109,7 +109,9 @@ def _ranked(rows: pd.DataFrame, against: Against) -> _Ranked:
     budget = reached(finished)
     best = lines[lines["best"]].drop_duplicates("estimator").set_index("estimator")
     scores = {name: points(finished, score) for name, score in SCORES.items()}
-    score = compared_by(scores, SCORES)
+    steps = {name: found.groupby(list(RUN))["step"] for name, found in scores.items()}
+    several = {name: scores[name][steps[name].transform("nunique") > 1] for name in scores}
+    score = known_of_all({**several, "loss": scores["loss"]}, SCORES)
     kept = best[best["diverged"] == 0]
     if score == "loss" and "relaxes" in runs:
         kept = kept.drop(runs.loc[runs["relaxes"] == 1, "estimator"].unique(), errors="ignore")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import formats
-from analysis.budgets import Against, at, compared_by, written
+from analysis.budgets import Against, at, known_of_all, written
 from analysis.runs import LINE, SCORES
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
@@ -26,7 +26,7 @@ class First(NamedTuple):
         columns: of each line: for each of `PARTS`, the score at that budget, and `PART_place`:
             "first", "tied" (not distinguishable from the first) or "".
         notes: sentences that say it.
-        settings: `ranked_by`, the score, and for each part its `PART_budget`.
+        settings: for each part its `PART_budget`, and the score `PART_ranked_by`.
     """
 
     columns: pd.DataFrame
@@ -45,10 +45,10 @@ def first_at_parts(
 ) -> First:
     """Return which estimator is first at each part of a budget, with those tied with it.
 
-    Estimators are compared by the first score that all runs have at several steps, else by the
+    At each part, estimators are compared by the first score that all runs have by then, else by the
     training loss; that of a relaxed model is not compared. Each is at the learning rate that was
     best by then: of the fewest diverged runs, and of these, the first by `choosing`. A mean without
-    the runs that diverged would be too optimistic, so those with any are not compared.
+    the runs that diverged would be too optimistic, so estimators that have any are not compared.
 
     Args:
         lines: the lines of the table of training runs.
@@ -60,55 +60,61 @@ def first_at_parts(
         relaxed: the estimators whose loss is that of the relaxed model.
 
     Returns:
-        Nothing if there are fewer than two estimators that can be compared.
+        Nothing if there are fewer than two estimators without diverged runs.
     """
-    ranked_by, chosen_by = compared_by(scores, SCORES), compared_by(scores, choosing)
-    lines = lines.assign(left_out=_left_out(lines, relaxed if ranked_by == "loss" else ()))
-    columns = pd.DataFrame(index=lines.index)
-    compared = lines.loc[lines["left_out"] == "", "estimator"].nunique()
-    if compared < 2 or not np.isfinite(budget):
-        return First(columns)
-    said: list[str] = []
-    settings: dict[str, str | float | None] = {"ranked_by": ranked_by}
-    seeds = 0
-    for part, share in PARTS.items():
-        points = [at(scores[name], share * budget) for name in (ranked_by, chosen_by)]
-        means = over_seeds(points[0], LINE).reindex(pd.MultiIndex.from_frame(lines[list(LINE)]))
-        each = lines.join(means[["value", "low", "high"]].reset_index(drop=True))
-        own = _best(each, points[1], chosen_by)
-        paired = _paired(own, points[0])
-        each["place"] = _places(own, paired, ranked_by).reindex(each.index).fillna("")
-        columns[part], columns[f"{part}_place"] = each["value"], each["place"]
-        settings[f"{part}_budget"] = share * budget
-        seeds = max(seeds, paired.shape[1])
-        shown = f"{_WRITTEN[part]}, {written(share * budget, against)}"
-        said.append(f"{shown}: {_sentence(each.loc[own.index])}.")
-    rates = ""
-    if (lines["tried"] > 1).any():
-        criterion = "" if chosen_by == ranked_by else f" (by {titles[chosen_by]})"
-        rates = f" of each at its best learning rate by then{criterion}"
-    ties = "tied: not distinguishable from the first (paired test over seeds, 95 % at each budget)"
-    ties = ties if seeds > 1 else "with one seed, no ties can be tested"
-    head = f"First at each budget, by {titles[ranked_by]}{rates}; {ties}."
-    for reason, names in lines.groupby("left_out", sort=False)["short_name"]:
-        said += [f"Not ranked, {reason}: {listed(names.unique())}."] if reason else []
-    return First(columns, [head, *said], settings)
-
-
-def _left_out(lines: pd.DataFrame, relaxed: Collection[str]) -> pd.Series:
-    """Return why the estimator of each line is not compared; "" if it is."""
     share = lines["diverged"] / lines["seeds"]
     diverged = share.groupby(lines["estimator"]).transform("min") > 0
-    reasons = diverged.map({True: "since runs diverged", False: ""})
-    return reasons.mask(lines["estimator"].isin(list(relaxed)), "for a loss of the relaxed model")
+    columns = pd.DataFrame(index=lines.index)
+    if lines.loc[~diverged, "estimator"].nunique() < 2 or not np.isfinite(budget):
+        return First(columns)
+    said: dict[str, str] = {}
+    ranked_by: dict[str, str] = {}
+    chosen_by: set[str] = set()
+    settings: dict[str, str | float | None] = {}
+    is_relaxed = lines["estimator"].isin(list(relaxed))
+    seeds = 0
+    for part, fraction in PARTS.items():
+        last = {name: at(points, fraction * budget) for name, points in scores.items()}
+        score, choice = known_of_all(last, SCORES), known_of_all(last, choosing)
+        means = over_seeds(last[score], LINE).reindex(pd.MultiIndex.from_frame(lines[list(LINE)]))
+        each = lines.join(means[["value", "low", "high"]].reset_index(drop=True))
+        own = _best(each[~(diverged | (is_relaxed & (score == "loss")))], last[choice], choice)
+        paired = _paired(own, last[score])
+        own = own.assign(place=_places(own, paired, score))
+        columns[part] = each["value"]
+        columns[f"{part}_place"] = own["place"].reindex(lines.index).fillna("")
+        settings |= {f"{part}_budget": fraction * budget, f"{part}_ranked_by": score}
+        seeds = max(seeds, paired.shape[1])
+        said[part], ranked_by[part] = _sentence(own), score
+        chosen_by |= {choice} - {score}
+    is_one = len(set(ranked_by.values())) == 1
+    rates = ""
+    if (lines["tried"] > 1).any():
+        criterion = f" (by {', '.join(titles[one] for one in SCORES if one in chosen_by)})"
+        rates = f", each at its best learning rate by then{criterion * bool(chosen_by)}"
+    ties = "tied: not distinguishable from the first (paired test over seeds, 95 % at each budget)"
+    ties = ties if seeds > 1 else "with one seed, no ties can be tested"
+    by = f", by {titles[ranked_by['whole']]}" * is_one
+    notes = [f"First at each budget{by}{rates}; {ties}."]
+    for part, sentence in said.items():
+        by = "" if is_one else f", by {titles[ranked_by[part]]}"
+        shown = written(PARTS[part] * budget, against)
+        notes.append(f"{_WRITTEN[part]}, {shown}{by}: {sentence}.")
+    reasons = {"since runs diverged": diverged}
+    if "loss" in ranked_by.values():
+        reasons["by training loss, which is of the relaxed model"] = is_relaxed & ~diverged
+    for reason, flags in reasons.items():
+        names = listed(lines.loc[flags, "short_name"].unique())
+        notes += [f"Not ranked {reason}: {names}."] if names else []
+    return First(columns, notes, settings)
 
 
 def _best(each: pd.DataFrame, points: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Return the line of each compared estimator at its best learning rate."""
+    """Return the line of each estimator at its best learning rate."""
     means = points.groupby(list(LINE))["value"].mean()
     found = means.reindex(pd.MultiIndex.from_frame(each[list(LINE)])).to_numpy()
     order = each.assign(share=each["diverged"] / each["seeds"], score=_sign(score) * found)
-    order = order[order["left_out"] == ""].sort_values(["share", "score"], kind="stable")
+    order = order.sort_values(["share", "score"], kind="stable")
     return order.drop_duplicates("estimator").sort_index()
 
 
@@ -134,7 +140,7 @@ def _sentence(own: pd.DataFrame) -> str:
     """Return who is first, with its value, who is tied with it, and who has no value yet."""
     first, tied = (own["place"] == place for place in ("first", "tied"))
     if not first.any():
-        return "none has a value yet"
+        return "none to compare"
     line = own[first].iloc[0]
     rate = f" (rate {formats.setting(line['learning_rate'])})" if line["tried"] > 1 else ""
     value = formats.uncertain(line["value"], line["low"], line["high"])
