@@ -176,13 +176,14 @@ def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> lis
     if against == "evaluations":
         found.append("Evaluations of f: per example of the minibatch, of all steps so far.")
     if against == "seconds":
+        found.append("Seconds: of training steps alone, without compilation and evaluation.")
         sizes = sorted(map(int, runs["batch_runs"].dropna().unique()))
-        many = " or ".join(f"{size:,}" for size in sizes)
-        found.append(
-            "Seconds: of training steps alone, without compilation and evaluation. The runs of an "
-            f"estimator are one program: its seconds are divided by the number of runs ({many}), "
-            "and are not those of a run by itself."
-        )
+        if sizes and sizes[-1] > 1:
+            many = " or ".join(f"{size:,}" for size in sizes)
+            found.append(
+                "The runs of an estimator are one program, whose seconds are divided by their "
+                f"number ({many}): a run by itself takes another time."
+            )
         if len(runs.attrs.get("sources", ())) > 1:
             found.append("Runs of several results: their seconds may be of different machines.")
     if late:

@@ -198,6 +198,30 @@ def test_a_score_that_some_lack_by_the_budget_is_not_compared(three):
     assert "by then: negative test bound (--evaluations N" in " ".join(found.notes)
 
 
+def test_what_has_nothing_by_the_budget_takes_no_score_from_the_others():
+    exact = run("Exact", 9.0, evaluations=1024)
+    others = [run(name, 1.0 + i, evaluations=1) for i, name in enumerate(("DisARM", "REBAR"))]
+    rows = table(*(evaluated(part, 1.0, "test") for part in (exact, *others)))
+    found = analysis.training_table(rows, "evaluations")
+    assert found.frame.set_index("estimator")["test_bound"].isna().to_dict() == {
+        "Exact": True, "DisARM": False, "REBAR": False,
+    }  # fmt: skip
+    assert not found.frame.set_index("estimator")["best"]["Exact"]
+    assert firsts(rows, "evaluations") == ["REBAR"] * 4
+    assert "REBAR, 85.00 ±0.66; no value yet: Exact." in analysis.to_text(found, 200)
+
+
+def test_accuracies_are_higher_where_they_are_better():
+    rows = table(run("DisARM", 1.0, evaluations=1), run("REBAR", 2.0, evaluations=1))
+    rows.loc[rows["metric"] == "loss", "split"] = "train"
+    of = rows.assign(metric="accuracy", split="test", value=rows["value"] / 200)
+    both = pd.concat([rows, of], ignore_index=True)
+    both.attrs = rows.attrs
+    assert firsts(both, "steps") == ["DisARM"] * 4
+    ranks = figures.named("rank").data(both).groupby("estimator")["rank"].agg(["min", "max"])
+    assert ranks.loc["DisARM"].tolist() == [1, 1] and ranks.loc["REBAR"].tolist() == [2, 2]
+
+
 def test_one_estimator_or_none_that_lasts_has_no_first():
     for rows in (
         table(run("DisARM", 1.0, evaluations=2)),
@@ -220,7 +244,7 @@ def test_every_form_says_it(against, three):
         assert form.count("First at each budget, by training loss; tied: not disting") == 1
         assert all(f"{part}, " in form for part in ("1/8", "1/4", "1/2", "All"))
         assert ("compared at" in form) == (against != "steps")
-        assert ("divided by the number of runs (3 or 6)" in form) == (against == "seconds")
+        assert ("are divided by their number (3 or 6)" in form) == (against == "seconds")
     read = pd.read_csv(io.StringIO(analysis.to_csv(found)), keep_default_na=False)
     assert set(read["against"]) == {against} and set(read["half_ranked_by"]) == {"loss"}
     assert [list(read[f"{part}_place"]).count("first") for part in PARTS] == [1] * 4

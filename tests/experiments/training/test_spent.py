@@ -134,7 +134,7 @@ def test_a_finished_run_is_compared_anew_without_computing(finished, monkeypatch
     # The first picture was against steps too.
     assert after == before
     assert "compared at 90 evaluations of f" in " ".join(tables["evaluations"].split())
-    assert "runs (2 or 4)" in " ".join(tables["seconds"].split())
+    assert "number (2 or 4)" in " ".join(tables["seconds"].split())
     result = estimax.read(out)
     assert "compared at 90 evaluations of f" in result.table(against="evaluations").heading
     assert result.plot("rank", against="seconds").axes[0].get_xlabel().startswith("seconds")
