@@ -1,7 +1,6 @@
 """The batch of runs of one estimator, from the start or a checkpoint to the end."""
 
 import functools
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from experiments.measurement.rows import Row, metric_rows, seconds_row
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
+from experiments.studies.training.clock import Clock
 from experiments.studies.training.history import History, Tally
 from experiments.studies.training.kept import about
 from experiments.studies.training.settings import TrainSettings
@@ -113,7 +113,7 @@ class EstimatorBatch:
         evaluations = [self.shared.evaluations(one) for one in members]
         self.history = History(settings, members, runs, evaluations)
         self.tally = Tally()
-        self.clock = _Clock()
+        self.clock = Clock()
         self.pace = Pace(LONGEST)
         self.last: Any = None
         configuration = settings.configuration() | {"estimator": self.name}
@@ -158,7 +158,7 @@ class EstimatorBatch:
             state, kept = restored
             step, is_settled, self.history.rows = kept["step"], kept["settled"], kept["rows"]
             self.tally = Tally(*kept["tally"])
-            self.clock = _Clock(kept["seconds"], kept["timed"], step - kept["timed"])
+            self.clock = Clock(kept["seconds"], kept["timed"], step - kept["timed"])
             self.history.seconds = self.clock.elapsed
         lost, saved = self.batch.gather(state.diverged), time.monotonic()
         while True:
@@ -324,45 +324,6 @@ class EstimatorBatch:
         self.checkpoints.save(
             step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
         )
-
-
-class _Clock:
-    """Seconds and steps of training, of all processes.
-
-    The steps of the call that compiles count with the mean time of those before them, or, of the
-    first process, of those that follow.
-    """
-
-    def __init__(self, seconds: float = 0.0, steps: int = 0, untimed: int = 0):
-        self.seconds, self.steps = seconds, steps
-        self._untimed = untimed
-        self._has_compiled = False
-        self._start = 0.0
-
-    def start(self) -> None:
-        self._start = time.perf_counter()
-
-    def stop(self, num_steps: int) -> None:
-        if self._has_compiled:
-            self.seconds += time.perf_counter() - self._start
-            self.steps += num_steps
-        else:
-            self._untimed += num_steps
-            self._has_compiled = True
-        if self.steps:
-            self.seconds += self._untimed * self.seconds / self.steps
-            self.steps += self._untimed
-            self._untimed = 0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds of all steps so far; NaN if none of them was timed."""
-        return math.nan if self._untimed else self.seconds
-
-    @property
-    def speed(self) -> float:
-        """Steps per second, a step of the whole batch counting as one."""
-        return self.steps / self.seconds if self.seconds else math.nan
 
 
 def _is_finite(params: Any) -> bool:
