@@ -38,6 +38,7 @@ CAPTIONS = {
     "error_cost": "Error against cost",
     "temperature": "Bias, variance and error by temperature",
     "training": "Training curves",
+    "rank": "Rank over training",
     "along_training": "Bias and variance along training",
     "over_steps": "Bias, variance and error at checkpoints of training",
     "reproduction": "Published numbers and ours",

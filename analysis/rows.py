@@ -222,6 +222,7 @@ def heading(
     samples: tuple[int, int] | None = None,
     steps: tuple[int, int] | None = None,
     seeds: tuple[int, int] | None = None,
+    compared_at: str = "",
     truth_norm: float | None = None,
 ) -> str:
     """Return the heading of a table or figure.
@@ -233,6 +234,7 @@ def heading(
         samples: the smallest and largest number of gradients of an estimator.
         steps: the smallest and largest number of training steps.
         seeds: the smallest and largest number of seeds.
+        compared_at: the budget at which training runs are compared.
         truth_norm: norm of the true gradient.
     """
     parts = [context.get("problem", ""), context.get("objective", ""), context.get("data")]
@@ -245,6 +247,8 @@ def heading(
     for name, range_ in (("samples", samples), ("steps", steps), ("seeds", seeds)):
         if range_:
             parts.append(_count(*range_, name))
+    if compared_at:
+        parts.append(f"compared at {compared_at}")
     if truth_norm is not None:
         parts.append(f"norm of the true gradient {truth_norm:.3g}")
     if not complete:

@@ -47,7 +47,9 @@ COLUMNS: Mapping[str, Described] = {
     "relaxes": _flag("whether its loss is that of the relaxed model"),
     "unbiased": _text('"yes", "no" or "up to scale", as declared'),
     "paper_link": _text("address of the estimator's paper"),
-    "evaluations": _count("evaluations of f per gradient", "evaluations"),
+    "evaluations": _count(
+        "evaluations of f per gradient; of a training run, per step and example", "evaluations"
+    ),
     "samples": _count("gradients drawn, or repetitions of a timing", "samples"),
     # The value.
     "metric": _text("the measured quantity; see Metrics"),
@@ -64,6 +66,12 @@ COLUMNS: Mapping[str, Described] = {
     "learning_rate": _number("learning rate of the model"),
     "split": _text('"train", "validation" or "test"; "" if there is none'),
     "bound_samples": _count("samples of the evaluated bound; 0 if there is none", "samples"),
+    "batch_runs": _count("runs of the batch, which are one program", "runs"),
+    "training_seconds": _number(
+        "time of the training steps of the whole batch so far, of all its processes; without "
+        "compilation, evaluation, measurement and checkpoints",
+        "seconds",
+    ),
     "measured": _text("estimator measured at the first run's parameters; else empty"),
     "measured_short_name": _text("its shortest positional name"),
     "measured_family": _text("its family"),
@@ -129,7 +137,7 @@ _ESTIMATOR = (
 )
 _VALUE = ("metric", "value", "low", "high", "note", "replicates")
 _MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
-_RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step")
+_RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step", "batch_runs", "training_seconds")
 _EVALUATION = (
     *("split", "bound_samples", "measured", "measured_short_name", "measured_family", "group"),
 )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis import rows, runs
+from analysis.budgets import Against
 from analysis.readable import ReadableTable
 from analysis.tables import claims, reproduction
 from analysis.tables.comparison import Cost, comparison_table
@@ -23,6 +24,7 @@ class Study(NamedTuple):
         is_split: whether each context has its own table (otherwise one table contains all rows).
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in the configuration; None if absent.
+        choices: the choices of `readable` that `table` takes.
     """
 
     columns: tuple[str, ...]
@@ -30,6 +32,7 @@ class Study(NamedTuple):
     is_split: bool = False
     figures: tuple[str, ...] = ()
     budget: type | None = None
+    choices: tuple[str, ...] = ()
 
 
 _MEASURED = Study(
@@ -38,13 +41,20 @@ _MEASURED = Study(
     is_split=True,
     figures=("bias_variance", "error_cost", "over_steps"),
     budget=float,
+    choices=("cost",),
 )
 STUDIES = {
     "compare": _MEASURED,
     "diagnose": _MEASURED._replace(figures=("bias_variance", "error_cost")),
-    "temperature": _MEASURED._replace(table=temperature_table, figures=("temperature",)),
+    "temperature": _MEASURED._replace(
+        table=temperature_table, figures=("temperature",), choices=()
+    ),
     "train": Study(
-        runs.COLUMNS, training_table, is_split=True, figures=("training", "along_training")
+        runs.COLUMNS,
+        training_table,
+        is_split=True,
+        figures=("training", "rank", "along_training"),
+        choices=("against",),
     ),
     "reproduce": Study(
         reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
@@ -71,6 +81,7 @@ def readable(
     results: pd.DataFrame,
     *,
     cost: Cost = "evaluations",
+    against: Against = "steps",
     columns: Sequence[str] = (),
     sort: str | None = None,
 ) -> ReadableTable:
@@ -80,19 +91,26 @@ def readable(
         results: the tidy table of one context, or of several, such as problems or steps, which
             have a block of lines each; with the results file's metadata in `attrs`.
         cost: what costs are counted in, where estimators are compared at equal cost.
+        against: what training runs are compared against: "steps", "evaluations" of f or "seconds".
         columns: the columns that are shown after the names; by default those of the study.
         sort: the column to sort by; by default as the study does.
 
     Raises:
-        ValueError: if the study is unknown or has no table or no such column, or as the table of
-            the study.
+        ValueError: if the study is unknown or has no table, no such column or no such choice, or as
+            the table of the study.
     """
-    table = study_of(results).table
+    study = study_of(results)
+    table = study.table
     if table is None:
         raise ValueError("the results are those of a figure, which has no table")
+    given = {"cost": cost} if cost != "evaluations" else {}
+    given |= {"against": against} if against != "steps" else {}
+    for name, value in given.items():
+        if name not in study.choices:
+            raise ValueError(f"the table of these results has no {name}, so none of {value}")
     tables = {}
     for name, part in rows.places(results).items():
-        one = table(part) if cost == "evaluations" else table(part, cost)
+        one = table(part, **given)
         one = one.chosen(columns) if columns else one
         tables[name] = one.sorted(sort) if sort else one
     return places_table(results, tables) if len(tables) > 1 else tables[""]

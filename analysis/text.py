@@ -1,6 +1,9 @@
-"""Escaping of untrusted text and links."""
+"""Texts: escaping of untrusted ones and of links, and lists of names."""
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
+
+_MOST_NAMES = 8
 
 
 def printable(text: str) -> str:
@@ -22,3 +25,10 @@ def https(link: object) -> str | None:
         return None
     # A user name could be mistaken for the host: https://arxiv.org@example.com.
     return link if parts.scheme == "https" and host and "@" not in parts.netloc else None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first names, separated by commas, and the number of the others."""
+    names = list(names)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

@@ -11,6 +11,7 @@ import pandas as pd
 
 import analysis
 from analysis import figures, reading
+from analysis.budgets import UNITS, Against
 from analysis.page import Page
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
@@ -43,20 +44,28 @@ class Result:
     conclusion: str = ""
 
     def table(
-        self, *, cost: Cost = "evaluations", columns: Sequence[str] = (), sort: str | None = None
+        self,
+        *,
+        cost: Cost = "evaluations",
+        against: Against = "steps",
+        columns: Sequence[str] = (),
+        sort: str | None = None,
     ) -> analysis.ReadableTable:
         """Return the readable table, which `analysis.to_latex` and others render.
 
         Args:
             cost: what costs are counted in, where estimators are compared at equal cost.
+            against: what training runs are compared against: "steps", "evaluations" of f, or
+                "seconds".
             columns: the columns after the names, by their fields; by default those of the command.
             sort: the column to sort by; by default as the command does.
 
         Raises:
-            UsageError: if there is no such column, or the study has figures only.
+            UsageError: if there is no such column or choice, or the study has figures only.
         """
+        _check(against)
         try:
-            return readable(self.frame, cost=cost, columns=columns, sort=sort)
+            return readable(self.frame, cost=cost, against=against, columns=columns, sort=sort)
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -73,6 +82,7 @@ class Result:
         only: str | Sequence[str] = (),
         width: str | float = "text",
         titles: bool = True,
+        against: Against = "steps",
     ) -> "Figure | Axes":
         """Draw a figure, as the command does, or its main panel into your own axes.
 
@@ -83,6 +93,7 @@ class Result:
             only: the names or classes of the estimators to show; by default all.
             width: of a new figure: "column", "text" or inches.
             titles: whether a new figure has a title.
+            against: what training runs are drawn against, as for `table`.
 
         Returns:
             The figure, or `ax`.
@@ -91,7 +102,8 @@ class Result:
             UsageError: for an unknown name or width, if no value can be drawn, or if the figure has
                 no panel of its own to be drawn into axes.
         """
-        known = figures.of_study(self.frame)
+        _check(against)
+        known = figures.of_study(self.frame, against)
         name = next(iter(known), None) if name is None else name
         if name is None or name not in known:
             raise UsageError(f"no figure {name!r}; choose from {', '.join(known) or 'none'}")
@@ -121,6 +133,11 @@ class Result:
         if study_of(self.frame).table is None:
             return self.frame.to_html(max_rows=20)
         return analysis.to_html(self.table(), self.conclusion)
+
+
+def _check(against: str) -> None:
+    if against not in UNITS:
+        raise UsageError(f"no unit {against!r} to compare against; choose from {', '.join(UNITS)}")
 
 
 def read(folder: str | os.PathLike[str]) -> Result:

@@ -15,7 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 TREE = Path(__file__).resolve().parent.parent
-TIMED = {"metric": ["seconds", "plain_seconds", "steps_per_second"], "column": ["seconds"]}
+TIMED = {
+    "metric": ["seconds", "plain_seconds", "steps_per_second"],
+    "column": ["seconds", "training_seconds"],
+}
 WORDS = ["title", "source", "note", "claim"]  # prose, which may be reworded
 
 _MAIN = "from experiments.command_line import main; raise SystemExit(main())"

@@ -5,6 +5,7 @@ If a figure has a main panel, `panel(ax, rows)` draws it into other axes. `pictu
 `small_multiples`, `step_panels`, `traces` and `triangle` are shared components.
 """
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Collection
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.budgets import Against
 from analysis.page import PAGE, Page
 from analysis.rows import configuration, differing
 from analysis.studies import study_of
@@ -41,6 +43,33 @@ class WithPanel(Protocol):
         ...
 
 
+class _OfTraining(Protocol):
+    """A module whose figure has a unit of the horizontal axis."""
+
+    def data(self, rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame: ...
+
+    def draw(self, rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> Figure: ...
+
+    def panel(self, ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _AgainstUnit:
+    """A figure of training runs against a unit."""
+
+    module: _OfTraining
+    against: Against
+
+    def data(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return self.module.data(rows, self.against)
+
+    def draw(self, rows: pd.DataFrame, page: Page = PAGE) -> Figure:
+        return self.module.draw(rows, page, self.against)
+
+    def panel(self, ax: Axes, rows: pd.DataFrame) -> None:
+        self.module.panel(ax, rows, self.against)
+
+
 def named(name: str) -> Drawing:
     """Return the module that draws the named figure.
 
@@ -54,11 +83,12 @@ def named(name: str) -> Drawing:
     raise ValueError(f"no module draws a figure {name!r}")
 
 
-def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
+def of_study(results: pd.DataFrame, against: Against = "steps") -> dict[str, Drawing]:
     """Return the figures of a study's results, keyed by name.
 
     Args:
         results: the tidy table, with the results file's metadata in `attrs`.
+        against: what training runs are drawn against; other figures do not depend on it.
     """
     about = configuration(results)
     if "drawn_by" in about:
@@ -72,7 +102,17 @@ def of_study(results: pd.DataFrame) -> dict[str, Drawing]:
         shown = ("error_cost",) if told_by else ("bias_variance", "error_cost")
         shown = ("over_steps",) if {"trained_with", "step"} & {*told_by} else shown
         names = [name for name in names if name in shown]
-    return {name: named(name) for name in names}
+    if "rank" in names and results["estimator"].nunique() < 2:
+        names = [name for name in names if name != "rank"]
+    return {name: _against(name, against) for name in names}
+
+
+def _against(name: str, against: Against) -> Drawing:
+    if name not in ("training", "rank") or against == "steps":
+        return named(name)
+    from analysis.figures import rank, training
+
+    return _AgainstUnit(training if name == "training" else rank, against)
 
 
 _NAMED_BY = ("estimator", "short_name", "method", "name")

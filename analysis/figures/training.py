@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
+from analysis.budgets import LABELS, Against, reached, spent
 from analysis.figures.legend import (
     MOST_NAMED,
     band_mark,
@@ -44,10 +45,11 @@ _CROSS = {"marker": "x", "markersize": 6.5, "markeredgewidth": 1.4, "linestyle":
 _MARKS = 8  # to a curve
 
 
-def data(rows: pd.DataFrame) -> pd.DataFrame:
+def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
     """Return the curve of every estimator at its best learning rate.
 
-    If all runs diverged at every rate, the rate of the run that diverged last is used.
+    That is the best at the largest budget that all runs have reached, as in the table. If all runs
+    diverged at every rate, the rate of the run that diverged last is used.
 
     Returns:
         `panel`: "training loss", or a score that was evaluated during training; `estimator`,
@@ -55,15 +57,16 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         those of the relaxed model; `curve`: "mean", "run" or "diverged"; `value`: of a mean, that
         over `seeds` runs, with its 95 % interval, `low` and `high`. The runs of a mean of two have
         curves of their own, and so has a run that diverged, with its `seed`; its last value is NaN,
-        at the step where the loss became non-finite.
+        at the step where the loss became non-finite. `spent`: steps, evaluations of f per example,
+        or seconds per run, up to the point, with those of all seeds of a mean averaged.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
-    lines = training_table(rows).frame
+    lines = training_table(rows, against).frame
     chosen = _chosen(lines)
-    runs = trained(read(rows)).merge(chosen[list(LINE)])
+    runs = _runs(rows, against).merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
@@ -83,24 +86,26 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     return curves.reset_index(drop=True)
 
 
-def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
-    """Draw training loss against step, and bounds that were evaluated during training.
+def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> Figure:
+    """Draw training loss against steps, evaluations or seconds, and bounds during training.
 
     Curves are means over the seeds that did not diverge, with bands of their 95 % intervals, or of
     two seeds with both runs as thin lines; a run that diverged is a thin line that ends in a cross.
     The loss of a relaxed model is dotted. The vertical axis covers the means after the first tenth
-    of training; higher values are clipped. At most 12 estimators are named, the first of the table;
-    the others are grey.
+    of training; higher values are clipped. The horizontal axis ends at the largest budget that all
+    runs have reached. At most 12 estimators are named, the first of the table; the others are grey.
 
     Args:
         rows: a tidy table of training runs of one context.
         page: the layout.
+        against: the unit of the horizontal axis.
 
     Raises:
         ValueError: as `data`.
     """
-    table, curves = training_table(rows), data(rows)
-    looks = _looks(rows, curves)
+    table, curves = training_table(rows, against), data(rows, against)
+    curves = _up_to_budget(curves, rows, against)
+    looks = _looks(table.frame, rows, curves)
     notes = _notes(curves)
     with paper():
         names = [entry(look, name, line=True, note=notes[name]) for name, look in looks.items()]
@@ -112,28 +117,47 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         panels = figure.subplots(down, across, squeeze=False).flat
         for ax, kind in zip(panels, kinds, strict=True):
             _panel(ax, curves[curves["panel"] == kind], looks, _unit(rows, kind))
+            ax.set_xlabel(LABELS[against])
             ax.set_title(kind)
     return figure
 
 
-def panel(ax: Axes, rows: pd.DataFrame) -> None:
+def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     """Draw the training loss into axes; named estimators have a label, for `ax.legend()`.
 
     Args:
         ax: the axes.
         rows: as for `draw`.
+        against: as for `draw`.
 
     Raises:
         ValueError: as `data`.
     """
-    curves = data(rows)
+    curves = _up_to_budget(data(rows, against), rows, against)
+    looks = _looks(training_table(rows, against).frame, rows, curves)
     unit = _unit(rows, _LOSS)
-    _panel(ax, curves[curves["panel"] == _LOSS], _looks(rows, curves), unit)
+    _panel(ax, curves[curves["panel"] == _LOSS], looks, unit)
+    ax.set_xlabel(LABELS[against])
     ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
 
 
-def _looks(rows: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Look]:
-    best = _chosen(training_table(rows).frame)["short_name"]
+def _runs(rows: pd.DataFrame, against: Against) -> pd.DataFrame:
+    runs = trained(read(rows))
+    return runs.assign(spent=spent(runs, against))
+
+
+def _up_to_budget(curves: pd.DataFrame, rows: pd.DataFrame, against: Against) -> pd.DataFrame:
+    """Return the points up to the largest budget that all runs have reached."""
+    runs = _runs(rows, against)
+    budget = reached(runs[runs["diverged_at"].isna()])
+    kept = curves[curves["spent"] <= budget] if np.isfinite(budget) else curves
+    if kept["value"].isna().all():
+        raise ValueError(f"no run has a finite loss at a budget of {against} that all reached")
+    return kept
+
+
+def _looks(lines: pd.DataFrame, rows: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Look]:
+    best = _chosen(lines)["short_name"]
     shown = best[best.isin(curves["short_name"])][:MOST_NAMED]
     return looks_of(curves[curves["short_name"].isin(shown)], "short_name", families(rows))
 
@@ -144,24 +168,26 @@ def _unit(rows: pd.DataFrame, kind: str) -> str:
 
 
 def _panel(ax: Axes, part: pd.DataFrame, looks: Mapping[str, Look], unit: str) -> None:
-    first, last = part["step"].min(), part["step"].max()
+    first, last = part["spent"].min(), part["spent"].max()
     room = 0.02 * (last - first) or 1.0
-    ax.set(xlabel="training step", ylabel=unit, xlim=(first - room, last + room))
-    ax.xaxis.set(major_locator=MaxNLocator(6, integer=True), major_formatter="{x:,.0f}")
+    ax.set(ylabel=unit, xlim=(first - room, last + room))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=last >= 6))
+    if last >= 6:
+        ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_ylim(_heights(part))
     for name, line in part.groupby("short_name", sort=False):
         if name not in looks:
             mean = line[line["curve"] == "mean"].sort_values("step")
             line = DOTS if mean["relaxed"].any() else "-"
             style = {"color": GREY, "linestyle": line, "linewidth": 0.6}
-            ax.plot(mean["step"], mean["value"], **style, label="_", zorder=1)
+            ax.plot(mean["spent"], mean["value"], **style, label="_", zorder=1)
     for place, (name, look) in enumerate(looks.items()):
         line = part[part["short_name"] == name].sort_values("step")
         if line["relaxed"].any():
             look = look._replace(line=DOTS)
         _mean(ax, line[line["curve"] == "mean"], look, name, place)
         for _, run in line[line["curve"] == "run"].groupby("seed"):
-            ax.plot(run["step"], run["value"], color=look.colour, lw=0.4, label="_")
+            ax.plot(run["spent"], run["value"], color=look.colour, lw=0.4, label="_")
         for _, run in line[line["curve"] == "diverged"].groupby("seed"):
             _diverged(ax, run, look, name)
 
@@ -187,12 +213,16 @@ def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the mean of the runs that did not diverge, the runs of two, and each diverged run."""
     finished = part[part["diverged_at"].isna()]
     means = over_seeds(finished, [*LINE, "step"]).reset_index()
-    columns = [*RUN, "step", "value", "low", "high"]
+    means["spent"] = finished.groupby([*LINE, "step"], sort=False)["spent"].mean().to_numpy()
+    columns = [*RUN, "step", "spent", "value", "low", "high"]
     count = finished.groupby(list(LINE))["seed"].transform("nunique")
     few = finished.loc[(count > 1) & (count < FEWEST), columns]
     diverged = part.loc[part["diverged_at"].notna(), columns]
-    ends = runs[runs["diverged_at"].notna()].drop_duplicates(list(RUN))
-    ends = ends.assign(step=ends["diverged_at"], value=np.nan, low=np.nan, high=np.nan)[columns]
+    ends = runs[runs["diverged_at"].notna() & (runs["metric"] == "diverged")]
+    # Its row comes with the next one of the loss.
+    at = ends["spent"] * ends["diverged_at"] / ends["step"].clip(lower=1)
+    ends = ends.assign(step=ends["diverged_at"], spent=at, value=np.nan, low=np.nan, high=np.nan)
+    ends = ends[columns]
     kinds = (("mean", means), ("run", few), ("diverged", diverged), ("diverged", ends))
     return pd.concat(
         [lines.assign(curve=kind, seeds=lines.get("seeds", 1)) for kind, lines in kinds]
@@ -231,8 +261,8 @@ def _has_band(means: pd.DataFrame) -> pd.Series:
 
 def _heights(part: pd.DataFrame) -> tuple[float, float]:
     """Return limits that contain the means after the initial descent and most of their bands."""
-    late = part[part["step"] >= part["step"].max() / 10]
-    late = part if late["step"].nunique() < 3 else late
+    late = part[part["spent"] >= part["spent"].max() / 10]
+    late = part if late["spent"].nunique() < 3 else late
     averages = late[late["curve"] == "mean"]
     means = averages["value"].dropna()
     if means.empty:  # all runs diverged: show the values below the first
@@ -253,18 +283,18 @@ def _heights(part: pd.DataFrame) -> tuple[float, float]:
 def _mean(ax: Axes, line: pd.DataFrame, look: Look, label: str, place: int) -> None:
     shown = line[_has_band(line)]
     if len(shown):
-        band(ax, shown["step"], shown["low"], shown["high"], look.colour)
+        band(ax, shown["spent"], shown["low"], shown["high"], look.colour)
     every = max(1, len(line) // _MARKS)
     # Staggered, so that markers do not overlap.
     style = look.marks(markevery=(place * 5 % every, every), markersize=3.5, label=label)
-    ax.plot(line["step"], line["value"], linestyle=look.line, **style)
+    ax.plot(line["spent"], line["value"], linestyle=look.line, **style)
 
 
 def _diverged(ax: Axes, run: pd.DataFrame, look: Look, label: str) -> None:
     """Draw a run with a cross at the step where it diverged, at its last value."""
     bottom, top = ax.get_ylim()
     run = run.sort_values("step")
-    end, heights = run["step"].iloc[-1], run["value"].ffill()
+    end, heights = run["spent"].iloc[-1], run["value"].ffill()
     cross = np.clip(heights.fillna(top).iloc[-1], bottom, top)
-    ax.plot(run["step"], heights, color=look.colour, linestyle=look.line, linewidth=0.7)
+    ax.plot(run["spent"], heights, color=look.colour, linestyle=look.line, linewidth=0.7)
     ax.plot(end, cross, color=look.colour, clip_on=False, zorder=4, label=label, **_CROSS)

@@ -1,14 +1,12 @@
 """What follows from a comparison: its closing sentences, and warnings about single estimators."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
 from analysis import formats
 from analysis.columns import estimate
+from analysis.text import listed
 
-_MOST_NAMES = 8
 _LEVEL = 1e-3
 """What is declared unbiased is mostly proved so: one false alarm in a thousand tables."""
 _ALIKE = 1e-5
@@ -38,15 +36,15 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
     said = []
     if len(free):
         each = [f"{line.short_name} ({line.evaluations:.0f})" for line in free.itertuples()]
-        said.append(f"No error: {_listed(each)}, with evaluations of f per gradient in brackets.")
+        said.append(f"No error: {listed(each)}, with evaluations of f per gradient in brackets.")
     if len(ranked):
         said.append(_least(ranked, error, f"{'Of the others, l' if len(free) else 'L'}east", at))
     if len(unranked := noisy[~has_interval]):
-        said.append(f"Not ranked, for lack of an interval: {_listed(unranked['short_name'])}.")
+        said.append(f"Not ranked, for lack of an interval: {listed(unranked['short_name'])}.")
     if truth_norm is not None and np.isfinite(truth_norm) and len(finite):
         zero = truth_norm**2
         worse = finite[finite[f"{error}_low"].fillna(0) > zero]
-        found = f"worse, at this budget, than not moving: {_listed(worse['short_name'])}"
+        found = f"worse, at this budget, than not moving: {listed(worse['short_name'])}"
         said.append(
             f"A zero gradient would score {formats.scientific(zero)} (the squared norm of the true "
             f"gradient); {found if len(worse) else 'no estimator is worse'}."
@@ -65,13 +63,13 @@ def _least(ranked: pd.DataFrame, error: str, least: str, at: str) -> str:
     value = _interval(best, error)
     said = f"{least} error {at}: {best['short_name']}, {value}"
     if len(tied) > 1:
-        said += f"; {how}: {_listed(tied['short_name'][1:])}"
+        said += f"; {how}: {listed(tied['short_name'][1:])}"
     unbiased = tied[tied["is_unbiased"]]
     several = len(tied) > 1
     if len(unbiased) == len(tied):
         return f"{said}. {'All of these are' if several else 'It is'} unbiased."
     if len(unbiased):
-        return f"{said}. Of these, unbiased: {_listed(unbiased['short_name'])}."
+        return f"{said}. Of these, unbiased: {listed(unbiased['short_name'])}."
     said += f". {'All of these are' if several else 'It is'} biased"
     others = ranked[ranked["is_unbiased"]]
     if len(others):
@@ -140,10 +138,3 @@ def _is_alike(first: pd.Series, second: pd.Series) -> bool:
 
 def _interval(line: pd.Series, field: str) -> str:
     return formats.bracketed(*estimate(line, field))
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Return the first names, and the number of the others."""
-    names = list(names)
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

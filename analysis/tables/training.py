@@ -1,11 +1,12 @@
 """The table of training runs."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from analysis import formats
+from analysis.budgets import Against, at, reached, spent, written
 from analysis.columns import COUNT, ESTIMATE, NAME, WORD, Column, Form, Kind, number
 from analysis.names import short_names
 from analysis.readable import ReadableTable
@@ -21,6 +22,7 @@ from analysis.rows import (
 from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
+from analysis.tables.first import first_at_parts
 
 # Learning rates are chosen by the first of these in a table, never on test images.
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
@@ -56,6 +58,9 @@ _FINAL = (
     Column("training accuracy", ("train", "accuracy"), "train_accuracy", ESTIMATE),
     Column("training loss", ("training", "loss"), "loss", ESTIMATE),
 )
+TITLES = {column.field: column.title for column in _FINAL}
+"""The titles of the scores."""
+
 # Papers report both on test images; other splits need only the tighter bound.
 _INSTEAD = {"validation_elbo": "validation_bound", "train_elbo": "train_bound"}
 _DIVERGED = Column(
@@ -72,14 +77,18 @@ _RUNS = (
 )
 
 
-def training_table(rows: pd.DataFrame) -> ReadableTable:
+def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTable:
     """Return the estimators of a training study at each learning rate, best first.
+
+    Runs are compared at the largest budget that all of them have reached, each by its last value at
+    or below it; notes say which estimator is first at parts of that budget.
 
     Lines are sorted by the first of these that the table contains: test bound, test ELBO, exact
     loss, test accuracy, ..., training loss. Lines with only diverged runs come last.
 
     Args:
         rows: a tidy table of training runs of one context (`analysis.contexts` splits several).
+        against: what the budget is of: "steps", "evaluations" of f, or "seconds".
 
     Returns:
         One line per `estimator`, `optimiser` and `learning_rate`: `best`: whether it is the best of
@@ -89,7 +98,9 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
         most samples in the table), `test_elbo`, `validation_bound`, `validation_elbo`,
         `train_bound` and `train_elbo`, negative and in nats per image, `exact_loss`,
         `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
-        `steps_per_second`; `note`.
+        `steps_per_second`; at each part of the budget (`eighth`, `quarter`, `half`, `whole`), the
+        score by which estimators are ranked, and whether the line is "first" or "tied" with that,
+        as `eighth_place`; `note`.
 
         Intervals are 95 %: Student's t over seeds, or for a single seed that of its row. The best
         learning rate has the smallest fraction of diverged runs; ties are broken by the lowest
@@ -97,16 +108,21 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
 
     Raises:
         ValueError: if the table is empty, lacks a column, holds several contexts, no run, or a
-            metric of a run twice.
+            metric of a run twice; or does not say what was spent.
     """
     rows = read(rows)
     _, skipped = without_skipped(rows)
     runs = trained(rows)
     if runs.empty and not skipped:
         raise ValueError("the result table holds no training run")
+    runs = runs.assign(spent=spent(runs, against))
     finished = runs[runs["diverged_at"].isna()]
     scores = {name: points(finished, score) for name, score in SCORES.items()}
-    lines = _lines(runs, scores)
+    budget = reached(finished)
+    last = {name: at(chosen, budget) for name, chosen in scores.items()}
+    late = [name for name in SCORES if _is_late(scores[name], last[name], last["loss"])]
+    last |= {name: last[name][:0] for name in late}
+    lines = _sorted(_lines(runs, last))
     steps = finished.groupby(list(LINE))["step"].max()
     optimisers = list(lines["optimiser"].unique())
     optimiser = optimisers[0] if len(optimisers) == 1 else None
@@ -115,11 +131,14 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
     chosen_by = next((name for name in _CHOOSING if lines[name].notna().any()), None)
     samples = {
         SCORES[name].split: int(chosen["bound_samples"].iloc[0])
-        for name, chosen in scores.items()
+        for name, chosen in last.items()
         if SCORES[name].metric == "negative_bound" and len(chosen)
     }
+    relaxed = runs.loc[runs["relaxes"] == 1, "estimator"].unique() if "relaxes" in runs else ()
+    first = first_at_parts(lines, scores, budget, against, _CHOOSING, TITLES, relaxed)
     context = only_context(rows, TRAINING_CONTEXT)
-    table = _sorted(lines)
+    table = lines.drop(columns="note").join(first.columns).assign(note=lines["note"])
+    compared_at = written(budget, against) if len(finished) else "the last step"
     return ReadableTable(
         frame=table,
         columns=shown,
@@ -129,12 +148,50 @@ def training_table(rows: pd.DataFrame) -> ReadableTable:
             optimiser=optimiser,
             steps=(int(steps.min()), int(steps.max())) if len(steps) else None,
             seeds=(int(lines["seeds"].min()), int(lines["seeds"].max())) if len(lines) else None,
+            compared_at="" if against == "steps" else compared_at,
         ),
-        notes=_footnotes(table, shown, samples, chosen_by),
+        notes=[
+            *_footnotes(table, shown, samples, chosen_by, compared_at),
+            *_on_budget(runs, against, [TITLES[name] for name in late]),
+            *first.notes,
+        ],
         skipped={short_names(rows)[name]: reason for name, reason in skipped.items()},
         context=context,
-        settings={f"{split}_bound_samples": count for split, count in samples.items()},
+        settings={f"{split}_bound_samples": count for split, count in samples.items()}
+        | ({"against": against, **first.settings} if first.settings else {}),
     )
+
+
+def _is_late(chosen: pd.DataFrame, last: pd.DataFrame, losses: pd.DataFrame) -> bool:
+    """Return whether some runs had no value of a score by the budget, but had one of the loss."""
+    has_value, had_value, had_loss = (
+        set(part[list(RUN)].itertuples(index=False, name=None)) for part in (chosen, last, losses)
+    )
+    return bool((has_value - had_value) & had_loss)
+
+
+def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> list[str]:
+    """Return the sentences on a budget that is not of steps, and on what it leaves out."""
+    found = []
+    if against == "evaluations":
+        found.append("Evaluations of f: per example of the minibatch, of all steps so far.")
+    if against == "seconds":
+        found.append("Seconds: of training steps alone, without compilation and evaluation.")
+        sizes = sorted(map(int, runs["batch_runs"].dropna().unique()))
+        if sizes and sizes[-1] > 1:
+            many = " or ".join(f"{size:,}" for size in sizes)
+            found.append(
+                "The runs of an estimator are one program, whose seconds are divided by their "
+                f"number ({many}): a run by itself takes another time."
+            )
+        if len(runs.attrs.get("sources", ())) > 1:
+            found.append("Runs of several results: their seconds may be of different machines.")
+    if late:
+        found.append(
+            f"Not compared, for runs without a value by then: {', '.join(late)} (--evaluations N "
+            "evaluates during training)."
+        )
+    return found
 
 
 def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -148,13 +205,10 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
     lines["diverged_first"] = each["diverged_at"].min()
     lines["diverged_last"] = each["diverged_at"].max()
     for name, chosen in scores.items():
-        last = chosen.groupby(list(LINE))["step"].transform("max")
-        means = over_seeds(chosen[chosen["step"] == last], LINE)
+        means = over_seeds(chosen, LINE)
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
             lines[name + suffix] = means[kind].astype(float)
-        seeds = chosen[chosen["step"] == last].pivot(
-            index=list(LINE), columns="seed", values="value"
-        )
+        seeds = chosen.pivot(index=list(LINE), columns="seed", values="value")
         sign = -1.0 if SCORES[name].higher_is_better else 1.0
         lines[f"{name}_tied"] = may_be_least(sign * lines[name], sign * seeds.reindex(lines.index))
     speeds = runs[runs["metric"] == "steps_per_second"]
@@ -172,7 +226,8 @@ def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
     # Fewest diverged first, since the mean of the remaining runs is too optimistic.
     share = lines["diverged"] / lines["seeds"]
     choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], _CHOOSING)))
-    best = ~lines.loc[choice, "estimator"].duplicated() & ~failed
+    is_known = lines[list(SCORES)].notna().any(axis=1)
+    best = ~lines.loc[choice, "estimator"].duplicated() & ~failed & is_known
     order = sorted(lines.index, key=lambda i: (failed[i], _rank(lines.loc[i], SCORES)))
     lines.insert(4, "best", best)
     lines.insert(5, "tried", lines.groupby("estimator")["estimator"].transform("size"))
@@ -209,13 +264,14 @@ def _footnotes(
     columns: Iterable[Column],
     samples: Mapping[str, int],
     chosen_by: str | None,
+    compared_at: str,
 ) -> list[str]:
     shown = {column.field: column.title for column in columns}
     bounds = [
         f"{count:,} ({split})" for split, count in samples.items() if f"{split}_bound" in shown
     ]
     found = [
-        "Means over the seeds that did not diverge, after the last step, with 95 % intervals: "
+        f"Means over the seeds that did not diverge, after {compared_at}, with 95 % intervals: "
         "Student's t over seeds, or for a single seed, that of its evaluation."
     ]
     if any(field.endswith(("_bound", "_elbo")) for field in shown):

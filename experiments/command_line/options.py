@@ -126,6 +126,19 @@ DRAWING = ("width", "only", "format", "no_title")
 """The names of the options of `add_drawing`."""
 
 
+def add_against(command: argparse.ArgumentParser) -> None:
+    """Add `--against`; it does not change what is measured."""
+    command.add_argument(
+        "--against",
+        type=choice("steps", "evaluations", "seconds"),
+        default="steps",
+        metavar="{steps,evaluations,seconds}",
+        help="what curves are drawn and estimators compared against: training steps, evaluations "
+        "of f, or seconds of training; the table is at the largest budget that all runs have "
+        "reached, and says which estimator is first at parts of it (default: steps)",
+    )
+
+
 def add_drawing(command: argparse.ArgumentParser) -> None:
     """Add the options of how figures are drawn; they do not change what is measured."""
     option = command.add_argument

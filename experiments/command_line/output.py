@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import jax
 
 import analysis
+from analysis.budgets import Against
 from analysis.page import DEFAULT_FORMATS, FORMATS, PAGE, Page
 from estimators import Estimator
 from experiments.command_line.lines import of_study
@@ -40,11 +41,13 @@ class Drawing(NamedTuple):
         page: their layout.
         only: the names of the estimators that they show; empty for all.
         formats: of their files.
+        against: what training runs are drawn against.
     """
 
     page: Page = PAGE
     only: Sequence[str] = ()
     formats: Sequence[str] = DEFAULT_FORMATS
+    against: Against = "steps"
 
 
 DRAWING = Drawing()
@@ -215,7 +218,7 @@ def save(
     hosts.check_signals()
     with folder.staged() as stage:
         analysis.save_table(table, stage / "table")
-        modules = figures.of_study(rows)
+        modules = figures.of_study(rows, drawn.against)
         rows = only(rows, drawn.only) if modules else rows
         for name, module in modules.items():
             try:

@@ -86,6 +86,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="run as one of several processes, which Slurm or a TPU pod starts, one per host",
     )
     options.add_output(command)
+    options.add_against(command)
     options.add_drawing(command)
 
 
@@ -224,11 +225,12 @@ def run(given: argparse.Namespace) -> None:
     unused.of_problem(given, settings.problem)
     unused.of_training(given)
     drawn = drawing(given, [*settings.estimators, *settings.measured])
+    drawn = drawn._replace(against=given.against)
     study = training(settings, given.checkpoint_seconds, given.keep_steps)
     with completed(given, study, written_files(study, drawn.formats)) as results:
         if jax.process_index() == 0:
             draw_pictures(results, drawn)
-            conclude(results, drawn)
+            conclude(results, drawn, against=given.against)
             say_not_kept(results, study, given.keep_steps)
 
 

@@ -35,9 +35,11 @@ def test_figures_are_found_by_the_study(name):
 
 def test_measurements_during_training_are_drawn_if_there_are_any():
     rows = of("train", synthetic.training())
-    assert list(figures.of_study(rows)) == ["training"]
+    assert list(figures.of_study(rows)) == ["training", "rank"]
     both = of("train", pd.concat([rows, synthetic.along()]))
-    assert list(figures.of_study(both)) == ["training", "along_training"]
+    assert list(figures.of_study(both)) == ["training", "rank", "along_training"]
+    one = of("train", rows[rows["estimator"] == "REBAR"])
+    assert list(figures.of_study(one)) == ["training"]
 
 
 def test_each_context_has_a_table():

@@ -52,13 +52,26 @@ class History:
 
     Attributes:
         rows: the rows so far.
+        seconds: what the batch's training steps took up to the rows that are added; NaN if unknown.
     """
 
     def __init__(
-        self, settings: TrainSettings, estimators: Sequence[Estimator], runs: Sequence[Run]
+        self,
+        settings: TrainSettings,
+        estimators: Sequence[Estimator],
+        runs: Sequence[Run],
+        evaluations: Sequence[int],
     ):
-        """Start without rows; `estimators` and `runs` are those of the batch."""
+        """Start without rows.
+
+        Args:
+            settings: the settings.
+            estimators: the estimator of each run of the batch.
+            runs: the runs.
+            evaluations: the evaluations of f that a gradient of each run takes, for one example.
+        """
         self.rows: list[Row] = []
+        self.seconds = 0.0
         self._columns = [
             {
                 "study": STUDY,
@@ -69,8 +82,10 @@ class History:
                 "optimiser": str(settings.optimiser),
                 "learning_rate": float(run.rate),
                 "seed": int(run.seed),
+                "evaluations": count,
+                "batch_runs": len(runs),
             }
-            for member, run in zip(estimators, runs, strict=True)
+            for member, run, count in zip(estimators, runs, evaluations, strict=True)
         ]
         self._bound_samples = {"negative_elbo": 1, "negative_bound": settings.bound_samples}
 
@@ -78,7 +93,8 @@ class History:
         """Add a row of a run; a plain number has no interval."""
         if not isinstance(value, Estimate):
             value = Estimate(float(value), math.nan, math.nan)
-        shared = {"step": step, "metric": metric, **value.interval()}
+        shared = {"step": step, "training_seconds": self.seconds, "metric": metric}
+        shared |= value.interval()
         own = {"split": "", "bound_samples": 0, "note": ""}
         own |= {"measured": "", "measured_short_name": "", "measured_family": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})

@@ -1,7 +1,6 @@
 """The batch of runs of one estimator, from the start or a checkpoint to the end."""
 
 import functools
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from estimators import Estimator
+from estimators import Distribution, Estimator
 from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
@@ -21,6 +20,7 @@ from experiments.measurement.rows import Row, metric_rows, seconds_row
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
+from experiments.studies.training.clock import Clock
 from experiments.studies.training.history import History, Tally
 from experiments.studies.training.kept import about
 from experiments.studies.training.settings import TrainSettings
@@ -56,6 +56,15 @@ class BatchInputs:
         """The instrument that measures gradients."""
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
         return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
+
+    @functools.cached_property
+    def _distribution(self) -> Distribution:
+        """The distribution of an example at the initial parameters."""
+        return self.problem.distribution(self.problem.initial(self.key), self.batch)
+
+    def evaluations(self, estimator: Estimator) -> int:
+        """Return the evaluations of f that a gradient takes, for one example."""
+        return self.problem.evaluations(estimator, self._distribution)
 
     def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
         """Return the examples of a split on which the problem is evaluated, on the host."""
@@ -101,9 +110,10 @@ class EstimatorBatch:
         members, runs = zip(*settings.runs(estimator), strict=True)
         self.run_names = settings.run_names(estimator)
         self.batch = Batch(settings.recipe, runs, members, shared.data)
-        self.history = History(settings, members, runs)
+        evaluations = [self.shared.evaluations(one) for one in members]
+        self.history = History(settings, members, runs, evaluations)
         self.tally = Tally()
-        self.clock = _Clock()
+        self.clock = Clock()
         self.pace = Pace(LONGEST)
         self.last: Any = None
         configuration = settings.configuration() | {"estimator": self.name}
@@ -148,7 +158,8 @@ class EstimatorBatch:
             state, kept = restored
             step, is_settled, self.history.rows = kept["step"], kept["settled"], kept["rows"]
             self.tally = Tally(*kept["tally"])
-            self.clock = _Clock(kept["seconds"], kept["timed"])
+            self.clock = Clock(kept["seconds"], kept["timed"], step - kept["timed"])
+            self.history.seconds = self.clock.elapsed
         lost, saved = self.batch.gather(state.diverged), time.monotonic()
         while True:
             if not is_settled:
@@ -164,6 +175,7 @@ class EstimatorBatch:
             with self.pace.timed(number):
                 state, losses = self.batch.advance(state, number)
             self.clock.stop(number)
+            self.history.seconds = self.clock.elapsed
             step, lost = step + number, self.batch.gather(state.diverged)
             self.tally.add(losses)
             if step in stops["log"]:
@@ -312,29 +324,6 @@ class EstimatorBatch:
         self.checkpoints.save(
             step, state, kept | {"seconds": self.clock.seconds, "timed": self.clock.steps}
         )
-
-
-class _Clock:
-    """Seconds and steps of training, excluding the call that compiles."""
-
-    def __init__(self, seconds: float = 0.0, steps: int = 0):
-        self.seconds, self.steps = seconds, steps
-        self._has_compiled = False
-        self._start = 0.0
-
-    def start(self) -> None:
-        self._start = time.perf_counter()
-
-    def stop(self, num_steps: int) -> None:
-        if self._has_compiled:
-            self.seconds += time.perf_counter() - self._start
-            self.steps += num_steps
-        self._has_compiled = True
-
-    @property
-    def speed(self) -> float:
-        """Steps per second, a step of the whole batch counting as one."""
-        return self.steps / self.seconds if self.seconds else math.nan
 
 
 def _is_finite(params: Any) -> bool:

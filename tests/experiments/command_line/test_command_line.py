@@ -204,6 +204,7 @@ OPTIONS = {
         "--checkpoint-seconds": "30",
         "--keep-steps": "the last",
         "--distributed": None,
+        "--against": "steps",
         "--output": "one in ./results",
         "--force": None,
     },

@@ -31,7 +31,7 @@ def numbers(folder):
     table = pd.read_parquet(folder / FILE)
     assert table.attrs["complete"]
     timed = table["metric"].isin(["steps_per_second", "seconds"])
-    return table[~timed].reset_index(drop=True)
+    return table[~timed].drop(columns="training_seconds").reset_index(drop=True)
 
 
 def checkpoints(folder):
