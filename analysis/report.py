@@ -55,6 +55,7 @@ class Cell(NamedTuple):
         key: the number that it sorts by.
         link: a link.
         full: the canonical name, where the text is short for it.
+        tied: whether it is not distinguishable from the best.
     """
 
     text: str
@@ -63,6 +64,7 @@ class Cell(NamedTuple):
     key: float | None
     link: str | None
     full: str
+    tied: bool
 
 
 class Table(NamedTuple):
@@ -314,6 +316,7 @@ def _cell(text: str, column: Column, kind: str, line: pd.Series) -> Cell:
         key,
         link,
         full if full != text else "",
+        column.is_tied(line),
     )
 
 

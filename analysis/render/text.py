@@ -24,8 +24,8 @@ def to_text(table: ReadableTable, width: int = 120) -> str:
         table: the table.
         width: line width in characters, 60 or more.
     """
-    # The best line alone needs no mark, since a table begins with it.
-    is_marked = any(sum(flags) > 1 for flags in zip(*table.ties(table.columns), strict=True))
+    # The first line alone needs no mark if the table is sorted.
+    is_marked = any(map(any, table.ties(table.columns)[0 if table.is_grouped else 1 :]))
     tied = f"{{}} {_TIED}" if is_marked else "{}"
     forms = [form._replace(tied=tied) for form in _FORMS]
     fit = fitted(table, width, forms, len(_GAP))

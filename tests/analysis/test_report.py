@@ -117,6 +117,12 @@ def test_every_line_of_the_tables_is_there(page, results):
     assert names <= set(reader.cells)
 
 
+def test_what_ties_with_the_best_is_bold(page):
+    # Of B & C, two seeds, and of the training runs.
+    assert "<td><b>95.5 ±6.4</b></td>" in re.sub("<td [^>]*>", "<td>", page)
+    assert page.count("Bold: not distinguishable from the best") >= 1
+
+
 def test_figures_are_in_the_page(page):
     assert page.count('src="data:image/png;base64,') == 1
     caption = "Squared bias and variance of each estimator"

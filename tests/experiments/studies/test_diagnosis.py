@@ -232,7 +232,7 @@ def test_reasons_say_what_else_could_be_taken():
     name, reasons = recommend(rows[::-1], 100.0)
     said = "\n".join(reasons)
     assert name == "A" and "squared bias is 10 % of the squared gradient" in said
-    assert "not distinguishable from it with these samples: B (2.5 times the time)" in said
+    assert "with intervals that overlap its own: B (2.5 times the time)" in said
     assert "C" not in said and "left out, not finite: D" in said
     assert "a gradient takes 2 evaluations of f and 1 ms, 2.5 times the time" in said
     assert (
