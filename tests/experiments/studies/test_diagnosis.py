@@ -12,6 +12,7 @@ from flax import nnx
 
 from analysis import report
 from estimators import (
+    CARMS,
     REBAR,
     VIMCO,
     Bernoulli,
@@ -189,8 +190,13 @@ def test_what_cannot_be_diagnosed_is_refused(wrong, model, batch, message):
 
 
 def test_a_model_that_no_estimator_fits_is_refused():
-    with pytest.raises(UsageError, match="no estimator fits"):
-        diagnose(loss, LOGITS, KEY, 1.0, candidates=[VIMCO()], samples=64)
+    several = [VIMCO(), CARMS(2), CARMS(4), CARMS(3)]
+    message = (
+        "no estimator fits loss: VIMCO needs a multi-sample bound, an ImportanceBound; "
+        "CARMS.* takes Categorical, not Bernoulli; use ARM, ARMS or DisARM; .*; and 1 more"
+    )
+    with pytest.raises(UsageError, match=message):
+        diagnose(loss, LOGITS, KEY, 1.0, candidates=several, samples=64)
 
 
 def test_what_an_estimator_needs_is_said():
