@@ -170,6 +170,32 @@ def test_the_table_ends_in_its_conclusion(page):
     assert "A zero gradient would score" in page
 
 
+def test_an_unfinished_run_is_marked_with_how_it_goes_on(tmp_path, page):
+    assert 'class="unfinished"' not in page
+    rows = synthetic.comparison()
+    write(tmp_path / "one", rows, "compare", problem="VAE")
+    rows = pd.read_parquet(tmp_path / "one" / report.RESULTS)
+    rows.attrs |= {"complete": False}
+    rows.attrs["provenance"] |= {"command": "estimax compare --estimators 'A<b>'"}
+    rows.to_parquet(tmp_path / "one" / report.RESULTS)
+    checkpoints = tmp_path / "begun" / ".estimax" / "checkpoints"
+    for place in ("A<i>/7", "A<i>/1200", "A<i>/other", "B/30000"):
+        (checkpoints / place).mkdir(parents=True)
+    (checkpoints / "C").symlink_to(tmp_path / "one")
+    page, left_out = report.report(report.find(tmp_path))
+    assert not left_out
+    marked = re.findall('<p class="unfinished">(.*)</p>', page)
+    assert marked == [
+        "No part of this run is finished. Checkpoints: A&lt;i&gt; at step 1,200, B at step 30,000. "
+        "To continue, run the same command again.",
+        "This run is not finished. To continue, run the same command again. "
+        "<code>estimax compare --estimators &#39;A&lt;b&gt;&#39;</code>",
+    ]
+    assert "<h2>begun</h2>" in page and page.count("How it was run") == 1
+    (page, _) = report.report(report.find(tmp_path / "begun"))  # alone
+    assert "not finished" in page or "No part" in page
+
+
 def test_what_is_no_result_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"contains no results\.parquet"):
         report.find(tmp_path)
