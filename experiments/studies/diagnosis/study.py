@@ -114,6 +114,13 @@ def measured(
     if reason := limits.refusal(model, reference, context, start.distribution, samples):
         raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")
 
+    members = [members[0] for name, members in parts.items() if name != point_study.TIMES]
+    fit = [one for one in members if model.refusal(one, start.distribution) is None]
+    progress.announce(
+        f"{len(fit)} of {len(members)} estimators fit the model; measuring "
+        f"{'at least ' * (settings.precision is not None)}{settings.samples:,} gradients of each"
+    )
+
     def find() -> Point:
         progress.say("finding the true gradient")
         point = start.with_truth(

@@ -312,8 +312,9 @@ def test_the_command(tmp_path, capsys):
     command = ["diagnose", f"{path}:bits", "--estimators", "DisARM", "ScoreFunction"]
     command += ["--samples", "256", "--output", str(folder)]
     assert main(command) == 0
-    shown = capsys.readouterr().out
+    shown, err = capsys.readouterr()
     assert "recommended: DisARM" in shown and "ScoreFunction" in shown
+    assert err.startswith("2 of 2 estimators fit the model; measuring 256 gradients of each\n")
     assert {path.name for path in folder.iterdir()} >= {"table.md", "bias_variance.png", FILE}
     assert main(command) == 0  # to the bit what was measured, timings included
     again = capsys.readouterr()
