@@ -16,9 +16,10 @@ _TIED = "="
 def to_text(table: ReadableTable, width: int = 120) -> str:
     """Return a table for a terminal, no line of which is wider.
 
-    Where the width allows, intervals are printed as `[low, high]`, else relative to the value, as
-    `±9%`. Columns for which there is no room are left out, the last first, and a note names them. A
-    name longer than a third of the width is printed on a line above its numbers.
+    Where the width allows, intervals are printed as `[low, high]`, else by their longer side
+    relative to the value, as `±9%`. Columns for which there is no room are left out, the last
+    first, and a note names them. A name longer than a third of the width is printed on a line above
+    its numbers.
 
     Args:
         table: the table.
