@@ -290,7 +290,9 @@ def test_times_have_intervals(rows):
     table = analysis.comparison_table(rows).chosen(["seconds"])
     assert "[" in analysis.to_text(table, 200) and " ms" in analysis.to_text(table, 200)
     narrow = analysis.to_text(table.chosen(["seconds", "variance", "mse"]), 80)
-    assert len(re.findall(" ms ?±20%", narrow)) == is_time.sum() and "±9%: the longer side" in narrow
+    assert (
+        len(re.findall(" ms ?±20%", narrow)) == is_time.sum() and "±9%: the longer side" in narrow
+    )
     for shown in (analysis.to_markdown(table), analysis.to_html(table)):
         assert shown.count("] ms") == is_time.sum()
     latex = analysis.to_latex(table)
