@@ -19,6 +19,7 @@ class Form(NamedTuple):
         interval: an estimate with its interval.
         limit: an upper limit, of a value that is not distinguishable from zero.
         estimate: an estimate whose decimals follow from its interval.
+        duration: a time in seconds with its interval.
         legend: what the form means; "" if that is plain.
         tied: the text of a cell that is marked as not distinguishable from the best.
     """
@@ -26,21 +27,17 @@ class Form(NamedTuple):
     interval: Interval
     limit: Callable[[float], str] = formats.upper_limit
     estimate: Interval = formats.uncertain
+    duration: Interval = formats.bracketed_duration
     legend: str = ""
     tied: str = "{}"
 
 
-_LIMIT = "0 (< u): at most u, not distinguishable from zero."
+_SIDE = "±9%: the longer side of the interval, relative to the value."
+_LIMIT = "< u: at most u, not distinguishable from zero."
 BRACKETED = Form(formats.bracketed, legend=_LIMIT)
-RELATIVE = Form(
-    formats.relative,
-    legend=f"±9% or -1+8%: the ends of the interval, relative to the value. {_LIMIT}",
-)
+RELATIVE = Form(formats.relative, duration=formats.relative_duration, legend=f"{_SIDE} {_LIMIT}")
 TIGHT = Form(
-    formats.tight,
-    formats.below,
-    legend="±9%: the interval's longer side relative to the value; < u: at most u, not "
-    "distinguishable from zero.",
+    formats.tight, formats.below, duration=formats.tight_duration, legend=f"{_SIDE} {_LIMIT}"
 )
 
 
@@ -114,5 +111,6 @@ SETTING = Kind(
 COUNT = number(_count)
 NUMBER = number(formats.scientific)
 INTERVAL = Kind(lambda line, field, form: form.interval(*estimate(line, field)), "interval")
+DURATION = Kind(lambda line, field, form: form.duration(*estimate(line, field)), "interval")
 # A value with the uncertainty of its last digits, regardless of terminal width.
 ESTIMATE = Kind(lambda line, field, form: form.estimate(*estimate(line, field)), "number")

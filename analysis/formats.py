@@ -1,7 +1,6 @@
 """Numbers as text: three significant digits, intervals in a compact form."""
 
 import math
-import re
 
 
 def scientific(value: float, digits: int = 3) -> str:
@@ -38,15 +37,39 @@ def cosine(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 3) -> str:
     """Return a time with a suitable unit: `1.23 ms`."""
     if math.isnan(seconds):
         return "-"
-    rounded = float(f"{seconds:.2e}")  # first: 999.9 us is 1.00 ms
-    unit, scale = next(
-        (u for u in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)) if rounded >= u[1]), ("ns", 1e-9)
-    )
-    return f"{rounded / scale:#.3g}".rstrip(".") + f" {unit}"
+    unit, scale = _unit(seconds)
+    return f"{_digits(seconds / scale, digits)} {unit}"
+
+
+def bracketed_duration(value: float, low: float, high: float) -> str:
+    """Return `1.23 [1.20, 1.31] ms`, or the value alone if there is no interval."""
+    if not _has_width(value, low, high):
+        return duration(value)
+    unit, scale = _unit(value)
+    shown, low_end, high_end = (_digits(each / scale, 3) for each in (value, low, high))
+    return f"{shown} [{low_end}, {high_end}] {unit}"
+
+
+def relative_duration(value: float, low: float, high: float) -> str:
+    """Return `1.23 ms ±6.5%`, as `relative`."""
+    return duration(value) + _relative_side(value, low, high, " ±")
+
+
+def tight_duration(value: float, low: float, high: float) -> str:
+    """Return `1.2 ms±7%`, as `tight`."""
+    return duration(value, 2) + _tight_side(value, low, high)
+
+
+def parenthesised_duration(value: float, low: float, high: float) -> str:
+    """Return `1.230(80) ms`: the longer side of the interval in units of the last digit."""
+    if not _has_width(value, low, high):
+        return duration(value)
+    unit, scale = _unit(value)
+    return f"{uncertain_parenthesised(value / scale, low / scale, high / scale)} {unit}"
 
 
 def upper_limit(high: float) -> str:
@@ -67,21 +90,13 @@ def bracketed(value: float, low: float, high: float) -> str:
 
 
 def relative(value: float, low: float, high: float) -> str:
-    """Return `1.23e-4 ±10%`, or `1.23e-4 -8+15%` if the sides differ by more than a quarter."""
-    if not _has_width(value, low, high) or value == 0:
-        return scientific(value)
-    below, above = abs((value - low) / value), abs((high - value) / value)
-    if max(below, above) <= 1.25 * min(below, above):
-        return f"{scientific(value)} ±{_percent(max(below, above))}%"
-    return f"{scientific(value)} -{_percent(below)}+{_percent(above)}%"
+    """Return `1.23e-4 ±10%`: the longer side of the interval, relative to the value."""
+    return scientific(value) + _relative_side(value, low, high, " ±")
 
 
 def tight(value: float, low: float, high: float) -> str:
-    """Return `1.2e-4±15%`: two digits, and the longer side of the interval."""
-    if not _has_width(value, low, high) or value == 0:
-        return scientific(value, 2)
-    side = max(abs(value - low), abs(high - value)) / abs(value)
-    return f"{scientific(value, 2)}±{100 * side:.0f}%"
+    """Return `1.2e-4±15%`: as `relative`, in fewer digits."""
+    return scientific(value, 2) + _tight_side(value, low, high)
 
 
 def parenthesised(value: float, low: float, high: float) -> str:
@@ -98,19 +113,18 @@ def parenthesised(value: float, low: float, high: float) -> str:
 
 
 def uncertain(value: float, low: float, high: float) -> str:
-    """Return `95.32 ±0.21` or `95.32 -0.12+0.21`, to two digits of the interval or more.
+    """Return `95.32 ±0.21`: the longer side of the interval, to two digits or more.
 
     Values below 1,000 keep at least one decimal, even if the interval is wide.
     """
     if not _has_width(value, low, high):
         return plain(value)
-    below, above = value - low, high - value
-    decimals = 1 - int(scientific(max(below, above), 2).split("e")[1])
+    side = max(value - low, high - value)
+    decimals = 1 - int(scientific(side, 2).split("e")[1])
     if decimals > 7 or abs(value) >= 1e7:
         return relative(value, low, high)
     decimals = max(0 if abs(value) >= 1000 else 1, decimals)
-    value, below, above = (f"{number:.{decimals}f}" for number in (value, below, above))
-    return f"{value} ±{above}" if below == above else f"{value} -{below}+{above}"
+    return f"{value:.{decimals}f} ±{side:.{decimals}f}"
 
 
 def uncertain_parenthesised(value: float, low: float, high: float) -> str:
@@ -118,17 +132,44 @@ def uncertain_parenthesised(value: float, low: float, high: float) -> str:
     text = uncertain(value, low, high)
     if "%" in text:
         return parenthesised(value, low, high)
-    shown, _, sides = text.partition(" ")
-    if not sides:
+    shown, _, side = text.partition(" ±")
+    if not side:
         return text
-    side = max(map(float, re.findall(r"[\d.]+", sides)))
     decimals = len(shown.partition(".")[2])
-    return f"{shown}({round(side * 10**decimals)})"
+    return f"{shown}({round(float(side) * 10**decimals)})"
 
 
 def _has_width(value: float, low: float, high: float) -> bool:
     return all(map(math.isfinite, (value, low, high))) and low < high
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.{0 if fraction >= 0.0995 else 1}f}"
+def _relative_side(value: float, low: float, high: float, sign: str) -> str:
+    """Return the longer side of an interval after a sign, relative to the value; "" for none."""
+    if not _has_width(value, low, high) or value == 0:
+        return ""
+    side = _side(value, low, high)
+    return f"{sign}{100 * side:.{0 if side >= 0.0995 else 1}f}%"
+
+
+def _tight_side(value: float, low: float, high: float) -> str:
+    if not _has_width(value, low, high) or value == 0:
+        return ""
+    side = 100 * _side(value, low, high)
+    return f"±{side:.0f}%" if side >= 0.5 else "±<1%"
+
+
+def _side(value: float, low: float, high: float) -> float:
+    return max(abs(value - low), abs(high - value)) / abs(value)
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    """Return a unit of time in which a time has digits before the point, and its seconds."""
+    rounded = float(f"{seconds:.2e}")  # first: 999.9 us is 1.00 ms
+    units = ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)
+    return next((one for one in units if rounded >= one[1]), ("ns", 1e-9))
+
+
+def _digits(value: float, digits: int) -> str:
+    """Return significant digits, without a power of ten."""
+    rounded = float(f"{value:.{digits - 1}e}")
+    return f"{rounded:#.{digits}g}".rstrip(".") if rounded < 10**digits else f"{rounded:.0f}"

@@ -94,7 +94,7 @@ class ReadableTable:
             texts = [column.cell(line, form) for column in self.columns]
             texts[self.key] += marks[line["note"]]
             body.append(texts)
-        return body
+        return _level(body, self.ties(self.columns), self.columns, form)
 
     def grouped_cells(self, form: Form) -> list[list[str]]:
         """Return the cells, with the name of a group only in its first line."""
@@ -143,6 +143,27 @@ class ReadableTable:
 
 
 _TIED = "not distinguishable from the best (paired test, 95 % for all comparisons together)."
+
+
+def _level(
+    body: list[list[str]],
+    ties: Sequence[Sequence[bool]],
+    columns: Sequence[Column],
+    form: Form,
+) -> list[list[str]]:
+    """Return cells with the room of a mark where there is none, so that their digits are level."""
+    room = " " * len(form.tied.format(""))
+    marked = [
+        column.kind.is_right and any(flags[place] for flags in ties)
+        for place, column in enumerate(columns)
+    ]
+    return [
+        [
+            text + room * (has_marks and not tied)
+            for text, tied, has_marks in zip(texts, flags, marked, strict=True)
+        ]
+        for texts, flags in zip(body, ties, strict=True)
+    ]
 
 
 def _known(field: str, known: Mapping[str, Column]) -> Column:

@@ -19,9 +19,10 @@ from analysis.files import FILE as RESULTS
 from analysis.images import read_png
 from analysis.readable import ReadableTable
 from analysis.reading import OWN, read
-from analysis.rows import contexts
+from analysis.rows import contexts, is_complete
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
+from analysis.unfinished import CONTINUES, begun, is_begun
 
 # Limits for untrusted folders: the search stays fast and a browser can open the page.
 _DEEPEST = 16
@@ -56,6 +57,7 @@ class Cell(NamedTuple):
         key: the number that it sorts by.
         link: a link.
         full: the canonical name, where the text is short for it.
+        tied: whether it is not distinguishable from the best.
     """
 
     text: str
@@ -64,6 +66,7 @@ class Cell(NamedTuple):
     key: float | None
     link: str | None
     full: str
+    tied: bool
 
 
 class Table(NamedTuple):
@@ -88,6 +91,7 @@ class Section(NamedTuple):
         files: names and addresses of files of the folder.
         tables: its tables.
         provenance: how the results were computed.
+        unfinished: what is missing, and how to continue; "" for a finished run.
         pictures: captions and base64 PNG files.
     """
 
@@ -97,6 +101,7 @@ class Section(NamedTuple):
     files: list[tuple[str, str]]
     tables: list[Table]
     provenance: dict[str, str]
+    unfinished: str
     pictures: list[tuple[str, str]]
 
 
@@ -110,7 +115,7 @@ class Page(NamedTuple):
 def find(folder: str | os.PathLike) -> list[Path]:
     """Return the results folders below a folder, including itself, sorted by name.
 
-    Links to folders are not followed.
+    Those of training runs count from their first checkpoint. Links to folders are not followed.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -123,7 +128,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
             inside.clear()
         if OWN in inside:  # its files are unfinished
             inside.remove(OWN)
-        if RESULTS in files or RESULTS in inside:
+        if RESULTS in files or RESULTS in inside or is_begun(Path(place)):
             found.append(Path(place))
         if len(found) > MAX_FOLDERS:
             raise ValueError(f"it contains more than {MAX_FOLDERS:,} results")
@@ -232,6 +237,8 @@ def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
 
 
 def _section(number: int, folder: Path, place: str | os.PathLike | None = None) -> Section:
+    if is_begun(folder):
+        return _begun(number, folder)
     rows = read(folder / RESULTS)
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
@@ -249,6 +256,7 @@ def _section(number: int, folder: Path, place: str | os.PathLike | None = None) 
         files=[] if place is None else _files(folder, Path(place)),
         tables=found,
         provenance=_provenance(rows.attrs["provenance"]),
+        unfinished="" if is_complete(rows) else f"This run is not finished. {CONTINUES}",
         pictures=[],
     )
 
@@ -256,6 +264,13 @@ def _section(number: int, folder: Path, place: str | os.PathLike | None = None) 
 def _listed(problems: Sequence[str]) -> str:
     """Return the names of problems, or their number if they are many."""
     return ", ".join(problems) if len(problems) < 4 else f"of {len(problems)} problems"
+
+
+def _begun(number: int, folder: Path) -> Section:
+    """Return the section of a run without results."""
+    day = _day(folder.stat().st_mtime)
+    title = printable(folder.resolve().name)
+    return Section(f"results-{number}", title, day, [], [], {}, begun(folder), [])
 
 
 def _files(folder: Path, place: Path) -> list[tuple[str, str]]:
@@ -322,6 +337,7 @@ def _cell(text: str, column: Column, kind: str, line: pd.Series) -> Cell:
         key,
         link,
         full if full != text else "",
+        column.is_tied(line),
     )
 
 

@@ -19,9 +19,14 @@ _LONGEST_NAME = 0.5
 _POWER = 6
 """Width of ×10 to a power of one digit."""
 
-_FORM = Form(formats.parenthesised, formats.below, formats.uncertain_parenthesised)
+_FORM = Form(
+    formats.parenthesised,
+    formats.below,
+    formats.uncertain_parenthesised,
+    formats.parenthesised_duration,
+)
 _NUMBER = re.compile(r"([-+]?)(\d+)(?:\.(\d+))?(?:\((\d+)\))?(?:e([-+]?)(\d+))?")
-_DURATION = re.compile(r"([\d.]+) (s|ms|µs|ns)")
+_DURATION = re.compile(r"([\d.]+)(?:\((\d+)\))? (s|ms|µs|ns)")
 _UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
 _ESCAPES = str.maketrans(
     {
@@ -210,7 +215,7 @@ def _unit(texts: Sequence[str]) -> str:
     found = [match.groups() for text in texts if (match := _DURATION.fullmatch(text))]
     if not found:
         return ""
-    seconds = sorted(float(number) * _UNITS[unit] for number, unit in found)
+    seconds = sorted(float(number) * _UNITS[unit] for number, _, unit in found)
     median = seconds[len(seconds) // 2]
     return next((unit for unit, size in _UNITS.items() if median >= size), "ns")
 
@@ -220,7 +225,13 @@ def _in_unit(text: str, unit: str) -> str:
     match = _DURATION.fullmatch(text)
     if not match or not unit:
         return text
-    return formats.plain(float(match[1]) * _UNITS[match[2]] / _UNITS[unit], digits=3)
+    number, last_digits, own = match.groups()
+    ratio = _UNITS[own] / _UNITS[unit]
+    if not last_digits:
+        return formats.plain(float(number) * ratio, digits=3)
+    side = int(last_digits) * 10.0 ** -len(number.partition(".")[2])
+    ends = (ratio * (float(number) + end) for end in (0.0, -side, side))
+    return formats.uncertain_parenthesised(*ends)
 
 
 def _number(text: str) -> str:

@@ -16,16 +16,17 @@ _TIED = "="
 def to_text(table: ReadableTable, width: int = 120) -> str:
     """Return a table for a terminal, no line of which is wider.
 
-    Where the width allows, intervals are printed as `[low, high]`, else relative to the value, as
-    `±9%`. Columns for which there is no room are left out, the last first, and a note names them. A
-    name longer than a third of the width is printed on a line above its numbers.
+    Where the width allows, intervals are printed as `[low, high]`, else by their longer side
+    relative to the value, as `±9%`. Columns for which there is no room are left out, the last
+    first, and a note names them. A name longer than a third of the width is printed on a line above
+    its numbers.
 
     Args:
         table: the table.
         width: line width in characters, 60 or more.
     """
-    # The best line alone needs no mark, since a table begins with it.
-    is_marked = any(sum(flags) > 1 for flags in zip(*table.ties(table.columns), strict=True))
+    # The first line alone needs no mark if the table is sorted.
+    is_marked = any(map(any, table.ties(table.columns)[0 if table.is_grouped else 1 :]))
     tied = f"{{}} {_TIED}" if is_marked else "{}"
     forms = [form._replace(tied=tied) for form in _FORMS]
     fit = fitted(table, width, forms, len(_GAP))

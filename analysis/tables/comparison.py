@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import formats
-from analysis.columns import COUNT, INTERVAL, NAME, Column, Form, Kind, estimate, number
+from analysis.columns import COUNT, DURATION, INTERVAL, NAME, Column, Form, Kind, estimate, number
 from analysis.names import short_names
 from analysis.pooling import pooled
 from analysis.readable import ReadableTable
@@ -77,7 +77,7 @@ _MEASURED = (
         "time",
         ("", "time"),
         "seconds",
-        number(formats.duration),
+        DURATION,
         "Evaluations of f and time (on one device) are per gradient.",
     ),
     Column(

@@ -11,9 +11,11 @@ from analysis.rows import check, configuration, is_complete
 from analysis.statistics.agreement import Agreement, rank_agreement
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.student import quantile
+from analysis.statistics.ties import may_be_least
 
 _PLACE = ("table", "budget", "stage", "cell", "block", "label", "metric", "split")
 COLUMNS = (*_PLACE, "value", "units", "source", "scale", "higher_is_better", "is_known", "note")
+_CELL = ("cell", "metric", "split")  # one value per seed
 _RUN = ("seed", "step", "low", "high")  # cells that were run
 _NORMAL = 1.96
 _ROUNDING = 1e-6
@@ -62,8 +64,9 @@ def reproduction_table(rows: pd.DataFrame) -> ReadableTable:
         `published` value, its `units` and `source`; `ours` with `ours_low` and `ours_high`, and the
         `difference`; the number of `seeds`; the `estimator`, `variant` and `learning_rate` chosen
         on validation images from `tried` candidates of `tried_steps` steps each; `note`. Intervals
-        are 95 %: Student's t over seeds, or for a single seed that of its evaluation. Below the
-        table are the rank agreement by block, and the verdicts on predictions.
+        are 95 %: Student's t over seeds, or for a single seed that of its evaluation. `ours_tied`
+        marks the best of each block and what is not distinguishable from it, in a test paired by
+        seed. Below the table are the rank agreement by block, and the verdicts on predictions.
 
     Raises:
         ValueError: if the table is empty, lacks a column, or holds several tables.
@@ -100,7 +103,8 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     targets = targets.sort_values(
         "block", key=lambda names: names.map(blocks.index), kind="stable", ignore_index=True
     )
-    ours = _ours(rows[rows["stage"] == "final"])
+    runs = _finished(rows[rows["stage"] == "final"])
+    ours = _ours(runs)
     lines = targets[["block", "label", "cell", "metric", "split"]].assign(
         published=targets["value"],
         units=targets["units"],
@@ -116,11 +120,35 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     lines["difference"] = lines["ours"] - lines["published"]
     for name in ("higher_is_better", "is_known"):
         lines[name] = targets[name].astype(bool)
+    lines["ours_tied"] = _ties(lines.assign(scale=scale), runs)
     tried = _tried(rows).reindex(lines["cell"])
     lines["tried"], lines["tried_steps"] = tried["tried"].values, tried["steps"].values
     notes = _notes(rows)
     lines["note"] = [notes.get(cell, "") for cell in lines["cell"]]
     return lines
+
+
+def _ties(lines: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """Return which lines are not distinguishable from the best of their block, paired by seed.
+
+    All cells have the same seeds. Known answers are not compared: all have the same one.
+
+    Args:
+        lines: the lines, with the `scale` of their numbers.
+        runs: the runs behind them.
+    """
+    flags = pd.Series(False, index=lines.index)
+    if "seed" not in runs:
+        return flags
+    seeds = runs.pivot(index=list(_CELL), columns="seed", values="value")
+    seeds = seeds.reindex(pd.MultiIndex.from_frame(lines[list(_CELL)])).set_axis(lines.index)
+    # The best is the least of these.
+    signs = lines["scale"].where(~lines["higher_is_better"], -lines["scale"])
+    for _, part in lines[~lines["is_known"]].groupby("block", sort=False):
+        own = seeds.loc[part.index].mul(signs[part.index], axis=0)
+        if own.notna().all(axis=1).sum() > 1:
+            flags[part.index] = may_be_least(own.mean(axis=1), own)
+    return flags
 
 
 def _columns(lines: pd.DataFrame) -> Iterator[Column]:
@@ -141,6 +169,13 @@ def _footnotes(lines: pd.DataFrame) -> list[str]:
             "Tried: the number of candidates (learning rates and schedules) compared on validation "
             "images, and the training steps of each."
         )
+    compared = lines[lines["ours"].notna() & ~lines["is_known"]]
+    if lines["ours_tied"].any():
+        found.append("In each part of the table, the best of ours is marked; the seeds are pairs.")
+    elif compared["block"].duplicated().any():
+        found.append("No best one of ours is marked: pairs need two seeds or more, none diverged.")
+    elif lines["is_known"].any():
+        found.append("No best one of ours is marked: all estimate the same known answers.")
     return found
 
 
@@ -240,17 +275,23 @@ def _verdict(better: pd.Series, worse: pd.Series) -> str:
     return "broke" if worse["ours_high"] < better["ours_low"] else "undecided"
 
 
-def _ours(final: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds of every cell's metrics at its last step."""
-    by = ["cell", "metric", "split"]
-    about = ["estimator", "variant", "learning_rate", "paper_link"]
+def _finished(final: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the runs that did not diverge, at the last step of their cell."""
     if final.empty:
-        return pd.DataFrame(columns=[*by, "ours", "ours_low", "ours_high", "seeds", *about])
-    final = final.reindex(columns=[*final.columns, *(name for name in about if name not in final)])
+        return final
     lost = final[final["metric"] == "diverged"][["cell", "seed"]].drop_duplicates()
     runs = final.merge(lost.assign(lost=True), how="left", on=["cell", "seed"])
     runs = runs[runs["lost"].isna()]
-    runs = runs[runs["step"] == runs.groupby("cell")["step"].transform("max")]
+    return runs[runs["step"] == runs.groupby("cell")["step"].transform("max")]
+
+
+def _ours(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over seeds of every cell's metrics."""
+    by = list(_CELL)
+    about = ["estimator", "variant", "learning_rate", "paper_link"]
+    if runs.empty:
+        return pd.DataFrame(columns=[*by, "ours", "ours_low", "ours_high", "seeds", *about])
+    runs = runs.reindex(columns=[*runs.columns, *(name for name in about if name not in runs)])
     means = over_seeds(runs, by)
     means = means.rename(columns={"value": "ours", "low": "ours_low", "high": "ours_high"})
     return means.join(runs.groupby(by)[about].first()).reset_index()

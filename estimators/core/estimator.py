@@ -3,7 +3,7 @@
 import abc
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import jax
@@ -158,7 +158,8 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         """
         check_call(type(self).__name__, key, distribution, f)
         if not isinstance(distribution, self.distributions):
-            raise TypeError(f"{type(self).__name__} {self.refusal(distribution)}")
+            reason = f"{self.refusal(distribution)}{self.instead(distribution)}"
+            raise TypeError(f"{type(self).__name__} {reason}")
         with traced_conditions() as conditions:
             check_counters(self)  # first: a bad update of the estimator soon spoils the model
             distribution.check()
@@ -194,6 +195,25 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             return reason
         return self.unfit(cast(D, distribution))
 
+    def instead(self, distribution: Distribution) -> str:
+        """Return which estimators of the same family take the type of a distribution.
+
+        Returns:
+            `; use A or B`, or "" if this estimator takes it or none of them does.
+        """
+        if isinstance(distribution, self.distributions):
+            return ""
+        names = sorted(
+            cls.__name__
+            for cls in _subclasses(Estimator)
+            if _family(cls) == _family(type(self)) != ""
+            and cls.needs_bound == self.needs_bound
+            and isinstance(distribution, cls.distributions)
+        )
+        return (
+            f"; use {', '.join(names[:-1])}{' or ' * (len(names) > 1)}{names[-1]}" if names else ""
+        )
+
     def unfit(self, distribution: D) -> str | None:
         """Return why a distribution of a supported type does not fit, or None if it does."""
 
@@ -228,6 +248,18 @@ class Estimator(Part, Generic[D, F], abc.ABC):
                     "map over a stack of estimators with jax.vmap"
                 )
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), self)
+
+
+def _subclasses(cls: type[Estimator[Any, Any]]) -> Iterator[type[Estimator[Any, Any]]]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
+def _family(cls: type[Estimator[Any, Any]]) -> str:
+    """Return the package of a class of this library, "" for other classes."""
+    package = cls.__module__.rpartition(".")[0]
+    return package if package.startswith(f"{__name__.partition('.')[0]}.") else ""
 
 
 def check_call(name: str, key: object, distribution: object, f: object) -> None:

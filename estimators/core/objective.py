@@ -1,5 +1,6 @@
 """Kinds of f: a plain function, a black box, or a multi-sample bound."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -87,6 +88,18 @@ class ImportanceBound:
         return jnp.log(count) - jax.nn.logsumexp(log_weights, axis=-1)
 
 
+def _array(value: object) -> jax.Array:
+    """Return a value of f as an array; raise TypeError if it is something else."""
+    wanted = "f must map one sample to a scalar, but returned"
+    if value is None:
+        raise TypeError(f"{wanted} None: does it lack a return statement?")
+    if not isinstance(value, list | tuple):
+        with contextlib.suppress(TypeError, ValueError):
+            return jnp.asarray(value)
+    article = "an" if type(value).__name__[0] in "aeiou" else "a"
+    raise TypeError(f"{wanted} {article} {type(value).__name__}: return the loss alone")
+
+
 def checked(f: Objective) -> Objective:
     """Return f, raising an error if it does not return a real scalar.
 
@@ -98,14 +111,14 @@ def checked(f: Objective) -> Objective:
 
     @functools.wraps(f)
     def scalar(sample: jax.Array) -> jax.Array:
-        value = jnp.asarray(f(sample))
+        value = _array(f(sample))
         if value.shape != ():
             raise ValueError(
                 f"f must map one sample to a scalar, but returned shape {value.shape}; "
                 "batch the estimator with jax.vmap, not f"
             )
         if not jnp.issubdtype(value.dtype, jnp.floating):
-            raise TypeError(f"f must return a real number, but returned {value.dtype}")
+            raise TypeError(f"f must return a floating-point number, but returned {value.dtype}")
         with jax.numpy_dtype_promotion("standard"):
             return value.astype(jnp.result_type(value, sample))
 

@@ -7,6 +7,7 @@ from experiments.command_line.output import completed, conclude, drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES
+from experiments.system.errors import UsageError
 
 _EPILOG = """\
 {tables}
@@ -27,7 +28,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.epilog = _EPILOG.format(tables=options.listed("tables", TABLES))
     option = command.add_argument
-    option("name", metavar="NAME", help="the table")
+    option("name", nargs="?", metavar="NAME", help="the table")
     options.add_scale(command, SCALES)
     option(
         "--cells",
@@ -37,7 +38,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="run only cells whose names contain one of these texts (default: all; for the "
         "largest tables with --budget smoke, one per estimator)",
     )
-    option("--list", action="store_true", help="list the table's cells without running them")
+    option(
+        "--list", action="store_true", help="list the table's cells, or all tables, and run nothing"
+    )
     option(
         "--binarisation",
         type=options.choice("fixed", "published"),
@@ -53,6 +56,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
+    if given.name is None:
+        if not given.list:
+            raise UsageError("name the table: estimax reproduce --list shows all")
+        unused.of_listing(given)
+        alone = "seed", "cells", "binarisation", *options.DRAWING
+        unused.without_effect(given, "with --list of all tables", *alone)
+        print("\n".join(TABLES))
+        return
     table = build(given.name, given.binarisation)
     settings = ReproduceSettings(table, given.budget, given.seed)
     options.check_seeds(given.seed, settings.size.seeds)

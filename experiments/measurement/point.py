@@ -1,6 +1,8 @@
 """A problem at frozen parameters, ready to be measured."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +39,7 @@ REFERENCE_SHARE = 4
 """Samples of the true gradient per estimator sample, unless the truth is exact."""
 
 _LEAST_REFERENCE = 64
+_TERMS = 256  # gradients that show the size of their terms
 _TRAINING_RATE = 3e-3
 
 
@@ -134,6 +137,19 @@ class Point:
     def sampler(self) -> Sampler:
         """Draws gradients; its arguments are an estimator and `(params, batch)`."""
         return self.instrument.sampler
+
+    @functools.cached_property
+    def with_terms(self) -> "Point":
+        """The point with the size of the terms that cancel in its gradients (`Truth.terms`).
+
+        They are those of the score function without a baseline; unknown where that does not fit.
+        """
+        plain = ScoreFunction()
+        if self.problem.refusal(plain, self.distribution) is not None:
+            return self
+        (blocks,) = self.draw(plain, jax.random.key(0), _TERMS)
+        size = math.sqrt(blocks.variance.sum() + blocks.mean @ blocks.mean)
+        return dataclasses.replace(self, truth=dataclasses.replace(self.truth, terms=size))
 
     @property
     def chosen(self) -> Params:

@@ -23,6 +23,9 @@ _NARROWEST, _WIDEST = 40, 200
 _LEAST_DONE = 0.05
 """Fraction of a run, or one part if that is less, after which the time left is estimated."""
 
+_ESTIMATED = 0.1
+"""Fraction of a run after which a log says how long it takes: its first parts may be slow."""
+
 
 class Lines(NamedTuple):
     """Lines that show finished tasks, in at most a number of columns if that is not None.
@@ -41,7 +44,7 @@ class Progress:
 
     On a terminal, a bar below the lines shows the task, the elapsed time, and the time that is left
     by the pace so far. Elsewhere, as in a log, each task has one line, printed when it finishes,
-    and its status at intervals.
+    and its status at intervals; one line says how long a long run will take, once that is known.
 
     In its context, a signal that asks the run to end raises `Interrupted` at the next report.
     """
@@ -67,6 +70,7 @@ class Progress:
         self._done = 0.0
         self._task = ""
         self._pending = ""  # the line of a task that a log does not show yet
+        self._is_estimated = not self._is_log  # whether a log says how long the run takes
         self._begun: float | None = None
         self._advanced = self._noted = time.monotonic()
         self._deferring = signals.deferred()
@@ -87,6 +91,13 @@ class Progress:
         self._describe(message)
         if self._is_log:
             self._print(message)
+
+    def announce(self, message: str) -> None:
+        """Show a message that stays on a terminal too."""
+        if self._is_terminal or self._is_log:
+            self._bar.clear()
+            self._print(message)
+            self._bar.refresh()
 
     def note(self, message: str) -> None:
         """Show the status of the task; in a log, at intervals."""
@@ -153,6 +164,7 @@ class Progress:
         finally:
             self._show_pending()
         advance(1.0)
+        self._estimate()
 
     def _describe(self, message: str, *, at_once: bool = True) -> None:
         """Show a message beside the bar, as far as the terminal's width allows."""
@@ -166,14 +178,28 @@ class Progress:
         self._bar.bar_format = f"{{desc:<{room}.{room}}}|{{bar}}|{numbers}"
         self._bar.set_description_str(printable(message), refresh=at_once)
 
+    def _estimate(self) -> None:
+        """Say in a log how long the run will take, once, if that is known and long."""
+        done, total = self._done - self._num_skipped, self._num_tasks - self._num_skipped
+        if self._is_estimated or done < _ESTIMATED * total:
+            return
+        self._is_estimated = True
+        seconds = self._seconds_left()
+        if seconds is not None and seconds >= SECONDS_BETWEEN_NOTES:
+            self._print(f"about {tqdm.format_interval(seconds)} left")
+
     def _left(self, before: str) -> str:
         """Return the time that is left by the pace so far, "" as long as that is unknown."""
+        seconds = self._seconds_left()
+        return "" if seconds is None else f"{before}{tqdm.format_interval(seconds)} left"
+
+    def _seconds_left(self) -> float | None:
         done = self._done - self._num_skipped
         total = self._num_tasks - self._num_skipped
         if self._begun is None or done < min(1, _LEAST_DONE * total) or done >= total:
-            return ""
+            return None
         ends = self._advanced + (self._advanced - self._begun) / done * (total - done)
-        return f"{before}{tqdm.format_interval(max(ends - time.monotonic(), 0))} left"
+        return max(ends - time.monotonic(), 0)
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._noted >= SECONDS_BETWEEN_NOTES

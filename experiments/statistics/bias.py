@@ -16,7 +16,8 @@ def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) ->
 
     The estimate is $Q - \mathrm{tr} C$ with $Q = |m - t|^2$ and $C = S / n + S' / n'$: unbiased, so
     it may be negative. The interval inverts the distribution of Q (`Distance`). Its low end is zero
-    if the bias is not distinguishable from zero. Its high end uses max(Q, tr C): a sample mean that
+    if the bias is not distinguishable from zero, or from what rounding leaves of the terms that
+    cancel (`Truth.rounding`). Its high end uses max(Q, tr C): a sample mean that
     happens to equal the truth does not rule out a bias below the noise.
 
     Args:
@@ -32,7 +33,8 @@ def squared_bias(blocks: Blocks, truth: Truth, found: Distance | None = None) ->
     if exact(blocks, truth) or (not found.is_noisy and found.q <= found.rounding):
         return Estimate.student(0.0)
     level = 1 - 2 * float(special.ndtr(-caution(blocks, truth) * quantile()))
-    return Estimate(found.squared_bias, *ends(found, unseen(blocks, truth), level))
+    low, high = ends(found, unseen(blocks, truth), level)
+    return Estimate(found.squared_bias, low if low > truth.rounding else 0.0, high)
 
 
 def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, float]:

@@ -26,7 +26,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
     norm = float(np.linalg.norm(truth.mean))
     if not np.isfinite(blocks.mean).all():
         return Estimate.refused(math.nan, "")
-    if not norm:
+    if norm**2 <= truth.rounding:
         return Estimate.refused(math.nan, without_direction(blocks, truth))
     direction = truth.mean / norm
     along = float(blocks.mean @ direction)
@@ -57,7 +57,7 @@ def cosine_of_mean(blocks: Blocks, truth: Truth) -> Estimate:
 
 def cosine_per_sample(blocks: Blocks, truth: Truth) -> Estimate:
     """Return the mean cosine between one gradient and the truth; NaN if that is zero."""
-    if not truth.mean.any():
+    if float(truth.mean @ truth.mean) <= truth.rounding:
         return Estimate.refused(math.nan, without_direction(blocks, truth))
     found = sample_mean(blocks.cosines / blocks.size, caution(blocks, truth))
     # Sums in float32 may exceed one by a rounding error.

@@ -98,9 +98,8 @@ def distance(blocks: Blocks, truth: Truth) -> Distance:
     """Return the squared distance of the mean from the truth, and its noise."""
     runs = [blocks] if truth.blocks is None else [blocks, truth.blocks]
     traces = [float(run.variance.sum()) / run.count for run in runs]
-    return noisy(
-        blocks.mean - truth.mean, [run.deviations for run in runs], traces, rounding(blocks, truth)
-    )
+    unknown = max(rounding(blocks, truth), truth.rounding)
+    return noisy(blocks.mean - truth.mean, [run.deviations for run in runs], traces, unknown)
 
 
 def noisy(

@@ -28,7 +28,7 @@ def exact(blocks: Blocks, truth: Truth) -> bool:
     A sampled truth never counts as equal, since it may miss the same rare events.
     """
     apart = blocks.mean - truth.mean
-    at_truth = float(apart @ apart) <= rounding(blocks, truth)
+    at_truth = float(apart @ apart) <= max(rounding(blocks, truth), truth.rounding)
     return truth.blocks is None and at_truth and alike(blocks)
 
 
@@ -57,8 +57,10 @@ def refusal(blocks: Blocks, truth: Truth) -> str:
 
 
 def without_direction(blocks: Blocks, truth: Truth) -> str:
-    """Return why there is no cosine to a true gradient of length zero."""
-    zero = "is zero" if truth.blocks is None else "is not distinguishable from zero"
+    """Return why there is no cosine to a true gradient of length zero, up to rounding."""
+    zero = "is not distinguishable from zero"
+    if truth.blocks is None:
+        zero = "is zero up to rounding" if truth.mean.any() else "is zero"
     return refusal(blocks, truth) or f"the true gradient {zero}"
 
 

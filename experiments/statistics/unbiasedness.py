@@ -13,8 +13,9 @@ def unbiased_p_value(blocks: Blocks, truth: Truth, found: Distance) -> Estimate:
     """Return the p-value of the hypothesis that the bias is zero.
 
     The probability of at least the squared distance between mean and truth that was observed, by
-    the law that the interval of the squared bias inverts, with its allowance for unseen tails. NaN
-    if the squared bias has no interval.
+    the law that the interval of the squared bias inverts, with its allowance for unseen tails. What
+    rounding leaves of the terms that cancel (`Truth.rounding`) is no bias. NaN if the squared bias
+    has no interval.
 
     Args:
         blocks: the samples.
@@ -27,6 +28,7 @@ def unbiased_p_value(blocks: Blocks, truth: Truth, found: Distance) -> Estimate:
         return Estimate.refused(math.nan, "")
     if exact(blocks, truth) or not found.is_noisy:
         return Estimate.student(float(found.q <= found.rounding))
-    chance = max(law.above(0.0) for law in (found, found.times(unseen(blocks, truth))))
+    laws = found, found.times(unseen(blocks, truth))
+    chance = max(law.above(truth.rounding) for law in laws)
     score = float(-special.ndtri(chance)) / caution(blocks, truth)
     return Estimate.student(max(chance, float(special.ndtr(-score))))

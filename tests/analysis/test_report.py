@@ -117,6 +117,12 @@ def test_every_line_of_the_tables_is_there(page, results):
     assert names <= set(reader.cells)
 
 
+def test_what_ties_with_the_best_is_bold(page):
+    # Of B & C, two seeds, and of the training runs.
+    assert "<td><b>95.5 ±6.4</b></td>" in re.sub("<td [^>]*>", "<td>", page)
+    assert page.count("Bold: not distinguishable from the best") >= 1
+
+
 def test_figures_are_in_the_page(page):
     assert page.count('src="data:image/png;base64,') == 1
     caption = "Squared bias and variance of each estimator"
@@ -162,6 +168,32 @@ def test_headings_are_distinct_and_dated(tmp_path):
 
 def test_the_table_ends_in_its_conclusion(page):
     assert "A zero gradient would score" in page
+
+
+def test_an_unfinished_run_is_marked_with_how_it_goes_on(tmp_path, page):
+    assert 'class="unfinished"' not in page
+    rows = synthetic.comparison()
+    write(tmp_path / "one", rows, "compare", problem="VAE")
+    rows = pd.read_parquet(tmp_path / "one" / report.RESULTS)
+    rows.attrs |= {"complete": False}
+    rows.attrs["provenance"] |= {"command": "estimax compare --estimators 'A<b>'"}
+    rows.to_parquet(tmp_path / "one" / report.RESULTS)
+    checkpoints = tmp_path / "begun" / ".estimax" / "checkpoints"
+    for place in ("A<i>/7", "A<i>/1200", "A<i>/other", "B/30000"):
+        (checkpoints / place).mkdir(parents=True)
+    (checkpoints / "C").symlink_to(tmp_path / "one")
+    page, left_out = report.report(report.find(tmp_path))
+    assert not left_out
+    marked = re.findall('<p class="unfinished">(.*)</p>', page)
+    assert marked == [
+        "No part of this run is finished. Checkpoints: A&lt;i&gt; at step 1,200, B at step 30,000. "
+        "To continue, run the same command again.",
+        "This run is not finished. To continue, run the same command again. "
+        "<code>estimax compare --estimators &#39;A&lt;b&gt;&#39;</code>",
+    ]
+    assert "<h2>begun</h2>" in page and page.count("How it was run") == 1
+    (page, _) = report.report(report.find(tmp_path / "begun"))  # alone
+    assert "not finished" in page or "No part" in page
 
 
 def test_what_is_no_result_is_refused(tmp_path):

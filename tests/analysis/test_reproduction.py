@@ -158,6 +158,72 @@ def test_diverged_seeds_are_left_out_and_said():
     assert (line.ours, line.seeds, line.note) == (2.0, 1, "1 of 2 seeds diverged")
 
 
+def seeded(label, mean):
+    """Four runs whose seeds differ more than the estimators."""
+    own = {"A": 0.01, "B": -0.01, "C": 0.02}[label]
+    return ours(label, *(mean + shift + own * (-1) ** i for i, shift in enumerate((0, 3, 7, 11))))
+
+
+def test_the_best_of_each_part_is_marked_with_what_ties():
+    rows = [target(name, 1.0) for name in "ABC"]
+    rows += [seeded("A", 5.005), seeded("B", 5.0), seeded("C", 6.0)]
+    shown = analysis.reproduction_table(flat(*rows))
+    assert shown.frame["ours_tied"].tolist() == [True, True, False]
+    text = analysis.to_text(shown, 80)
+    marked = [line.split()[0] for line in text.splitlines() if " =" in line]
+    assert marked == ["A", "B"] and "\n=: not distinguishable from the best" in text
+    markdown = analysis.to_markdown(shown)
+    assert [line.count("| **") for line in markdown.splitlines() if "0.001" in line] == [1, 1, 0]
+    assert analysis.to_html(shown).count("<b>1") == 2
+    latex = analysis.to_latex(shown)
+    assert latex.count(r"& \bfseries 1") == 2
+    for one in (text, markdown, analysis.to_html(shown), latex):
+        assert "In each part of the table, the best of ours is marked" in " ".join(one.split())
+
+
+def test_the_best_of_published_units():
+    rows = [target(name, 1.0, scale=-1.0, higher=True) for name in "AC"]
+    rows += [seeded("A", 5.0), seeded("C", 6.0)]
+    assert table(*rows)["ours_tied"].tolist() == [True, False]
+    rows = [target(name, 1.0, scale=100.0, higher=True) for name in "AC"]
+    rows += [seeded("A", 5.0), seeded("C", 6.0)]
+    shown = analysis.reproduction_table(flat(*rows))
+    assert shown.frame["ours_tied"].tolist() == [False, True]
+    # The lines are not sorted: also the best alone is marked, with digits as before.
+    first, second = (line for line in analysis.to_text(shown).splitlines() if " ±" in line)
+    assert " =" in second and " =" not in first
+    assert first.index("±") == second.index("±")
+
+
+def test_parts_have_a_best_one_each():
+    rows = [target(name, 1.0, block=part) for part in ("one", "two") for name in "AC"]
+    rows = [row | {"cell": f"{row['block']} {row['cell']}"} for row in rows]
+    for part, values in (("one", (5.0, 6.0)), ("two", (8.0, 7.0))):
+        for label, value in zip("AC", values, strict=True):
+            rows += [row | {"cell": f"{part} {label}"} for row in seeded(label, value)]
+    assert table(*rows)["ours_tied"].tolist() == [True, False, False, True]
+
+
+def test_without_pairs_none_is_the_best():
+    both = [target(name, 1.0) for name in "AC"]
+    alone = [*ours("A", 5.0), *ours("C", 6.0)]
+    seeds = [*seeded("A", 5.0), *seeded("C", 6.0)]
+    known = [row | {"is_known": True} for row in both]
+    only_one = [*both, *seeded("A", 5.0)]
+    lost = [*both, *seeds, ours("C", 1.0, 1.0, metric="diverged")[1]]
+    for rows, why in (
+        ([*both, *alone], "pairs need two seeds or more, none diverged"),
+        ([*known, *seeds], "all estimate the same known answers"),
+        (only_one, None),
+        (lost, "pairs need two seeds or more, none diverged"),
+    ):
+        shown = analysis.reproduction_table(flat(*rows))
+        assert not shown.frame["ours_tied"].any()
+        assert [note for note in shown.notes if "marked" in note] == (
+            [f"No best one of ours is marked: {why}."] if why else []
+        )
+
+
 def test_formats_and_figure(tmp_path):
     rows = [target("A", 100.0), target("B_x", 101.0), target("C", 102.0), expected("A", "C")]
     rows += [*ours("A", 104.0, 106.0), *ours("B_x", 103.0, 107.0)]

@@ -267,6 +267,40 @@ def test_duration(seconds, text):
     assert formats.duration(seconds) == text
 
 
+def test_durations_with_intervals():
+    found = 1.234e-3, 1.2e-3, 1.31e-3
+    assert formats.bracketed_duration(*found) == "1.23 [1.20, 1.31] ms"
+    assert formats.relative_duration(*found) == "1.23 ms ±6.2%"
+    assert formats.tight_duration(*found) == "1.2 ms±6%"
+    assert formats.parenthesised_duration(*found) == "1.234(76) ms"
+    assert formats.bracketed_duration(9.6e-4, 8e-4, 1.27e-3) == "960 [800, 1270] µs"
+    for alone in (2.0, np.nan, np.nan), (2.0, 2.0, 2.0):
+        assert formats.bracketed_duration(*alone) == "2.00 s" == formats.relative_duration(*alone)
+        assert formats.parenthesised_duration(*alone) == "2.00 s"
+        assert formats.tight_duration(*alone) == "2.0 s"
+    assert formats.relative_duration(np.nan, np.nan, np.nan) == "-"
+
+
+def test_times_have_intervals(rows):
+    rows = rows.copy()
+    is_time = rows["metric"] == "seconds"
+    rows.loc[is_time, "value"] = 1e-3 * np.logspace(0, 1.3, is_time.sum())
+    rows.loc[is_time, "low"] = 0.9 * rows["value"]
+    rows.loc[is_time, "high"] = 1.2 * rows["value"]
+    table = analysis.comparison_table(rows).chosen(["seconds"])
+    assert "[" in analysis.to_text(table, 200) and " ms" in analysis.to_text(table, 200)
+    narrow = analysis.to_text(table.chosen(["seconds", "variance", "mse"]), 80)
+    assert (
+        len(re.findall(" ms ?±20%", narrow)) == is_time.sum() and "±9%: the longer side" in narrow
+    )
+    for shown in (analysis.to_markdown(table), analysis.to_html(table)):
+        assert shown.count("] ms") == is_time.sum()
+    latex = analysis.to_latex(table)
+    (column,) = re.findall(r"S\[table-format=([^]]+)\]", latex)
+    assert column.endswith("(3)") or column.endswith("(2)")
+    assert "time (ms)" in latex and "1.00(20)" in latex and "In parentheses" in latex
+
+
 def test_intervals():
     assert formats.tight(1.0, 0.9, 1.15) == "1.0e0±15%" and formats.tight(1.0, 1.0, 1.0) == "1.0e0"
     assert formats.below(1.24e-4) == "<1.2e-4" and formats.below(0.0) == "0"
@@ -277,7 +311,8 @@ def test_intervals():
     assert formats.uncertain_parenthesised(105.32, 105.11, 105.6) == "105.32(28)"
     assert formats.uncertain_parenthesised(105.3, np.nan, np.nan) == "105.3"
     assert formats.relative(1.0, 0.9, 1.1) == "1.00e0 ±10%"
-    assert formats.relative(2.0, 1.9, 2.4) == "2.00e0 -5.0+20%"
+    assert formats.relative(2.0, 1.9, 2.4) == "2.00e0 ±20%"
+    assert formats.tight(1.0, 0.999, 1.001) == "1.0e0±<1%"
     assert formats.relative(1.0, np.nan, np.nan) == "1.00e0" == formats.bracketed(1.0, 1.0, 1.0)
     assert formats.relative(-1.0, -1.2, -0.8) == "-1.00e0 ±20%"
     assert formats.bracketed(1.0, 0.5, 12.0) == "1.00e0 [5.00e-1, 1.20e1]"

@@ -77,11 +77,24 @@ def test_keys(example, key, error, message):
     [
         (lambda z: z, ValueError, "must map one sample to a scalar, but returned shape .*jax.vmap"),
         (lambda z: z.ravel()[:1], ValueError, r"returned shape \(1,\)"),
-        (lambda z: 1, TypeError, "must return a real number, but returned int"),
-        (lambda z: z.sum() > 0, TypeError, "must return a real number, but returned bool"),
-        (lambda z: z.sum() * 1j, TypeError, "must return a real number, but returned complex"),
+        (lambda z: 1, TypeError, "must return a floating-point number, but returned int"),
+        (lambda z: None, TypeError, "to a scalar, but returned None: does it lack a return"),
+        (lambda z: "0", TypeError, "to a scalar, but returned a str: return the loss alone"),
+        (lambda z: (z.sum(), z), TypeError, "to a scalar, but returned a tuple: return the loss"),
+        (lambda z: [z.sum()], TypeError, "to a scalar, but returned a list: return the loss"),
+        (lambda z: {"loss": z.sum()}, TypeError, "to a scalar, but returned a dict: return the"),
+        (
+            lambda z: z.sum() > 0,
+            TypeError,
+            "must return a floating-point number, but returned bool",
+        ),
+        (
+            lambda z: z.sum() * 1j,
+            TypeError,
+            "must return a floating-point number, but returned complex",
+        ),
     ],
-    ids=["array", "array of one", "integer", "boolean", "complex"],
+    ids=["array", "one", "integer", "None", "str", "tuple", "list", "dict", "boolean", "complex"],
 )
 def test_values_of_f(example, f, error, message):
     estimator, distribution = example

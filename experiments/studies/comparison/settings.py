@@ -199,7 +199,8 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
             error = error or raised
             continue
         if must and reason:
-            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+            instead = estimator.instead(distribution)
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}{instead}")
         fits, refused = fits or not reason, f"{estimator} {reason}"
     if not fits:
         if error is not None:

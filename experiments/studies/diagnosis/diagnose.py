@@ -13,7 +13,7 @@ from experiments.running.progress import Progress
 from experiments.studies.comparison.point_study import parts_of
 from experiments.studies.diagnosis.model import Loss, Model
 from experiments.studies.diagnosis.recommendation import needs, recommend
-from experiments.studies.diagnosis.study import DiagnoseSettings, check, measured
+from experiments.studies.diagnosis.study import DiagnoseSettings, check, check_fit, measured
 from experiments.training.convergence import TUNING_STEPS
 
 
@@ -77,6 +77,7 @@ def diagnose(
     parts = parts_of(candidates)
     settings = DiagnoseSettings(samples=samples, tuning_steps=tuning_steps, budget=budget)
     checked = Model.of(loss, model, batch)
+    check_fit(checked, candidates)
     shown = progress or Progress(len(parts), silent=True)
     rows: list[Row] = []
     for found in measured(checked, parts, rows, key, settings, shown):

@@ -51,7 +51,7 @@ def recommend(rows: Sequence[Row], budget: float) -> tuple[str | None, tuple[str
     if alike:
         several = ", ".join(f"{name} ({_times(by_name[name])})" for name in alike[:5])
         several += f" and {len(alike) - 5} more" if len(alike) > 5 else ""
-        reasons.append(f"not distinguishable from it with these samples: {several}")
+        reasons.append(f"with intervals that overlap its own: {several}")
     unbiased = [name for name in order if errors[name]["unbiased"] == "yes"]
     if unbiased and unbiased[0] != best:
         other, least = errors[unbiased[0]]["value"], error["value"]

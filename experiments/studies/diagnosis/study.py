@@ -22,6 +22,7 @@ from experiments.studies.diagnosis.model import Model
 from experiments.system.errors import UsageError
 
 STUDY = "diagnose"
+_MOST_REASONS = 3
 
 # The loss at one sample, without a gradient through sampling: the unit of time.
 _PLAIN: Any = jax.tree_util.Partial(lambda key, distribution, f: f(distribution.sample(key)))
@@ -51,7 +52,11 @@ def diagnosis_study(
         source: the model's name on the command line.
         module: the name of the module of the user's file.
         step: the training step of the model's parameters, if it is known.
+
+    Raises:
+        UsageError: if none of the estimators fits the model.
     """
+    check_fit(model, candidates)
     parts = point_study.parts_of(candidates)
     modules = {module} | modules_of(candidates)
     configuration = {
@@ -109,6 +114,13 @@ def measured(
     if reason := limits.refusal(model, reference, context, start.distribution, samples):
         raise UsageError(f"{model} cannot be diagnosed: {reference} {reason}")
 
+    members = [members[0] for name, members in parts.items() if name != point_study.TIMES]
+    fit = [one for one in members if model.refusal(one, start.distribution) is None]
+    progress.announce(
+        f"{len(fit)} of {len(members)} estimators fit the model; measuring "
+        f"{'at least ' * (settings.precision is not None)}{settings.samples:,} gradients of each"
+    )
+
     def find() -> Point:
         progress.say("finding the true gradient")
         point = start.with_truth(
@@ -124,6 +136,21 @@ def measured(
     yield point_study.times(start, parts, rows, progress, _PLAIN)
 
 
+def check_fit(model: Model, candidates: Sequence[Estimator]) -> None:
+    """Check that an estimator fits the calls of the loss.
+
+    Raises:
+        UsageError: if none does; the message says why.
+    """
+    kind = model.calls.distribution
+    reasons = [(one, model.refusal(one, kind)) for one in candidates]
+    if not all(reason for _, reason in reasons):
+        return
+    said = [f"{one} {reason}{one.instead(kind)}" for one, reason in reasons[:_MOST_REASONS]]
+    more = f"; and {len(reasons) - len(said)} more" if len(reasons) > len(said) else ""
+    raise UsageError(f"no estimator fits {model}: {'; '.join(said)}{more}")
+
+
 def check(model: Model, rows: Sequence[Row]) -> None:
     """Check that the rows allow a recommendation.
 
@@ -131,7 +158,8 @@ def check(model: Model, rows: Sequence[Row]) -> None:
         UsageError: if no estimator fits the model, or its gradient is always zero.
     """
     if all(row["metric"] == "skipped" for row in rows):
-        raise UsageError("no estimator fits the model")
+        why = "; ".join(dict.fromkeys(f"{row['estimator']} {row['note']}" for row in rows))
+        raise UsageError(f"no estimator fits {model}: {why}")
     sampled = [row for row in rows if row["method"] != "Exact"]
     errors = [row["value"] for row in sampled if row["metric"] == "mse"]
     norms = [row["value"] for row in rows if row["metric"] == "truth_norm"]

@@ -170,7 +170,8 @@ def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
     def fits(estimator: Estimator, times: int, moves: bool) -> bool:
         reason = limits.refusal(problem, estimator, at, distribution, times, moves=moves)
         if reason and str(estimator) in named:
-            raise UsageError(f"{estimator} does not fit {problem}: {reason}")
+            instead = estimator.instead(distribution)
+            raise UsageError(f"{estimator} does not fit {problem}: {reason}{instead}")
         return not reason
 
     runs = [(one, settings.steps * settings.num_runs(one)) for one in settings.estimators]

@@ -304,6 +304,9 @@ def test_of_a_family_what_does_not_fit_is_left_out(capsys, tmp_path):
     compare = ["compare", "--problem", "Quadratic", "--samples", "32", "--output", out]
     assert "no estimator fits Quadratic" in refused(capsys, *compare, "--estimators", "bounds")
     assert "VIMCO does not fit" in refused(capsys, *compare, "--estimators", "bounds", "VIMCO")
+    for command in (compare, ["train", *compare[1:3], "--steps", "2"], ["benchmark", "--quick"]):
+        line = refused(capsys, *command, "--estimators", "CARMS[2]")
+        assert "takes Categorical, not Bernoulli; use ARM, ARMS or DisARM" in line
     train = ["train", "--problem", "Quadratic", "--steps", "2", "--output", out]
     assert main([*map(str, train), "--estimators", "enumeration", "bounds"]) == 0
     trained = set(pd.read_parquet(out / "results.parquet")["estimator"])

@@ -53,7 +53,7 @@ def test_a_refused_command_imports_jax_alone():
             ["--estimators", "Exact", "--optimiser", "Nothing"],
             ["--estimators", "Exact", "--schedule", "temperature=Nothing"],
         ),
-        "reproduce": (["nothing"],),
+        "reproduce": (["nothing"], []),
         "claims": (["--only", "nothing"],),
         "figure": (["nothing"],),
         "diff": (["no/such/folder", "no"],),

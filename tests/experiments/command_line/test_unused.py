@@ -28,11 +28,13 @@ TRAIN = ["train", "--problem", "Quadratic", "--steps", "2", "--estimators", "Sco
             ["--temperatures: no effect on MuProp"],
         ),
         (["reproduce", "toys", "--list", "--seed", "1"], ["--seed: no effect with --list"]),
+        (["reproduce", "--list", "--cells", "A"], ["--cells: no effect with --list of all tables"]),
         (["claims", "--list", "--budget", "smoke"], ["--budget: no effect with --list"]),
         (TRAIN, []),
         (["compare", *TOY, "--estimators", "Exact"], []),
         (["compare", *TOY, "--tuning-steps", "3"], []),  # some of all learn
         (["reproduce", "toys", "--list"], []),
+        (["reproduce", "--list"], []),
     ],
     ids=lambda value: " ".join(value)[-40:],
 )

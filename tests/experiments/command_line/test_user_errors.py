@@ -73,6 +73,11 @@ def order():
         return estimator(Bernoulli(logits), key, jnp.sum)  # the order
     return loss, jnp.zeros(2), None
 
+def none():
+    def loss(logits, estimator, key, batch):
+        return estimator(key, Bernoulli(logits), lambda bits: None)  # nothing
+    return loss, jnp.zeros(2), None
+
 def array():
     def loss(logits, estimator, key, batch):
         return estimator(key, logits, jnp.sum)  # an array
@@ -92,6 +97,12 @@ OF_PROBLEMS = [
 OF_MODELS = [
     ("raises", "DisARM", "in the loss", "NameError: name 'undefined'"),
     ("vector", "DisARM", "a vector in the loss", "ValueError: f must map one sample to a scalar"),
+    (
+        "none",
+        "DisARM",
+        "nothing",
+        "TypeError: f must map one sample to a scalar, but returned None",
+    ),
     ("order", "DisARM", "the order", "TypeError: the estimator takes (key, distribution, f), in"),
     ("array", "DisARM", "an array", "TypeError: the estimator takes a distribution, not an array"),
     ("unmade", "DisARM", "in the model", "no model"),

@@ -89,6 +89,7 @@ def test_a_log_has_one_line_for_each_task(monkeypatch):
     text = shown(monkeypatch, io.StringIO(), 60, clock)
     first, title, *rest = text.splitlines()
     assert first == MESSAGE and title.split()[0] == "estimator"
+    assert rest.pop(1) == "about 03:00 left"  # once
     assert [line[:6] for line in rest] == ["[1/4] ", "[2/4] ", "[3/4] ", "[4/4] "]
     assert rest[0].startswith(f"[1/4] {NAMES[0]} ") and "1.23e-4 ±10%" in rest[0]
     assert rest[1].startswith("[2/4] Exact  skipped: too large")
@@ -115,16 +116,38 @@ def test_a_log_shows_a_long_task_and_the_time_that_is_left(monkeypatch):
         "[1/4] before (done before)",
         "[2/4] first",
         "  step 1",
+        "about 03:20 left",
         "[3/4] second",
         "  step 3, 02:40 left",
         "[4/4] third",
     ]
 
 
+def test_a_log_says_nothing_of_the_time_of_a_short_run(monkeypatch):
+    clock, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(module, "time", clock)
+    with Progress(30) as progress:
+        for number in range(30):
+            with progress.task(str(number)):
+                clock.now += 100 if number > 25 else 1
+    assert "left" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "log"])
+def test_an_announcement_stays(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress(1) as progress:
+        progress.announce("five estimators")
+        progress.say("a")
+    assert stream.getvalue().count("five estimators\n") == 1
+
+
 def test_silence(monkeypatch):
     for stream in (Terminal(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", stream)
         with Progress(1, silent=True, lines=lines()) as progress:
+            progress.announce("0")
             progress.say("a")
             with progress.task("b") as advance:
                 progress.note("c")

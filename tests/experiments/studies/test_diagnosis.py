@@ -12,6 +12,7 @@ from flax import nnx
 
 from analysis import report
 from estimators import (
+    CARMS,
     REBAR,
     VIMCO,
     Bernoulli,
@@ -189,8 +190,13 @@ def test_what_cannot_be_diagnosed_is_refused(wrong, model, batch, message):
 
 
 def test_a_model_that_no_estimator_fits_is_refused():
-    with pytest.raises(UsageError, match="no estimator fits"):
-        diagnose(loss, LOGITS, KEY, 1.0, candidates=[VIMCO()], samples=64)
+    several = [VIMCO(), CARMS(2), CARMS(4), CARMS(3)]
+    message = (
+        "no estimator fits loss: VIMCO needs a multi-sample bound, an ImportanceBound; "
+        "CARMS.* takes Categorical, not Bernoulli; use ARM, ARMS or DisARM; .*; and 1 more"
+    )
+    with pytest.raises(UsageError, match=message):
+        diagnose(loss, LOGITS, KEY, 1.0, candidates=several, samples=64)
 
 
 def test_what_an_estimator_needs_is_said():
@@ -232,7 +238,7 @@ def test_reasons_say_what_else_could_be_taken():
     name, reasons = recommend(rows[::-1], 100.0)
     said = "\n".join(reasons)
     assert name == "A" and "squared bias is 10 % of the squared gradient" in said
-    assert "not distinguishable from it with these samples: B (2.5 times the time)" in said
+    assert "with intervals that overlap its own: B (2.5 times the time)" in said
     assert "C" not in said and "left out, not finite: D" in said
     assert "a gradient takes 2 evaluations of f and 1 ms, 2.5 times the time" in said
     assert (
@@ -306,8 +312,9 @@ def test_the_command(tmp_path, capsys):
     command = ["diagnose", f"{path}:bits", "--estimators", "DisARM", "ScoreFunction"]
     command += ["--samples", "256", "--output", str(folder)]
     assert main(command) == 0
-    shown = capsys.readouterr().out
+    shown, err = capsys.readouterr()
     assert "recommended: DisARM" in shown and "ScoreFunction" in shown
+    assert err.startswith("2 of 2 estimators fit the model; measuring 256 gradients of each\n")
     assert {path.name for path in folder.iterdir()} >= {"table.md", "bias_variance.png", FILE}
     assert main(command) == 0  # to the bit what was measured, timings included
     again = capsys.readouterr()
