@@ -51,10 +51,11 @@ class ARSM(Estimator[Categorical, Objective]):
         orders, pair = _swaps(distribution.event_shape[-1])
         # Swapping the Gumbel noise -log(-log) of two classes swaps their parts of the simplex.
         swapped = jnp.moveaxis(noise[..., orders], -2, 0)
-        samples = jax.lax.stop_gradient(jax.vmap(distribution.hard)(distribution.perturb(swapped)))
+        perturbed = jax.vmap(distribution.perturb)(swapped)
+        samples = jax.lax.stop_gradient(jax.vmap(distribution.hard)(perturbed))
         values = jax.vmap(f)(samples)
         table = jax.lax.stop_gradient(differences(values))[pair]
-        table = (table - table.mean(0)).astype(noise.dtype)
+        table = (table - table.mean(0, keepdims=True)).astype(noise.dtype)
         weights = 1 / noise.shape[-1] - jax.nn.softmax(-noise)
         gradient = jnp.einsum("cj,...j->...c", table, weights, precision="highest")
         return attach_gradient(mean(values), distribution.logits, gradient)

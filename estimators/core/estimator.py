@@ -78,8 +78,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         enumerates: whether it visits every state, so their number is limited.
         continuous_passes: how many of its evaluations of f are continuous passes, which evaluate
             further layers once.
-        relaxes: whether it evaluates f at relaxed samples of a `temperature`, and differentiates
-            through them.
+        relaxes: whether it evaluates f at relaxed samples only, and differentiates through them.
         tuning: how the published experiments tuned its own leaves.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
     """

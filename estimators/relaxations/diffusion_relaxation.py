@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators.core.distribution import Discrete
-from estimators.core.estimator import Estimator
+from estimators.core.estimator import Estimator, fact
 from estimators.core.gradients import replace_gradient
 from estimators.core.noise import draw_like, normal
 from estimators.core.objective import Objective
@@ -33,9 +33,10 @@ class DiffusionRelaxation(Estimator[Bernoulli | Categorical, Objective]):
     \frac{\sigma_s}{\sigma_t} (x_t - \alpha_t y)$ with $y = E[D | x_t]$ (DDIM), and the relaxed
     sample is the last y. A bit is one of two classes, the other of which has the logit 0.
 
-    The number of steps plays the part of a temperature. One step gives $y = p$; many steps tend to
-    hard samples of the distribution, with less bias and more variance. The mean of y is not p in
-    between: $E y \ne p$, so that even a linear f has a bias.
+    The number of steps plays the part of a temperature: one step gives $y = p$, and more steps give
+    harder samples, less bias and more variance. The mean of y is not p in between, so that even a
+    linear f has a bias. The tails of the derivative grow fast: from some twenty steps on almost
+    every gradient is zero in floating point, and the rest too rare to be drawn.
 
     With `straight_through`, f is evaluated at a hard sample drawn from the last y, whose law is
     therefore the distribution only approximately, and the derivative is that of y. With one step it
@@ -54,6 +55,7 @@ class DiffusionRelaxation(Estimator[Bernoulli | Categorical, Objective]):
     straight_through: bool = static(default=False)
 
     differentiates = True
+    relaxes = fact(lambda self: not self.straight_through)
     paper = "gourevitch2026"
 
     @classmethod
@@ -91,22 +93,18 @@ def _denoised(
 ) -> jax.Array:
     """Return the logits of the last denoised sample."""
     dtype = distribution.dtype
-    alphas, sigmas = alphas.astype(dtype), sigmas.astype(dtype)
+    levels = jnp.asarray(np.stack([alphas, sigmas], -1), dtype)
 
-    def logits_at(x: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
-        return distribution.logits + x * (alpha / sigma**2)
+    def logits_at(x: jax.Array, level: jax.Array) -> jax.Array:
+        return distribution.logits + x * (level[0] / level[1] ** 2)
 
-    def step(x: jax.Array, level: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
-        alpha, sigma, next_alpha, next_sigma = level
-        point = _point(distribution, distribution.squash(logits_at(x, alpha, sigma)))
-        return next_alpha * point + next_sigma / sigma * (x - alpha * point), None
+    def step(x: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        level, (alpha, sigma) = pair
+        point = _point(distribution, distribution.squash(logits_at(x, level)))
+        return alpha * point + sigma / level[1] * (x - level[0] * point), None
 
-    x, _ = jax.lax.scan(
-        step,
-        _spread(distribution) * noise,
-        (alphas[:-1], sigmas[:-1], alphas[1:], sigmas[1:]),
-    )
-    return logits_at(x, alphas[-1], sigmas[-1])
+    x, _ = jax.lax.scan(step, _spread(distribution) * noise, (levels[:-1], levels[1:]))
+    return logits_at(x, levels[-1])
 
 
 @functools.singledispatch

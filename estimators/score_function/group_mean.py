@@ -56,7 +56,7 @@ class GroupMean(Baseline):
         largest = jnp.max(abs(from_mean))  # whose square might overflow
         scaled = from_mean / jnp.where(largest > 0, largest, 1)
         spread = largest * jnp.sqrt((scaled**2).sum() / (self.num_samples - 1))
-        return from_mean / (spread + self.epsilon.astype(spread.dtype))
+        return from_mean / (spread + jnp.asarray(self.epsilon, spread.dtype))
 
     def check(self) -> None:
         """Raise unless there are at least two samples and epsilon is positive."""

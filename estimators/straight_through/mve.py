@@ -86,9 +86,7 @@ class MVE(Estimator[Bernoulli | Categorical, Objective]):
 
 
 @functools.singledispatch
-def surrogate(
-    distribution: Discrete, sample: jax.Array, slack: jax.Array, price: jax.Array
-) -> jax.Array:
+def surrogate(distribution: Discrete, sample: jax.Array, slack: Scalar, price: Scalar) -> jax.Array:
     """Return an array shaped like the sample, whose derivative in the logits is S.
 
     Args:
@@ -101,7 +99,7 @@ def surrogate(
 
 
 @surrogate.register
-def _(distribution: Bernoulli, sample: jax.Array, slack: jax.Array, price: jax.Array) -> jax.Array:
+def _(distribution: Bernoulli, sample: jax.Array, slack: Scalar, price: Scalar) -> jax.Array:
     sign = 2 * sample - 1
     logits = jax.lax.stop_gradient(distribution.logits)
     drawn, other = jax.nn.sigmoid(sign * logits), jax.nn.sigmoid(-sign * logits)
@@ -112,12 +110,11 @@ def _(distribution: Bernoulli, sample: jax.Array, slack: jax.Array, price: jax.A
 
 
 @surrogate.register
-def _(
-    distribution: Categorical, sample: jax.Array, slack: jax.Array, price: jax.Array
-) -> jax.Array:
+def _(distribution: Categorical, sample: jax.Array, slack: Scalar, price: Scalar) -> jax.Array:
     logits = jax.lax.stop_gradient(distribution.logits)
     probs = jax.nn.softmax(logits)
-    matrix = jnp.vectorize(_jacobian, signature="(k),(k),(),()->(k,k)")(probs, sample, slack, price)
+    variable = jnp.vectorize(_jacobian, signature="(k),(k),(),()->(k,k)")
+    matrix = variable(probs, sample, slack, price)
     soft = jnp.einsum("...ij,...j->...i", matrix, distribution.logits)
     # At T = 0 the same to the last bit, which a solution of a system is not.
     return jnp.where(price > 0, soft, distribution.mean)
@@ -129,44 +126,48 @@ def _jacobian(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Arra
     All numerators and denominators are divided by 1 + T, and each row of the system by its diagonal
     element: so T may be infinite, and classes may be rare or masked.
     """
-    classes = len(p)
-    covariance = jnp.diag(p) - jnp.outer(p, p)
-    own = slack + price * p
-    twice = slack + 2 * price * p
-    sums = slack + price * (p[:, None] + p[None, :])
-    share = jnp.where(sums > 0, price * p[None, :] / _nonzero(sums), 0)  # of j in each row
-    off_diagonal = jnp.where(jnp.eye(classes, dtype=bool), 0, share)
-    kept = jnp.where(sums > 0, p[None, :] * own[:, None] / _nonzero(sums), 0)
-    # The sum over the others, plus what remains of the diagonal, which is not a difference.
-    diagonal = jnp.where(jnp.eye(classes, dtype=bool), 0, kept).sum(-1)
-    diagonal += jnp.where(twice > 0, slack * p / _nonzero(twice), 0)
-    scale = _nonzero(diagonal)
-    system = jnp.eye(classes, dtype=p.dtype) - p[:, None] * off_diagonal / scale[:, None]
-    # At T = inf solutions are determined up to a constant, which cancels below.
+    classes, limits = len(p), jnp.finfo(p.dtype)
+    # A class so rare that its shares would underflow counts as masked.
+    p = jnp.where(p < limits.tiny / limits.eps, 0, p)
+    row, column, drawn = p[:, None], p[None, :], sample[:, None]
+    is_own = jnp.eye(classes, dtype=bool)
+    covariance = jnp.diag(p) - row * column
+    own, twice = slack + price * row, slack + 2 * price * row
+    pair = _nonzero(slack + price * (row + column))
+    off_diagonal = jnp.where(is_own, 0, price * row * (column / pair))
+    # No difference of large numbers: the own part of the sum is what remains of the diagonal.
+    parts = jnp.where(is_own, slack * row / _nonzero(twice), own * (column / pair))
+    diagonal = parts.sum(-1, keepdims=True)
+    system = jnp.eye(classes, dtype=p.dtype) - off_diagonal / _nonzero(diagonal)
+    # At T = inf solutions are determined up to a constant row, which cancels below.
     system += jnp.where(slack > 0, 0, 1 / classes).astype(p.dtype)
-    right = own / _nonzero(twice) * jnp.where(diagonal > 0, 1, 0) / scale
-    solution = jnp.linalg.solve(system, right[:, None] * covariance)
-    drawn = sample @ solution
-    difference = own[:, None] * solution - price * p[:, None] * drawn
-    difference += price * sample[:, None] * covariance
-    return difference / _nonzero(slack + price * (p + sample @ p))[:, None]
+    # Two quotients: the compiler would divide by the product of the denominators, which underflows.
+    right = (own / _nonzero(twice)) * (covariance / _nonzero(diagonal))
+    solution = jnp.linalg.solve(system, right)
+    at_drawn = (drawn * solution).sum(0, keepdims=True)
+    difference = own * solution - price * row * at_drawn + price * drawn * covariance
+    return difference / _nonzero(slack + price * (row + (drawn * row).sum()))
 
 
 def _of_number(
-    distribution: Discrete, sample: jax.Array, slack: jax.Array, price: jax.Array
+    distribution: Discrete, sample: jax.Array, slack: Scalar, price: Scalar
 ) -> jax.Array:
     """Return an array shaped like the sample, whose number has the derivative S in the logits."""
-    classes = sample.shape[-1]
-    numbers = jnp.arange(classes, dtype=sample.dtype)
     logits = jax.lax.stop_gradient(distribution.logits)
-    p = jax.nn.softmax(logits)
-    centred = numbers - (p * numbers).sum(-1, keepdims=True)
-    spread = (p * centred**2).sum(-1, keepdims=True)
-    drawn = (sample * centred).sum(-1, keepdims=True)
-    weights = centred + price * drawn * centred**2 / _nonzero(slack + 2 * price * spread)
-    soft = (weights * distribution.mean).sum(-1, keepdims=True)
-    # f' is a multiple of the numbers, whose factor is the derivative in y.
-    return numbers / (numbers @ numbers) * soft
+    variable = jnp.vectorize(_weights, signature="(k),(k),(),()->(k)")
+    weights = variable(jax.nn.softmax(logits), sample, slack, price)
+    number = (weights * distribution.mean).sum(-1, keepdims=True)
+    # f' is a multiple of the numbers of the classes, whose factor is the derivative in y.
+    numbers = jax.lax.broadcasted_iota(sample.dtype, sample.shape, sample.ndim - 1)
+    return number * numbers / (numbers**2).sum(-1, keepdims=True)
+
+
+def _weights(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Array) -> jax.Array:
+    """Return the weights `[K]` of one variable, so that S is J times them."""
+    numbers = jnp.arange(len(p), dtype=p.dtype)
+    centred = numbers - p @ numbers
+    spread = p @ centred**2
+    return centred + price * (sample @ centred) * centred**2 / _nonzero(slack + 2 * price * spread)
 
 
 def _nonzero(values: jax.Array) -> jax.Array:

@@ -238,4 +238,4 @@ def test_facts(example):
     assert example.unbiased in ("yes", "no", "up to scale")
     for fact in (example.differentiates, example.enumerates, example.needs_bound, example.relaxes):
         assert isinstance(fact, bool)
-    assert not example.relaxes or (example.differentiates and hasattr(example, "temperature"))
+    assert not example.relaxes or example.differentiates
