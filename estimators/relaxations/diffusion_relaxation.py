@@ -56,6 +56,7 @@ class DiffusionRelaxation(Estimator[Bernoulli | Categorical, Objective]):
 
     differentiates = True
     relaxes = fact(lambda self: not self.straight_through)
+    exact_law = fact(lambda self: self.num_steps == 1)
     paper = "gourevitch2026"
 
     @classmethod

@@ -100,7 +100,7 @@ def check_value(estimator, problem):
         pytest.skip("evaluates f at relaxed samples, so its value is biased by design")
     samples = gradient_samples(problem, (estimator,), COUNT)[:, 0]
     scores = z_scores(samples, true_gradient(problem)[0])
-    assert scores < 4, scores
+    assert scores < 4 or not estimator.exact_law, scores
 
 
 def one_bit_bias(estimator, distribution_type):
