@@ -11,6 +11,12 @@ from tests.estimators.helpers.scripted import hard_keys
 from tests.experiments.helpers.problems import exact, sigmoid
 
 
+@pytest.fixture
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
 def test_bandit():
     value, slope = exact(Bandit())
     logits = np.asarray(Bandit().logits())
@@ -29,7 +35,7 @@ def test_two_contexts():
     assert slope == pytest.approx([-0.25 / 2, -0.09 / 2], rel=1e-4)
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("double")
 def test_deviations_scale_each_context():
     """By 1.616 and 1.690 with four samples, which turns the gradient."""
     problem, found = TwoContexts(), []
@@ -49,7 +55,7 @@ def failure(sample):
     return -sample.sum()
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("double")
 def test_groups_of_the_bandit():
     """All groups of four: leave-one-out is unbiased, GRPO's direction is not."""
     logits = np.asarray(Bandit().logits(), np.float64)
