@@ -11,6 +11,7 @@ from experiments.problems.problem import Problem as Problem
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction
 from experiments.problems.toy import Coupled as Coupled
+from experiments.problems.toy import FourValues as FourValues
 from experiments.problems.toy import Polynomial as Polynomial
 from experiments.problems.toy import Quadratic as Quadratic
 from experiments.problems.toy import SharedLogit as SharedLogit

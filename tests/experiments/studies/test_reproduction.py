@@ -177,6 +177,7 @@ def test_sizes_of_the_tables():
         "paulus2021-table2",
         "liu2023-vae",
         "liu2023-polynomial",
+        "hooper2026-polynomial",
     ],
 )
 def test_every_estimator_fits_its_problem(name):
