@@ -96,7 +96,7 @@ def metrics(experiment):
         return {"speed_ratio"}
     assert isinstance(experiment, TrainingExperiment)
     if not isinstance(experiment.problem, EvaluatedProblem):
-        return {"exact_loss"}
+        return {"exact_loss", "loss"}
     scores = {"accuracy"} if isinstance(experiment.problem, SemiSupervised) else set()
     return {"negative_elbo", "negative_bound"} | scores
 
