@@ -9,6 +9,7 @@ from typing import Any as _Any
 
 from estimators.antithetic.arm import ARM as ARM
 from estimators.antithetic.arms import ARMS as ARMS
+from estimators.antithetic.arsm import ARSM as ARSM
 from estimators.antithetic.carms import CARMS as CARMS
 from estimators.antithetic.categorical_disarm import CategoricalDisARM as CategoricalDisARM
 from estimators.antithetic.disarm import DisARM as DisARM
@@ -61,6 +62,9 @@ from estimators.enumeration.unordered_set import UnorderedSet as UnorderedSet
 from estimators.relaxations.decoupled_straight_through_gumbel_softmax import (
     DecoupledStraightThroughGumbelSoftmax as DecoupledStraightThroughGumbelSoftmax,
 )
+from estimators.relaxations.diffusion_relaxation import (
+    DiffusionRelaxation as DiffusionRelaxation,
+)
 from estimators.relaxations.gapped_straight_through import (
     GappedStraightThrough as GappedStraightThrough,
 )
@@ -72,12 +76,17 @@ from estimators.relaxations.straight_through_gumbel_softmax import (
 )
 from estimators.score_function.average import Average as Average
 from estimators.score_function.baseline import Baseline as Baseline
+from estimators.score_function.group_mean import GroupMean as GroupMean
 from estimators.score_function.leave_one_out import LeaveOneOut as LeaveOneOut
 from estimators.score_function.moving_average import MovingAverage as MovingAverage
 from estimators.score_function.network import MLP as MLP
 from estimators.score_function.nvil import NVIL as NVIL
 from estimators.score_function.score_function import ScoreFunction as ScoreFunction
 from estimators.straight_through.darn import DARN as DARN
+from estimators.straight_through.mve import MVE as MVE
+from estimators.straight_through.radau_straight_through import (
+    RadauStraightThrough as RadauStraightThrough,
+)
 from estimators.straight_through.reinmax import ReinMax as ReinMax
 from estimators.straight_through.reinmax_cv import ReinMaxCV as ReinMaxCV
 from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
@@ -111,7 +120,7 @@ ALL: tuple[type[Estimator[_Any, _Any]], ...] = tuple(
 )
 """Every estimator class."""
 
-PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, NVIL, MLP)
+PARTS: tuple[type, ...] = (MovingAverage, LeaveOneOut, GroupMean, NVIL, MLP)
 """Components of estimators that `parse` also accepts."""
 
 

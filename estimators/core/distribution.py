@@ -111,7 +111,43 @@ class Relaxed(Continuous):
         """Return the log-density of the squashed variable, inside its range, in nats."""
 
 
-class Discrete(Distribution):
+class Enumerable(Distribution):
+    """A distribution over finitely many states, which can be visited one by one."""
+
+    max_states: ClassVar[int] = 2**20
+
+    @property
+    @abc.abstractmethod
+    def num_states(self) -> int:
+        """Number of values that a sample can take."""
+
+    @abc.abstractmethod
+    def state(self, index: jax.Array) -> jax.Array:
+        """Return value number `index`, if they can be enumerated."""
+
+    def states(self) -> jax.Array:
+        """Return all values, of shape `[num_states, *event_shape]`, in lexicographic order."""
+        self.check_enumerable()
+        return jax.vmap(self.state)(jnp.arange(self.num_states, dtype="int32"))
+
+    def too_large(self) -> str | None:
+        """Return a message if there are too many states to enumerate, else None."""
+        count = self.num_states
+        if count <= self.max_states:
+            return None
+        shown = f"{count:,}" if count < 10**9 else f"10^{math.log10(count):.0f}"
+        return (
+            f"{type(self).__name__} of event shape {self.event_shape} has {shown} states; "
+            f"at most {self.max_states:,} are enumerated"
+        )
+
+    def check_enumerable(self) -> None:
+        """Raise ValueError if there are too many states to enumerate."""
+        if reason := self.too_large():
+            raise ValueError(reason)
+
+
+class Discrete(Enumerable):
     r"""A discrete distribution with logits, sampled by adding parameter-free noise to them.
 
     `key -> noise -> perturbed logits -> hard sample` (threshold, or arg max: the Gumbel-max trick),
@@ -122,7 +158,6 @@ class Discrete(Distribution):
     """
 
     logits: jax.Array
-    max_states: ClassVar[int] = 2**20
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -184,11 +219,6 @@ class Discrete(Distribution):
         place = (classes ** np.arange(variables)[::-1]).astype("int32")
         return self.of_classes(index // place % classes)
 
-    def states(self) -> jax.Array:
-        """Return all values, of shape `[num_states, *event_shape]`, in lexicographic order."""
-        self.check_enumerable()
-        return jax.vmap(self.state)(jnp.arange(self.num_states, dtype="int32"))
-
     def with_logits(self, logits: jax.Array) -> Self:
         """Return the same kind of distribution with other logits."""
         return dataclasses.replace(self, logits=logits)
@@ -221,19 +251,3 @@ class Discrete(Distribution):
     def kl(self, other: Self) -> jax.Array:
         """Return the Kullback-Leibler divergence from `self` to `other` in nats."""
         return self.log_prob(self.mean) - other.log_prob(self.mean)
-
-    def too_large(self) -> str | None:
-        """Return a message if there are too many states to enumerate, else None."""
-        count = self.num_states
-        if count <= self.max_states:
-            return None
-        shown = f"{count:,}" if count < 10**9 else f"10^{math.log10(count):.0f}"
-        return (
-            f"{type(self).__name__} of event shape {self.event_shape} has {shown} states; "
-            f"at most {self.max_states:,} are enumerated"
-        )
-
-    def check_enumerable(self) -> None:
-        """Raise ValueError if there are too many states to enumerate."""
-        if reason := self.too_large():
-            raise ValueError(reason)

@@ -78,8 +78,9 @@ class Estimator(Part, Generic[D, F], abc.ABC):
         enumerates: whether it visits every state, so their number is limited.
         continuous_passes: how many of its evaluations of f are continuous passes, which evaluate
             further layers once.
-        relaxes: whether it evaluates f at relaxed samples of a `temperature`, and differentiates
-            through them.
+        relaxes: whether it evaluates f at relaxed samples only, and differentiates through them.
+        exact_law: whether its hard samples follow the distribution; otherwise its value is biased,
+            as that of an f at relaxed samples is.
         tuning: how the published experiments tuned its own leaves.
         paper: key of its source in `estimators.BIBLIOGRAPHY`.
     """
@@ -91,6 +92,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
     enumerates: ClassVar[bool] = False
     continuous_passes: ClassVar[int] = 0
     relaxes: ClassVar[bool] = False
+    exact_law: ClassVar[bool] = True
     tuning: ClassVar[Tuning] = Tuning()
     _arguments: ClassVar[types.GenericAlias] = types.GenericAlias(tuple, (D, F))
 

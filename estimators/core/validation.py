@@ -105,6 +105,11 @@ def check_between(name: str, value: Any, low: float, high: float) -> None:
     _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 
+def check_not_negative(name: str, value: Any) -> None:
+    """Raise unless `value` is a number and, where concrete, at least zero; it may be infinite."""
+    _check_range(name, value, lambda x: x >= 0, "at least 0")
+
+
 def check_share(name: str, value: Any) -> None:
     """Raise unless `value` is a number and, where concrete, in [0, 1]."""
     _check_range(name, value, lambda x: (x >= 0) & (x <= 1), "at least 0 and at most 1")

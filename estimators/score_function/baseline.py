@@ -22,7 +22,7 @@ class Baseline(Part, abc.ABC):
         """Return the number of samples, and so of evaluations of f, per gradient."""
 
     @property
-    def unbiased(self) -> Literal["yes", "up to scale"]:
+    def unbiased(self) -> Literal["yes", "no", "up to scale"]:
         """Whether the signal keeps the gradient unbiased, or unbiased up to a positive scale."""
         return "yes"
 

@@ -16,6 +16,7 @@ from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
 from estimators.score_function.baseline import Baseline, check_baseline, given
+from estimators.score_function.group_mean import GroupMean
 from estimators.score_function.leave_one_out import LeaveOneOut
 from estimators.score_function.moving_average import MovingAverage
 from estimators.score_function.network import flat_parameters
@@ -32,7 +33,7 @@ class ScoreFunction(
     differentiable or not, for a baseline $\beta$ that does not depend on z. Williams 1992.
 
     Args:
-        baseline: None, `MovingAverage`, `LeaveOneOut` or `NVIL`.
+        baseline: None, `MovingAverage`, `LeaveOneOut`, `GroupMean` or `NVIL`.
     """
 
     baseline: Baseline | None = None
@@ -47,7 +48,10 @@ class ScoreFunction(
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return variants without a baseline, and with each baseline."""
-        baselines = None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)
+        baselines = (
+            *(None, MovingAverage(0.9), LeaveOneOut(2), NVIL(), NVIL(normalise=True)),
+            *(GroupMean(4), GroupMean(4, normalise=True)),
+        )
         return tuple(cls(baseline) for baseline in baselines)
 
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:

@@ -24,6 +24,10 @@ class ReinMax(Estimator[Bernoulli | Categorical, Objective]):
     unbiased for quadratic f, coupled or not, with any number of classes; biased otherwise. For bits
     it then equals `DARN` sample by sample. Liu et al. 2023 (arXiv:2304.08612), algorithm 2.
 
+    At temperature 1 it is ZGR (Shekhovtsov 2023): $\frac12 (J + (D - p) (D - p)^\top) f'(D)$, the
+    mean of straight-through and of `DARN` about the mean, and the limit of `GumbelRao` at
+    temperature 0.
+
     Args:
         temperature: $\tau > 0$ of the half step; above 1 it trades bias for variance.
     """

@@ -2,6 +2,8 @@
 
 import inspect
 
+from experiments.problems.bandits import Bandit as Bandit
+from experiments.problems.bandits import TwoContexts as TwoContexts
 from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
 from experiments.problems.problem import Measurable as Measurable
 from experiments.problems.problem import Params as Params
@@ -9,6 +11,7 @@ from experiments.problems.problem import Problem as Problem
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction
 from experiments.problems.toy import Coupled as Coupled
+from experiments.problems.toy import FourValues as FourValues
 from experiments.problems.toy import Polynomial as Polynomial
 from experiments.problems.toy import Quadratic as Quadratic
 from experiments.problems.toy import SharedLogit as SharedLogit

@@ -195,3 +195,54 @@ class Polynomial(Toy):
         check_finite("Polynomial power", self.power)
         check_finite("Polynomial spread", self.spread)
         check_choice("Polynomial latent", self.latent, ("Bernoulli", "Categorical"))
+
+
+@dataclasses.dataclass(frozen=True)
+class FourValues(Toy):
+    r"""The polynomial programme of MVE (Hooper and Shekhovtsov 2026), with four classes.
+
+    $f(D) = \frac1L \sum_i |w \cdot D_i - 0.45|^p$ of L categorical variables, which take the values
+    w = (1, 0.507, 0, 0.739), or with `integer` w = (0, 1/3, 2/3, 1), multiples of the class's
+    number. f is separable. Logits are drawn from [-spread, spread].
+    """
+
+    power: float = 2.0
+    variables: int = 128
+    integer: bool = False
+    spread: float = 0.01
+
+    def initial(self, key: jax.Array) -> Params:
+        """Return random logits; `key` is consumed."""
+        shape = self.variables, 4
+        return {"logits": jax.random.uniform(key, shape, minval=-self.spread, maxval=self.spread)}
+
+    def logits(self) -> jax.Array:
+        """Return the logits of a fixed key."""
+        return self.initial(jax.random.key(0))["logits"]
+
+    def distribution(self, params: Params, batch: Any) -> Discrete:
+        """Return the variables."""
+        return Categorical(params["logits"])
+
+    def values(self) -> jax.Array:
+        """Return w."""
+        if self.integer:
+            return jnp.arange(4) / 3
+        # Normal numbers of a seed of PyTorch, scaled to [0, 1].
+        return jnp.array([1.0, 0.50686, 0.0, 0.73854])
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the mean power of the distance to 0.45."""
+        return jnp.mean(jnp.abs(sample @ self.values() - 0.45) ** self.power)
+
+    def exact_loss(self, params: Params, batch: Any) -> jax.Array:
+        """Return E f, a sum over variables since f is separable."""
+        each = jnp.abs(self.values() - 0.45) ** self.power
+        return jnp.mean(self.distribution(params, None).mean @ each)
+
+    def check(self) -> None:
+        """Raise unless there is at least one variable, and finite numbers."""
+        check_count("FourValues variables", self.variables, 1)
+        check_finite("FourValues power", self.power)
+        check_choice("FourValues integer", self.integer, (True, False))
+        check_finite("FourValues spread", self.spread)

@@ -300,7 +300,8 @@ class VAE(StochasticNetwork):
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
         """Return whether the loss is that of the relaxed model."""
-        return self.kl == "relaxed-density" and estimator.relaxes
+        has_density = estimator.relaxes and "temperature" in estimator.hyperparameters()
+        return self.kl == "relaxed-density" and has_density
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit: its distributions, or the form of the bound."""

@@ -236,6 +236,7 @@ def test_facts(example):
     assert not example.paper or example.paper in BIBLIOGRAPHY
     assert all(issubclass(cls, Distribution) for cls in example.distributions)
     assert example.unbiased in ("yes", "no", "up to scale")
-    for fact in (example.differentiates, example.enumerates, example.needs_bound, example.relaxes):
+    bools = "differentiates", "enumerates", "needs_bound", "relaxes", "exact_law"
+    for fact in (getattr(example, name) for name in bools):
         assert isinstance(fact, bool)
-    assert not example.relaxes or (example.differentiates and hasattr(example, "temperature"))
+    assert not example.relaxes or example.differentiates

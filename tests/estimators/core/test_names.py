@@ -170,7 +170,7 @@ def test_other_spellings(text, name):
         ("StraightThrough[median]", "one of mean, identity"),
         (
             "ScoreFunction[3]",
-            "one of MovingAverage, LeaveOneOut, NVIL, None, not '3'",
+            "one of MovingAverage, LeaveOneOut, GroupMean, NVIL, None, not '3'",
         ),
         ("ScoreFunction[MuProp]", "baseline must be one of MovingAverage, .*, not 'MuProp'"),
         ("MuProp[3]", "baseline must be one of MovingAverage"),

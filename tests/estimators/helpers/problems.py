@@ -81,6 +81,14 @@ class Problem:
         return jnp.concatenate([value[None], *map(jnp.ravel, jax.tree.leaves(gradient))])
 
     @functools.cached_property
+    def steeper(self):
+        """The same problem with larger weights, where f is further from a cubic."""
+        weights = {"weights": 3 * self.parameters["weights"]}
+        return dataclasses.replace(
+            self, name=f"{self.name}, steeper", parameters=self.parameters | weights
+        )
+
+    @functools.cached_property
     def sampling_only(self):
         """The same problem, whose gradient is the part through sampling alone."""
 

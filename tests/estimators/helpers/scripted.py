@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import define_prng_impl
+from scipy.special import ndtr
 
 _TOP = np.uint64(2**64 - 1)
 
@@ -80,6 +81,11 @@ def logistic_keys(noise):
 def gumbel_keys(noise):
     """Return keys whose draws are Gumbel noise `[N, draws, *event]`, from -3.5 to 30."""
     return _keys(_words(np.exp(-np.exp(-noise)), -np.expm1(-np.exp(-noise))))
+
+
+def normal_keys(noise):
+    """Return keys whose draws are standard normal noise `[N, draws, *event]`, within +-8."""
+    return _keys(_words(ndtr(noise), ndtr(-noise)))
 
 
 def two_class_keys(noise):

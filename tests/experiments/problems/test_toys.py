@@ -9,7 +9,7 @@ import pytest
 
 from estimators import Bernoulli, Exact, GumbelSoftmax
 from experiments.measurement.point import prepare
-from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems import VAE, Coupled, FourValues, Polynomial, Quadratic, SimplexQuadratic
 from tests.experiments.helpers.problems import KEY, exact, sigmoid
 
 
@@ -99,3 +99,15 @@ def test_the_states_of_all_layers_are_counted():
         assert one.refusal(Exact(), distribution) is None
         assert "16,777,216 states; at most 1,048,576" in two.refusal(Exact(), distribution)
         assert two.refusal(GumbelSoftmax(0.5), distribution) is None
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_four_values(integer):
+    """The sum over variables is the expectation: of two variables, by enumeration."""
+    problem = FourValues(power=1.5, variables=2, integer=integer, spread=1.0)
+    params = problem.initial(KEY)
+    assert abs(params["logits"]).max() <= 1 and np.ptp(params["logits"]) > 0.5
+    enumerated = problem.loss(params, Exact(), KEY, None)
+    assert problem.exact_loss(params, None) == pytest.approx(float(enumerated), rel=1e-6)
+    least = {False: 0.0136, True: 0.0398}[integer]
+    assert min(abs(np.asarray(problem.values()) - 0.45) ** 1.5) == pytest.approx(least, rel=1e-2)
