@@ -17,6 +17,7 @@ _HEAD = """\
 # By the evaluations with two and three bits, or with the bound of as many samples.
 _FORMULAS = {
     (4, 8): "2^D or K^D",
+    (2, 4): "1 + K (K - 1) / 2",
     (3, 4): "1 + D (K - 1)",
     (4, 6): "n D K",
     (8, 12): "n D K",

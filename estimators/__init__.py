@@ -31,6 +31,7 @@ from estimators.core.contributions import mean_contributions as mean_contributio
 from estimators.core.distribution import Continuous as Continuous
 from estimators.core.distribution import Discrete as Discrete
 from estimators.core.distribution import Distribution as Distribution
+from estimators.core.distribution import Enumerable as Enumerable
 from estimators.core.estimator import Estimator as Estimator
 from estimators.core.estimator import Unbiased as Unbiased
 from estimators.core.estimator import fact as fact
