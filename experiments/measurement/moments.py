@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -39,23 +39,31 @@ _EXPONENT = 24
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
 
+Views = Callable[[Any], Sequence[Any]]
+"""Returns parts of a gradient, such as those of groups of parameters; they may overlap."""
+
+
+def _whole(gradient: Any) -> Sequence[Any]:
+    return [gradient]
+
 
 class Sampler:
     """Draws gradient samples on all devices; compiled once per structure of its arguments."""
 
-    def __init__(self, gradient: Gradient, devices: list | None = None):
+    def __init__(self, gradient: Gradient, devices: list | None = None, views: Views = _whole):
         """Prepare to draw.
 
         Args:
             gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` holds
                 all other arrays it needs: parameters, a minibatch.
             devices: the devices to spread the samples over; by default, all.
+            views: the parts of a gradient whose moments are measured; by default, the whole.
         """
         devices = jax.devices() if devices is None else devices
         # The number of blocks must be a multiple of any device count, so that it never changes
         # samples.
         count = math.gcd(len(devices), NUM_BLOCKS)
-        self.gradient = gradient
+        self.gradient, self.views = gradient, views
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
         self._compiled = jax.jit(
             self._sharded,
@@ -75,14 +83,40 @@ class Sampler:
         stacked: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> list[Blocks]:
-        """Draw gradient samples.
+        """Draw gradient samples, of which one view is measured.
+
+        The arguments are those of `draw_views`.
+
+        Returns:
+            One `Blocks` per member of the stack, or a single one.
+
+        Raises:
+            ValueError: if the sampler has several views.
+        """
+        (view,) = self.draw_views(
+            estimator, context, key, num_samples, truth, stacked=stacked, progress=progress
+        )
+        return view
+
+    def draw_views(
+        self,
+        estimator: Any,
+        context: Any,
+        key: jax.Array,
+        num_samples: int,
+        truth: Any | None = None,
+        *,
+        stacked: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[list[Blocks]]:
+        """Draw gradient samples; each is computed once for all views.
 
         Args:
             estimator: the first argument of `gradient`; with `stacked`, a stack of estimators,
                 which all use the same keys.
             context: the second argument of `gradient`.
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
-                not on the devices.
+                not on the devices or the views.
             num_samples: the minimum number of gradients, rounded up to whole blocks; a gradient
                 that does not depend on the key is computed once for each block.
             truth: the true gradient, a pytree like one sample. Sums are centred on it, or on a mean
@@ -92,18 +126,19 @@ class Sampler:
             progress: called with the fraction done after every round.
 
         Returns:
-            One `Blocks` per member of the stack, or a single one.
+            For each view, one `Blocks` per member of the stack, or a single one.
         """
-        shape, members, steps, static = self._plan(
+        shapes, members, steps, static = self._plan(
             estimator, context, key, num_samples, truth, stacked
         )
         size = int(steps) * static["chunk"]
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
-        gathered = _Gathered.empty(shape, members)
-        centre, scale, aim = _centred(truth, members, stacked)
+        gathered = [_Gathered.empty(shape, members) for shape in shapes]
+        truths = [None for _ in shapes] if truth is None else shapes
+        abouts = [_About.first(one, members, stacked) for one in truths]
 
         def launch(rows: slice):
-            operands = estimator, (centre, scale), context, aim, key, steps
+            operands = _operands(estimator, abouts, context, key, steps)
             return self._compiled(operands, numbers[rows], **static)
 
         at_once = self._at_once
@@ -111,31 +146,27 @@ class Sampler:
         running = launch(rounds[0])
         if truth is not None:
             for _ in range(2):  # a new scale may reveal a bad centre, and vice versa
-                probe = _Gathered.empty(shape, members)
-                probe.place(rounds[0], *running, scale=scale)
-                offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
-                better = better.reshape(scale.shape)
-                if offset is None and (better == scale).all():
+                better = []
+                for about, shape, sums in zip(abouts, shapes, running, strict=True):
+                    probe = _Gathered.empty(shape, members)
+                    probe.place(rounds[0], *sums, scale=about.scale)
+                    better.append(about.better(probe, size, stacked))
+                if all(new is old for new, old in zip(better, abouts, strict=True)):
                     break
-                # With a distant centre, rounding hides a small variance and its tail.
-                if offset is not None:
-                    centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
-                scale = better
+                abouts = better
                 running = launch(rounds[0])
         for rows, following in itertools.zip_longest(rounds, rounds[1:]):
             # The devices draw the next round while this one is gathered.
-            sums, running = running, following and launch(following)
-            jax.block_until_ready(sums)
-            gathered.place(rows, *sums, scale=scale)
+            each, running = running, following and launch(following)
+            jax.block_until_ready(each)
+            for found, about, sums in zip(gathered, abouts, each, strict=True):
+                found.place(rows, *sums, scale=about.scale)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
-        if truth is None:
-            centres = np.zeros((members, _num_coordinates(shape)))
-        else:
-            leaves = jax.tree.leaves(centre)
-            rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
-            centres = np.concatenate(rows, -1)
-        return gathered.blocks(centres, size)
+        return [
+            found.blocks(about.vectors(shape, members), size)
+            for found, about, shape in zip(gathered, abouts, shapes, strict=True)
+        ]
 
     def compile(
         self,
@@ -148,9 +179,12 @@ class Sampler:
         stacked: bool = False,
     ) -> None:
         """Compile what `draw` runs with arguments of these shapes and types, also in a thread."""
-        _, members, steps, static = self._plan(estimator, context, key, num_samples, truth, stacked)
-        centre, scale, aim = _centred(truth, members, stacked)
-        operands = estimator, (centre, scale), context, aim, key, steps
+        shapes, members, steps, static = self._plan(
+            estimator, context, key, num_samples, truth, stacked
+        )
+        truths = [None for _ in shapes] if truth is None else shapes
+        abouts = [_About.first(one, members, stacked) for one in truths]
+        operands = _operands(estimator, abouts, context, key, steps)
         numbers = np.arange(self._at_once, dtype=np.uint32)
         self._compiled.lower(operands, numbers, **static).compile()
 
@@ -160,16 +194,17 @@ class Sampler:
         return max(self.mesh.size, 4)
 
     def _plan(self, estimator, context, key, num_samples, truth, stacked):
-        """Return the shape of a gradient, the members, the steps of a block and static arguments.
+        """Return the shape of each view, the members, the steps of a block and static arguments.
 
         The number of steps is an operand, so that one program serves all numbers of samples.
         """
-        shape = self._shape(estimator, context, key, stacked) if truth is None else truth
+        whole = self._shape(estimator, context, key, stacked) if truth is None else truth
+        shapes = self.views(whole)
         is_random = self._is_random(estimator, context, key, stacked)
         size = -(-num_samples // NUM_BLOCKS) if is_random else 1
-        chunk = self._chunk(estimator, context, shape, size, stacked)
+        chunk = self._chunk(estimator, context, shapes, size, stacked)
         members = _num_members(estimator) if stacked else 1
-        return shape, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
+        return shapes, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -188,30 +223,31 @@ class Sampler:
         run, structure = jaxpr_as_fun(program), jax.tree.structure(shape)
         return lambda *arguments: jax.tree.unflatten(structure, run(*jax.tree.leaves(arguments)))
 
-    def _chunk(self, estimator, context, shape, size, stacked) -> int:
+    def _chunk(self, estimator, context, shapes, size, stacked) -> int:
         """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
-            one = num_bytes(shape) * (_num_members(estimator) if stacked else 1)
+            one = num_bytes(shapes) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
-            one = self._memory(estimator, context, shape, stacked)
+            one = self._memory(estimator, context, shapes, stacked)
         most = int(min(max(room // max(one, 1), 1), _LARGEST_CHUNK, size))
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
-    def _memory(self, estimator, context, shape, stacked) -> int:
+    def _memory(self, estimator, context, shapes, stacked) -> int:
         """Bytes needed to compute one gradient, according to the compiler."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
-            scale = np.ones(_num_members(estimator) if stacked else ())
-            operands = estimator, (None, scale), context, None, jax.random.key(0), np.uint32(1)
+            members = _num_members(estimator) if stacked else 1
+            abouts = [_About.first(None, members, stacked) for _ in shapes]
+            operands = _operands(estimator, abouts, context, jax.random.key(0), np.uint32(1))
             numbers = np.arange(self.mesh.size, dtype=np.uint32)
             lowered = self._compiled.lower(operands, numbers, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
-            self._chunks[structure] = temporary + num_bytes(shape)
+            self._chunks[structure] = temporary + num_bytes(shapes)
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, chunk, stacked):
@@ -219,7 +255,7 @@ class Sampler:
         gradient = self._traced(estimator, context, key, stacked)
 
         def one(operands, numbers):
-            return _blocks(gradient, operands, numbers, chunk)
+            return _blocks(gradient, self.views, operands, numbers, chunk)
 
         per_device = jax.vmap(one, ((0, 0, None, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
@@ -243,47 +279,101 @@ def _one_of(estimator: Any, stacked: bool) -> Any:
     return jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), estimator)
 
 
-def _blocks(gradient, operands, numbers, chunk):
+@dataclasses.dataclass(frozen=True, eq=False)
+class _About:
+    """What the sums of a view are about.
+
+    Attributes:
+        centre: what is subtracted from every sample, a pytree; None for zero.
+        scale: deviations are multiplied by it before they are squared; of a stack, `[members]`.
+        truth: the true gradient near one, for cosines; None without one.
+    """
+
+    centre: Any
+    scale: np.ndarray
+    truth: Any
+
+    @classmethod
+    def first(cls, truth: Any | None, members: int, stacked: bool) -> "_About":
+        scale = np.ones(members if stacked else ())
+        if truth is None:
+            return cls(None, scale, None)
+        centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth) if stacked else truth
+        return cls(centre, scale, _near_one(truth))
+
+    def better(self, probe: "_Gathered", size: int, stacked: bool) -> "_About":
+        """Return it with a centre and a scale that suit the first blocks, or itself."""
+        offset, scale = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
+        scale = scale.reshape(self.scale.shape)
+        if offset is None and (scale == self.scale).all():
+            return self
+        if offset is None:
+            return dataclasses.replace(self, scale=scale)
+        # With a distant centre, rounding hides a small variance and its tail.
+        moved = jax.tree.map(jnp.add, self.centre, _unflat(offset, self.centre, stacked))
+        return dataclasses.replace(self, centre=moved, scale=scale)
+
+    def vectors(self, shape: Any, members: int) -> np.ndarray:
+        """Return the centre of each member, `[members, P]`."""
+        if self.centre is None:
+            return np.zeros((members, _num_coordinates(shape)))
+        leaves = jax.tree.leaves(self.centre)
+        return np.concatenate(
+            [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves], -1
+        )
+
+
+def _operands(estimator, abouts: Sequence[_About], context, key, steps) -> tuple:
+    """Return the operands of the compiled function: first those with an axis of members."""
+    centres = [(about.centre, about.scale) for about in abouts]
+    return estimator, centres, context, [about.truth for about in abouts], key, steps
+
+
+def _blocks(gradient, views, operands, numbers, chunk):
     """Return the sums of the blocks of these numbers, each of several steps of `chunk` samples.
 
-    Sums are of deviations from a centre; their squares and powers are scaled.
+    For each view: sums of deviations from a centre, and their squares and powers, scaled.
     """
-    estimator, (centre, scale), context, truth, key, steps = operands
+    estimator, centres, context, truths, key, steps = operands
 
     def one(index):
-        drawn = gradient(estimator, context, sample_key(key, index))
-        return _terms(drawn, centre, truth, scale)
+        parts = views(gradient(estimator, context, sample_key(key, index)))
+        return [
+            _terms(part, centre, truth, scale)
+            for part, (centre, scale), truth in zip(parts, centres, truths, strict=True)
+        ]
 
     def several(first):
         if chunk == 1:
             drawn = jax.tree.map(lambda x: x[None], one(first))
         else:
             drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
-        *terms, distances = drawn
-        return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
+        return [
+            (jax.tree.map(lambda x: x.sum(0), terms), _powers(distances))
+            for *terms, distances in drawn
+        ]
+
+    def zero(centre, truth):
+        # Known without tracing the gradient again.
+        terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
 
     def block(number):
         def step(i, carry):
-            sums, powers = carry
-            terms, more = several((number * steps + i) * chunk)
-            return jax.tree.map(jnp.add, sums, terms), _merged(powers, more)
+            found = several((number * steps + i) * chunk)
+            return [
+                (jax.tree.map(jnp.add, sums, terms), _merged(powers, more))
+                for (sums, powers), (terms, more) in zip(carry, found, strict=True)
+            ]
 
-        if truth is None:
-            terms = jax.eval_shape(several, number)
-        else:  # known without tracing the gradient again
-            terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
-        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-        return jax.lax.fori_loop(jnp.zeros_like(steps), steps, step, zero)
+        if truths[0] is None:
+            shapes = jax.eval_shape(several, number)
+            start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        else:
+            start = [zero(one, truth) for (one, _), truth in zip(centres, truths, strict=True)]
+        return jax.lax.fori_loop(jnp.zeros_like(steps), steps, step, start)
 
     return jax.lax.map(block, numbers)
-
-
-def _centred(truth: Any | None, members: int, stacked: bool) -> tuple[Any, np.ndarray, Any]:
-    """Return the first centre and scale, one for each member of a stack, and the scaled truth."""
-    if truth is None:
-        return None, np.ones(members if stacked else ()), None
-    centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth) if stacked else truth
-    return centre, np.ones(members if stacked else ()), _near_one(truth)
 
 
 def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
