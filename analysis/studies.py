@@ -39,7 +39,7 @@ _MEASURED = Study(
     rows.COLUMNS,
     comparison_table,
     is_split=True,
-    figures=("bias_variance", "error_cost", "over_steps"),
+    figures=("bias_variance", "error_cost", "over_steps", "by_group"),
     budget=float,
     choices=("cost",),
 )

@@ -45,7 +45,7 @@ def compare(
     problem: str | Problem | None = None,
     estimators: Names | None = None,
     *,
-    group: str | None = CompareSettings.group,
+    group: str | Sequence[str] | None = CompareSettings.group,
     samples: int | None = None,
     seed: int | None = None,
     seeds: int = CompareSettings.seeds,
@@ -68,7 +68,8 @@ def compare(
         problem: the problem, or its name; by default the VAE, or with `at` that of the runs.
         estimators: estimators, or names of estimators or families; by default, those of the
             command.
-        group: the parameters to differentiate with respect to; None for the problem's default.
+        group: the parameters to differentiate with respect to, or several groups, of which each has
+            a block of the table; None for the problem's default.
         samples: the number of gradients drawn of each estimator, rounded up to a multiple of 32;
             None for the problem's default.
         seed: the first random seed; by default 0, or with `at` the first seed of each run.
@@ -115,7 +116,7 @@ def temperature(
     estimators: Names | None = None,
     *,
     temperatures: Sequence[float] = TEMPERATURES,
-    group: str | None = CompareSettings.group,
+    group: str | Sequence[str] | None = CompareSettings.group,
     samples: int | None = None,
     seed: int | None = None,
     seeds: int = CompareSettings.seeds,

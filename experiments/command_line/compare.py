@@ -48,7 +48,7 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
     command.epilog = options.names()
     options.add_problem(command)
     options.add_estimators(command, default)
-    options.add_group(command)
+    options.add_groups(command)
     command.add_argument(
         "--samples",
         type=options.positive,

@@ -81,11 +81,13 @@ class StochasticNetwork(ImageProblem):
 
     def groups(self, params: Params) -> dict[str, Params]:
         """Add `logits_1`, the first layer's, if there are several; `all` has those alone."""
-        found = super().groups(params)
+        above = set(map(_logits, range(1, self.depth)))
+        every = {name: part for name, part in params.items() if name not in above}
+        found = super().groups(every)
         if self.depth > 1 and "logits" in found:
             found["logits_1"] = found["logits"]
-        above = set(map(_logits, range(1, self.depth)))
-        return found | {"all": {name: params[name] for name in params if name not in above}}
+        found |= {name: {name: params[name]} for name in params if name in above}
+        return {name: part for name, part in found.items() if name != "all"} | {"all": every}
 
     def above(self, params: Params) -> Params:
         """Return what `measured_params` adds to the logits of the layers above the first."""
