@@ -16,7 +16,7 @@ from analysis.schema import IDENTITY, SETTING, TIMES
 
 VARYING = (
     *("estimators", "temperatures", "seed", "seeds", "samples", "learning_rates", "optimiser"),
-    *("measured", "measured_steps", "group", "user_code"),
+    *("measured", "measured_steps", "group", "coordinates", "user_code"),
 )
 """The settings in which merged runs may differ: each is a column of the rows, or in their names."""
 

@@ -54,6 +54,7 @@ def compare(
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    coordinates: bool = CompareSettings.coordinates,
     at: Folder | Sequence[Folder] = (),
     step: int | Sequence[int] | None = None,
     trained_with: str | Estimator | None = None,
@@ -82,6 +83,8 @@ def compare(
             equal cost that reach so far from their values, such as 0.05; None for `samples`, which
             is the least number.
         most_samples: the most samples for the precision.
+        coordinates: whether mean and variance of every coordinate of the gradients are kept, for
+            `Result.coordinates` and a figure.
         at: results folders of training runs, to measure at their checkpoints; or, with `problem`,
             folders of pytrees that orbax saved.
         step: the steps of these checkpoints; by default the last.
@@ -107,6 +110,7 @@ def compare(
         budget=float(budget),
         precision=precision,
         most_samples=most_samples,
+        coordinates=coordinates,
     )
     return _run(comparison(settings), output, force)
 
@@ -125,6 +129,7 @@ def temperature(
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    coordinates: bool = CompareSettings.coordinates,
     at: Folder | Sequence[Folder] = (),
     step: int | Sequence[int] | None = None,
     trained_with: str | Estimator | None = None,
@@ -149,6 +154,7 @@ def temperature(
         budget: as for `compare`.
         precision: as for `compare`.
         most_samples: as for `compare`.
+        coordinates: as for `compare`.
         at: as for `compare`.
         step: as for `compare`.
         trained_with: as for `compare`.
@@ -171,6 +177,7 @@ def temperature(
         budget=float(budget),
         precision=precision,
         most_samples=most_samples,
+        coordinates=coordinates,
     )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the estimators has a temperature")

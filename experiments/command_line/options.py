@@ -99,6 +99,16 @@ def add_groups(command: argparse.ArgumentParser) -> None:
     command.add_argument("--group", nargs="+", metavar="NAME", help=_GROUP.format(several))
 
 
+def add_coordinates(command: argparse.ArgumentParser) -> None:
+    """Add `--coordinates`."""
+    command.add_argument(
+        "--coordinates",
+        action="store_true",
+        help="keep mean and variance of every coordinate of the gradients in results.parquet, and "
+        "draw their histogram",
+    )
+
+
 def add_scale(command: argparse.ArgumentParser, scales: Sequence[str]) -> None:
     """Add `--budget`, the name of a scale."""
     command.add_argument(

@@ -168,6 +168,10 @@ class Point:
         (truth,) = self.truths
         return truth
 
+    def leaves(self, group: str) -> Params:
+        """Return the parameters of a group."""
+        return self.problem.groups(self.params)[group]
+
     @property
     def sampler(self) -> Sampler:
         """Draws gradients; its arguments are an estimator and `(params, batch)`."""

@@ -9,7 +9,13 @@ import jax
 
 from estimators import Estimator, stack
 from experiments.measurement.point import Point
-from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
+from experiments.measurement.rows import (
+    Row,
+    coordinates_row,
+    estimator_columns,
+    metric_rows,
+    seconds_row,
+)
 from experiments.running import limits
 from experiments.running.ahead import ahead
 from experiments.running.progress import Progress
@@ -278,6 +284,9 @@ def _drawn(
                 metrics = metric_rows(blocks, point.truths[place], *size)
                 if own["unbiased"] == "yes" and _is_off(metrics):
                     metrics = metric_rows(blocks, point.with_terms.truths[place], *size)
+                if settings.coordinates:
+                    truth = point.truths[place]
+                    metrics.append(coordinates_row(blocks, truth, point.leaves(name), metrics[0]))
                 rows += [own | {"group": name} | row for row in metrics]
             found.append(rows)
         return found

@@ -39,6 +39,7 @@ class MeasureSettings:
         precision: the relative precision of variance and error at equal cost for which more
             samples are drawn; None for `samples`.
         most_samples: the most samples that the precision may take.
+        coordinates: whether the moments of every coordinate are kept.
     """
 
     samples: int = 1024
@@ -46,6 +47,7 @@ class MeasureSettings:
     budget: float = 100.0
     precision: float | None = None
     most_samples: int = MOST_SAMPLES
+    coordinates: bool = False
 
     def gradients(self, estimator: Estimator) -> int:
         """Return the number of gradients computed of an estimator."""
@@ -116,6 +118,8 @@ class CompareSettings(MeasureSettings):
         if isinstance(self.group, tuple):
             plain["group"] = list(self.group)
         plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
+        if not self.coordinates:
+            del plain["coordinates"]
         return {"study": study, **plain, **sources(self.modules)}
 
     def each_point(self) -> "list[CompareSettings]":
