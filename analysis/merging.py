@@ -16,11 +16,11 @@ from analysis.schema import IDENTITY, SETTING, TIMES
 
 VARYING = (
     *("estimators", "temperatures", "seed", "seeds", "samples", "learning_rates", "optimiser"),
-    *("measured", "measured_steps", "user_code"),
+    *("measured", "measured_steps", "group", "coordinates", "user_code"),
 )
 """The settings in which merged runs may differ: each is a column of the rows, or in their names."""
 
-OF_PROBLEM = ("problem", "group", "train_steps", "tuning_steps", "at")
+OF_PROBLEM = ("problem", "train_steps", "tuning_steps", "at")
 """The settings in which merged runs of different problems may differ besides."""
 
 _OVER_PROBLEMS = ("compare", "temperature")

@@ -16,6 +16,7 @@ from analysis import rows
 from analysis.files import FILE as FILE
 from analysis.files import FORMAT as FORMAT
 from analysis.files import read_plain
+from analysis.schema import names
 from analysis.studies import STUDIES
 
 pc: Any = importlib.import_module("pyarrow.compute")  # its functions are created on import
@@ -27,6 +28,8 @@ _MOST_ROWS = 10**7
 _MOST_COLUMNS = 1000
 
 _MOST_MANIFEST = 2**24
+
+_LISTS = names("numbers")
 
 OWN = ".estimax"
 """The folder in which the command line keeps its internal files, next to the results."""
@@ -124,6 +127,11 @@ def _check_types(schema: pa.Schema) -> list[str]:
             or pa.types.is_floating(kind)
             or pa.types.is_boolean(kind)
             or pa.types.is_null(kind)
+            or (
+                field.name in _LISTS
+                and pa.types.is_list(kind)
+                and pa.types.is_floating(kind.value_type)
+            )
         ):
             raise ValueError(f"the column {field.name} holds {kind}, not text or numbers")
     return texts

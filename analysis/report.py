@@ -41,6 +41,8 @@ CAPTIONS = {
     "training": "Training curves",
     "rank": "Rank over training",
     "along_training": "Bias and variance along training",
+    "coordinates": "Standard deviation of the coordinates of the gradient",
+    "by_group": "Relative bias, variance and error by group of parameters",
     "over_steps": "Bias, variance and error at checkpoints of training",
     "reproduction": "Published numbers and ours",
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
-from analysis import schema
+from analysis import coordinates, schema
 
 CONTEXT = ("study", "problem", "objective", "group", "step")
 TRAINING_CONTEXT = ("study", "problem", "objective", "data")
@@ -26,6 +26,7 @@ PLACE = {
 _TEXTS = schema.names("text")
 _COUNTS = schema.names("count")
 _NUMBERS = schema.names("count", "number") | {"p_temperature"}
+_LISTS = schema.names("numbers")
 # Required in every row, since pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
 _MOST_EXACT = 2**53  # whole numbers in a float column
@@ -45,6 +46,8 @@ def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
         raise ValueError("the result table is empty")
     for name in rows:
         _check_kind(str(name), rows[name])
+    if not _LISTS.isdisjoint(rows):
+        coordinates.check(rows)
     for name in _NAMES & set(columns):
         if rows[name].isna().any():
             raise ValueError(f"the result table lacks {name} in some rows")

@@ -9,12 +9,12 @@ class Described(NamedTuple):
     """A column.
 
     Attributes:
-        kind: "text", "count" (a whole number), "number" or "flag".
+        kind: "text", "count" (a whole number), "number", "numbers" (a list of them) or "flag".
         meaning: what it holds.
         unit: its unit, "" without one.
     """
 
-    kind: Literal["text", "count", "number", "flag"]
+    kind: Literal["text", "count", "number", "numbers", "flag"]
     meaning: str
     unit: str = ""
 
@@ -22,6 +22,7 @@ class Described(NamedTuple):
 _text = functools.partial(Described, "text")
 _count = functools.partial(Described, "count")
 _number = functools.partial(Described, "number")
+_numbers = functools.partial(Described, "numbers")
 _flag = functools.partial(Described, "flag")
 
 _ITS = "that of the metric"
@@ -61,6 +62,13 @@ COLUMNS: Mapping[str, Described] = {
         "squared_bias and variance: the jackknife's pseudo-values, one for each block of samples, "
         "separated by spaces; blocks of the same number share their random keys"
     ),
+    "coordinate_leaves": _text(
+        "coordinates: the arrays that they are in, in row-major order, each with its shape, "
+        "separated by semicolons, as encoder/0/layers/0/bias[8]"
+    ),
+    "coordinate_mean": _numbers("coordinates: the mean gradient", "g"),
+    "coordinate_variance": _numbers("coordinates: the variance of one gradient", "g²"),
+    "coordinate_truth": _numbers("coordinates: the true gradient", "g"),
     # Training.
     "optimiser": _text("optimiser of the model, with its settings"),
     "learning_rate": _number("learning rate of the model"),
@@ -136,6 +144,7 @@ _ESTIMATOR = (
     *("estimator", "short_name", "method", "method_family", "relaxes", "unbiased", "paper_link"),
 )
 _VALUE = ("metric", "value", "low", "high", "note", "replicates")
+_COORDINATES = tuple(name for name in COLUMNS if name.startswith("coordinate_"))
 _MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
 _RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step", "batch_runs", "training_seconds")
 _EVALUATION = (
@@ -149,8 +158,8 @@ _DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seco
 _FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
 
 STUDIES: Mapping[str, tuple[str, ...]] = {
-    "compare": (*_MEASURED, "trained_with"),
-    "temperature": (*_MEASURED, "trained_with"),
+    "compare": (*_MEASURED, *_COORDINATES, "trained_with"),
+    "temperature": (*_MEASURED, *_COORDINATES, "trained_with"),
     "diagnose": _MEASURED,
     "train": _TRAINED,
     "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
@@ -193,6 +202,7 @@ METRICS: Mapping[str, Described] = {
     "unbiased_p_value": _number("p-value of the hypothesis that the bias is zero"),
     "truth_norm": _number("norm of the true gradient", "g"),
     "seconds": _number("time of one gradient on one device", "seconds"),
+    "coordinates": _number("compare --coordinates: number of coordinates of the gradient"),
     "plain_seconds": _number("diagnose: time of the gradient of the loss at one sample", "seconds"),
     "skipped": _number("no value: the note says why the estimator does not fit"),
     "loss": _number("train: mean training loss since the last row", "loss"),

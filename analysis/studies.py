@@ -39,7 +39,7 @@ _MEASURED = Study(
     rows.COLUMNS,
     comparison_table,
     is_split=True,
-    figures=("bias_variance", "error_cost", "over_steps"),
+    figures=("bias_variance", "error_cost", "over_steps", "by_group", "coordinates"),
     budget=float,
     choices=("cost",),
 )
@@ -47,7 +47,7 @@ STUDIES = {
     "compare": _MEASURED,
     "diagnose": _MEASURED._replace(figures=("bias_variance", "error_cost")),
     "temperature": _MEASURED._replace(
-        table=temperature_table, figures=("temperature",), choices=()
+        table=temperature_table, figures=("temperature", "coordinates"), choices=()
     ),
     "train": Study(
         runs.COLUMNS,

@@ -12,6 +12,7 @@ import pandas as pd
 import analysis
 from analysis import figures, reading
 from analysis.budgets import UNITS, Against
+from analysis.coordinates import coordinates
 from analysis.page import Page
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
@@ -66,6 +67,22 @@ class Result:
         _check(against)
         try:
             return readable(self.frame, cost=cost, against=against, columns=columns, sort=sort)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def coordinates(self) -> pd.DataFrame:
+        """Return mean, variance and true value of every coordinate of the gradients.
+
+        They are kept by `compare` and `temperature` with `coordinates=True`. There is a line for
+        each coordinate of each estimator and group, with `leaf`, the path of its array of
+        parameters, `index`, its place in that array (flat, in row-major order), `mean`, `variance`
+        and `truth`.
+
+        Raises:
+            UsageError: if they were not kept.
+        """
+        try:
+            return coordinates(self.frame)
         except ValueError as error:
             raise UsageError(str(error)) from error
 

@@ -45,7 +45,7 @@ def compare(
     problem: str | Problem | None = None,
     estimators: Names | None = None,
     *,
-    group: str | None = CompareSettings.group,
+    group: str | Sequence[str] | None = CompareSettings.group,
     samples: int | None = None,
     seed: int | None = None,
     seeds: int = CompareSettings.seeds,
@@ -54,6 +54,7 @@ def compare(
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    coordinates: bool = CompareSettings.coordinates,
     at: Folder | Sequence[Folder] = (),
     step: int | Sequence[int] | None = None,
     trained_with: str | Estimator | None = None,
@@ -68,7 +69,8 @@ def compare(
         problem: the problem, or its name; by default the VAE, or with `at` that of the runs.
         estimators: estimators, or names of estimators or families; by default, those of the
             command.
-        group: the parameters to differentiate with respect to; None for the problem's default.
+        group: the parameters to differentiate with respect to, or several groups, of which each has
+            a block of the table; None for the problem's default.
         samples: the number of gradients drawn of each estimator, rounded up to a multiple of 32;
             None for the problem's default.
         seed: the first random seed; by default 0, or with `at` the first seed of each run.
@@ -81,6 +83,8 @@ def compare(
             equal cost that reach so far from their values, such as 0.05; None for `samples`, which
             is the least number.
         most_samples: the most samples for the precision.
+        coordinates: whether mean and variance of every coordinate of the gradients are kept, for
+            `Result.coordinates` and a figure.
         at: results folders of training runs, to measure at their checkpoints; or, with `problem`,
             folders of pytrees that orbax saved.
         step: the steps of these checkpoints; by default the last.
@@ -106,6 +110,7 @@ def compare(
         budget=float(budget),
         precision=precision,
         most_samples=most_samples,
+        coordinates=coordinates,
     )
     return _run(comparison(settings), output, force)
 
@@ -115,7 +120,7 @@ def temperature(
     estimators: Names | None = None,
     *,
     temperatures: Sequence[float] = TEMPERATURES,
-    group: str | None = CompareSettings.group,
+    group: str | Sequence[str] | None = CompareSettings.group,
     samples: int | None = None,
     seed: int | None = None,
     seeds: int = CompareSettings.seeds,
@@ -124,6 +129,7 @@ def temperature(
     budget: float = CompareSettings.budget,
     precision: float | None = CompareSettings.precision,
     most_samples: int = CompareSettings.most_samples,
+    coordinates: bool = CompareSettings.coordinates,
     at: Folder | Sequence[Folder] = (),
     step: int | Sequence[int] | None = None,
     trained_with: str | Estimator | None = None,
@@ -148,6 +154,7 @@ def temperature(
         budget: as for `compare`.
         precision: as for `compare`.
         most_samples: as for `compare`.
+        coordinates: as for `compare`.
         at: as for `compare`.
         step: as for `compare`.
         trained_with: as for `compare`.
@@ -170,6 +177,7 @@ def temperature(
         budget=float(budget),
         precision=precision,
         most_samples=most_samples,
+        coordinates=coordinates,
     )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the estimators has a temperature")

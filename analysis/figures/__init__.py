@@ -101,7 +101,10 @@ def of_study(results: pd.DataFrame, against: Against = "steps") -> dict[str, Dra
         # A plane of bias and variance shows one place, the error at equal cost also several.
         shown = ("error_cost",) if told_by else ("bias_variance", "error_cost")
         shown = ("over_steps",) if {"trained_with", "step"} & {*told_by} else shown
-        names = [name for name in names if name in shown]
+        shown += ("by_group",) if "group" in told_by else ()
+        names = [name for name in names if name in (*shown, "coordinates")]
+    if "coordinates" in names and not results["metric"].eq("coordinates").any():
+        names = [name for name in names if name != "coordinates"]
     if "rank" in names and results["estimator"].nunique() < 2:
         names = [name for name in names if name != "rank"]
     return {name: _against(name, against) for name in names}

@@ -37,13 +37,13 @@ def zeros(points: pd.DataFrame, metric: str) -> pd.Series:
     return drawn <= ROUNDING * drawn.max()
 
 
-def marks(points: pd.DataFrame, metrics: Iterable[str]) -> list[Line2D]:
-    """Return legend entries for the marks used in curves of these metrics."""
+def marks(points: pd.DataFrame, metrics: Iterable[str], **zero) -> list[Line2D]:
+    """Return legend entries for the marks used in curves of these metrics; `zero` styles zeros."""
     entries = [bar_mark()]
     if points["upper_limit"].any():
         entries.append(limit_mark())
     if any(zeros(points, metric).any() for metric in metrics):
-        entries.append(mark("on the axis: zero", linestyle="-", linewidth=1.5))
+        entries.append(mark("on the axis: zero", **{"linestyle": "-", "linewidth": 1.5} | zero))
     if any((heights(points, metric).isna() & points[metric].notna()).any() for metric in metrics):
         entries.append(mark("not drawn: negative estimates of a squared bias without an interval"))
     return entries

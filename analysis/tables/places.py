@@ -12,6 +12,10 @@ from analysis.tables.comparison import ESTIMATOR
 
 _PLACE = Column("measured at", ("", "measured at"), "place", WORD)
 _PROBLEM = _PLACE._replace(title="problem", short=("", "problem"))
+_ONE_DRAW = (
+    "Groups are parts of the same gradients: what an estimator learns is tuned for all of them "
+    "together, and the time is that of all."
+)
 _NORM = Column(
     "norm of the true gradient",
     ("norm of the", "true gradient"),
@@ -69,6 +73,7 @@ def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> Rea
         notes=[
             *dict.fromkeys(note for table in tables.values() for note in table.notes),
             *_unsaid(tables, [name for name in own if name not in names]),
+            *([_ONE_DRAW] * ("group" in names)),
         ],
         findings=[
             f"{_begun(place, names)}: {sentence}"

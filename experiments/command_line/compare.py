@@ -48,7 +48,8 @@ def add_measurement(command: argparse.ArgumentParser, default: str) -> None:
     command.epilog = options.names()
     options.add_problem(command)
     options.add_estimators(command, default)
-    options.add_group(command)
+    options.add_groups(command)
+    options.add_coordinates(command)
     command.add_argument(
         "--samples",
         type=options.positive,
@@ -142,6 +143,7 @@ def settings_from(
         budget=given.budget,
         precision=given.precision,
         most_samples=given.most_samples,
+        coordinates=given.coordinates,
         at=at,
     )
     check(settings, chosen.named)

@@ -41,7 +41,9 @@ def of_study(study: Study[Any]) -> Lines:
     """Return the lines of a study; none of one that has no natural ones."""
     kind = study.configuration["study"]
     if kind in ("compare", "temperature", "diagnose"):
-        return Lines(_title, functools.partial(_estimators, varied(study.configuration)))
+        several = isinstance(study.configuration.get("group"), list)
+        names = varied(study.configuration)
+        return Lines(_title, functools.partial(_estimators, names, several))
     if kind == "train":
         settings = study.configuration
         differ = ["learning_rate"] if len(settings["learning_rates"]) > 1 else []
@@ -57,17 +59,23 @@ def _title(rows: Sequence[Row], width: int | None) -> str:
     return _titles(_METRICS.values(), width)
 
 
-def _estimators(names: Sequence[str], rows: Sequence[Row], width: int | None) -> list[str]:
-    """Return a line for each estimator, or the reason for which it is skipped.
+def _estimators(
+    names: Sequence[str], several: bool, rows: Sequence[Row], width: int | None
+) -> list[str]:
+    """Return a line for each estimator and group, or the reason for which it is skipped.
 
     Args:
         names: the columns that tell apart the points of the study.
+        several: whether there are several groups of parameters.
         rows: the rows.
         width: the width of the terminal.
     """
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
-        key = row["short_name"], name_of("", row, names)
+        about = name_of("", row, names)
+        if several and row["metric"] != "skipped":  # which an estimator is for all groups
+            about += f", {row['group']}"
+        key = row["short_name"], about
         found.setdefault(key, {})[row["metric"]] = row
     lines = []
     for name, by_metric in found.items():

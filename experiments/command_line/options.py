@@ -81,13 +81,31 @@ def add_estimators(
     )
 
 
+_GROUP = (
+    "parameters to differentiate with respect to: logits, encoder, decoder, prior, all; with "
+    "several stochastic layers also those of one, as logits_2 or encoder_2{}"
+    " (default: the problem's own; for a VAE, the encoder)"
+)
+
+
 def add_group(command: argparse.ArgumentParser) -> None:
     """Add `--group`."""
+    command.add_argument("--group", metavar="NAME", help=_GROUP.format(""))
+
+
+def add_groups(command: argparse.ArgumentParser) -> None:
+    """Add `--group` with several names."""
+    several = "; of several, the same gradients are measured, with a block of the table for each"
+    command.add_argument("--group", nargs="+", metavar="NAME", help=_GROUP.format(several))
+
+
+def add_coordinates(command: argparse.ArgumentParser) -> None:
+    """Add `--coordinates`."""
     command.add_argument(
-        "--group",
-        metavar="NAME",
-        help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all "
-        "(default: the problem's own; for a VAE, the encoder)",
+        "--coordinates",
+        action="store_true",
+        help="keep mean and variance of every coordinate of the gradients in results.parquet, and "
+        "draw their histogram",
     )
 
 

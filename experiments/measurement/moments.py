@@ -6,21 +6,20 @@ sharded over the devices. Bias, variance and their intervals are computed from t
 host, in float64.
 """
 
-import dataclasses
 import itertools
 import math
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
-from jax.flatten_util import ravel_pytree
 from jax.interpreters import partial_eval
 from jax.sharding import AxisType, PartitionSpec
 
+from experiments.measurement.sums import About, Gathered, block_sums
+from experiments.measurement.sums import flat as flat
+from experiments.measurement.sums import sample_key as sample_key
 from experiments.statistics.blocks import NUM_BLOCKS, Blocks
 from experiments.system.device import quick_compilation
 
@@ -31,31 +30,34 @@ CACHE_BYTES = 2**18
 # The same as a fraction of an accelerator's memory.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
-# The centre moves to the mean where their squared distance exceeds this share of the variance.
-_OFF_CENTRE = 0.05
-# Deviations whose binary exponent is larger in magnitude are scaled before they are squared.
-_EXPONENT = 24
-
 Gradient = Callable[[Any, Any, jax.Array], Any]
 """`gradient(estimator, context, key)` returns one gradient sample, a pytree."""
+
+Views = Callable[[Any], Sequence[Any]]
+"""Returns parts of a gradient, such as those of groups of parameters; they may overlap."""
+
+
+def _whole(gradient: Any) -> Sequence[Any]:
+    return [gradient]
 
 
 class Sampler:
     """Draws gradient samples on all devices; compiled once per structure of its arguments."""
 
-    def __init__(self, gradient: Gradient, devices: list | None = None):
+    def __init__(self, gradient: Gradient, devices: list | None = None, views: Views = _whole):
         """Prepare to draw.
 
         Args:
             gradient: `gradient(estimator, context, key)`, one sample as a pytree. `context` holds
                 all other arrays it needs: parameters, a minibatch.
             devices: the devices to spread the samples over; by default, all.
+            views: the parts of a gradient whose moments are measured; by default, the whole.
         """
         devices = jax.devices() if devices is None else devices
         # The number of blocks must be a multiple of any device count, so that it never changes
         # samples.
         count = math.gcd(len(devices), NUM_BLOCKS)
-        self.gradient = gradient
+        self.gradient, self.views = gradient, views
         self.mesh = jax.make_mesh((count,), (_AXIS,), (AxisType.Auto,), devices=devices[:count])
         self._compiled = jax.jit(
             self._sharded,
@@ -75,14 +77,40 @@ class Sampler:
         stacked: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> list[Blocks]:
-        """Draw gradient samples.
+        """Draw gradient samples, of which one view is measured.
+
+        The arguments are those of `draw_views`.
+
+        Returns:
+            One `Blocks` per member of the stack, or a single one.
+
+        Raises:
+            ValueError: if the sampler has several views.
+        """
+        (view,) = self.draw_views(
+            estimator, context, key, num_samples, truth, stacked=stacked, progress=progress
+        )
+        return view
+
+    def draw_views(
+        self,
+        estimator: Any,
+        context: Any,
+        key: jax.Array,
+        num_samples: int,
+        truth: Any | None = None,
+        *,
+        stacked: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[list[Blocks]]:
+        """Draw gradient samples; each is computed once for all views.
 
         Args:
             estimator: the first argument of `gradient`; with `stacked`, a stack of estimators,
                 which all use the same keys.
             context: the second argument of `gradient`.
             key: a typed random key, consumed. The samples depend on it and on `num_samples` alone,
-                not on the devices.
+                not on the devices or the views.
             num_samples: the minimum number of gradients, rounded up to whole blocks; a gradient
                 that does not depend on the key is computed once for each block.
             truth: the true gradient, a pytree like one sample. Sums are centred on it, or on a mean
@@ -92,18 +120,19 @@ class Sampler:
             progress: called with the fraction done after every round.
 
         Returns:
-            One `Blocks` per member of the stack, or a single one.
+            For each view, one `Blocks` per member of the stack, or a single one.
         """
-        shape, members, steps, static = self._plan(
+        shapes, members, steps, static = self._plan(
             estimator, context, key, num_samples, truth, stacked
         )
         size = int(steps) * static["chunk"]
         numbers = np.arange(NUM_BLOCKS, dtype=np.uint32)
-        gathered = _Gathered.empty(shape, members)
-        centre, scale, aim = _centred(truth, members, stacked)
+        gathered = [Gathered.empty(shape, members) for shape in shapes]
+        truths = [None for _ in shapes] if truth is None else shapes
+        abouts = [About.first(one, members, stacked) for one in truths]
 
         def launch(rows: slice):
-            operands = estimator, (centre, scale), context, aim, key, steps
+            operands = _operands(estimator, abouts, context, key, steps)
             return self._compiled(operands, numbers[rows], **static)
 
         at_once = self._at_once
@@ -111,31 +140,27 @@ class Sampler:
         running = launch(rounds[0])
         if truth is not None:
             for _ in range(2):  # a new scale may reveal a bad centre, and vice versa
-                probe = _Gathered.empty(shape, members)
-                probe.place(rounds[0], *running, scale=scale)
-                offset, better = probe.off_centre(slice(4), size), probe.scale(slice(4), size)
-                better = better.reshape(scale.shape)
-                if offset is None and (better == scale).all():
+                better = []
+                for about, shape, sums in zip(abouts, shapes, running, strict=True):
+                    probe = Gathered.empty(shape, members)
+                    probe.place(rounds[0], *sums, scale=about.scale)
+                    better.append(about.better(probe, size, stacked))
+                if all(new is old for new, old in zip(better, abouts, strict=True)):
                     break
-                # With a distant centre, rounding hides a small variance and its tail.
-                if offset is not None:
-                    centre = jax.tree.map(jnp.add, centre, _unflat(offset, centre, stacked))
-                scale = better
+                abouts = better
                 running = launch(rounds[0])
         for rows, following in itertools.zip_longest(rounds, rounds[1:]):
             # The devices draw the next round while this one is gathered.
-            sums, running = running, following and launch(following)
-            jax.block_until_ready(sums)
-            gathered.place(rows, *sums, scale=scale)
+            each, running = running, following and launch(following)
+            jax.block_until_ready(each)
+            for found, about, sums in zip(gathered, abouts, each, strict=True):
+                found.place(rows, *sums, scale=about.scale)
             if progress:
                 progress(rows.stop / NUM_BLOCKS)
-        if truth is None:
-            centres = np.zeros((members, _num_coordinates(shape)))
-        else:
-            leaves = jax.tree.leaves(centre)
-            rows = [np.asarray(leaf, np.float64).reshape(members, -1) for leaf in leaves]
-            centres = np.concatenate(rows, -1)
-        return gathered.blocks(centres, size)
+        return [
+            found.blocks(about.vectors(shape, members), size)
+            for found, about, shape in zip(gathered, abouts, shapes, strict=True)
+        ]
 
     def compile(
         self,
@@ -148,9 +173,12 @@ class Sampler:
         stacked: bool = False,
     ) -> None:
         """Compile what `draw` runs with arguments of these shapes and types, also in a thread."""
-        _, members, steps, static = self._plan(estimator, context, key, num_samples, truth, stacked)
-        centre, scale, aim = _centred(truth, members, stacked)
-        operands = estimator, (centre, scale), context, aim, key, steps
+        shapes, members, steps, static = self._plan(
+            estimator, context, key, num_samples, truth, stacked
+        )
+        truths = [None for _ in shapes] if truth is None else shapes
+        abouts = [About.first(one, members, stacked) for one in truths]
+        operands = _operands(estimator, abouts, context, key, steps)
         numbers = np.arange(self._at_once, dtype=np.uint32)
         self._compiled.lower(operands, numbers, **static).compile()
 
@@ -160,16 +188,17 @@ class Sampler:
         return max(self.mesh.size, 4)
 
     def _plan(self, estimator, context, key, num_samples, truth, stacked):
-        """Return the shape of a gradient, the members, the steps of a block and static arguments.
+        """Return the shape of each view, the members, the steps of a block and static arguments.
 
         The number of steps is an operand, so that one program serves all numbers of samples.
         """
-        shape = self._shape(estimator, context, key, stacked) if truth is None else truth
+        whole = self._shape(estimator, context, key, stacked) if truth is None else truth
+        shapes = self.views(whole)
         is_random = self._is_random(estimator, context, key, stacked)
         size = -(-num_samples // NUM_BLOCKS) if is_random else 1
-        chunk = self._chunk(estimator, context, shape, size, stacked)
+        chunk = self._chunk(estimator, context, shapes, size, stacked)
         members = _num_members(estimator) if stacked else 1
-        return shape, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
+        return shapes, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
@@ -188,30 +217,31 @@ class Sampler:
         run, structure = jaxpr_as_fun(program), jax.tree.structure(shape)
         return lambda *arguments: jax.tree.unflatten(structure, run(*jax.tree.leaves(arguments)))
 
-    def _chunk(self, estimator, context, shape, size, stacked) -> int:
+    def _chunk(self, estimator, context, shapes, size, stacked) -> int:
         """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             room = CACHE_BYTES
-            one = num_bytes(shape) * (_num_members(estimator) if stacked else 1)
+            one = num_bytes(shapes) * (_num_members(estimator) if stacked else 1)
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
-            one = self._memory(estimator, context, shape, stacked)
+            one = self._memory(estimator, context, shapes, stacked)
         most = int(min(max(room // max(one, 1), 1), _LARGEST_CHUNK, size))
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
-    def _memory(self, estimator, context, shape, stacked) -> int:
+    def _memory(self, estimator, context, shapes, stacked) -> int:
         """Bytes needed to compute one gradient, according to the compiler."""
         structure = jax.tree.structure((estimator, context)), stacked
         if structure not in self._chunks:
-            scale = np.ones(_num_members(estimator) if stacked else ())
-            operands = estimator, (None, scale), context, None, jax.random.key(0), np.uint32(1)
+            members = _num_members(estimator) if stacked else 1
+            abouts = [About.first(None, members, stacked) for _ in shapes]
+            operands = _operands(estimator, abouts, context, jax.random.key(0), np.uint32(1))
             numbers = np.arange(self.mesh.size, dtype=np.uint32)
             lowered = self._compiled.lower(operands, numbers, chunk=1, stacked=stacked)
             analysis = lowered.compile().memory_analysis()
             temporary = analysis.temp_size_in_bytes if analysis else 0
-            self._chunks[structure] = temporary + num_bytes(shape)
+            self._chunks[structure] = temporary + num_bytes(shapes)
         return self._chunks[structure]
 
     def _sharded(self, operands, numbers, *, chunk, stacked):
@@ -219,7 +249,7 @@ class Sampler:
         gradient = self._traced(estimator, context, key, stacked)
 
         def one(operands, numbers):
-            return _blocks(gradient, operands, numbers, chunk)
+            return block_sums(gradient, self.views, operands, numbers, chunk)
 
         per_device = jax.vmap(one, ((0, 0, None, None, None, None), None)) if stacked else one
         out = PartitionSpec(None, _AXIS) if stacked else PartitionSpec(_AXIS)
@@ -243,197 +273,15 @@ def _one_of(estimator: Any, stacked: bool) -> Any:
     return jax.eval_shape(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack), estimator)
 
 
-def _blocks(gradient, operands, numbers, chunk):
-    """Return the sums of the blocks of these numbers, each of several steps of `chunk` samples.
-
-    Sums are of deviations from a centre; their squares and powers are scaled.
-    """
-    estimator, (centre, scale), context, truth, key, steps = operands
-
-    def one(index):
-        drawn = gradient(estimator, context, sample_key(key, index))
-        return _terms(drawn, centre, truth, scale)
-
-    def several(first):
-        if chunk == 1:
-            drawn = jax.tree.map(lambda x: x[None], one(first))
-        else:
-            drawn = jax.vmap(one)(first + jnp.arange(chunk, dtype=first.dtype))
-        *terms, distances = drawn
-        return jax.tree.map(lambda x: x.sum(0), terms), _powers(distances)
-
-    def block(number):
-        def step(i, carry):
-            sums, powers = carry
-            terms, more = several((number * steps + i) * chunk)
-            return jax.tree.map(jnp.add, sums, terms), _merged(powers, more)
-
-        if truth is None:
-            terms = jax.eval_shape(several, number)
-        else:  # known without tracing the gradient again
-            terms = [centre, centre, _norm(truth)], (_norm(centre),) * 3
-        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), terms)
-        return jax.lax.fori_loop(jnp.zeros_like(steps), steps, step, zero)
-
-    return jax.lax.map(block, numbers)
-
-
-def _centred(truth: Any | None, members: int, stacked: bool) -> tuple[Any, np.ndarray, Any]:
-    """Return the first centre and scale, one for each member of a stack, and the scaled truth."""
-    if truth is None:
-        return None, np.ones(members if stacked else ()), None
-    centre = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), truth) if stacked else truth
-    return centre, np.ones(members if stacked else ()), _near_one(truth)
-
-
-def sample_key(key: jax.Array, index: jax.Array) -> jax.Array:
-    """Return the key of one sample: a counter added to the hash of the measurement's key.
-
-    Threefry's keys need only differ (Salmon et al. 2011). Hashing per sample would take half the
-    time of a toy measurement.
-    """
-    hashed = jax.random.fold_in(key, 0)
-    words = jax.random.key_data(hashed).at[-1].add(index.astype("uint32"))
-    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
-
-
-def _terms(gradient, centre, truth, scale):
-    """Return the terms of one gradient: deviation, squares, cosine and squared distance."""
-    import optax
-
-    if truth is None:
-        return gradient, jax.tree.map(jnp.square, gradient), None, None
-    scaled = _times(gradient, scale)
-    lengths = _norm(scaled) * _norm(truth)
-    cosine = optax.tree.vdot(scaled, truth) / jnp.where(lengths > 0, lengths, 1)
-    deviation = jax.tree.map(jnp.subtract, gradient, centre)
-    squares = jax.tree.map(jnp.square, _times(deviation, scale))
-    return deviation, squares, cosine, optax.tree.sum(squares)
-
-
-def _powers(distances):
-    """Return the largest distance, and sums of squares and cubes of all distances divided by it."""
-    if distances is None:
-        return None
-    largest = distances.max()
-    # Divided by the largest, so that no power leaves float32's range.
-    shares = distances / jnp.where(largest > 0, largest, 1)
-    return largest, jnp.sum(shares**2), jnp.sum(shares**3)
-
-
-def _merged(first, second):
-    """Merge the powers of two groups of samples."""
-    if first is None:
-        return None
-    largest = jnp.maximum(first[0], second[0])
-    over = jnp.where(largest > 0, largest, 1)
-    shares = first[0] / over, second[0] / over
-    return largest, *(
-        a * shares[0] ** power + b * shares[1] ** power
-        for power, a, b in zip((2, 3), first[1:], second[1:], strict=True)
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gathered:
-    """The arrays of `Blocks`, each with a leading axis of the members of a stack."""
-
-    sums: np.ndarray
-    squares: np.ndarray
-    distances: np.ndarray
-    cosines: np.ndarray
-    powers: np.ndarray
-
-    @classmethod
-    def empty(cls, shape: Any, members: int) -> "_Gathered":
-        size = members, NUM_BLOCKS, _num_coordinates(shape)
-        # Most of the memory of a measurement: kept in the type used on the devices.
-        sums = np.empty(size, np.result_type(*(leaf.dtype for leaf in jax.tree.leaves(shape))))
-        rows = size[:2]
-        nothing = np.full(rows, np.nan), np.full((*rows, 3), np.nan)
-        return cls(sums, np.zeros((members, size[2])), np.zeros(rows), *nothing)
-
-    def place(self, rows: slice, terms, powers, *, scale: Any = 1.0) -> None:
-        """Store blocks whose squares are of scaled deviations; one scale, or `[members]`."""
-        sums, squares, cosines = terms
-        area = np.reshape(scale, (-1, 1)) ** 2.0
-        start, part = 0, self.distances[:, rows]
-        leaves = jax.tree.leaves(sums), jax.tree.leaves(squares)
-        for pair in zip(*leaves, strict=True):
-            total, square = (np.asarray(leaf).reshape(*part.shape, -1) for leaf in pair)
-            columns = slice(start, start := start + total.shape[-1])
-            self.sums[:, rows, columns] = total
-            self.squares[:, columns] += square.sum(1, dtype=np.float64) / area
-            part += square.sum(2, dtype=np.float64) / area
-        if cosines is not None:
-            self.cosines[:, rows] = cosines
-            self.powers[:, rows] = np.stack(powers, -1)
-            self.powers[:, rows, 0] /= area
-
-    def off_centre(self, rows: slice, size: int) -> np.ndarray | None:
-        """Return the offsets of these blocks if one is far from its member's centre, else None."""
-        count = size * self.sums[:, rows].shape[1]
-        offset = self.sums[:, rows].sum(1, dtype=np.float64) / count
-        apart = np.sum(offset**2, -1)
-        spread = self.distances[:, rows].sum(1) / count - apart
-        if not np.isfinite(apart).all() or (apart <= _OFF_CENTRE * spread).all():
-            return None
-        return offset
-
-    def scale(self, rows: slice, size: int) -> np.ndarray:
-        """Return the powers of two, `[members]`, that keep squares within the type's range."""
-        means = np.abs(self.sums[:, rows]).max((1, 2)).astype(np.float64) / size
-        return _scale(means, self.sums.dtype)
-
-    def blocks(self, centres, size) -> list[Blocks]:
-        parts = self.sums, self.squares, self.distances, self.cosines, self.powers
-        members = zip(centres, *parts, strict=True)
-        return [Blocks(*member, size=size) for member in members]
-
-
-def flat(tree: Any) -> np.ndarray:
-    """Return a pytree of arrays as one float64 vector."""
-    return np.asarray(ravel_pytree(tree)[0], np.float64)
-
-
-def _unflat(vectors: np.ndarray, like: Any, stacked: bool) -> Any:
-    """Return vectors `[members, P]` with the structure of a pytree, stacked or single."""
-    vector, unravel = ravel_pytree(jax.tree.map(operator.itemgetter(0), like) if stacked else like)
-    rows = jnp.asarray(vectors, vector.dtype)
-    return jax.vmap(unravel)(rows) if stacked else unravel(rows[0])
-
-
-def _near_one(tree: Any) -> Any:
-    """Return a vector scaled by a power of two if its square could leave the type's range."""
-    dtype = jnp.result_type(*jax.tree.leaves(tree))
-    return _times(tree, _scale(np.abs(flat(tree)).max(initial=0), dtype))
-
-
-def _scale(lengths: Any, dtype: Any) -> np.ndarray:
-    """Return the powers of two that bring lengths near one; 1 if their squares are safe."""
-    _, exponents = np.frexp(np.where(np.isfinite(lengths), lengths, 1.0))
-    most = min(96, jnp.finfo(dtype).maxexp * 3 // 4)  # the scale itself must stay in range
-    safe = np.abs(exponents) <= _EXPONENT
-    return np.exp2(-np.where(safe, 0.0, np.clip(exponents, -most, most)))
-
-
-def _times(tree: Any, scale: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf * jnp.asarray(scale, leaf.dtype), tree)
-
-
-def _norm(tree):
-    import optax
-
-    return jnp.sqrt(optax.tree.vdot(tree, tree))
+def _operands(estimator, abouts: Sequence[About], context, key, steps) -> tuple:
+    """Return the operands of the compiled function: first those with an axis of members."""
+    centres = [(about.centre, about.scale) for about in abouts]
+    return estimator, centres, context, [about.truth for about in abouts], key, steps
 
 
 def num_bytes(tree: Any) -> int:
     """Return the number of bytes of arrays, given them or their shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _num_coordinates(tree) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))  # optax's needs arrays, not shapes
 
 
 def _num_members(stack) -> int:

@@ -24,11 +24,12 @@ from estimators import (
 )
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.timing import Timer
-from experiments.problems import Measurable, Params, Problem
+from experiments.problems import Measurable, Params, Problem, joined
 from experiments.statistics import Truth
 from experiments.statistics.blocks import Blocks
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
+from experiments.system.text import nearest
 from experiments.training import is_tuned, train
 from experiments.training.convergence import Tuned, Tuning
 
@@ -46,35 +47,47 @@ _TRAINING_RATE = 3e-3
 class Instrument:
     """Measures a problem's estimators at any parameters; compiled once."""
 
-    def __init__(self, problem: Measurable, group: str, devices: list | None = None):
+    def __init__(
+        self, problem: Measurable, group: str | Sequence[str], devices: list | None = None
+    ):
         """Prepare to measure.
 
         Args:
             problem: the objective.
-            group: the parameters to differentiate with respect to, or "all".
+            group: the parameters to differentiate with respect to, or "all"; of several, each
+                gradient is computed once, with respect to their union.
             devices: devices to measure on; by default, all.
         """
         self.problem = problem
-        self.group = group
+        self.groups = (group,) if isinstance(group, str) else tuple(group)
 
         def gradient(estimator, context, key):
             params, batch = context
-            chosen = choose(params, group)
             with frozen():
-                return jax.grad(lambda part: problem.loss(params | part, estimator, key, batch))(
-                    chosen
-                )
+                return jax.grad(
+                    lambda part: problem.loss(joined(params, part), estimator, key, batch)
+                )(self.chosen(params))
 
         def exact(params, batch):
-            chosen = choose(params, group)
-            return jax.grad(lambda part: problem.exact_loss(params | part, batch))(chosen)
+            return jax.grad(lambda part: problem.exact_loss(joined(params, part), batch))(
+                self.chosen(params)
+            )
 
         # Traced once for an estimator, though several programs call it.
         traced = jax.jit(gradient)
-        self.sampler = Sampler(traced, devices)
+        self.sampler = Sampler(traced, devices, self.views)
         self.timer = Timer(traced, self.sampler.mesh.local_devices[0])
         self.exact = jax.jit(exact)
         self.tune = Tuning(problem)
+
+    def views(self, params: Params) -> list[Params]:
+        """Return the parameters of each group, or their part of a gradient."""
+        groups = self.problem.groups(params)
+        return [groups[name] for name in self.groups]
+
+    def chosen(self, params: Params) -> Params:
+        """Return the parameters to differentiate with respect to: those of all groups."""
+        return functools.reduce(joined, self.views(params))
 
     def at(self, params: Params, batch: Any) -> "Point":
         """Return the problem at frozen parameters, with zero for the true gradient.
@@ -85,8 +98,23 @@ class Instrument:
         """
         distribution = self.problem.distribution(params, batch)
         params = self.problem.measured_params(params, batch)
-        zero = jax.tree.map(jnp.zeros_like, choose(params, self.group))
-        return Point(self, params, batch, distribution, zero, Truth(flat(zero)))
+        chosen = self.chosen(params)
+        # What is in neither exists for other measurements.
+        needed = joined(self.problem.groups(params)["all"], chosen)
+        params = {name: part for name, part in params.items() if name in needed}
+        zero = jax.tree.map(jnp.zeros_like, chosen)
+        return Point(self, params, batch, distribution, zero, self.truths(zero))
+
+    def truths(self, gradient: Params, drawn: Sequence[Blocks] | None = None) -> tuple[Truth, ...]:
+        """Return the true gradient with respect to each group.
+
+        Args:
+            gradient: the true gradient.
+            drawn: the samples of each group, if it is their mean.
+        """
+        views = self.views(gradient)
+        each = [None for _ in views] if drawn is None else drawn
+        return tuple(Truth(flat(view), own) for view, own in zip(views, each, strict=True))
 
     def point(
         self,
@@ -113,7 +141,8 @@ class Point:
         batch: the minibatch.
         distribution: the latent variable of one example.
         centre: the true gradient as a pytree.
-        truth: the true gradient as a vector, with its error if it was sampled.
+        truths: the true gradient with respect to each group as a vector, with its error if it was
+            sampled.
     """
 
     instrument: Instrument
@@ -121,7 +150,7 @@ class Point:
     batch: Any
     distribution: Distribution
     centre: Any
-    truth: Truth
+    truths: tuple[Truth, ...]
 
     @property
     def problem(self) -> Measurable:
@@ -129,9 +158,19 @@ class Point:
         return self.instrument.problem
 
     @property
-    def group(self) -> str:
-        """The parameters to differentiate with respect to, or "all"."""
-        return self.instrument.group
+    def groups(self) -> tuple[str, ...]:
+        """The names of the groups of parameters to differentiate with respect to."""
+        return self.instrument.groups
+
+    @property
+    def truth(self) -> Truth:
+        """The true gradient with respect to the only group."""
+        (truth,) = self.truths
+        return truth
+
+    def leaves(self, group: str) -> Params:
+        """Return the parameters of a group."""
+        return self.problem.groups(self.params)[group]
 
     @property
     def sampler(self) -> Sampler:
@@ -147,14 +186,20 @@ class Point:
         plain = ScoreFunction()
         if self.problem.refusal(plain, self.distribution) is not None:
             return self
-        (blocks,) = self.draw(plain, jax.random.key(0), _TERMS)
-        size = math.sqrt(blocks.variance.sum() + blocks.mean @ blocks.mean)
-        return dataclasses.replace(self, truth=dataclasses.replace(self.truth, terms=size))
+        truths = tuple(
+            dataclasses.replace(
+                truth, terms=math.sqrt(blocks.variance.sum() + blocks.mean @ blocks.mean)
+            )
+            for truth, (blocks,) in zip(
+                self.truths, self.draw_groups(plain, jax.random.key(0), _TERMS), strict=True
+            )
+        )
+        return dataclasses.replace(self, truths=truths)
 
     @property
     def chosen(self) -> Params:
         """The parameters to differentiate with respect to."""
-        return choose(self.params, self.group)
+        return self.instrument.chosen(self.params)
 
     def ready(self, estimator: Estimator, key: jax.Array, limit: int) -> Tuned:
         """Return the estimator with its networks, its learned leaves tuned at this point.
@@ -180,6 +225,21 @@ class Point:
         stacked: bool = False,
         progress: Callable[[float], None] | None = None,
     ) -> list[Blocks]:
+        """Draw gradient samples with respect to the only group, as `draw_groups`."""
+        (blocks,) = self.draw_groups(
+            estimator, key, num_samples, stacked=stacked, progress=progress
+        )
+        return blocks
+
+    def draw_groups(
+        self,
+        estimator: Estimator,
+        key: jax.Array,
+        num_samples: int,
+        *,
+        stacked: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[list[Blocks]]:
         """Draw gradient samples of an estimator (of each member of a stack) at this point.
 
         Args:
@@ -188,9 +248,12 @@ class Point:
             num_samples: the minimum number of gradients.
             stacked: whether it is a stack.
             progress: called with the fraction done.
+
+        Returns:
+            For each group, the blocks of each member.
         """
         with jax.default_matmul_precision(PRECISION):
-            return self.sampler.draw(
+            return self.sampler.draw_views(
                 estimator,
                 (self.params, self.batch),
                 key,
@@ -242,17 +305,18 @@ class Point:
         if _is_exact(self.problem, self.params, self.batch):
             with jax.default_matmul_precision(PRECISION):
                 centre = self.instrument.exact(self.params, self.batch)
-            return dataclasses.replace(self, centre=centre, truth=Truth(flat(centre)))
+            return dataclasses.replace(self, centre=centre, truths=self.instrument.truths(centre))
         reference = reference_estimator(self.problem, self.distribution)
         zero = jax.tree.map(jnp.zeros_like, self.chosen)
         num_samples = _affordable(self, reference, key, num_samples)
-        (blocks,) = dataclasses.replace(self, centre=zero).draw(
-            reference, key, num_samples, progress=progress
-        )
-        vector, unravel = ravel_pytree(zero)
+        about_zero = dataclasses.replace(self, centre=zero)
+        drawn = about_zero.draw_groups(reference, key, num_samples, progress=progress)
+        blocks = [own for (own,) in drawn]
         # The samples are centred on exactly this value.
-        centre = unravel(jnp.asarray(blocks.mean, vector.dtype))
-        return dataclasses.replace(self, centre=centre, truth=Truth(flat(centre), blocks))
+        means = map(_like, self.instrument.views(zero), [own.mean for own in blocks])
+        centre = functools.reduce(joined, means)
+        truths = self.instrument.truths(centre, blocks)
+        return dataclasses.replace(self, centre=centre, truths=truths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,7 +382,7 @@ def begin(
     problem: Problem,
     key: jax.Array,
     *,
-    group: str | None = None,
+    group: str | Sequence[str] | None = None,
     devices: list | None = None,
     instrument: Instrument | None = None,
     params: Params | None = None,
@@ -329,9 +393,10 @@ def begin(
     Args:
         problem: the objective.
         key: a typed random key, consumed.
-        group: the group of parameters to measure, or "all"; by default the problem's own.
+        group: the group of parameters to measure, or "all", or several; by default the problem's
+            own.
         devices: devices to measure on; by default, all.
-        instrument: an instrument of the same problem and group to measure with; by default, a new
+        instrument: an instrument of the same problem and groups to measure with; by default, a new
             one.
         params: the parameters; by default initial ones.
         batch: the minibatch; by default one is drawn.
@@ -344,8 +409,8 @@ def begin(
     data = problem.data()
     batch = problem.batch(keys["batch"], data) if batch is None else batch
     params = problem.initial(keys["initial"]) if params is None else params
-    group = check_group(problem, problem.measured_params(params, batch), group)
-    instrument = instrument or Instrument(problem, group, devices)
+    groups = check_groups(problem, problem.measured_params(params, batch), group)
+    instrument = instrument or Instrument(problem, groups, devices)
     return Start(problem, data, params, keys, instrument.at(params, batch))
 
 
@@ -353,7 +418,7 @@ def prepare(
     problem: Problem,
     key: jax.Array,
     *,
-    group: str | None = None,
+    group: str | Sequence[str] | None = None,
     devices: list | None = None,
     train_steps: int = 0,
     reference_samples: int = 8192,
@@ -368,21 +433,34 @@ def prepare(
     return start.trained(train_steps, reference_samples, report, note)
 
 
-def check_group(problem: Measurable, params: Params, group: str | None) -> str:
-    """Return the group of parameters to measure, by default the problem's.
+def check_groups(
+    problem: Measurable, params: Params, group: str | Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the groups of parameters to measure, each once; by default the problem's.
+
+    Args:
+        problem: the problem.
+        params: its parameters, those that exist only during measurement included.
+        group: the name of a group, or several.
 
     Raises:
         UsageError: if the problem has no such group.
     """
-    group = group or problem.group
-    if group not in (*params, "all"):
-        raise UsageError(f"{problem} has no group {group!r}; choose from {', '.join(params)}, all")
-    return group
+    named = (group,) if isinstance(group, str) else group or (problem.group,)
+    known = problem.groups(params)
+    for name in named:
+        if name not in known:
+            near = nearest(name, known)
+            raise UsageError(
+                f"{problem} has no group {name!r}{near}; choose from {', '.join(known)}"
+            )
+    return tuple(dict.fromkeys(named))
 
 
-def choose(params: Params, group: str) -> Params:
-    """Return the named group of parameters as a dict, or all of them."""
-    return params if group == "all" else {group: params[group]}
+def _like(tree: Any, vector: np.ndarray) -> Any:
+    """Return a vector with the structure and type of a pytree."""
+    own, unravel = ravel_pytree(tree)
+    return unravel(jnp.asarray(vector, own.dtype))
 
 
 def reference_estimator(problem: Measurable, distribution: Distribution) -> Estimator:

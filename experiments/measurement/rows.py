@@ -79,6 +79,33 @@ def metric_rows(
     ]
 
 
+def coordinates_row(blocks: Blocks, truth: Truth, leaves: Any, row: Row) -> Row:
+    """Return the row of the moments of each coordinate of a gradient; its value is their number.
+
+    Args:
+        blocks: the samples.
+        truth: the true gradient.
+        leaves: a pytree like the gradient, whose arrays the coordinates are in.
+        row: a row of the same estimator.
+    """
+    each = jax.tree_util.tree_leaves_with_path(leaves)
+    shapes = [",".join(map(str, leaf.shape)) for _, leaf in each]
+    paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in each]
+    size = float(len(blocks.mean))
+    return row | {
+        "metric": "coordinates",
+        **dict.fromkeys(("value", "low", "high"), size),
+        "note": "",
+        "replicates": "",
+        "coordinate_leaves": "; ".join(
+            f"{path}[{shape}]" for path, shape in zip(paths, shapes, strict=True)
+        ),
+        "coordinate_mean": blocks.mean.tolist(),
+        "coordinate_variance": blocks.variance.tolist(),
+        "coordinate_truth": np.asarray(truth.mean, float).tolist(),
+    }
+
+
 def _listed(statistic: np.ndarray | None) -> str:
     """Return the pseudo-values of a statistic `[1 + R]`, separated by spaces; "" if not finite."""
     if statistic is None or not np.isfinite(statistic).all():

@@ -12,6 +12,23 @@ from experiments.data import Split
 Params = dict[str, Any]
 
 
+def joined(first: Params, second: Params) -> Params:
+    """Return the parameters of either, each with None for what it lacks; the second's go first."""
+
+    def either(one, other):
+        return jax.tree.map(
+            lambda a, b: a if b is None else b, one, other, is_leaf=lambda leaf: leaf is None
+        )
+
+    shared = {name: either(first[name], part) for name, part in second.items() if name in first}
+    return first | second | shared
+
+
+def _nothing(tree: Any) -> Any:
+    """Return a pytree with None for every leaf."""
+    return jax.tree.map(lambda leaf: None, tree)
+
+
 class Measurable(abc.ABC):
     """An objective whose gradient is estimated at given parameters on a given minibatch.
 
@@ -47,6 +64,28 @@ class Measurable(abc.ABC):
     def measured_params(self, params: Params, batch: Any) -> Params:
         """Return the parameters, with any groups that exist only during measurement."""
         return params
+
+    def groups(self, params: Params) -> dict[str, Params]:
+        """Return the groups that a gradient can be taken with respect to, by name.
+
+        They are those of `params`; of one that is a list, also each part, such as `encoder_2`,
+        counted from 1; and `all`.
+
+        Args:
+            params: the parameters, those that exist only during measurement included; or a gradient
+                with respect to some of them.
+
+        Returns:
+            For each name, the dict of its parameters, with None for those of a list that it lacks.
+        """
+        found: dict[str, Params] = {}
+        for name, part in params.items():
+            found[name] = {name: part}
+            if isinstance(part, list) and len(part) > 1:
+                for place in range(len(part)):
+                    own = [one if i == place else _nothing(one) for i, one in enumerate(part)]
+                    found.setdefault(f"{name}_{place + 1}", {name: own})
+        return found | {"all": params}
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit the problem, or None if it does."""

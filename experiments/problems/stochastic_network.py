@@ -71,12 +71,37 @@ class StochasticNetwork(ImageProblem):
         return network | {"layers": layers | {last: layers[last] | {"bias": bias}}}
 
     def measured_params(self, params: Params, batch: Any) -> Params:
-        """Add `logits`: zeros added to the first layer's logits for each image of the batch."""
-        return params | {"logits": jnp.zeros((len(batch), self.layer.num_logits))}
+        """Add `logits`: zeros added to the first layer's logits for each image of the batch.
+
+        Those of the layers above, if there are any, are `logits_2` and so on.
+        """
+        names = ("logits", *map(_logits, range(1, self.depth)))
+        zeros = jnp.zeros((len(batch), self.layer.num_logits))
+        return params | dict.fromkeys(names, zeros)
+
+    def groups(self, params: Params) -> dict[str, Params]:
+        """Add `logits_1`, the first layer's, if there are several; `all` has those alone."""
+        above = set(map(_logits, range(1, self.depth)))
+        every = {name: part for name, part in params.items() if name not in above}
+        found = super().groups(every)
+        if self.depth > 1 and "logits" in found:
+            found["logits_1"] = found["logits"]
+        found |= {name: {name: params[name]} for name in params if name in above}
+        return {name: part for name, part in found.items() if name != "all"} | {"all": every}
+
+    def above(self, params: Params) -> Params:
+        """Return what `measured_params` adds to the logits of the layers above the first."""
+        names = map(_logits, range(1, self.depth))
+        return {name: params[name] for name in names if name in params}
+
+    def added(self, params: Params, level: int, logits: jax.Array) -> jax.Array:
+        """Return the logits of layer `level`, from 0, of an image with what is added to them."""
+        return logits + params[name] if (name := _logits(level)) in params else logits
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the first layer's distribution for the first image; for a bound, its paths'."""
-        without = {name: part for name, part in params.items() if name != "logits"}
+        names = {*map(_logits, range(self.depth))}
+        without = {name: part for name, part in params.items() if name not in names}
         first = self.layer.distribution(self.encode(without, batch[0]))
         return first if self.num_samples == 1 else self.paths(without, first)
 
@@ -135,6 +160,11 @@ class StochasticNetwork(ImageProblem):
             raise ValueError(
                 f"{name} coding=corners needs a power of two of classes, not {self.classes}"
             )
+
+
+def _logits(level: int) -> str:
+    """Return the name of what is added to the logits of a layer, from 0."""
+    return f"logits_{level + 1}" if level else "logits"
 
 
 def square(pixels: jax.Array) -> jax.Array:

@@ -72,12 +72,13 @@ class StructuredPrediction(StochasticNetwork):
         upper = images[..., :HALF]
         centred = upper - jnp.broadcast_to(self.mean_image[:HALF], upper.shape)
         logits = self._network(0)[1](params["encoder"][0], centred)
-        return logits + params["logits"] if "logits" in params else logits
+        return self.added(params, 0, logits)
 
     def following(self, params: Params, level: int, sample: jax.Array) -> Distribution:
         """Return p(z_{l+1} | z_l), l = `level`, counted from 1."""
         entering = self.layer.code(sample)
-        return self.layer.distribution(self._network(level)[1](params["encoder"][level], entering))
+        logits = self._network(level)[1](params["encoder"][level], entering)
+        return self.layer.distribution(self.added(params, level, logits))
 
     def pixel_logits(self, params: Params, sample: jax.Array) -> jax.Array:
         """Return the logits `[392]` of the lower half from the last layer's sample."""
@@ -93,7 +94,9 @@ class StructuredPrediction(StochasticNetwork):
         Every image has its own key, hence independent noise.
         """
 
-        def example(key, image, logits):
+        def example(key, image, logits, above):
+            own = params | above
+
             def nested(key, first):
                 """Estimate the loss of one sample by nested calls of the estimator."""
                 keys = jax.random.split(key, self.depth)
@@ -101,8 +104,8 @@ class StructuredPrediction(StochasticNetwork):
                 def estimate(level, distribution):
                     def f(sample):
                         if level + 1 == self.depth:
-                            return self.prediction(params, image, sample)
-                        return estimate(level + 1, self.following(params, level + 1, sample))
+                            return self.prediction(own, image, sample)
+                        return estimate(level + 1, self.following(own, level + 1, sample))
 
                     return estimator(keys[level], distribution, f)
 
@@ -115,13 +118,14 @@ class StructuredPrediction(StochasticNetwork):
             if self.num_samples > 1:
 
                 def log_weight(path):
-                    return -self.prediction(params, image, self.layers(path)[-1])
+                    return -self.prediction(own, image, self.layers(path)[-1])
 
-                return estimator(key, self.paths(params, first), ImportanceBound(log_weight))
+                return estimator(key, self.paths(own, first), ImportanceBound(log_weight))
             return nested(key, first)
 
         keys = jax.random.split(key, len(batch))
-        return jax.vmap(example)(keys, batch, self.encode(params, batch)).mean()
+        every = self.encode(params, batch), self.above(params)
+        return jax.vmap(example)(keys, batch, *every).mean()
 
     def _is_relaxed(self, estimator: Estimator) -> bool:
         """Return whether the bound is over relaxed paths, each sample's gradient pathwise."""

@@ -123,12 +123,13 @@ class VAE(StochasticNetwork):
         """Return the first layer's logits for images `[..., 784]`."""
         centred = images - jnp.broadcast_to(self.mean_image, images.shape)
         logits = self._encoder(0)[1](params["encoder"][0], centred)
-        return logits + params["logits"] if "logits" in params else logits
+        return self.added(params, 0, logits)
 
     def following(self, params: Params, level: int, sample: jax.Array) -> Distribution:
         """Return q(z_{l+1} | z_l), l = `level`, counted from 1."""
         entering = self.layer.code(sample)
-        return self.layer.distribution(self._encoder(level)[1](params["encoder"][level], entering))
+        logits = self._encoder(level)[1](params["encoder"][level], entering)
+        return self.layer.distribution(self.added(params, level, logits))
 
     def generative(self, params: Params, level: int, sample: jax.Array) -> Any:
         """Return p(z_l | z_{l+1}), l = `level`, counted from 1."""
@@ -156,16 +157,17 @@ class VAE(StochasticNetwork):
         Every image has its own key, hence independent noise.
         """
 
-        def example(key, image, logits):
-            first = self.layer.distribution(logits)
+        def example(key, image, logits, above):
+            own, first = params | above, self.layer.distribution(logits)
             if self._is_relaxed(estimator):
-                return self._relaxed_bound(params, estimator, key, image, first)
+                return self._relaxed_bound(own, estimator, key, image, first)
             if self.num_samples > 1:
-                return self._importance_bound(params, estimator, key, image, first)
-            return self._nested_bound(params, estimator, key, image, first)
+                return self._importance_bound(own, estimator, key, image, first)
+            return self._nested_bound(own, estimator, key, image, first)
 
         keys = jax.random.split(key, len(batch))
-        return jax.vmap(example)(keys, batch, self.encode(params, batch)).mean()
+        every = self.encode(params, batch), self.above(params)
+        return jax.vmap(example)(keys, batch, *every).mean()
 
     def _nested_bound(self, params, estimator, key, image, first):
         keys = jax.random.split(key, self.depth) if self.depth > 1 else [key]

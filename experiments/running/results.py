@@ -13,7 +13,7 @@ import jax
 
 from analysis.files import FILE as FILE
 from analysis.files import FORMAT as FORMAT
-from analysis.schema import undescribed
+from analysis.schema import names, undescribed
 from experiments.running.identity import identity
 from experiments.system.device import PRECISION
 from experiments.system.errors import UsageError
@@ -116,7 +116,7 @@ class Results:
         from pandas.api.types import infer_dtype
 
         table = pd.DataFrame(self.rows)
-        for name in table.columns:
+        for name in set(table.columns) - names("numbers"):
             # A hyperparameter may be a number for one estimator and a word for another.
             if infer_dtype(table[name], skipna=True) in ("mixed", "mixed-integer"):
                 table[name] = table[name].map(str, na_action="ignore")

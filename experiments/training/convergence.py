@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Baseline, Estimator
-from experiments.problems import Measurable, Params
+from experiments.problems import Measurable, Params, joined
 from experiments.training.pace import Pace
 from experiments.training.tuning import mean_of_iterates, tuner
 
@@ -117,7 +117,7 @@ class Tuning:
         num_steps = end - start
 
         def loss(chosen, estimator, key):
-            return self.problem.loss(params | chosen, estimator, key, batch)
+            return self.problem.loss(joined(params, chosen), estimator, key, batch)
 
         def one(number, carry):
             state, total, errors = carry

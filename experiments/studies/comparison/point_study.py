@@ -9,7 +9,13 @@ import jax
 
 from estimators import Estimator, stack
 from experiments.measurement.point import Point
-from experiments.measurement.rows import Row, estimator_columns, metric_rows, seconds_row
+from experiments.measurement.rows import (
+    Row,
+    coordinates_row,
+    estimator_columns,
+    metric_rows,
+    seconds_row,
+)
 from experiments.running import limits
 from experiments.running.ahead import ahead
 from experiments.running.progress import Progress
@@ -124,7 +130,7 @@ def _rows(
             missing,
             settings,
             settings.keys(),
-            settings.columns(start.point, kind),
+            settings.columns(kind),
             results.rows,
             progress,
             caution,
@@ -148,14 +154,14 @@ def _elsewhere(found: Sequence[Row], places: Sequence[Row], rows: Sequence[Row])
         contexts.setdefault((place["step"], place.get("trained_with")), place)
     for place in [*contexts.values()][1:]:
         notes = {
-            row["estimator"]: row["note"]
+            (row["estimator"], row["group"]): row["note"]
             for row in rows
             if row["metric"] == "truth_norm" and place.items() <= row.items()
         }
         yield from (
-            row | place | {"note": notes[row["estimator"]]}
+            row | place | {"note": notes[row["estimator"], row["group"]]}
             for row in found
-            if row["estimator"] in notes
+            if (row["estimator"], row["group"]) in notes
         )
 
 
@@ -172,6 +178,9 @@ def measured(
 ) -> Iterator[list[Row]]:
     """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
 
+    There are such rows for each group of parameters of the point; each gradient, of all of them,
+    is drawn once.
+
     An estimator that raises an error is skipped, and the others go on. Estimators compile while the
     point is found, and later ones compile and are tuned while earlier ones are measured.
 
@@ -181,7 +190,7 @@ def measured(
         parts: the estimators; variants of one are vmapped in one compiled program.
         settings: samples, tuning steps and budget.
         keys: typed random keys for tuning, "tune", and for the samples, "measure".
-        shared: columns of all rows.
+        shared: columns of all rows, but the group.
         before: rows of earlier runs.
         progress: reports progress.
         caution: returns notes.
@@ -226,7 +235,7 @@ def measured(
                 try:
                     tuned = job.result()
                     if isinstance(tuned, str):
-                        rows = [columns[0] | skipped(tuned)]
+                        rows = _of_groups(point, columns[0] | skipped(tuned))
                     else:
                         rows = _drawn(
                             point, tuned, columns, settings, keys["measure"], advance, caution
@@ -234,7 +243,7 @@ def measured(
                         is_measured = True
                 except (Exception, SystemExit) as error:
                     first = first or error
-                    held.append(columns[0] | skipped(failure(error)))
+                    held += _of_groups(point, columns[0] | skipped(failure(error)))
                     rows = []
                 if is_measured:
                     rows, held = [*held, *rows], []
@@ -242,6 +251,11 @@ def measured(
                     yield rows
     if first is not None and not is_measured:
         raise first
+
+
+def _of_groups(point: Point, row: Row) -> list[Row]:
+    """Return a row for each group of parameters of a point."""
+    return [row | {"group": name} for name in point.groups]
 
 
 def _drawn(
@@ -260,15 +274,21 @@ def _drawn(
     evaluations = point.problem.evaluations(tuned[0], point.distribution)
 
     def draw(key: jax.Array, samples: int, note: str = "") -> list[list[Row]]:
-        drawn = point.draw(estimator, key, samples, stacked=is_stack, progress=advance)
+        drawn = point.draw_groups(estimator, key, samples, stacked=is_stack, progress=advance)
         found = []
-        for own, one, blocks in zip(columns, ready, drawn, strict=True):
-            notes = "; ".join(filter(None, (caution(own, blocks.count), one.note, note)))
-            size = evaluations, settings.budget, notes
-            rows = metric_rows(blocks, point.truth, *size)
-            if own["unbiased"] == "yes" and _is_off(rows):
-                rows = metric_rows(blocks, point.with_terms.truth, *size)
-            found.append([own | row for row in rows])
+        for own, one, *each in zip(columns, ready, *drawn, strict=True):
+            rows: list[Row] = []
+            for place, (name, blocks) in enumerate(zip(point.groups, each, strict=True)):
+                notes = "; ".join(filter(None, (caution(own, blocks.count), one.note, note)))
+                size = evaluations, settings.budget, notes
+                metrics = metric_rows(blocks, point.truths[place], *size)
+                if own["unbiased"] == "yes" and _is_off(metrics):
+                    metrics = metric_rows(blocks, point.with_terms.truths[place], *size)
+                if settings.coordinates:
+                    truth = point.truths[place]
+                    metrics.append(coordinates_row(blocks, truth, point.leaves(name), metrics[0]))
+                rows += [own | {"group": name} | row for row in metrics]
+            found.append(rows)
         return found
 
     def pilot(number: int, samples: int) -> list[list[Row]]:
@@ -305,22 +325,27 @@ def times(
     if TIMES not in parts:
         return []
     with progress.task(TIMES) as advance:
-        # The row whose note concerns the estimator, not one metric.
-        about = {row["estimator"]: row for row in rows if row["metric"] == "truth_norm"}
+        # The rows whose notes concern the estimator, not one metric: one of each group.
+        about: dict[str, list[Row]] = {}
+        for row in rows:
+            if row["metric"] == "truth_norm":
+                about.setdefault(row["estimator"], []).append(row)
         found = []
         for number, estimator in enumerate(parts[TIMES]):
-            if row := about.get(str(estimator)):
+            if each := about.get(str(estimator)):
                 try:
                     ready = estimator.initialise(jax.random.key(0), point.distribution)
-                    found.append(seconds_row(point.timed(ready), row))
+                    taken = point.timed(ready)
+                    found += [seconds_row(taken, row) for row in each]
                 except (Exception, SystemExit) as error:
                     missing = dict.fromkeys(("value", "low", "high"), float("nan"))
                     why = {"metric": "seconds", "note": failure(error)}
-                    found.append(row | missing | why)
+                    found += [row | missing | why for row in each]
                 if plain is not None:
                     # Immediately afterwards, since the machine's load varies.
-                    own = seconds_row(point.timed(plain), row)
-                    found.append(own | {"metric": "plain_seconds"})
+                    taken = point.timed(plain)
+                    own = [seconds_row(taken, row) for row in each]
+                    found += [row | {"metric": "plain_seconds"} for row in own]
             advance(number / len(parts[TIMES]))
     return found
 

@@ -14,7 +14,7 @@ from experiments.measurement.point import (
     Point,
     Start,
     begin,
-    check_group,
+    check_groups,
     reference_estimator,
 )
 from experiments.measurement.rows import Row
@@ -39,6 +39,7 @@ class MeasureSettings:
         precision: the relative precision of variance and error at equal cost for which more
             samples are drawn; None for `samples`.
         most_samples: the most samples that the precision may take.
+        coordinates: whether the moments of every coordinate are kept.
     """
 
     samples: int = 1024
@@ -46,6 +47,7 @@ class MeasureSettings:
     budget: float = 100.0
     precision: float | None = None
     most_samples: int = MOST_SAMPLES
+    coordinates: bool = False
 
     def gradients(self, estimator: Estimator) -> int:
         """Return the number of gradients computed of an estimator."""
@@ -85,7 +87,8 @@ class CompareSettings(MeasureSettings):
     Attributes:
         problem: the problem.
         estimators: the estimators.
-        group: the parameters to differentiate with respect to; None for the problem's default.
+        group: the parameters to differentiate with respect to, or several groups of them, each
+            measured with the same gradients; None for the problem's default.
         seed: the first random seed.
         seeds: the number of seeds; each trains the problem to a point of its own.
         train_steps: Adam steps before measuring, if the problem is trainable.
@@ -95,18 +98,28 @@ class CompareSettings(MeasureSettings):
 
     problem: Problem
     estimators: Sequence[Estimator]
-    group: str | None = None
+    group: str | Sequence[str] | None = None
     seed: int = 0
     seeds: int = 1
     train_steps: int = 300
     at: Sequence[Place] = ()
+
+    def __post_init__(self):
+        """Write one group, given in a list, as alone."""
+        if self.group is not None and not isinstance(self.group, str):
+            names = tuple(dict.fromkeys(self.group))
+            object.__setattr__(self, "group", names[0] if len(names) == 1 else names or None)
 
     def configuration(self, study: str) -> dict[str, Any]:
         """Return the settings as plain values."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         names = [str(estimator) for estimator in self.estimators]
         plain |= {"problem": str(self.problem), "estimators": names}
+        if isinstance(self.group, tuple):
+            plain["group"] = list(self.group)
         plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
+        if not self.coordinates:
+            del plain["coordinates"]
         return {"study": study, **plain, **sources(self.modules)}
 
     def each_point(self) -> "list[CompareSettings]":
@@ -121,13 +134,12 @@ class CompareSettings(MeasureSettings):
         """The names of the modules of the problem and the estimators."""
         return modules_of((self.problem, *self.estimators))
 
-    def columns(self, point: Point, study: str) -> Row:
-        """Return the columns that every row of a point shares."""
+    def columns(self, study: str) -> Row:
+        """Return the columns that every row of a point shares, but the group."""
         return {
             "study": study,
             "problem": str(self.problem),
             "objective": self.problem.objective,
-            "group": point.group,
             **self.place,
         }
 
@@ -178,7 +190,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)
     params = problem.measured_params(problem.initial(key), batch)
-    check_group(problem, params, settings.group)
+    check_groups(problem, params, settings.group)
     distribution = problem.distribution(params, batch)
     steps = settings.train_steps if problem.trainable and not settings.at else 0
     # It trains the problem, and estimates the true gradient unless that is exact.

@@ -131,7 +131,7 @@ def measured(
         return point
 
     shared = {"study": STUDY, "problem": str(model), "objective": model.objective}
-    shared |= {"group": model.group, "seed": 0, "step": step}
+    shared |= {"seed": 0, "step": step}
     yield from point_study.measured(start, find, parts, settings, keys, shared, rows, progress)
     yield point_study.times(start, parts, rows, progress, _PLAIN)
 

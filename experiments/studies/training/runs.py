@@ -15,7 +15,7 @@ from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.keys import named_keys
-from experiments.measurement.point import REFERENCE_SHARE, Instrument, check_group
+from experiments.measurement.point import REFERENCE_SHARE, Instrument, check_groups
 from experiments.measurement.rows import Row, metric_rows, seconds_row
 from experiments.problems import EvaluatedProblem
 from experiments.running.identity import identity
@@ -55,7 +55,7 @@ class BatchInputs:
     def instrument(self) -> Instrument:
         """The instrument that measures gradients."""
         params = self.problem.measured_params(self.problem.initial(self.key), self.batch)
-        return Instrument(self.problem, check_group(self.problem, params, self.settings.group))
+        return Instrument(self.problem, check_groups(self.problem, params, self.settings.group))
 
     @functools.cached_property
     def _distribution(self) -> Distribution:
@@ -316,7 +316,7 @@ class EstimatorBatch:
             note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
             rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
             rows.append(seconds_row(point.timed(ready.estimator), rows[0]))
-            self.history.measured(step, estimator, point.group, rows)
+            self.history.measured(step, estimator, shared.instrument.groups[0], rows)
 
     def _save(self, step: int, state: State, *, settled: bool) -> None:
         kept = {"step": step, "settled": settled, "rows": self.history.rows}

@@ -11,7 +11,7 @@ from estimators import Estimator
 from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.moments import num_bytes
-from experiments.measurement.point import check_group
+from experiments.measurement.point import check_groups
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
 from experiments.running.user_code import modules_of, sources
@@ -161,7 +161,7 @@ def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
     limits.check_problem(problem, data)
     batch = problem.batch(key, data)
     params = problem.initial(key)
-    check_group(problem, problem.measured_params(params, batch), settings.group)
+    check_groups(problem, problem.measured_params(params, batch), settings.group)
     distribution = problem.distribution(params, batch)
     _check_runs(settings, params)
     _check_evaluation(settings, params, data)

@@ -157,6 +157,7 @@ OPTIONS = {
         "--problem": "VAE",
         "--estimators": "those of the best-known papers",
         "--group": "the encoder",
+        "--coordinates": None,
         "--samples": "1024",
         "--seed": "0",
         "--seeds": "1",

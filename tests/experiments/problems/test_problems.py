@@ -28,7 +28,7 @@ from estimators import (
 )
 from experiments import problems
 from experiments.measurement.moments import Sampler, flat
-from experiments.measurement.point import check_group, choose
+from experiments.measurement.point import check_groups
 from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
 from experiments.running.user_code import parse_problem
 from tests.experiments.helpers.problems import KEY, sigmoid
@@ -227,7 +227,7 @@ def test_normal_latent_is_the_reference_point():
     params = problem.measured_params(jax.jit(problem.initial)(KEY), batch)
 
     def gradient(estimator, params, key):
-        chosen = choose(params, "logits")
+        chosen = problem.groups(params)["logits"]
         return jax.grad(lambda p: problem.loss(params | p, estimator, key, batch))(chosen)
 
     sampler = Sampler(gradient)
@@ -311,10 +311,15 @@ def test_identity_names_what_differs_from_the_default():
 def test_groups(problem):
     batch = problem.batch(KEY, problem.data())
     params = jax.eval_shape(lambda key: problem.measured_params(problem.initial(key), batch), KEY)
-    assert check_group(problem, params, None) == problem.group
-    assert check_group(problem, params, "all") == "all"
-    assert check_group(problem, params, "logits") == "logits"
-    assert choose(params, "all") is params and list(choose(params, "logits")) == ["logits"]
+    assert check_groups(problem, params, None) == (problem.group,)
+    assert check_groups(problem, params, "all") == ("all",)
+    assert check_groups(problem, params, ["logits", "all", "logits"]) == ("logits", "all")
+    groups = problem.groups(params)
+    assert list(groups["logits"]) == ["logits"]
+    # Of several layers, the logits of the first alone.
+    above = {name for name in params if name.startswith("logits_")}
+    assert groups["all"].keys() == params.keys() - above
+    assert bool(above) == (getattr(problem, "depth", 1) > 1)
 
 
 @pytest.mark.parametrize(
