@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from experiments.command_line import saving
 from experiments.command_line.output import (
     DRAWING,
     Drawing,
@@ -53,7 +54,13 @@ class Job:
 
 
 def run(given: argparse.Namespace, job: Job) -> None:
-    """Run a command's job: its missing parts, its table and its figures."""
+    """Run a command's job: its missing parts, its table and its figures.
+
+    Raises:
+        UsageError: if its folder or the study file to save cannot be written.
+    """
+    if given.save and jax.process_index() == 0:
+        saving.save(given)
     with completed(given, job.study, job.files) as results:
         if jax.process_index() == 0:
             if job.table is not None:

@@ -116,10 +116,16 @@ def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """Add `--output` and `--force`."""
+    """Add `--output`, `--force` and `--save`."""
     option = command.add_argument
     option("--output", type=path, metavar="DIR", help="results folder (default: one in ./results)")
     option("--force", action="store_true", help="run again and replace the results in the folder")
+    option(
+        "--save",
+        type=path,
+        metavar="FILE",
+        help="write the study file of this command, which `estimax run FILE` runs",
+    )
 
 
 DRAWING = ("width", "only", "format", "no_title")

@@ -90,7 +90,7 @@ def of_command(name: str) -> argparse.ArgumentParser:
     )
     options.add_device(command)
     module.add_options(command)
-    command.set_defaults(run=module.run)
+    command.set_defaults(run=module.run, command=name)
     return command
 
 

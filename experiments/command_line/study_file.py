@@ -155,13 +155,14 @@ def _understood(
     options = {key: value for key, value in content.items() if key not in _OWN}
     _check_known(options, parts, "of the commands of this file")
     _check_known(given, parts, "of the commands of this file", dashes="--")
+    names = [one.name for one in parts] if "part" in content else []
     runs: list[Run] = []
     for part in parts:
         before = {run.part for run in runs}
         if part.name in before:
             raise UsageError(f"two parts are called {part.name!r}")
         try:
-            runs += part.runs(options, given, runs, [one.name for one in parts])
+            runs += part.runs(options, given, runs, names)
         except UsageError as error:
             named = f"part {part.name!r}: " if "part" in content else ""
             raise UsageError(f"{named}{error}") from error

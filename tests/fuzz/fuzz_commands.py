@@ -106,11 +106,12 @@ GOOD = {
     "datasets": ["MNIST"],
     **dict.fromkeys(("a", "b", "results"), ["empty", "mine"]),
     "file": ["study.toml"],
+    "save": ["saved.toml"],
     "rows": ["0", "3"],
 }
 BAD = {
     **dict.fromkeys(("problem", "estimators", "measure", "optimiser", "schedule"), NAMES),
-    **dict.fromkeys(("output", "data", "json", "results", "a", "b", "file"), PATHS),
+    **dict.fromkeys(("output", "data", "json", "results", "a", "b", "file", "save"), PATHS),
     "model": MODELS,
     "datasets": NAMES,
     **dict.fromkeys(("table", "figure"), [*TEXTS, "densities2", "jang2017", "toys"]),

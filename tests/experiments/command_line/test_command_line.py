@@ -170,6 +170,7 @@ OPTIONS = {
         "--trained-with": "any",
         "--output": "one in ./results",
         "--force": None,
+        "--save": None,
     },
     "benchmark": {
         "--device": "the CPU",
@@ -207,6 +208,7 @@ OPTIONS = {
         "--against": "steps",
         "--output": "one in ./results",
         "--force": None,
+        "--save": None,
     },
 }
 OPTIONS["temperature"] = OPTIONS["compare"] | {
