@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 
-from experiments.command_line import saving
+from experiments.command_line import plan, saving, unused
 from experiments.command_line.output import (
     DRAWING,
     Drawing,
     completed,
     conclude,
     concluding_files,
+    folder_of,
 )
 from experiments.running.results import Results
 from experiments.running.study import Study
@@ -59,6 +60,11 @@ def run(given: argparse.Namespace, job: Job) -> None:
     Raises:
         UsageError: if its folder or the study file to save cannot be written.
     """
+    if given.dry_run:
+        unused.without_effect(given, "with --dry-run", "save")
+        path = folder_of(given, job.study)
+        print("\n".join(plan.lines(str(path), plan.parts_of(job.study, path, force=given.force))))
+        return
     if given.save and jax.process_index() == 0:
         saving.save(given)
     with completed(given, job.study, job.files) as results:

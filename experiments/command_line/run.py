@@ -11,7 +11,15 @@ from typing import Any
 import jax
 
 import analysis
-from experiments.command_line import exit_status, options, parser, study_file, study_words, united
+from experiments.command_line import (
+    exit_status,
+    options,
+    parser,
+    plan,
+    study_file,
+    study_words,
+    united,
+)
 from experiments.command_line.jobs import Job
 from experiments.command_line.output import completed_in, say, terminal_width
 from experiments.command_line.study_file import Run, StudyFile
@@ -78,6 +86,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="folder of the results (default: one in ./results with the name of the file)",
     )
     option("--force", action="store_true", help="run again and replace the results in the folder")
+    options.add_dry_run(command)
     for key, actions in study_words.all_options().items():
         takes = {"action": "store_true"} if actions[0].nargs == 0 else {"nargs": "+"}
         about: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
@@ -112,6 +121,9 @@ def run(given: argparse.Namespace) -> int:
     """Run the command; return the exit status, which is that of the first run that failed."""
     file: StudyFile = given.study
     root = given.output or Path("results") / slug(file.path.stem)
+    if given.dry_run:
+        _print_plan(file, root, given.force)
+        return 0
     with signals.deferred():
         done, failure = completed(file, root, force=given.force)
         if jax.process_index() == 0:
@@ -120,6 +132,29 @@ def run(given: argparse.Namespace) -> int:
                 print(analysis.to_text(table, terminal_width()))
                 print(f"results in {root / name}", flush=True)
     return exit_status.ended(*failure) if failure else 0
+
+
+def _print_plan(file: StudyFile, root: Path, force: bool) -> None:
+    """Print the parts of each run, which are done, and the time expected."""
+    paths: dict[Run, Path] = {}
+    total: list[plan.Part] = []
+    unknown = 0
+    jobs = _jobs(file)
+    for one in file.runs:
+        missing = [run for run in one.after if run not in paths]
+        if missing:
+            print(f"{one}: to do after {missing[0]}, time unknown")
+            unknown += 1
+            continue
+        job = jobs.get(one) or job_of(one, [paths[run] for run in one.after])
+        path = folder_of(one, job, root)
+        parts = plan.parts_of(job.study, path, force=force)
+        if all(part.is_done for part in parts):
+            paths[one] = path
+        print("\n".join(plan.lines(str(one), parts)))
+        total += parts
+    rest = f"; and the parts of {unknown} runs after others" if unknown else ""
+    print(f"all {len(file.runs)} runs, in {root}: {plan.total(total)}{rest}")
 
 
 def completed(
@@ -139,14 +174,7 @@ def completed(
     Raises:
         UsageError: for a run that cannot be, before any is run.
     """
-    jobs: dict[Run, Job] = {}
-    with _notes_once():
-        for one in file.runs:
-            if not one.after:  # else it is known once those are done
-                try:
-                    jobs[one] = job_of(one)
-                except UsageError as error:
-                    raise UsageError(f"{file.path}: {one}: {error}") from error
+    jobs = _jobs(file)
     done: dict[Run, Done] = {}
     failed: dict[Run, tuple[int, str]] = {}
     for number, one in enumerate(file.runs, 1):
@@ -165,6 +193,23 @@ def completed(
     (first, (status, line)), *_ = failed.items()
     count = f"{len(failed)} of {len(file.runs)} runs failed"
     return list(done.values()), (status, f"{file.path}: {count}; {first}: {line}")
+
+
+def _jobs(file: StudyFile) -> dict[Run, Job]:
+    """Return what the runs of a file ask for, but for those that need others' checkpoints.
+
+    Raises:
+        UsageError: for one that cannot be run.
+    """
+    jobs: dict[Run, Job] = {}
+    with _notes_once():
+        for one in file.runs:
+            if not one.after:
+                try:
+                    jobs[one] = job_of(one)
+                except UsageError as error:
+                    raise UsageError(f"{file.path}: {one}: {error}") from error
+    return jobs
 
 
 def _complete(one: Run, job: Job, root: Path, force: bool, place: str) -> Done:

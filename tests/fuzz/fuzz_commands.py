@@ -262,7 +262,10 @@ def judge(arguments: list[str], ended: fuzzing.Ended, root: Path) -> str:
 def leaves_nothing(arguments: list[str]) -> bool:
     """Return whether a command line asks for nothing that is kept."""
     command = arguments[0]
-    return bool({"--help", "-h", "--list"} & set(arguments)) or command in ("fetch", "benchmark")
+    return bool({"--help", "-h", "--list", "--dry-run"} & set(arguments)) or command in (
+        "fetch",
+        "benchmark",
+    )
 
 
 def is_left(arguments: list[str], ended: fuzzing.Ended, root: Path) -> bool:

@@ -171,6 +171,7 @@ OPTIONS = {
         "--output": "one in ./results",
         "--force": None,
         "--save": None,
+        "--dry-run": None,
     },
     "benchmark": {
         "--device": "the CPU",
@@ -178,6 +179,7 @@ OPTIONS = {
         "--estimators": "",
         "--json": "print",
         "--force": None,
+        "--dry-run": None,
         "--quick": None,
     },
     "train": DRAWING
@@ -209,6 +211,7 @@ OPTIONS = {
         "--output": "one in ./results",
         "--force": None,
         "--save": None,
+        "--dry-run": None,
     },
 }
 OPTIONS["temperature"] = OPTIONS["compare"] | {
