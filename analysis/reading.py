@@ -174,6 +174,9 @@ def _check_attributes(about: dict[Any, Any]) -> None:
             if name != "format":
                 _check_type(f"{name} of a source", source.get(name), kind)
     _check_type("environment", about.get("environment", {}), dict)
+    _check_type("seconds", about.get("seconds", {}), dict)
+    for seconds in about.get("seconds", {}).values():
+        _check_type("seconds", seconds, float)
     _check_type("notes", given.get("notes", []), list)
     for note in given.get("notes", []):
         _check_type("notes", note, str)

@@ -9,9 +9,9 @@
 
 `compare`, `temperature`, `train` and `diagnose` run the studies of the commands of those names,
 with the same numbers; `read` returns the results of an earlier run, `diff` compares two, `merge`
-unites several, and `load` returns what a training run has learned. `with_tuner` makes an optimiser
-that also updates the estimators of a training loop of your own. The names of `estimators` are also
-names of this package: `estimax.DisARM`, `estimax.Bernoulli`.
+unites several, `run` runs a study file, and `load` returns what a training run has learned.
+`with_tuner` makes an optimiser that also updates the estimators of a training loop of your own. The
+names of `estimators` are also names of this package: `estimax.DisARM`, `estimax.Bernoulli`.
 
 Importing this package is fast: JAX is imported with the first name that needs it. It then has a
 device for each CPU core, as on the command line, unless it is running already.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from estimax.studies import diagnose as diagnose
     from estimax.studies import temperature as temperature
     from estimax.studies import train as train
+    from estimax.study_files import run as run
     from experiments.system.errors import UsageError as UsageError
     from experiments.training.tuning import tuner as tuner
     from experiments.training.tuning import with_tuner as with_tuner
@@ -52,6 +53,7 @@ _MODULES = {
     "load": "estimax.loading",
     "merge": "estimax.results",
     "read": "estimax.results",
+    "run": "estimax.study_files",
     "temperature": "estimax.studies",
     "train": "estimax.studies",
     "tuner": "experiments.training.tuning",

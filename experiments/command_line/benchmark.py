@@ -22,6 +22,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="write the timings to FILE (default: print them only)",
     )
     command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    options.add_dry_run(command)
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
 
 
@@ -33,6 +34,10 @@ def run(given: argparse.Namespace) -> None:
     if not given.json:
         unused.without_effect(given, "without --json", "force")
     chosen = parse_estimators(given.estimators) if given.estimators else None
+    if given.dry_run:
+        names = [str(one) for one in chosen.estimators] if chosen else ["all estimators"]
+        print("\n".join(f"to do  {name}, time unknown" for name in names))
+        return
     figures = benchmark.run(
         chosen and chosen.estimators,
         named=chosen and chosen.named,

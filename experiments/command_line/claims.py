@@ -1,9 +1,9 @@
 """The command `claims`: tests of claims of papers and theorems."""
 
 import argparse
+from collections.abc import Sequence
 
-from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude, concluding_files
+from experiments.command_line import jobs, options, unused
 from experiments.studies.claims import SCALES, STUDIES, ClaimStudy
 from experiments.studies.claims.study import claims_study
 
@@ -45,15 +45,21 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    chosen = options.containing(given.only, {one.name: one for one in STUDIES}, "study") or STUDIES
     if given.list:
         unused.of_listing(given)
         unused.without_effect(given, "with --list", "budget")
-        print("\n".join(map(_described, chosen)))
+        print("\n".join(map(_described, _chosen(given))))
         return
-    study = claims_study(STUDIES, chosen, given.budget)
-    with completed(given, study, concluding_files(study.configuration["study"])) as results:
-        conclude(results)
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
+    return jobs.Job(claims_study(STUDIES, _chosen(given), given.budget))
+
+
+def _chosen(given: argparse.Namespace) -> Sequence[ClaimStudy]:
+    return options.containing(given.only, {one.name: one for one in STUDIES}, "study") or STUDIES
 
 
 def _described(study: ClaimStudy) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import problems
-from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude, drawing
+from experiments.command_line import jobs, options, unused
+from experiments.command_line.output import drawing
 from experiments.problems import Problem
 from experiments.running.user_code import (
     Chosen,
@@ -106,10 +106,14 @@ def _add_table(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
     settings = settings_from(given, default_estimators)
-    drawn = drawing(given, settings.estimators)
-    with completed(given, comparison(settings)) as results:
-        conclude(results, drawn, cost=given.cost, columns=given.columns, sort=given.sort)
+    shown_as = {"cost": given.cost, "columns": given.columns, "sort": given.sort}
+    return jobs.Job(comparison(settings), drawing(given, settings.estimators), shown_as)
 
 
 def settings_from(

@@ -2,8 +2,9 @@
 
 import argparse
 
-from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude, drawing
+from experiments.command_line import jobs, options, unused
+from experiments.command_line.output import drawing
+from experiments.running.results import Results
 from experiments.running.user_code import module_of_model, parse_estimators, parse_model
 from experiments.studies.diagnosis.diagnose import diagnosis
 from experiments.studies.diagnosis.model import Model
@@ -67,6 +68,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
     loss, model, batch = parse_model(given.model)
     step = 0
     if given.at:
@@ -92,6 +98,8 @@ def run(given: argparse.Namespace) -> None:
         module=module_of_model(given.model),
         step=step,
     )
-    with completed(given, study) as results:
-        conclude(results, drawn)
+
+    def own(results: Results) -> None:
         print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)
+
+    return jobs.Job(study, drawn, own=own)

@@ -41,7 +41,7 @@ def guarded(run: Callable[[], int]) -> int:
         except KeyboardInterrupt:
             return ended(130, "interrupted; finished parts are kept")
         except BaseException as error:
-            status, line = _judged(error)
+            status, line = judged(error)
             return ended(status, line)
 
 
@@ -51,7 +51,7 @@ def ended(status: int, line: str) -> int:
     return status
 
 
-def _judged(error: BaseException) -> tuple[int, str]:
+def judged(error: BaseException) -> tuple[int, str]:
     """Return the status and the line for an error."""
     if isinstance(error, UsageError):
         return 2, str(error)

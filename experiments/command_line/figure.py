@@ -4,8 +4,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 import analysis
-from experiments.command_line import options
-from experiments.command_line.output import completed, drawing, figure_files, only, shown
+from experiments.command_line import jobs, options
+from experiments.command_line.output import drawing, figure_files, only, shown
+from experiments.running.results import Results
 from experiments.studies.figures import FIGURES, SCALES, build
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.epilog = options.listed("figures", FIGURES)
-    command.add_argument("name", metavar="NAME", help="the figure")
+    command.add_argument("figure", metavar="NAME", help="the figure")
     options.add_scale(command, SCALES)
     options.add_output(command)
     options.add_drawing(command)
@@ -24,7 +25,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    study, drawn_by = build(given.name, given.budget)
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
+    study, drawn_by = build(given.figure, given.budget)
     from analysis import figures
 
     module = figures.named(drawn_by)
@@ -34,8 +40,10 @@ def run(given: argparse.Namespace) -> None:
         rows = only(rows, drawn.only)
         return module.draw(rows, drawn.page), module.data(rows)
 
-    with completed(given, study, figure_files(study.name, formats=drawn.formats)) as results:
+    def own(results: Results) -> None:
         figure, data = shown(results, made)
         with results.folder.staged() as stage:
             paths = analysis.save_figure(figure, stage / study.name, data, drawn.formats)
-    print("\n".join(str(results.folder.path / path.name) for path in paths))
+        print("\n".join(str(results.folder.path / path.name) for path in paths))
+
+    return jobs.Job(study, drawn, None, figure_files(study.name, formats=drawn.formats), own)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import analysis
 from experiments.command_line import options, unused
@@ -96,7 +96,12 @@ def merged(paths: Sequence[Path], *, mixed: bool = False) -> "pd.DataFrame":
 
 
 def write(
-    rows: "pd.DataFrame", path: Path, *, force: bool = False, drawn: Drawing = DRAWING
+    rows: "pd.DataFrame",
+    path: Path,
+    *,
+    force: bool = False,
+    drawn: Drawing = DRAWING,
+    **shown_as: Any,
 ) -> "analysis.ReadableTable":
     """Write a results folder, with its tables and figures; return the table.
 
@@ -105,6 +110,7 @@ def write(
         path: the folder.
         force: whether other results there are replaced.
         drawn: how figures are drawn.
+        shown_as: the choices of `analysis.studies.readable`.
 
     Raises:
         UsageError: if the folder has other results or a user's files, the rows have no table, or no
@@ -113,7 +119,7 @@ def write(
     from analysis.studies import readable
 
     try:
-        table = readable(rows)
+        table = readable(rows, **shown_as)
     except ValueError as error:
         raise UsageError(f"the merged results cannot be shown: {error}") from error
     only(rows, drawn.only)

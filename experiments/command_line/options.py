@@ -134,10 +134,26 @@ def containing(texts: Sequence[str] | None, named: Mapping[str, T], what: str) -
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """Add `--output` and `--force`."""
+    """Add `--output`, `--force`, `--save` and `--dry-run`."""
     option = command.add_argument
     option("--output", type=path, metavar="DIR", help="results folder (default: one in ./results)")
     option("--force", action="store_true", help="run again and replace the results in the folder")
+    option(
+        "--save",
+        type=path,
+        metavar="FILE",
+        help="write the study file of this command, which `estimax run FILE` runs",
+    )
+    add_dry_run(command)
+
+
+def add_dry_run(command: argparse.ArgumentParser) -> None:
+    """Add `--dry-run`."""
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the parts, which are done, and the time expected; run and write nothing",
+    )
 
 
 DRAWING = ("width", "only", "format", "no_title")

@@ -75,24 +75,25 @@ def drawing(given: argparse.Namespace, estimators: Iterable[Estimator] | None = 
 
 @contextlib.contextmanager
 def completed(
-    given: argparse.Namespace, study: Study[Any], files: Sequence[str] | None = None
+    given: argparse.Namespace, study: Study[Any], files: Sequence[str]
 ) -> Iterator[Results]:
     """Run the missing parts of a study, and yield its results; the block holds the folder's lock.
 
     Args:
         given: the arguments: `output` and `force`.
         study: the study.
-        files: names, or patterns of names, of all files that the block writes; None for those of
-            `conclude`.
+        files: names, or patterns of names, of all files that the block writes.
 
     Raises:
         UsageError: if the folder cannot be written to, before anything is computed.
     """
-    path = given.output or Path("results") / f"{study.name}-{study.identity}"
-    kind = study.configuration["study"]
-    names = concluding_files(kind, given.format) if files is None else files
-    with completed_in(path, study, names, force=given.force) as results:
+    with completed_in(folder_of(given, study), study, files, force=given.force) as results:
         yield results
+
+
+def folder_of(given: argparse.Namespace, study: Study[Any]) -> Path:
+    """Return the results folder of a command's study."""
+    return given.output or Path("results") / f"{study.name}-{study.identity}"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ COMMANDS = {
     "temperature": "Measure bias, variance and error as functions of temperature.",
     "diagnose": "Measure estimators on your own model, and recommend one.",
     "train": "Train on a problem with each of the named estimators.",
+    "run": "Run what a study file says: commands, at every problem, group, seed, ....",
     "reproduce": "Rerun a published table, and compare the numbers.",
     "claims": "Test claims of papers: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure of the papers: PDF, PNG and CSV.",
@@ -39,34 +40,41 @@ def run(arguments: Sequence[str] | None = None) -> int:
         SystemExit: from `--help` and `--version`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    for text in arguments:
-        if "\0" in text:  # no file name can have one
-            raise UsageError(f"the argument {text!r} has a NUL character")
-        if any("\ud800" <= sign <= "\udfff" for sign in text):  # how Python reads other bytes
-            raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
-        if text.startswith("--") and text.endswith("=--"):  # argparse drops it before Python 3.13
-            raise UsageError(f"the argument {text!r} has no value")
+    _check_texts(arguments)
     if not arguments or arguments[0].startswith("-"):
         _without_command().parse_args(arguments)
         raise UsageError("the command must be the first argument")
     if arguments[0] not in COMMANDS:
         named = f"{arguments[0]!r}{nearest(arguments[0], COMMANDS)}"
         raise UsageError(f"unknown command {named}; choose from {', '.join(COMMANDS)}")
-    command = of_command(arguments[0])
-    _check_options(command, arguments[1:])
-    given, unknown = command.parse_known_args(arguments[1:])
-    if unknown:
-        raise UsageError(f"unexpected argument {unknown[0]!r}")
+    given = parsed(of_command(arguments[0]), arguments[1:])
     # From here on JAX is needed anyway.
     from experiments import data
     from experiments.system import device
 
-    given.options = _written(command, arguments[1:])
+    if "prepare" in given:
+        given.prepare(given)
     if given.data:
         data.use_folder(given.data)
     # First, since building an estimator starts JAX.
     device.start(given.device, distributed=getattr(given, "distributed", False))
     return given.run(given) or 0
+
+
+def parsed(command: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command, and as `options` those that were given, as written.
+
+    Raises:
+        UsageError: for bad arguments.
+        SystemExit: from `--help`.
+    """
+    _check_texts(arguments)
+    _check_options(command, arguments)
+    given, unknown = command.parse_known_args(arguments)
+    if unknown:
+        raise UsageError(f"unexpected argument {unknown[0]!r}")
+    given.options = _written(command, arguments)
+    return given
 
 
 def of_command(name: str) -> argparse.ArgumentParser:
@@ -82,7 +90,7 @@ def of_command(name: str) -> argparse.ArgumentParser:
     )
     options.add_device(command)
     module.add_options(command)
-    command.set_defaults(run=module.run)
+    command.set_defaults(run=module.run, command=name)
     return command
 
 
@@ -108,6 +116,17 @@ def _module(name: str) -> ModuleType:
         if "environment" in str(error):  # JAX reads its environment variables when imported
             raise UsageError(f"JAX does not start: {error}") from error
         raise
+
+
+def _check_texts(arguments: Sequence[str]) -> None:
+    """Raise UsageError for a text that no argument can have."""
+    for text in arguments:
+        if "\0" in text:  # no file name can have one
+            raise UsageError(f"the argument {text!r} has a NUL character")
+        if any("\ud800" <= sign <= "\udfff" for sign in text):  # how Python reads other bytes
+            raise UsageError(f"the argument {text!r} is not {sys.getfilesystemencoding()} text")
+        if text.startswith("--") and text.endswith("=--"):  # argparse drops it before Python 3.13
+            raise UsageError(f"the argument {text!r} has no value")
 
 
 def _check_options(command: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

@@ -1,12 +1,13 @@
 """The command `reproduce`: our results compared with a published table."""
 
 import argparse
+from collections.abc import Sequence
 
-from experiments.command_line import options, unused
-from experiments.command_line.output import completed, conclude, drawing
+from experiments.command_line import jobs, options, unused
+from experiments.command_line.output import drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
-from experiments.studies.reproduction.table import SCALES
+from experiments.studies.reproduction.table import SCALES, Cell
 from experiments.system.errors import UsageError
 
 _EPILOG = """\
@@ -28,7 +29,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options."""
     command.epilog = _EPILOG.format(tables=options.listed("tables", TABLES))
     option = command.add_argument
-    option("name", nargs="?", metavar="NAME", help="the table")
+    option("table", nargs="?", metavar="NAME", help="the table")
     options.add_scale(command, SCALES)
     option(
         "--cells",
@@ -56,23 +57,34 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
-    if given.name is None:
-        if not given.list:
-            raise UsageError("name the table: estimax reproduce --list shows all")
+    if given.list and given.table is None:
         unused.of_listing(given)
         alone = "seed", "cells", "binarisation", *options.DRAWING
         unused.without_effect(given, "with --list of all tables", *alone)
         print("\n".join(TABLES))
         return
-    table = build(given.name, given.binarisation)
-    settings = ReproduceSettings(table, given.budget, given.seed)
-    options.check_seeds(given.seed, settings.size.seeds)
-    named = {cell.name: cell for cell in table.cells}
-    cells = options.containing(given.cells, named, f"cell of {table.name}") or settings.cells
     if given.list:
+        _, cells = _chosen(given)
         unused.of_listing(given)
         unused.without_effect(given, "with --list", "seed", *options.DRAWING)
         print("\n".join(cell.name for cell in cells))
         return
-    with completed(given, reproduction(settings, cells)) as results:
-        conclude(results, drawing(given))
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
+    settings, cells = _chosen(given)
+    return jobs.Job(reproduction(settings, cells), drawing(given))
+
+
+def _chosen(given: argparse.Namespace) -> tuple[ReproduceSettings, Sequence[Cell]]:
+    if given.table is None:
+        raise UsageError("name the table: estimax reproduce --list shows all")
+    table = build(given.table, given.binarisation)
+    settings = ReproduceSettings(table, given.budget, given.seed)
+    options.check_seeds(given.seed, settings.size.seeds)
+    named = {cell.name: cell for cell in table.cells}
+    return settings, options.containing(
+        given.cells, named, f"cell of {table.name}"
+    ) or settings.cells

@@ -2,8 +2,8 @@
 
 import argparse
 
-from experiments.command_line import compare, options
-from experiments.command_line.output import completed, conclude, drawing
+from experiments.command_line import compare, jobs, options
+from experiments.command_line.output import drawing
 from experiments.running.user_code import parse_estimators
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
 from experiments.system.errors import UsageError
@@ -24,12 +24,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
     temperatures = sorted(set(given.temperatures))
     settings = compare.settings_from(
         given, lambda problem: parse_estimators(None), {"temperature": temperatures[0]}
     )
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
-    drawn = drawing(given, settings.estimators)
-    with completed(given, temperature_sweep(settings, temperatures)) as results:
-        conclude(results, drawn)
+    study = temperature_sweep(settings, temperatures)
+    return jobs.Job(study, drawing(given, settings.estimators))

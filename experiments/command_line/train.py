@@ -4,18 +4,14 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-
 import analysis
 from analysis.page import DEFAULT_FORMATS
 from estimators import Estimator
 from experiments import problems
-from experiments.command_line import options, unused
+from experiments.command_line import jobs, options, unused
 from experiments.command_line.output import (
     DRAWING,
     Drawing,
-    completed,
-    conclude,
     concluding_files,
     drawing,
     say,
@@ -196,6 +192,11 @@ def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) 
 
 def run(given: argparse.Namespace) -> None:
     """Run the command."""
+    jobs.run(given, job(given))
+
+
+def job(given: argparse.Namespace) -> jobs.Job:
+    """Return what the arguments ask for."""
     options.check_seeds(given.seed, given.seeds)
     chosen = parse_estimators(given.estimators)
     measured = parse_estimators(given.measure)
@@ -227,17 +228,23 @@ def run(given: argparse.Namespace) -> None:
     drawn = drawing(given, [*settings.estimators, *settings.measured])
     drawn = drawn._replace(against=given.against)
     study = training(settings, given.checkpoint_seconds, given.keep_steps)
-    with completed(given, study, written_files(study, drawn.formats)) as results:
-        if jax.process_index() == 0:
-            draw_pictures(results, drawn)
-            conclude(results, drawn, against=given.against)
-            say_not_kept(results, study, given.keep_steps)
+
+    def own(results: Results) -> None:
+        draw_pictures(results, drawn)
+        say_not_kept(results, study, given.keep_steps)
+
+    shown_as = {"against": given.against}
+    return jobs.Job(study, drawn, shown_as, own_files=picture_files(study), own=own)
+
+
+def picture_files(study: Study[Any]) -> list[str]:
+    """Return patterns of the names of the pictures of a study."""
+    return [f"pictures-{slug(name)}*" for name in study.parts]
 
 
 def written_files(study: Study[Any], formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names, or patterns of names, of the tables, figures and pictures of a study."""
-    pictures = (f"pictures-{slug(name)}*" for name in study.parts)
-    return [*concluding_files(study.configuration["study"], formats), *pictures]
+    return [*concluding_files(study.configuration["study"], formats), *picture_files(study)]
 
 
 def draw_pictures(results: Results, drawn: Drawing = DRAWING) -> None:

@@ -47,4 +47,4 @@ def of_training(given: argparse.Namespace) -> None:
 
 def of_listing(given: argparse.Namespace) -> None:
     """Print which options have no effect when names are only listed."""
-    without_effect(given, "with --list", "output", "force", "device", "data")
+    without_effect(given, "with --list", "output", "force", "save", "dry_run", "device", "data")

@@ -38,6 +38,7 @@ class Results:
         rows: the rows so far.
         complete: whether the run has finished.
         reopened: whether the folder already contained rows.
+        seconds: the time that each part took, by its name.
     """
 
     folder: Folder
@@ -47,6 +48,7 @@ class Results:
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     complete: bool = False
     reopened: bool = False
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def open(
@@ -86,6 +88,7 @@ class Results:
             raise UsageError(f"{folder} holds the results of another run{how}; {advice}")
         results.rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
         results.complete, results.reopened = table.attrs["complete"], True
+        results.seconds = dict(table.attrs.get("seconds", {}))
         return results
 
     @property
@@ -127,6 +130,7 @@ class Results:
             "environment": dict(self.environment),
             "configuration": dict(self.configuration),
             "provenance": provenance() | self._parameters,
+            "seconds": dict(self.seconds),
         }
         return table
 

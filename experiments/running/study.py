@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -72,8 +73,14 @@ def run(study: Study[Any], results: Results, progress: Progress) -> None:
             progress.skip(name)
     missing = {name: part for name, part in study.parts.items() if name not in done}
     if missing:
+        begun = time.monotonic()
         for rows in study.rows(missing, results, progress):
             if rows:
+                found = study.done([*results.rows, *rows])
+                if new := [name for name in missing if name in found - done]:
+                    now = time.monotonic()
+                    results.seconds |= dict.fromkeys(new, (now - begun) / len(new))
+                    begun, done = now, found
                 results.add(rows)
                 progress.finished(rows)
     required = study.parts if study.required is None else study.required

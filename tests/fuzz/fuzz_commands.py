@@ -5,6 +5,7 @@ wrong, a line that is overlong or not printable, a file of the user's that is no
 file of the user's that is blamed, and an end in 0 that leaves nothing.
 """
 
+import argparse
 import contextlib
 import os
 import random
@@ -104,19 +105,36 @@ GOOD = {
     "title": ["A title"],
     "datasets": ["MNIST"],
     **dict.fromkeys(("a", "b", "results"), ["empty", "mine"]),
+    "file": ["study.toml"],
+    "save": ["saved.toml"],
     "rows": ["0", "3"],
 }
 BAD = {
     **dict.fromkeys(("problem", "estimators", "measure", "optimiser", "schedule"), NAMES),
-    **dict.fromkeys(("output", "data", "json", "results", "a", "b"), PATHS),
+    **dict.fromkeys(("output", "data", "json", "results", "a", "b", "file", "save"), PATHS),
     "model": MODELS,
     "datasets": NAMES,
-    "name": [*TEXTS, "densities2", "jang2017", "toys"],
+    **dict.fromkeys(("table", "figure"), [*TEXTS, "densities2", "jang2017", "toys"]),
     **dict.fromkeys(("only", "cells", "group", "device", "binarisation", "title"), TEXTS),
 }
 STOPPED = {"reproduce": ["--list"], "claims": ["--list"], "benchmark": ["--estimators", "Vae"]}
 """What stops commands that take minutes, whatever else is given; figures have no right name."""
 
+STUDY = """
+estimators = ["Exact", "GumbelSoftmax[0.5]"]
+problem = "Coupled[bits=2]"
+samples = 32
+
+[[part]]
+name = "trained"
+command = "train"
+steps = 2
+
+[[part]]
+name = "compared"
+command = "compare"
+at = "trained"
+"""
 MODEL = """
 import sys
 import jax.numpy as jnp
@@ -150,6 +168,7 @@ def make(root: Path) -> None:
     files = {
         "mine.py": USER_FILE + WRONG_CLASSES,
         "model.py": MODEL,
+        "study.toml": STUDY,
         "broken.py": "def f(:\n",
         "exits.py": "import sys\nsys.exit(0)\n",
         "empty.py": "",
@@ -181,15 +200,18 @@ def command_line(chance: random.Random) -> list[str]:
         if not one.option_strings or one.dest in always or chance.random() < 0.2
     ]
     chosen = [one for one in chosen if one.dest != "distributed"]
+    if command == "run":  # of what commands of other files have there are too many
+        chosen = [one for one in chosen if one.help != argparse.SUPPRESS or chance.random() < 0.2]
     wrong = chance.sample(chosen, min(bad, len(chosen)))
     names = [one for one in chosen if one.dest in ("problem", "estimators", "model", "measure")]
     if wrong and names and chance.random() < 0.5:  # of these there are the most kinds
         wrong = [chance.choice(names)]
     arguments = [command]
     for one in chosen:
-        values = GOOD.get(one.dest, ["out"])
-        if one in wrong or one.dest == "name":
-            values = BAD.get(one.dest, NUMBERS)
+        dest = one.dest.removeprefix("option ").replace("-", "_")  # of the command `run`
+        values = GOOD.get(dest, ["out"])
+        if one in wrong or one.dest in ("table", "figure"):
+            values = BAD.get(dest, NUMBERS)
         if one.dest == "output" and one not in wrong:
             values = [f"out-{chance.randrange(10**9)}", "shared"]
         if one.dest == "model" and one not in wrong:
@@ -240,7 +262,10 @@ def judge(arguments: list[str], ended: fuzzing.Ended, root: Path) -> str:
 def leaves_nothing(arguments: list[str]) -> bool:
     """Return whether a command line asks for nothing that is kept."""
     command = arguments[0]
-    return bool({"--help", "-h", "--list"} & set(arguments)) or command in ("fetch", "benchmark")
+    return bool({"--help", "-h", "--list", "--dry-run"} & set(arguments)) or command in (
+        "fetch",
+        "benchmark",
+    )
 
 
 def is_left(arguments: list[str], ended: fuzzing.Ended, root: Path) -> bool:

@@ -171,6 +171,8 @@ OPTIONS = {
         "--trained-with": "any",
         "--output": "one in ./results",
         "--force": None,
+        "--save": None,
+        "--dry-run": None,
     },
     "benchmark": {
         "--device": "the CPU",
@@ -178,6 +180,7 @@ OPTIONS = {
         "--estimators": "",
         "--json": "print",
         "--force": None,
+        "--dry-run": None,
         "--quick": None,
     },
     "train": DRAWING
@@ -208,6 +211,8 @@ OPTIONS = {
         "--against": "steps",
         "--output": "one in ./results",
         "--force": None,
+        "--save": None,
+        "--dry-run": None,
     },
 }
 OPTIONS["temperature"] = OPTIONS["compare"] | {

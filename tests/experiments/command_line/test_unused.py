@@ -45,8 +45,7 @@ def test_what_is_ignored_is_said(arguments, notes, capsys, tmp_path, monkeypatch
     def stop(*_):  # before anything is computed, which takes most of the time
         raise UsageError("stopped")
 
-    for command in ("compare", "temperature", "train"):
-        monkeypatch.setattr(f"experiments.command_line.{command}.completed", stop)
+    monkeypatch.setattr("experiments.command_line.jobs.completed", stop)
     assert main([*arguments]) == (0 if "--list" in arguments else 2)
     said = [one for one in capsys.readouterr().err.splitlines() if one.startswith("note: ")]
     assert len(said) == len(notes)

@@ -1,0 +1,145 @@
+"""What a command would do: its parts, which are done, and the time that the others take."""
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.running.results import FILE
+from experiments.running.study import Study
+from experiments.studies.comparison.point_study import TIMES
+from experiments.system.folder import Folder
+
+_MOST_FILES = 100
+_START = 5.0
+"""Seconds of a part that are taken for compilation, which its samples or steps do not change."""
+
+_PLACE = re.compile(r"(, (trained with .*|step \d+|seed \d+))+$")
+"""What a part's name says of its point."""
+
+
+class Part(NamedTuple):
+    """A part of a study.
+
+    Attributes:
+        name: its name.
+        is_done: whether its rows are there.
+        seconds: the time that it is expected to take; None if that is unknown.
+    """
+
+    name: str
+    is_done: bool
+    seconds: float | None
+
+
+class Took(NamedTuple):
+    """The seconds that a part took, and the work that it was, as `_work`."""
+
+    seconds: float
+    work: float
+
+
+def parts_of(study: Study[Any], path: Path, *, force: bool) -> list[Part]:
+    """Return the parts of a study; nothing is run or written.
+
+    The time expected is that which the part, of any seed or step, took in runs of the same study
+    and problem in the folder and its neighbours, in proportion to samples or steps.
+
+    Args:
+        study: the study.
+        path: its results folder, which need not exist.
+        force: whether all parts are run again.
+
+    Raises:
+        UsageError: if the folder holds another run.
+    """
+    done = set() if force else study.done(study.open(Folder(path)).rows)
+    took = _took(study, path)
+    work = _work(study.configuration)
+    expected = {name: _expected(took.get(_PLACE.sub("", name), ()), work) for name in study.parts}
+    return [Part(name, name in done, expected[name]) for name in study.parts]
+
+
+def lines(title: str, parts: Sequence[Part]) -> list[str]:
+    """Return a line for each part below a title, and one for their total."""
+    shown = [f"  {'done ' if one.is_done else 'to do'}  {one.name}{_time(one)}" for one in parts]
+    return [f"{title}:", *shown, f"  {total(parts)}"]
+
+
+def total(parts: Sequence[Part]) -> str:
+    """Return how many parts are to do, and the time that they are expected to take."""
+    missing = [one for one in parts if not one.is_done]
+    if not missing:
+        return "nothing to do"
+    known = [one.seconds for one in missing if one.seconds is not None]
+    count = f"{len(missing)} of {len(parts)} parts to do"
+    if not known:
+        return f"{count}, time unknown"
+    rest = len(missing) - len(known)
+    return f"{count}, {_about(sum(known))}{f' and unknown for {rest} of them' if rest else ''}"
+
+
+def _time(part: Part) -> str:
+    if part.is_done:
+        return ""
+    return ", time unknown" if part.seconds is None else f", {_about(part.seconds)}"
+
+
+def _about(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.2g} {unit}"
+    return f"about {seconds:.1f} seconds" if seconds < 10 else f"about {seconds:.0f} seconds"
+
+
+def _took(study: Study[Any], path: Path) -> dict[str, list[Took]]:
+    """Return the times of parts in runs of the same study and problem, on such a machine."""
+    from analysis import reading
+
+    found: dict[str, list[Took]] = {}
+    about = study.configuration
+    folder = path.parent
+    files = [*folder.glob(f"*/{FILE}"), *folder.glob(f"*/runs/*/{FILE}")] if folder.is_dir() else []
+    for file in sorted(files, key=lambda one: -one.stat().st_mtime)[:_MOST_FILES]:
+        try:
+            attrs = reading.read(file).attrs
+        except (OSError, ValueError):
+            continue
+        other, machine = attrs["configuration"], attrs.get("environment", {})
+        same = all(other.get(key) == about.get(key) for key in ("study", "problem", "table"))
+        if about["study"] in ("claims", "reproduce", "figure"):
+            same = same and other.get("budget") == about.get("budget")
+        if same and machine.get("platform") == study.environment["platform"]:
+            for name, seconds in attrs.get("seconds", {}).items():
+                # Gradients are timed as often whatever the samples.
+                took = Took(seconds, _work(about if name == TIMES else other))
+                found.setdefault(_PLACE.sub("", name), []).append(took)
+    return found
+
+
+def _work(configuration: Mapping[str, Any]) -> float:
+    """Return what the time of a part is in proportion to: its samples or steps."""
+
+    def count(key: str) -> int:
+        value = configuration.get(key)
+        return max(len(value), 1) if isinstance(value, list | tuple) else 1
+
+    try:
+        if configuration["study"] == "train":
+            runs = count("learning_rates") * count("temperatures") * configuration["seeds"]
+            return float(configuration["steps"] * runs)
+        return float(configuration.get("samples", 1)) * count("temperatures")
+    except (KeyError, TypeError, ValueError):  # of a damaged file
+        return 1.0
+
+
+def _expected(took: Sequence[Took], work: float) -> float | None:
+    """Return the time of a part by those that took nearest as much work, None without any."""
+    if not took:
+        return None
+    ratios = [max(work / one.work, one.work / work) for one in took]
+    nearest = [one for one, ratio in zip(took, ratios, strict=True) if ratio == min(ratios)]
+    seconds = statistics.median(one.seconds for one in nearest)
+    start = min(seconds, _START)
+    return start + (seconds - start) * work / nearest[0].work

@@ -1,0 +1,103 @@
+"""What a command says that it would do, without doing it."""
+
+import pytest
+
+from experiments.command_line import main
+from experiments.running.results import FILE
+from tests.experiments.helpers.command import SMALL, refused
+
+MODEL = """
+import jax.numpy as jnp
+from estimators import Bernoulli
+
+def mine():
+    loss = lambda model, estimator, key, batch: estimator(key, Bernoulli(model), jnp.sum)
+    return loss, jnp.zeros(2), None
+"""
+FILE_OF_PARTS = """
+problem = "Quadratic"
+
+[[part]]
+name = "trained"
+command = "train"
+estimators = "Exact"
+steps = 2
+
+[[part]]
+name = "after"
+command = "compare"
+estimators = "ScoreFunction"
+samples = 32
+at = "trained"
+"""
+TWO = ["--estimators", "Exact", "GumbelSoftmax[0.5]"]
+PARTS = {
+    ("compare", *SMALL, *TWO, "--seeds", "2"): ["Exact, seed 0", "Exact, seed 1", "time per"],
+    ("temperature", *SMALL, *TWO, "--temperatures", "1"): ["Exact", "=1.0]", "time per"],
+    ("train", "--problem", "Quadratic", *TWO): ["Exact", "GumbelSoftmax"],
+    ("diagnose", "model.py:mine", *TWO): ["Exact", "GumbelSoftmax", "time per"],
+    ("reproduce", "toys", "--budget", "smoke"): ["ARM"],
+    ("claims", "--only", "gumbel-rao-law"): ["gumbel-rao-law"],
+    ("figure", "densities"): ["simplex"],
+    ("benchmark", *TWO): ["Exact", "GumbelSoftmax"],
+    ("run", "study.toml"): ["trained:", "Exact", "after: to do after trained", "all 2 runs"],
+}
+
+
+@pytest.mark.parametrize("command", PARTS, ids=lambda command: command[0])
+def test_the_parts_are_listed_and_nothing_is_written(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = {"model.py": MODEL, "study.toml": FILE_OF_PARTS}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    output = [] if command[0] == "benchmark" else ["--output", "out/deep"]
+    for more in ([], output):
+        assert main([*command, *more, "--dry-run"]) == 0
+        printed = capsys.readouterr().out
+        for words in PARTS[command]:
+            assert words in printed
+        assert "to do" in printed and "done  " not in printed
+        made = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+        assert made == files.keys()
+
+
+def test_what_is_done_is_said_and_times_are_those_of_other_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", *SMALL, *TWO]
+    assert main([*command, "--dry-run"]) == 0
+    assert "3 of 3 parts to do, time unknown" in capsys.readouterr().out
+    assert main(command) == 0
+    capsys.readouterr()
+    (file,) = tmp_path.glob(f"results/*/{FILE}")
+    before = file.read_bytes()
+    assert main([*command, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("  done ") == 3 and printed.splitlines()[-1] == "  nothing to do"
+    more = [*command, "--estimators", *TWO[1:], "MuProp"]
+    assert main([*more, "--seed", "1", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "MuProp, time unknown" in printed and "Exact, about" in printed
+    assert "and unknown for 1 of them" in printed.splitlines()[-1]
+    assert main([*command, "--force", "--dry-run", "--save", "x.toml"]) == 0
+    said = capsys.readouterr()
+    assert "3 of 3 parts to do, about" in said.out and "--save: no effect with" in said.err
+    assert file.read_bytes() == before and not (tmp_path / "x.toml").exists()
+
+
+def test_a_file_whose_first_part_is_done(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text(FILE_OF_PARTS)
+    assert main(["run", "study.toml", "--part", "x", "--dry-run"]) == 2
+    assert main(["run", "study.toml"]) == 0
+    more = FILE_OF_PARTS.replace('"ScoreFunction"', '["ScoreFunction", "Exact"]')
+    (tmp_path / "study.toml").write_text(more)
+    capsys.readouterr()
+    assert main(["run", "study.toml", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "nothing to do" in printed and "ScoreFunction, about" in printed
+    assert "all 2 runs, in results/study: 3 of 4 parts to do, about" in printed
+
+
+def test_bad_input_is_refused_as_ever(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "'Vae'" in refused(capsys, "compare", "--problem", "Vae", "--dry-run")
