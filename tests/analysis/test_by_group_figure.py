@@ -31,7 +31,7 @@ def rows():
 
 
 def test_errors_are_relative_to_the_gradient_of_the_group(rows):
-    assert list(figures.of_study(rows)) == ["by_group"]
+    assert list(figures.of_study(rows)) == ["error_cost", "by_group"]
     points = by_group.data(rows)
     for context, part in contexts(rows):
         table = comparison_table(part)
