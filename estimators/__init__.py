@@ -31,6 +31,7 @@ from estimators.core.contributions import mean_contributions as mean_contributio
 from estimators.core.distribution import Continuous as Continuous
 from estimators.core.distribution import Discrete as Discrete
 from estimators.core.distribution import Distribution as Distribution
+from estimators.core.distribution import Enumerable as Enumerable
 from estimators.core.estimator import Estimator as Estimator
 from estimators.core.estimator import Unbiased as Unbiased
 from estimators.core.estimator import fact as fact
@@ -54,6 +55,7 @@ from estimators.distributions.categorical import Categorical as Categorical
 from estimators.distributions.categorical import RelaxedCategorical as RelaxedCategorical
 from estimators.distributions.chain import Chain as Chain
 from estimators.distributions.normal import Normal as Normal
+from estimators.distributions.poisson import Poisson as Poisson
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation

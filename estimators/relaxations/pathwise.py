@@ -12,7 +12,12 @@ from estimators.distributions.normal import Normal
 
 
 @pytree
-class Pathwise(Estimator[Normal | RelaxedBernoulli | RelaxedCategorical, Objective]):
+class Pathwise(
+    Estimator[
+        Normal | RelaxedBernoulli | RelaxedCategorical,
+        Objective,
+    ]
+):
     r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ at parameter-free noise.
 
     Also called the reparametrisation trick. For continuous distributions and differentiable f;

@@ -23,6 +23,7 @@ from estimators import (
     MuProp,
     Normal,
     Pathwise,
+    Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
     ScoreFunction,
@@ -372,6 +373,7 @@ EMPTY = {
     Normal: Normal(jnp.zeros(0), jnp.zeros(0)),
     RelaxedBernoulli: RelaxedBernoulli(jnp.zeros(0), 1.0),
     RelaxedCategorical: RelaxedCategorical(jnp.zeros((0, 3)), 1.0),
+    Poisson: Poisson(jnp.zeros(0)),
 }
 
 

@@ -14,6 +14,7 @@ from estimators import (
     Chain,
     ImportanceBound,
     Normal,
+    Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
 )
@@ -121,7 +122,7 @@ def _smooth(parameters, distribution, z):
 
 
 def _one_layer(name, build, f, parameters, *extremes):
-    size = int(np.prod(next(iter(parameters.values())).shape))
+    size = int(np.prod(build(parameters).event_shape))
     parameters = parameters | {"weights": np.linspace(1.5, -1.0, size)}
     extremes = tuple(parameters | changes for changes in extremes)
     return Problem(
@@ -149,6 +150,13 @@ CATEGORICAL = _one_layer(
     _corners,
     {"logits": np.array([[4.0, 0.5, -1.0], [-0.5, 0.3, 1.5]])},
     _SATURATED_CLASSES,
+)
+POISSON = _one_layer(
+    "Poisson",
+    lambda p: Poisson(p["log_rate"], most=15),
+    _corners,
+    {"log_rate": np.array([0.5, -0.7])},
+    {"log_rate": np.array([-50.0, -7.0])},
 )
 NORMAL = _one_layer(
     "Normal",
@@ -240,6 +248,7 @@ PROBLEMS = {
     Bernoulli: BERNOULLI,
     Categorical: CATEGORICAL,
     Normal: NORMAL,
+    Poisson: POISSON,
     RelaxedBernoulli: RELAXED_BERNOULLI,
     RelaxedCategorical: RELAXED_CATEGORICAL,
 }
@@ -278,6 +287,10 @@ def _normals(mean):
     return Normal(mean, jnp.full_like(mean, -0.5))
 
 
+def _counts(log_rate):
+    return Poisson(jnp.tanh(log_rate), most=15)
+
+
 def _relaxed_bits(logits):
     return RelaxedBernoulli(logits, jnp.full_like(logits[0], 0.8))
 
@@ -296,11 +309,14 @@ MORE_NESTED = (
     _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
     _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
     _two_layers("RelaxedBernoulli over Normal", _relaxed_bits, _normals, 1, 1),
+    _two_layers("Poisson over Poisson", _counts, _counts, 1, 2),
 )
 
 MIXED = (
     _two_layers("Categorical over Bernoulli", _classes, _bits, 3, 2),
     _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
     _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
+    _two_layers("Poisson over Bernoulli", _counts, _bits, 2, 2),
+    _two_layers("Bernoulli over Poisson", _bits, _counts, 2, 1),
 )
 """Two layers for two estimators."""
