@@ -59,6 +59,7 @@ from estimators.distributions.poisson import Poisson as Poisson
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation
+from estimators.enumeration.poisson_difference import PoissonDifference as PoissonDifference
 from estimators.enumeration.sum_and_sample import SumAndSample as SumAndSample
 from estimators.enumeration.unordered_set import UnorderedSet as UnorderedSet
 from estimators.relaxations.decoupled_straight_through_gumbel_softmax import (
@@ -92,6 +93,9 @@ from estimators.straight_through.radau_straight_through import (
 from estimators.straight_through.reinmax import ReinMax as ReinMax
 from estimators.straight_through.reinmax_cv import ReinMaxCV as ReinMaxCV
 from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
+from estimators.straight_through.second_order_straight_through import (
+    SecondOrderStraightThrough as SecondOrderStraightThrough,
+)
 from estimators.straight_through.slope_annealed_straight_through import (
     SlopeAnnealedStraightThrough as SlopeAnnealedStraightThrough,
 )
