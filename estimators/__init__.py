@@ -49,6 +49,7 @@ from estimators.core.pytree import counter as counter
 from estimators.core.pytree import learned as learned
 from estimators.core.pytree import pytree as pytree
 from estimators.core.pytree import static as static
+from estimators.distributions.arrival_times import ArrivalTimes as ArrivalTimes
 from estimators.distributions.bernoulli import Bernoulli as Bernoulli
 from estimators.distributions.bernoulli import RelaxedBernoulli as RelaxedBernoulli
 from estimators.distributions.categorical import Categorical as Categorical
@@ -56,6 +57,7 @@ from estimators.distributions.categorical import RelaxedCategorical as RelaxedCa
 from estimators.distributions.chain import Chain as Chain
 from estimators.distributions.normal import Normal as Normal
 from estimators.distributions.poisson import Poisson as Poisson
+from estimators.distributions.relaxed_count import RelaxedCount as RelaxedCount
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation

@@ -6,15 +6,17 @@ from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
+from estimators.distributions.arrival_times import ArrivalTimes
 from estimators.distributions.bernoulli import RelaxedBernoulli
 from estimators.distributions.categorical import RelaxedCategorical
 from estimators.distributions.normal import Normal
+from estimators.distributions.relaxed_count import RelaxedCount
 
 
 @pytree
 class Pathwise(
     Estimator[
-        Normal | RelaxedBernoulli | RelaxedCategorical,
+        Normal | RelaxedBernoulli | RelaxedCategorical | ArrivalTimes | RelaxedCount,
         Objective,
     ]
 ):

@@ -12,6 +12,7 @@ from estimators import (
     DARN,
     MLP,
     NVIL,
+    ArrivalTimes,
     Average,
     Bernoulli,
     Categorical,
@@ -26,6 +27,7 @@ from estimators import (
     Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
+    RelaxedCount,
     ScoreFunction,
     SlopeAnnealedStraightThrough,
     StraightThrough,
@@ -374,6 +376,8 @@ EMPTY = {
     RelaxedBernoulli: RelaxedBernoulli(jnp.zeros(0), 1.0),
     RelaxedCategorical: RelaxedCategorical(jnp.zeros((0, 3)), 1.0),
     Poisson: Poisson(jnp.zeros(0)),
+    ArrivalTimes: ArrivalTimes(jnp.zeros(0), 1.0, 5),
+    RelaxedCount: RelaxedCount(jnp.zeros(0), 1.0, 5),
 }
 
 

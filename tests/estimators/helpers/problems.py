@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import (
+    ArrivalTimes,
     Bernoulli,
     Categorical,
     Chain,
@@ -17,6 +18,7 @@ from estimators import (
     Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
+    RelaxedCount,
 )
 
 
@@ -121,6 +123,14 @@ def _smooth(parameters, distribution, z):
     )
 
 
+def _continuous(parameters, distribution, z):
+    """Of a law without a density, or with atoms, where its log-probability jumps."""
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    live = jax.tree.leaves(distribution)[0]
+    return jnp.sin(parameters["weights"] @ x) + 0.1 * (coupling @ x) ** 2 + 0.3 * live @ x
+
+
 def _one_layer(name, build, f, parameters, *extremes):
     size = int(np.prod(build(parameters).event_shape))
     parameters = parameters | {"weights": np.linspace(1.5, -1.0, size)}
@@ -180,6 +190,22 @@ RELAXED_CATEGORICAL = _one_layer(
     {"logits": np.array([[2.0, 0.3, -1.0]]), "temperature": np.array(0.8)},
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e-3)},
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e3)},
+)
+ARRIVAL_TIMES = _one_layer(
+    "ArrivalTimes",
+    lambda p: ArrivalTimes(p["log_rate"], p["temperature"], most=2),
+    _continuous,
+    {"log_rate": np.array([-1.9]), "temperature": np.array(0.8)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e-3)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e3)},
+)
+RELAXED_COUNT = _one_layer(
+    "RelaxedCount",
+    lambda p: RelaxedCount(p["log_rate"], p["temperature"], most=2),
+    _continuous,
+    {"log_rate": np.array([-1.9]), "temperature": np.array(0.8)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e-3)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e3)},
 )
 
 
@@ -251,6 +277,8 @@ PROBLEMS = {
     Poisson: POISSON,
     RelaxedBernoulli: RELAXED_BERNOULLI,
     RelaxedCategorical: RELAXED_CATEGORICAL,
+    ArrivalTimes: ARRIVAL_TIMES,
+    RelaxedCount: RELAXED_COUNT,
 }
 """One for every type of distribution."""
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import (
+    ArrivalTimes,
     Bernoulli,
     Categorical,
     Chain,
@@ -16,6 +17,7 @@ from estimators import (
     Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
+    RelaxedCount,
 )
 
 # The trapezoidal rule in logistic noise. Integrands are analytic within pi * temperature of the
@@ -47,6 +49,13 @@ def _gumbel_nodes(classes):
     density = np.prod(np.arange(1, classes)) * np.exp(-grid.sum(-1))
     density /= (1 + np.exp(-grid).sum(-1)) ** classes
     return np.concatenate([grid, np.zeros((len(grid), 1))], -1), density * 0.5 ** (classes - 1)
+
+
+def _exponential_nodes(dimensions):
+    """Exponential noise by the trapezoidal rule in its logarithm."""
+    logarithms = np.arange(-32, 4.6, 0.25)
+    grid = _grid(logarithms, dimensions)
+    return np.exp(grid), 0.25**dimensions * np.exp(grid - np.exp(grid)).prod(-1)
 
 
 def expectation(key, distribution, f):
@@ -81,6 +90,20 @@ def expectation(key, distribution, f):
     elif isinstance(distribution, RelaxedBernoulli):
         noise, weights = _logistic_nodes(size)
         points = (distribution.logits[None] + noise.reshape(-1, *shape)) / distribution.temperature
+    elif isinstance(distribution, ArrivalTimes):
+        assert size == 1 and distribution.indicator == "sigmoid"
+        gaps, weights = _exponential_nodes(distribution.most)
+        times = gaps.cumsum(-1) / jnp.exp(distribution.log_rate)[None]
+        points = jax.nn.sigmoid((1 - times) / distribution.temperature).sum(-1, keepdims=True)
+    elif isinstance(distribution, RelaxedCount):
+        assert size == 1 and distribution.most == 2
+        noise, weights = _gumbel_nodes(3)
+        rate = jnp.exp(distribution.log_rate)
+        first = jnp.concatenate([jnp.exp(-rate), rate * jnp.exp(-rate)])
+        logits = jnp.log(jnp.concatenate([first, 1 - first.sum(keepdims=True)]))
+        power = jnp.exp((logits[None] + noise) / distribution.temperature)
+        points = power @ np.arange(3.0) / power.sum(-1)
+        points = points[:, None]
     else:
         assert isinstance(distribution, RelaxedCategorical) and size == shape[-1]
         noise, weights = _gumbel_nodes(size)
