@@ -9,6 +9,7 @@ from estimators.core.pytree import pytree
 from estimators.distributions.arrival_times import ArrivalTimes
 from estimators.distributions.bernoulli import RelaxedBernoulli
 from estimators.distributions.categorical import RelaxedCategorical
+from estimators.distributions.hard_concrete import HardConcrete
 from estimators.distributions.normal import Normal
 from estimators.distributions.relaxed_count import RelaxedCount
 
@@ -16,7 +17,7 @@ from estimators.distributions.relaxed_count import RelaxedCount
 @pytree
 class Pathwise(
     Estimator[
-        Normal | RelaxedBernoulli | RelaxedCategorical | ArrivalTimes | RelaxedCount,
+        Normal | RelaxedBernoulli | RelaxedCategorical | ArrivalTimes | RelaxedCount | HardConcrete,
         Objective,
     ]
 ):

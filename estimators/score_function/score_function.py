@@ -14,6 +14,7 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.hard_concrete import HardConcrete
 from estimators.distributions.normal import Normal
 from estimators.distributions.poisson import Poisson
 from estimators.score_function.baseline import Baseline, check_baseline, given
@@ -27,7 +28,13 @@ from estimators.score_function.nvil import NVIL
 @pytree
 class ScoreFunction(
     Estimator[
-        Bernoulli | Categorical | Normal | RelaxedBernoulli | RelaxedCategorical | Poisson,
+        Bernoulli
+        | Categorical
+        | Normal
+        | RelaxedBernoulli
+        | RelaxedCategorical
+        | Poisson
+        | HardConcrete,
         Objective,
     ]
 ):

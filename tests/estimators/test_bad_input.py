@@ -18,6 +18,7 @@ from estimators import (
     Categorical,
     DoubleCV,
     GumbelSoftmax,
+    HardConcrete,
     ImportanceBound,
     LeaveOneOut,
     MovingAverage,
@@ -378,6 +379,7 @@ EMPTY = {
     Poisson: Poisson(jnp.zeros(0)),
     ArrivalTimes: ArrivalTimes(jnp.zeros(0), 1.0, 5),
     RelaxedCount: RelaxedCount(jnp.zeros(0), 1.0, 5),
+    HardConcrete: HardConcrete(jnp.zeros(0)),
 }
 
 

@@ -13,6 +13,7 @@ from estimators import (
     Bernoulli,
     Categorical,
     Chain,
+    HardConcrete,
     ImportanceBound,
     Normal,
     Poisson,
@@ -207,6 +208,14 @@ RELAXED_COUNT = _one_layer(
     {"log_rate": np.array([-30.0]), "temperature": np.array(1e-3)},
     {"log_rate": np.array([-30.0]), "temperature": np.array(1e3)},
 )
+HARD_CONCRETE = _one_layer(
+    "HardConcrete",
+    lambda p: HardConcrete(p["log_alpha"], p["temperature"]),
+    _continuous,
+    {"log_alpha": np.array([-1.0, 0.7]), "temperature": np.array(0.7)},
+    {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e-3)},
+    {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e3)},
+)
 
 
 def _bound(name, family, logits, saturated):
@@ -279,6 +288,7 @@ PROBLEMS = {
     RelaxedCategorical: RELAXED_CATEGORICAL,
     ArrivalTimes: ARRIVAL_TIMES,
     RelaxedCount: RELAXED_COUNT,
+    HardConcrete: HARD_CONCRETE,
 }
 """One for every type of distribution."""
 

@@ -13,6 +13,7 @@ from estimators import (
     Bernoulli,
     Categorical,
     Chain,
+    HardConcrete,
     Normal,
     Poisson,
     RelaxedBernoulli,
@@ -56,6 +57,22 @@ def _exponential_nodes(dimensions):
     logarithms = np.arange(-32, 4.6, 0.25)
     grid = _grid(logarithms, dimensions)
     return np.exp(grid), 0.25**dimensions * np.exp(grid - np.exp(grid)).prod(-1)
+
+
+def _gate_nodes(log_alpha, gates):
+    """Both atoms of a hard concrete gate, and Gauss's nodes between them times the density."""
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    inside, low, high = (1 + nodes) / 2, gates.low, gates.high
+    beta = gates.temperature
+
+    def below(z):
+        return jax.nn.sigmoid(beta * np.log((z - low) / (high - z)) - log_alpha)
+
+    density = (
+        below(inside) * (1 - below(inside)) * beta * (1 / (inside - low) + 1 / (high - inside))
+    )
+    chances = [below(0.0)[None], weights / 2 * density, 1 - below(1.0)[None]]
+    return np.concatenate([[0.0], inside, [1.0]]), jnp.concatenate(chances)
 
 
 def expectation(key, distribution, f):
@@ -104,6 +121,11 @@ def expectation(key, distribution, f):
         power = jnp.exp((logits[None] + noise) / distribution.temperature)
         points = power @ np.arange(3.0) / power.sum(-1)
         points = points[:, None]
+    elif isinstance(distribution, HardConcrete):
+        gates = [_gate_nodes(log_alpha, distribution) for log_alpha in distribution.log_alpha]
+        nodes, weights = zip(*gates, strict=True)
+        points = jnp.stack(jnp.meshgrid(*nodes, indexing="ij"), -1).reshape(-1, *shape)
+        weights = functools.reduce(jnp.multiply.outer, weights).ravel()
     else:
         assert isinstance(distribution, RelaxedCategorical) and size == shape[-1]
         noise, weights = _gumbel_nodes(size)
