@@ -56,6 +56,7 @@ from estimators.distributions.categorical import Categorical as Categorical
 from estimators.distributions.categorical import RelaxedCategorical as RelaxedCategorical
 from estimators.distributions.chain import Chain as Chain
 from estimators.distributions.hard_concrete import HardConcrete as HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian as InvertibleGaussian
 from estimators.distributions.normal import Normal as Normal
 from estimators.distributions.poisson import Poisson as Poisson
 from estimators.distributions.relaxed_count import RelaxedCount as RelaxedCount

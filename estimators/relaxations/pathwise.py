@@ -10,6 +10,7 @@ from estimators.distributions.arrival_times import ArrivalTimes
 from estimators.distributions.bernoulli import RelaxedBernoulli
 from estimators.distributions.categorical import RelaxedCategorical
 from estimators.distributions.hard_concrete import HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian
 from estimators.distributions.normal import Normal
 from estimators.distributions.relaxed_count import RelaxedCount
 
@@ -17,7 +18,13 @@ from estimators.distributions.relaxed_count import RelaxedCount
 @pytree
 class Pathwise(
     Estimator[
-        Normal | RelaxedBernoulli | RelaxedCategorical | ArrivalTimes | RelaxedCount | HardConcrete,
+        Normal
+        | RelaxedBernoulli
+        | RelaxedCategorical
+        | ArrivalTimes
+        | RelaxedCount
+        | HardConcrete
+        | InvertibleGaussian,
         Objective,
     ]
 ):

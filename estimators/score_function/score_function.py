@@ -15,6 +15,7 @@ from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.hard_concrete import HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian
 from estimators.distributions.normal import Normal
 from estimators.distributions.poisson import Poisson
 from estimators.score_function.baseline import Baseline, check_baseline, given
@@ -34,7 +35,8 @@ class ScoreFunction(
         | RelaxedBernoulli
         | RelaxedCategorical
         | Poisson
-        | HardConcrete,
+        | HardConcrete
+        | InvertibleGaussian,
         Objective,
     ]
 ):

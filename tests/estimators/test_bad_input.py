@@ -20,6 +20,7 @@ from estimators import (
     GumbelSoftmax,
     HardConcrete,
     ImportanceBound,
+    InvertibleGaussian,
     LeaveOneOut,
     MovingAverage,
     MuProp,
@@ -380,6 +381,7 @@ EMPTY = {
     ArrivalTimes: ArrivalTimes(jnp.zeros(0), 1.0, 5),
     RelaxedCount: RelaxedCount(jnp.zeros(0), 1.0, 5),
     HardConcrete: HardConcrete(jnp.zeros(0)),
+    InvertibleGaussian: InvertibleGaussian(jnp.zeros((0, 2)), jnp.zeros((0, 2)), 1.0),
 }
 
 

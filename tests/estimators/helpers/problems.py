@@ -15,6 +15,7 @@ from estimators import (
     Chain,
     HardConcrete,
     ImportanceBound,
+    InvertibleGaussian,
     Normal,
     Poisson,
     RelaxedBernoulli,
@@ -216,6 +217,18 @@ HARD_CONCRETE = _one_layer(
     {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e-3)},
     {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e3)},
 )
+INVERTIBLE_GAUSSIAN = _one_layer(
+    "InvertibleGaussian",
+    lambda p: InvertibleGaussian(p["mean"], p["log_scale"], p["temperature"], 0.7),
+    _smooth,
+    {
+        "mean": np.array([[0.5, -1.0]]),
+        "log_scale": np.array([[-0.5, 0.3]]),
+        "temperature": np.array(0.8),
+    },
+    {"mean": np.array([[50.0, -50.0]]), "temperature": np.array(1e-3)},
+    {"mean": np.array([[50.0, -50.0]]), "temperature": np.array(1e3)},
+)
 
 
 def _bound(name, family, logits, saturated):
@@ -289,6 +302,7 @@ PROBLEMS = {
     ArrivalTimes: ARRIVAL_TIMES,
     RelaxedCount: RELAXED_COUNT,
     HardConcrete: HARD_CONCRETE,
+    InvertibleGaussian: INVERTIBLE_GAUSSIAN,
 }
 """One for every type of distribution."""
 

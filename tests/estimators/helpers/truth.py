@@ -14,6 +14,7 @@ from estimators import (
     Categorical,
     Chain,
     HardConcrete,
+    InvertibleGaussian,
     Normal,
     Poisson,
     RelaxedBernoulli,
@@ -126,6 +127,13 @@ def expectation(key, distribution, f):
         nodes, weights = zip(*gates, strict=True)
         points = jnp.stack(jnp.meshgrid(*nodes, indexing="ij"), -1).reshape(-1, *shape)
         weights = functools.reduce(jnp.multiply.outer, weights).ravel()
+    elif isinstance(distribution, InvertibleGaussian):
+        noise, weights = _normal_nodes(size - 1)
+        scaled = distribution.mean[None] + jnp.exp(distribution.log_scale)[None] * noise[:, None]
+        power = jnp.exp(scaled / distribution.temperature)
+        total = distribution.delta + power.sum(-1, keepdims=True)
+        points = jnp.concatenate([power, jnp.full_like(total, distribution.delta)], -1)
+        points = jnp.log(points / total)
     else:
         assert isinstance(distribution, RelaxedCategorical) and size == shape[-1]
         noise, weights = _gumbel_nodes(size)
