@@ -35,7 +35,8 @@ class Poisson(Enumerable):
     A sample is the quantile of one uniform number, so that samples at neighbouring rates with the
     same key differ little. It is exact up to rounding for rates up to 16. Above, it is Temme's
     expansion, as in Giles 2016 (ACM TOMS 42, 1): the steps of the distribution function are off by
-    less than 1e-4 of their height, or 1 % where that is below 1e-7. Rates are at most a million.
+    less than a thousandth of their height, or a twentieth where it is below 1e-5. Rates are at most
+    a million.
 
     The counts are infinitely many: `Exact` visits those up to `most`. What that leaves out is
     bounded by `tail_bounds`; where it has more than a millionth of the probability, `Exact` refuses
