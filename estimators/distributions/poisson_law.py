@@ -59,9 +59,12 @@ def quantile(log_rate: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
 
 def _by_summation(log_rate: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
     """Compare with the distribution function, or with what it leaves of one if that is smaller."""
-    counts = jax.lax.broadcasted_iota(u.dtype, (*log_rate.shape, _COUNTS + 1), log_rate.ndim)
-    chance = jnp.exp(log_pmf(jnp.broadcast_to(log_rate[..., None], counts.shape), counts))
     axis = log_rate.ndim
+    counts = jax.lax.broadcasted_iota(u.dtype, (*log_rate.shape, _COUNTS + 1), axis)
+    rate = jnp.exp(log_rate)[..., None]
+    # From each probability the next one.
+    ratios = jnp.where(counts > 0, rate / jnp.maximum(counts, 1), 1)
+    chance = jnp.exp(-rate) * jax.lax.cumprod(ratios, axis)
     up_to = jax.lax.cumsum(chance, axis)[..., :-1]
     above = jax.lax.cumsum(chance, axis, reverse=True)[..., 1:]
     u, v = u[..., None], v[..., None]
