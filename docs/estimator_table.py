@@ -22,6 +22,7 @@ _FORMULAS = {
     (4, 6): "n D K",
     (8, 12): "n D K",
 }
+_COUNTS = {(3, 4): "1 + D"}
 _BOUNDS = {(2, 3): "m", (3, 4): "m + 1", (4, 6): "2 m"}
 
 
@@ -43,6 +44,8 @@ def table() -> str:
 def _row(estimator: Estimator) -> tuple[str, ...]:
     counts = tuple(estimator.evaluations(Bernoulli(jnp.zeros(size))) for size in (2, 3))
     formulas = _BOUNDS if estimator.needs_bound else _FORMULAS
+    if Bernoulli not in estimator.distributions:
+        formulas = _COUNTS
     source = estimators.BIBLIOGRAPHY.get(estimator.paper)
     return (
         f"`{estimator}`",

@@ -49,15 +49,21 @@ from estimators.core.pytree import counter as counter
 from estimators.core.pytree import learned as learned
 from estimators.core.pytree import pytree as pytree
 from estimators.core.pytree import static as static
+from estimators.distributions.arrival_times import ArrivalTimes as ArrivalTimes
 from estimators.distributions.bernoulli import Bernoulli as Bernoulli
 from estimators.distributions.bernoulli import RelaxedBernoulli as RelaxedBernoulli
 from estimators.distributions.categorical import Categorical as Categorical
 from estimators.distributions.categorical import RelaxedCategorical as RelaxedCategorical
 from estimators.distributions.chain import Chain as Chain
+from estimators.distributions.hard_concrete import HardConcrete as HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian as InvertibleGaussian
 from estimators.distributions.normal import Normal as Normal
+from estimators.distributions.poisson import Poisson as Poisson
+from estimators.distributions.relaxed_count import RelaxedCount as RelaxedCount
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation
+from estimators.enumeration.poisson_difference import PoissonDifference as PoissonDifference
 from estimators.enumeration.sum_and_sample import SumAndSample as SumAndSample
 from estimators.enumeration.unordered_set import UnorderedSet as UnorderedSet
 from estimators.relaxations.decoupled_straight_through_gumbel_softmax import (
@@ -91,6 +97,9 @@ from estimators.straight_through.radau_straight_through import (
 from estimators.straight_through.reinmax import ReinMax as ReinMax
 from estimators.straight_through.reinmax_cv import ReinMaxCV as ReinMaxCV
 from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
+from estimators.straight_through.second_order_straight_through import (
+    SecondOrderStraightThrough as SecondOrderStraightThrough,
+)
 from estimators.straight_through.slope_annealed_straight_through import (
     SlopeAnnealedStraightThrough as SlopeAnnealedStraightThrough,
 )

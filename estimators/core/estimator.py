@@ -166,10 +166,10 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             check_counters(self)  # first: a bad update of the estimator soon spoils the model
             distribution.check()
             self.check()
-        if 0 in distribution.event_shape:
-            raise ValueError(f"the distribution has no variables: shape {distribution.event_shape}")
-        if reason := self.refusal(distribution):
-            raise ValueError(f"{type(self).__name__}: {reason}")
+            if 0 in (shape := distribution.event_shape):
+                raise ValueError(f"the distribution has no variables: shape {shape}")
+            if reason := self.refusal(distribution):
+                raise ValueError(f"{type(self).__name__}: {reason}")
         distribution = distribution.canonical()
         f = self._admitted(f)
         if in_continuous_pass():

@@ -15,10 +15,13 @@ from jax.typing import DTypeLike
 from estimators.core.threefry import random_words
 
 
-def _both_tails(
+def both_tails(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
 ) -> tuple[jax.Array, jax.Array]:
-    """Return u and 1 - u, both to full relative precision even if they are tiny."""
+    """Draw u from (0, 1); return u and 1 - u, both to full relative precision even if tiny.
+
+    Arguments as of `uniform`.
+    """
     bits = jnp.finfo(dtype).bits
     word = random_words(key, shape, bits)
     # The offset of one half excludes both ends.
@@ -37,7 +40,7 @@ def uniform(
         shape: shape of the result.
         dtype: float32 or float64.
     """
-    u, _ = _both_tails(key, shape, dtype)
+    u, _ = both_tails(key, shape, dtype)
     # Rounding may give one.
     return jnp.minimum(u, jnp.asarray(1.0 - jnp.finfo(dtype).epsneg, dtype))
 
@@ -46,7 +49,7 @@ def logistic(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
     r"""Draw standard logistic noise, $\log u - \log(1 - u)$; arguments as of `uniform`."""
-    u, v = _both_tails(key, shape, dtype)
+    u, v = both_tails(key, shape, dtype)
     return jnp.log(u / v)
 
 
@@ -54,18 +57,28 @@ def gumbel(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
     r"""Draw standard Gumbel noise, $-\log(-\log u)$; arguments as of `uniform`."""
-    u, v = _both_tails(key, shape, dtype)
-    # -log u, computed from the accurate side: the upper tail corresponds to u near one.
-    exponential = jnp.where(u < v, -jnp.log(u), -jnp.log1p(-v))
-    return -jnp.log(exponential)
+    return -jnp.log(exponential(key, shape, dtype))
+
+
+def exponential(
+    key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
+    r"""Draw standard exponential noise, $-\log u$; arguments as of `uniform`."""
+    u, v = both_tails(key, shape, dtype)
+    # From the accurate side: small numbers correspond to u near one.
+    return jnp.where(u < v, -jnp.log(u), -jnp.log1p(-v))
 
 
 def normal(
     key: jax.Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
     """Draw standard normal noise; arguments as of `uniform`."""
+    return normal_quantile(*both_tails(key, shape, dtype))
+
+
+def normal_quantile(u: jax.Array, v: jax.Array) -> jax.Array:
+    """Return the standard normal quantile of u, where v = 1 - u."""
     # By symmetry, both tails use the accurate lower one: ndtri of the smaller of u and 1 - u.
-    u, v = _both_tails(key, shape, dtype)
     tail = jax.scipy.special.ndtri(jnp.minimum(u, v))
     return jnp.where(u < v, tail, -tail)
 

@@ -73,7 +73,7 @@ def check_positive(name: str, value: Any) -> None:
     """Raise unless `value` is a number and, where concrete, positive, finite and not subnormal."""
     check_number(name, value)
     if not is_concrete(value):
-        _add_condition((value > 0) & (value < jnp.inf))
+        add_condition((value > 0) & (value < jnp.inf))
         return
     used = _as_used(value)
     # XLA flushes subnormal numbers to zero.
@@ -105,6 +105,11 @@ def check_between(name: str, value: Any, low: float, high: float) -> None:
     _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 
+def check_at_most(name: str, value: Any, high: float) -> None:
+    """Raise unless `value` is a number and, where concrete, at most `high`."""
+    _check_range(name, value, lambda x: x <= high, f"at most {high:.6g}")
+
+
 def check_not_negative(name: str, value: Any) -> None:
     """Raise unless `value` is a number and, where concrete, at least zero; it may be infinite."""
     _check_range(name, value, lambda x: x >= 0, "at least 0")
@@ -118,7 +123,7 @@ def check_share(name: str, value: Any) -> None:
 def check_untouched(name: str, value: Any) -> None:
     """Raise ValueError unless a counter is zero: an optimiser of the model would move it."""
     if not is_concrete(value):
-        _add_condition(value == 0)
+        add_condition(value == 0)
     elif np.any(np.asarray(value) != 0):
         raise ValueError(
             f"{name} is {value}, not 0: an optimiser of the model has updated the estimator; "
@@ -133,10 +138,11 @@ def _check_range(name: str, value: Any, holds: Callable[[Any], Any], allowed: st
         if not np.all(holds(np.asarray(value))):
             raise ValueError(f"{name} must be {allowed}, not {value}")
     else:
-        _add_condition(holds(value))
+        add_condition(holds(value))
 
 
-def _add_condition(holds: jax.Array) -> None:
+def add_condition(holds: jax.Array) -> None:
+    """Require of traced values what could not be checked: the estimate is NaN unless it holds."""
     if (conditions := _conditions.get()) is not None:
         conditions.append(holds.all())
 

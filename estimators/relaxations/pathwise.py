@@ -6,13 +6,28 @@ from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
+from estimators.distributions.arrival_times import ArrivalTimes
 from estimators.distributions.bernoulli import RelaxedBernoulli
 from estimators.distributions.categorical import RelaxedCategorical
+from estimators.distributions.hard_concrete import HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian
 from estimators.distributions.normal import Normal
+from estimators.distributions.relaxed_count import RelaxedCount
 
 
 @pytree
-class Pathwise(Estimator[Normal | RelaxedBernoulli | RelaxedCategorical, Objective]):
+class Pathwise(
+    Estimator[
+        Normal
+        | RelaxedBernoulli
+        | RelaxedCategorical
+        | ArrivalTimes
+        | RelaxedCount
+        | HardConcrete
+        | InvertibleGaussian,
+        Objective,
+    ]
+):
     r"""The pathwise estimator: $\nabla_\phi f(z_\phi(\epsilon))$ at parameter-free noise.
 
     Also called the reparametrisation trick. For continuous distributions and differentiable f;

@@ -14,7 +14,10 @@ from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
+from estimators.distributions.hard_concrete import HardConcrete
+from estimators.distributions.invertible_gaussian import InvertibleGaussian
 from estimators.distributions.normal import Normal
+from estimators.distributions.poisson import Poisson
 from estimators.score_function.baseline import Baseline, check_baseline, given
 from estimators.score_function.group_mean import GroupMean
 from estimators.score_function.leave_one_out import LeaveOneOut
@@ -25,7 +28,17 @@ from estimators.score_function.nvil import NVIL
 
 @pytree
 class ScoreFunction(
-    Estimator[Bernoulli | Categorical | Normal | RelaxedBernoulli | RelaxedCategorical, Objective]
+    Estimator[
+        Bernoulli
+        | Categorical
+        | Normal
+        | RelaxedBernoulli
+        | RelaxedCategorical
+        | Poisson
+        | HardConcrete
+        | InvertibleGaussian,
+        Objective,
+    ]
 ):
     r"""The score function estimator: $(f(z) - \beta) \nabla_\phi \log q_\phi(z)$.
 

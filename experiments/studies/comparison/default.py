@@ -26,6 +26,8 @@ NAMES = (
     "StraightThroughGumbelSoftmax[0.5]",
     "GumbelRao[0.5]",
     "ReinMax",
+    "PoissonDifference",
+    "SecondOrderStraightThrough",
     "Pathwise",
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import estimators
-from estimators import Bernoulli, Categorical, Discrete, ImportanceBound
+from estimators import Bernoulli, Categorical, Discrete, ImportanceBound, Poisson
 from tests.estimators.helpers.enumeration import FAST_TO_COMPILE, logistic_panels
 from tests.estimators.helpers.problems import ONE_BIT
 from tests.estimators.helpers.sampling import (
@@ -213,6 +213,8 @@ def check_evaluations(estimator, problem):
     assert len(points) == estimator.evaluations(distribution)
     if isinstance(distribution, Discrete) and not estimator.differentiates:
         assert np.isin(np.array(points), (0, 1)).all()
+    if isinstance(distribution, Poisson):
+        assert (np.array(points) >= 0).all() and (np.array(points) % 1 == 0).all()
 
 
 def recorder(points):

@@ -9,13 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import (
+    ArrivalTimes,
     Bernoulli,
     Categorical,
     Chain,
+    HardConcrete,
     ImportanceBound,
+    InvertibleGaussian,
     Normal,
+    Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
+    RelaxedCount,
 )
 
 
@@ -120,8 +125,16 @@ def _smooth(parameters, distribution, z):
     )
 
 
+def _continuous(parameters, distribution, z):
+    """Of a law without a density, or with atoms, where its log-probability jumps."""
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    live = jax.tree.leaves(distribution)[0]
+    return jnp.sin(parameters["weights"] @ x) + 0.1 * (coupling @ x) ** 2 + 0.3 * live @ x
+
+
 def _one_layer(name, build, f, parameters, *extremes):
-    size = int(np.prod(next(iter(parameters.values())).shape))
+    size = int(np.prod(build(parameters).event_shape))
     parameters = parameters | {"weights": np.linspace(1.5, -1.0, size)}
     extremes = tuple(parameters | changes for changes in extremes)
     return Problem(
@@ -150,6 +163,13 @@ CATEGORICAL = _one_layer(
     {"logits": np.array([[4.0, 0.5, -1.0], [-0.5, 0.3, 1.5]])},
     _SATURATED_CLASSES,
 )
+POISSON = _one_layer(
+    "Poisson",
+    lambda p: Poisson(p["log_rate"], most=15),
+    _corners,
+    {"log_rate": np.array([0.5, -0.7])},
+    {"log_rate": np.array([-50.0, -7.0])},
+)
 NORMAL = _one_layer(
     "Normal",
     lambda p: Normal(p["mean"], p["log_scale"]),
@@ -172,6 +192,42 @@ RELAXED_CATEGORICAL = _one_layer(
     {"logits": np.array([[2.0, 0.3, -1.0]]), "temperature": np.array(0.8)},
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e-3)},
     {"logits": np.array([[50.0, -50.0, 0.0]]), "temperature": np.array(1e3)},
+)
+ARRIVAL_TIMES = _one_layer(
+    "ArrivalTimes",
+    lambda p: ArrivalTimes(p["log_rate"], p["temperature"], most=2),
+    _continuous,
+    {"log_rate": np.array([-1.9]), "temperature": np.array(0.8)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e-3)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e3)},
+)
+RELAXED_COUNT = _one_layer(
+    "RelaxedCount",
+    lambda p: RelaxedCount(p["log_rate"], p["temperature"], most=2),
+    _continuous,
+    {"log_rate": np.array([-1.9]), "temperature": np.array(0.8)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e-3)},
+    {"log_rate": np.array([-30.0]), "temperature": np.array(1e3)},
+)
+HARD_CONCRETE = _one_layer(
+    "HardConcrete",
+    lambda p: HardConcrete(p["log_alpha"], p["temperature"]),
+    _continuous,
+    {"log_alpha": np.array([-1.0, 0.7]), "temperature": np.array(0.7)},
+    {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e-3)},
+    {"log_alpha": np.array([50.0, -50.0]), "temperature": np.array(1e3)},
+)
+INVERTIBLE_GAUSSIAN = _one_layer(
+    "InvertibleGaussian",
+    lambda p: InvertibleGaussian(p["mean"], p["log_scale"], p["temperature"], 0.7),
+    _smooth,
+    {
+        "mean": np.array([[0.5, -1.0]]),
+        "log_scale": np.array([[-0.5, 0.3]]),
+        "temperature": np.array(0.8),
+    },
+    {"mean": np.array([[50.0, -50.0]]), "temperature": np.array(1e-3)},
+    {"mean": np.array([[50.0, -50.0]]), "temperature": np.array(1e3)},
 )
 
 
@@ -240,8 +296,13 @@ PROBLEMS = {
     Bernoulli: BERNOULLI,
     Categorical: CATEGORICAL,
     Normal: NORMAL,
+    Poisson: POISSON,
     RelaxedBernoulli: RELAXED_BERNOULLI,
     RelaxedCategorical: RELAXED_CATEGORICAL,
+    ArrivalTimes: ARRIVAL_TIMES,
+    RelaxedCount: RELAXED_COUNT,
+    HardConcrete: HARD_CONCRETE,
+    InvertibleGaussian: INVERTIBLE_GAUSSIAN,
 }
 """One for every type of distribution."""
 
@@ -278,6 +339,10 @@ def _normals(mean):
     return Normal(mean, jnp.full_like(mean, -0.5))
 
 
+def _counts(log_rate):
+    return Poisson(jnp.tanh(log_rate), most=15)
+
+
 def _relaxed_bits(logits):
     return RelaxedBernoulli(logits, jnp.full_like(logits[0], 0.8))
 
@@ -296,11 +361,14 @@ MORE_NESTED = (
     _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
     _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
     _two_layers("RelaxedBernoulli over Normal", _relaxed_bits, _normals, 1, 1),
+    _two_layers("Poisson over Poisson", _counts, _counts, 1, 2),
 )
 
 MIXED = (
     _two_layers("Categorical over Bernoulli", _classes, _bits, 3, 2),
     _two_layers("Categorical over Normal", _classes, _normals, 3, 1),
     _two_layers("Normal over Bernoulli", _normals, _bits, 1, 2),
+    _two_layers("Poisson over Bernoulli", _counts, _bits, 2, 2),
+    _two_layers("Bernoulli over Poisson", _bits, _counts, 2, 1),
 )
 """Two layers for two estimators."""

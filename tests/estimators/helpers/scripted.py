@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.random import define_prng_impl
 from scipy.special import ndtr
+from scipy.stats import poisson
 
 _TOP = np.uint64(2**64 - 1)
 
@@ -86,6 +87,13 @@ def gumbel_keys(noise):
 def normal_keys(noise):
     """Return keys whose draws are standard normal noise `[N, draws, *event]`, within +-8."""
     return _keys(_words(ndtr(noise), ndtr(-noise)))
+
+
+def poisson_keys(counts, rates):
+    """Return keys whose draws are the given counts `[N, draws, *event]` of Poisson variables."""
+    below, up_to = poisson.cdf(counts - 1, rates), poisson.cdf(counts, rates)
+    above, from_on = poisson.sf(counts, rates), poisson.sf(counts - 1, rates)
+    return _keys(_words((below + up_to) / 2, (above + from_on) / 2))
 
 
 def two_class_keys(noise):

@@ -2,24 +2,32 @@
 
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from estimators import (
+    ArrivalTimes,
     Bernoulli,
     Categorical,
     Chain,
+    HardConcrete,
+    InvertibleGaussian,
     Normal,
+    Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
+    RelaxedCount,
 )
 
 # The trapezoidal rule in logistic noise. Integrands are analytic within pi * temperature of the
 # real line (temperatures of 0.7 and up here), so its error is below exp(-2 pi * 2.2 / 0.5) = 1e-12,
 # and so is the mass that it leaves out.
 _NOISE = np.arange(-30, 30.25, 0.5)
+_COUNTS = 30
+"""Of rates up to three; what is left out has a probability of 1e-19."""
 
 
 def _grid(nodes, dimensions):
@@ -45,6 +53,29 @@ def _gumbel_nodes(classes):
     return np.concatenate([grid, np.zeros((len(grid), 1))], -1), density * 0.5 ** (classes - 1)
 
 
+def _exponential_nodes(dimensions):
+    """Exponential noise by the trapezoidal rule in its logarithm."""
+    logarithms = np.arange(-32, 4.6, 0.25)
+    grid = _grid(logarithms, dimensions)
+    return np.exp(grid), 0.25**dimensions * np.exp(grid - np.exp(grid)).prod(-1)
+
+
+def _gate_nodes(log_alpha, gates):
+    """Both atoms of a hard concrete gate, and Gauss's nodes between them times the density."""
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    inside, low, high = (1 + nodes) / 2, gates.low, gates.high
+    beta = gates.temperature
+
+    def below(z):
+        return jax.nn.sigmoid(beta * np.log((z - low) / (high - z)) - log_alpha)
+
+    density = (
+        below(inside) * (1 - below(inside)) * beta * (1 / (inside - low) + 1 / (high - inside))
+    )
+    chances = [below(0.0)[None], weights / 2 * density, 1 - below(1.0)[None]]
+    return np.concatenate([[0.0], inside, [1.0]]), jnp.concatenate(chances)
+
+
 def expectation(key, distribution, f):
     """Return E[f(z)], summed over all states or integrated over the noise."""
     del key
@@ -64,6 +95,12 @@ def expectation(key, distribution, f):
     elif isinstance(distribution, Chain):
         points = _grid([0.0, 1.0], size).reshape(-1, *shape)
         weights = jax.vmap(jax.vmap(functools.partial(_path_chance, distribution)))(points).prod(-1)
+    elif isinstance(distribution, Poisson):
+        points = _grid(np.arange(_COUNTS), size).reshape(-1, *shape)
+        factorial = np.array([math.factorial(k) for k in range(_COUNTS)], np.float64)
+        rate = jnp.exp(distribution.log_rate)[None]
+        chance = rate**points * jnp.exp(-rate) / factorial[points.astype(int)]
+        weights = chance.reshape(len(points), -1).prod(-1)
     elif isinstance(distribution, Normal):
         noise, weights = _normal_nodes(size)
         scale = jnp.exp(distribution.log_scale)
@@ -71,6 +108,32 @@ def expectation(key, distribution, f):
     elif isinstance(distribution, RelaxedBernoulli):
         noise, weights = _logistic_nodes(size)
         points = (distribution.logits[None] + noise.reshape(-1, *shape)) / distribution.temperature
+    elif isinstance(distribution, ArrivalTimes):
+        assert size == 1 and distribution.indicator == "sigmoid"
+        gaps, weights = _exponential_nodes(distribution.most)
+        times = gaps.cumsum(-1) / jnp.exp(distribution.log_rate)[None]
+        points = jax.nn.sigmoid((1 - times) / distribution.temperature).sum(-1, keepdims=True)
+    elif isinstance(distribution, RelaxedCount):
+        assert size == 1 and distribution.most == 2
+        noise, weights = _gumbel_nodes(3)
+        rate = jnp.exp(distribution.log_rate)
+        first = jnp.concatenate([jnp.exp(-rate), rate * jnp.exp(-rate)])
+        logits = jnp.log(jnp.concatenate([first, 1 - first.sum(keepdims=True)]))
+        power = jnp.exp((logits[None] + noise) / distribution.temperature)
+        points = power @ np.arange(3.0) / power.sum(-1)
+        points = points[:, None]
+    elif isinstance(distribution, HardConcrete):
+        gates = [_gate_nodes(log_alpha, distribution) for log_alpha in distribution.log_alpha]
+        nodes, weights = zip(*gates, strict=True)
+        points = jnp.stack(jnp.meshgrid(*nodes, indexing="ij"), -1).reshape(-1, *shape)
+        weights = functools.reduce(jnp.multiply.outer, weights).ravel()
+    elif isinstance(distribution, InvertibleGaussian):
+        noise, weights = _normal_nodes(size - 1)
+        scaled = distribution.mean[None] + jnp.exp(distribution.log_scale)[None] * noise[:, None]
+        power = jnp.exp(scaled / distribution.temperature)
+        total = distribution.delta + power.sum(-1, keepdims=True)
+        points = jnp.concatenate([power, jnp.full_like(total, distribution.delta)], -1)
+        points = jnp.log(points / total)
     else:
         assert isinstance(distribution, RelaxedCategorical) and size == shape[-1]
         noise, weights = _gumbel_nodes(size)

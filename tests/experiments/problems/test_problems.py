@@ -29,7 +29,7 @@ from estimators import (
 from experiments import problems
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.point import check_groups
-from experiments.problems import VAE, Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems import VAE, Counts, Coupled, Polynomial, Quadratic, SimplexQuadratic
 from experiments.running.user_code import parse_problem
 from tests.experiments.helpers.problems import KEY, sigmoid
 
@@ -289,6 +289,8 @@ VARIANTS = [
     Coupled(bits=3),
     SimplexQuadratic(classes=4, scale=0.25),
     Polynomial(power=1.5, bits=7, latent="Categorical"),
+    Counts(latent="ArrivalTimes"),
+    Counts(latent="RelaxedCount", temperature=1.0, variables=1),
     VAE("Categorical", size=3, classes=4, hidden=4, kl="sampled-no-score", batch_size=2),
     VAE("Normal", prior_temperature=0.25),
     VAE(prior="autoregressive", pixels="autoregressive", kl="sampled"),
@@ -313,9 +315,10 @@ def test_groups(problem):
     params = jax.eval_shape(lambda key: problem.measured_params(problem.initial(key), batch), KEY)
     assert check_groups(problem, params, None) == (problem.group,)
     assert check_groups(problem, params, "all") == ("all",)
-    assert check_groups(problem, params, ["logits", "all", "logits"]) == ("logits", "all")
+    name = "log_rates" if isinstance(problem, Counts) else "logits"
+    assert check_groups(problem, params, [name, "all", name]) == (name, "all")
     groups = problem.groups(params)
-    assert list(groups["logits"]) == ["logits"]
+    assert list(groups[name]) == [name]
     # Of several layers, the logits of the first alone.
     above = {name for name in params if name.startswith("logits_")}
     assert groups["all"].keys() == params.keys() - above
