@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -48,7 +48,11 @@ class Instrument:
     """Measures a problem's estimators at any parameters; compiled once."""
 
     def __init__(
-        self, problem: Measurable, group: str | Sequence[str], devices: list | None = None
+        self,
+        problem: Measurable,
+        group: str | Sequence[str],
+        devices: list | None = None,
+        held: Collection[str] = (),
     ):
         """Prepare to measure.
 
@@ -57,6 +61,7 @@ class Instrument:
             group: the parameters to differentiate with respect to, or "all"; of several, each
                 gradient is computed once, with respect to their union.
             devices: devices to measure on; by default, all.
+            held: names of estimators' learned fields that are not tuned.
         """
         self.problem = problem
         self.groups = (group,) if isinstance(group, str) else tuple(group)
@@ -78,7 +83,7 @@ class Instrument:
         self.sampler = Sampler(traced, devices, self.views)
         self.timer = Timer(traced, self.sampler.mesh.local_devices[0])
         self.exact = jax.jit(exact)
-        self.tune = Tuning(problem)
+        self.tune = Tuning(problem, held)
 
     def views(self, params: Params) -> list[Params]:
         """Return the parameters of each group, or their part of a gradient."""
@@ -387,6 +392,7 @@ def begin(
     instrument: Instrument | None = None,
     params: Params | None = None,
     batch: Any = None,
+    held: Collection[str] = (),
 ) -> Start:
     """Return a problem at parameters and a minibatch.
 
@@ -400,6 +406,7 @@ def begin(
             one.
         params: the parameters; by default initial ones.
         batch: the minibatch; by default one is drawn.
+        held: names of estimators' learned fields that are not tuned.
 
     Raises:
         UsageError: for an unknown group.
@@ -410,7 +417,7 @@ def begin(
     batch = problem.batch(keys["batch"], data) if batch is None else batch
     params = problem.initial(keys["initial"]) if params is None else params
     groups = check_groups(problem, problem.measured_params(params, batch), group)
-    instrument = instrument or Instrument(problem, groups, devices)
+    instrument = instrument or Instrument(problem, groups, devices, held)
     return Start(problem, data, params, keys, instrument.at(params, batch))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -48,9 +48,15 @@ class Tuned:
 class Tuning:
     """Tunes the estimators of a problem at any parameters; compiled once for each estimator."""
 
-    def __init__(self, problem: Measurable):
-        """Prepare to tune; nothing is computed yet."""
+    def __init__(self, problem: Measurable, held: Collection[str] = ()):
+        """Prepare to tune; nothing is computed yet.
+
+        Args:
+            problem: the objective.
+            held: names of learned fields that keep their values.
+        """
         self.problem = problem
+        self.held = held
         self._round = jax.jit(self._advance)
 
     def __call__(
@@ -132,6 +138,7 @@ class Tuning:
                 keys[jnp.where(is_step, 0, 1)], jnp.where(is_step, start + number, index)
             )
             gradient, slope = jax.grad(loss, (0, 1))(chosen, at, key)
+            slope = _without(slope, self.held)
             update, changed = _optimiser(estimator, start + number).update(slope, adam)
             following = optax.apply_updates(estimator, update), changed
             state = optax.tree.where(is_step, following, state)
@@ -147,6 +154,16 @@ def _initial(estimator: Estimator) -> tuple[Estimator, Any]:
     """Return the initial state: the leaves, as arrays, and their optimiser's state."""
     leaves = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), estimator)
     return leaves, _optimiser(estimator, 0).init(leaves)
+
+
+def _without(slope: Any, held: Collection[str]) -> Any:
+    """Return a gradient of an estimator with zeros for the fields to hold."""
+    zeros: dict[str, Any] = {
+        field.name: jax.tree.map(jnp.zeros_like, getattr(slope, field.name))
+        for field in dataclasses.fields(slope)
+        if field.name in held
+    }
+    return dataclasses.replace(slope, **zeros) if zeros else slope
 
 
 def _carry(state: tuple[Estimator, Any]) -> tuple[Any, Any, jax.Array]:

@@ -40,6 +40,7 @@ class MeasureSettings:
             samples are drawn; None for `samples`.
         most_samples: the most samples that the precision may take.
         coordinates: whether the moments of every coordinate are kept.
+        held: names of estimators' learned fields that are not tuned.
     """
 
     samples: int = 1024
@@ -48,6 +49,7 @@ class MeasureSettings:
     precision: float | None = None
     most_samples: int = MOST_SAMPLES
     coordinates: bool = False
+    held: Sequence[str] = ()
 
     def gradients(self, estimator: Estimator) -> int:
         """Return the number of gradients computed of an estimator."""
@@ -118,8 +120,10 @@ class CompareSettings(MeasureSettings):
         if isinstance(self.group, tuple):
             plain["group"] = list(self.group)
         plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
-        if not self.coordinates:
-            del plain["coordinates"]
+        plain["held"] = list(self.held)
+        for name in ("coordinates", "held"):
+            if not plain[name]:
+                del plain[name]
         return {"study": study, **plain, **sources(self.modules)}
 
     def each_point(self) -> "list[CompareSettings]":
@@ -165,7 +169,9 @@ class CompareSettings(MeasureSettings):
             own = named_keys(self.seed, "batch")["batch"]
             batch = self.problem.batch(own, self.problem.data())
             more = {"params": self.at[0].params, "batch": batch}
-        return begin(self.problem, key, group=self.group, instrument=instrument, **more)
+        return begin(
+            self.problem, key, group=self.group, instrument=instrument, held=self.held, **more
+        )
 
     def trained(self, start: Start, progress: Progress) -> Point:
         """Return the point at which estimators are measured."""

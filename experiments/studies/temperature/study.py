@@ -12,15 +12,19 @@ from experiments.studies.comparison.point_study import point_study
 from experiments.studies.comparison.settings import CompareSettings
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5, 13), 3))
+_LEARNED = ("log_temperature_change",)
 TOO_SMALL = "too few samples for this temperature"
 
 
 def temperature_sweep(
     settings: CompareSettings, temperatures: Sequence[float] = TEMPERATURES
 ) -> Study[Sequence[Estimator]]:
-    """Return the study of estimators at each temperature, or once if they have none."""
+    """Return the study of estimators at each temperature, or once if they have none.
+
+    Estimators that learn their temperature keep the one that they are given.
+    """
     return point_study(
-        settings,
+        dataclasses.replace(settings, held=_LEARNED),
         "temperature",
         lambda estimator: at_temperatures(estimator, temperatures),
         _caution,

@@ -11,7 +11,7 @@ import pytest
 import estimators
 from estimators import NVIL, REBAR, RELAX, Bernoulli, DoubleCV, MovingAverage, ScoreFunction
 from experiments import statistics as intervals
-from experiments.measurement.point import prepare
+from experiments.measurement.point import begin, prepare
 from experiments.problems import VAE, Coupled
 from experiments.system import signals
 from experiments.training import convergence, is_tuned
@@ -238,3 +238,16 @@ def test_a_signal_ends_the_training_before_measuring(asked):
     with pytest.raises(signals.Interrupted):
         prepare(VAE(size=2, batch_size=2), KEY, train_steps=10, note=note)
     assert len(told) == 2 and all(message.startswith("training, ") for message in told)
+
+
+def test_held_fields_keep_their_values():
+    """The others are tuned to them: so errors differ between temperatures that are held."""
+    found = []
+    for temperature in (0.1, 2.0):
+        problem = Coupled()
+        start = begin(problem, jax.random.key(0), held=("log_temperature_change",))
+        where = start.trained()
+        ready = where.ready(REBAR(temperature), KEY, 1000)
+        assert ready.estimator.log_temperature_change == 0 and ready.estimator.eta_change != 0
+        found.append(variance(where, ready))
+    assert abs(found[1] / found[0] - 1) > 0.05
