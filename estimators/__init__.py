@@ -54,6 +54,10 @@ from estimators.distributions.categorical import Categorical as Categorical
 from estimators.distributions.categorical import RelaxedCategorical as RelaxedCategorical
 from estimators.distributions.chain import Chain as Chain
 from estimators.distributions.normal import Normal as Normal
+from estimators.distributions.plackett_luce_subset import (
+    PlackettLuceSubset as PlackettLuceSubset,
+)
+from estimators.distributions.subset import Subset as Subset
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation

@@ -12,8 +12,10 @@ from estimators import (
     Categorical,
     Chain,
     Normal,
+    PlackettLuceSubset,
     RelaxedBernoulli,
     RelaxedCategorical,
+    Subset,
 )
 
 # The trapezoidal rule in logistic noise. Integrands are analytic within pi * temperature of the
@@ -64,6 +66,12 @@ def expectation(key, distribution, f):
     elif isinstance(distribution, Chain):
         points = _grid([0.0, 1.0], size).reshape(-1, *shape)
         weights = jax.vmap(jax.vmap(functools.partial(_path_chance, distribution)))(points).prod(-1)
+    elif isinstance(distribution, (Subset, PlackettLuceSubset)):
+        choices = [
+            z for z in itertools.product([0.0, 1.0], repeat=size) if _is_subset(z, distribution)
+        ]
+        points = np.array(choices).reshape(-1, *shape)
+        weights = jnp.stack([chances_of_subsets(distribution, z) for z in points])
     elif isinstance(distribution, Normal):
         noise, weights = _normal_nodes(size)
         scale = jnp.exp(distribution.log_scale)
@@ -77,6 +85,40 @@ def expectation(key, distribution, f):
         points = (distribution.logits[None] + noise.reshape(-1, *shape)) / distribution.temperature
         points = points - jnp.log(jnp.exp(points).sum(-1, keepdims=True))
     return jnp.vdot(weights, jax.vmap(f)(jnp.asarray(points, distribution.dtype)))
+
+
+def _is_subset(z, distribution):
+    rows = np.reshape(z, distribution.event_shape).sum(-1)
+    return np.all(rows == distribution.k)
+
+
+def chances_of_subsets(distribution, z):
+    """Return the probability of subsets, one in each row: from the definition of their law."""
+    chance = 1.0
+    for chosen, logits in zip(
+        np.reshape(z, (-1, z.shape[-1])), distribution.logits.reshape(-1, z.shape[-1]), strict=True
+    ):
+        power = jnp.exp(logits - jnp.max(logits))
+        items = itertools.combinations(range(len(chosen)), distribution.k)
+        if isinstance(distribution, Subset):
+            every = sum(jnp.prod(power[np.array(one)]) for one in items)
+            chance *= jnp.prod(power[np.flatnonzero(chosen)]) / every
+        else:
+            chance *= sum(
+                map(
+                    functools.partial(_in_order, power),
+                    itertools.permutations(np.flatnonzero(chosen)),
+                )
+            )
+    return chance
+
+
+def _in_order(power, order):
+    """Return the probability of draws without replacement, in this order."""
+    chance, left = 1.0, power.sum()
+    for item in order:
+        chance, left = chance * power[item] / left, left - power[item]
+    return chance
 
 
 def _path_chance(chain, path):
