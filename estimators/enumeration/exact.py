@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import weighted_mean
-from estimators.core.distribution import Discrete
+from estimators.core.distribution import Enumerable
 from estimators.core.estimator import Estimator
 from estimators.core.evaluate import evaluate_all
 from estimators.core.objective import Objective
@@ -12,10 +12,12 @@ from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 from estimators.distributions.chain import Chain
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
+from estimators.distributions.subset import Subset
 
 
 @pytree
-class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
+class Exact(Estimator[Bernoulli | Categorical | Chain | Subset | PlackettLuceSubset, Objective]):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
     The reference in tests and figures. Deterministic apart from f, and correct in derivatives of
@@ -26,11 +28,11 @@ class Exact(Estimator[Bernoulli | Categorical | Chain, Objective]):
     unbiased = "yes"
     enumerates = True
 
-    def evaluations(self, distribution: Discrete | Chain) -> int:
+    def evaluations(self, distribution: Enumerable | Chain) -> int:
         """One evaluation per state."""
         return distribution.num_states
 
-    def estimate(self, key: jax.Array, distribution: Discrete | Chain, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Enumerable | Chain, f: Objective) -> jax.Array:
         """Return the sum over all states."""
 
         def term(index: jax.Array) -> tuple[jax.Array, jax.Array]:

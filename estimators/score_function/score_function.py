@@ -15,6 +15,8 @@ from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.normal import Normal
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
+from estimators.distributions.subset import Subset
 from estimators.score_function.baseline import Baseline, check_baseline, given
 from estimators.score_function.group_mean import GroupMean
 from estimators.score_function.leave_one_out import LeaveOneOut
@@ -25,7 +27,16 @@ from estimators.score_function.nvil import NVIL
 
 @pytree
 class ScoreFunction(
-    Estimator[Bernoulli | Categorical | Normal | RelaxedBernoulli | RelaxedCategorical, Objective]
+    Estimator[
+        Bernoulli
+        | Categorical
+        | Normal
+        | RelaxedBernoulli
+        | RelaxedCategorical
+        | Subset
+        | PlackettLuceSubset,
+        Objective,
+    ]
 ):
     r"""The score function estimator: $(f(z) - \beta) \nabla_\phi \log q_\phi(z)$.
 

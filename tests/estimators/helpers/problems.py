@@ -14,8 +14,10 @@ from estimators import (
     Chain,
     ImportanceBound,
     Normal,
+    PlackettLuceSubset,
     RelaxedBernoulli,
     RelaxedCategorical,
+    Subset,
 )
 
 
@@ -175,6 +177,33 @@ RELAXED_CATEGORICAL = _one_layer(
 )
 
 
+def _of_items(parameters, distribution, z):
+    """Between the corners too, where the probability of a set is not defined."""
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    return (
+        jnp.sin(parameters["weights"] @ x)
+        + (coupling @ x) ** 3
+        + 0.3 * distribution.logits.ravel() @ x
+    )
+
+
+_ITEMS = {"logits": np.array([1.5, -0.7, 0.3, -1.2, 0.8])}
+_EXTREME_ITEMS = (
+    {"logits": np.array([50.0, -50.0, 50.0, 0.0, -50.0])},
+    {"logits": np.array([50.0, -50.0, -50.0, 0.3, 0.0])},
+)
+
+SUBSET = _one_layer("Subset", lambda p: Subset(p["logits"], 2), _corners, _ITEMS, *_EXTREME_ITEMS)
+PLACKETT_LUCE_SUBSET = _one_layer(
+    "PlackettLuceSubset",
+    lambda p: PlackettLuceSubset(p["logits"], 2),
+    _of_items,
+    _ITEMS,
+    *_EXTREME_ITEMS,
+)
+
+
 def _bound(name, family, logits, saturated):
     """The bound of three samples, whose log-weight holds log q, as every real one does."""
 
@@ -242,6 +271,8 @@ PROBLEMS = {
     Normal: NORMAL,
     RelaxedBernoulli: RELAXED_BERNOULLI,
     RelaxedCategorical: RELAXED_CATEGORICAL,
+    Subset: SUBSET,
+    PlackettLuceSubset: PLACKETT_LUCE_SUBSET,
 }
 """One for every type of distribution."""
 
@@ -286,6 +317,14 @@ def _relaxed_classes(logits):
     return RelaxedCategorical(logits.reshape(1, -1), jnp.full_like(logits[0], 0.8))
 
 
+def _subsets(logits):
+    return Subset(logits, 1 + len(logits) // 3)
+
+
+def _plackett_luce_subsets(logits):
+    return PlackettLuceSubset(logits, 1 + len(logits) // 3)
+
+
 NESTED = (
     _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
     _two_layers("Normal over RelaxedCategorical", _normals, _relaxed_classes, 1, 2),
@@ -296,6 +335,14 @@ MORE_NESTED = (
     _two_layers("Bernoulli over Bernoulli", _bits, _bits, 2, 2),
     _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
     _two_layers("RelaxedBernoulli over Normal", _relaxed_bits, _normals, 1, 1),
+    _two_layers("Subset over Subset", _subsets, _subsets, 3, 3),
+    _two_layers(
+        "PlackettLuceSubset over PlackettLuceSubset",
+        _plackett_luce_subsets,
+        _plackett_luce_subsets,
+        3,
+        3,
+    ),
 )
 
 MIXED = (
