@@ -94,6 +94,10 @@ from estimators.straight_through.radau_straight_through import (
 from estimators.straight_through.reinmax import ReinMax as ReinMax
 from estimators.straight_through.reinmax_cv import ReinMaxCV as ReinMaxCV
 from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
+from estimators.straight_through.second_order_straight_through import (
+    SecondOrderStraightThrough as SecondOrderStraightThrough,
+)
+from estimators.straight_through.simple import SIMPLE as SIMPLE
 from estimators.straight_through.slope_annealed_straight_through import (
     SlopeAnnealedStraightThrough as SlopeAnnealedStraightThrough,
 )
