@@ -75,6 +75,7 @@ from estimators.relaxations.gapped_straight_through import (
 from estimators.relaxations.gumbel_rao import GumbelRao as GumbelRao
 from estimators.relaxations.gumbel_softmax import GumbelSoftmax as GumbelSoftmax
 from estimators.relaxations.pathwise import Pathwise as Pathwise
+from estimators.relaxations.relaxed_top_k import RelaxedTopK as RelaxedTopK
 from estimators.relaxations.straight_through_gumbel_softmax import (
     StraightThroughGumbelSoftmax as StraightThroughGumbelSoftmax,
 )
