@@ -88,6 +88,7 @@ from estimators.score_function.network import MLP as MLP
 from estimators.score_function.nvil import NVIL as NVIL
 from estimators.score_function.score_function import ScoreFunction as ScoreFunction
 from estimators.straight_through.darn import DARN as DARN
+from estimators.straight_through.implicit_mle import ImplicitMLE as ImplicitMLE
 from estimators.straight_through.mve import MVE as MVE
 from estimators.straight_through.radau_straight_through import (
     RadauStraightThrough as RadauStraightThrough,
