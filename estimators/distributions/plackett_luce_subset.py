@@ -45,7 +45,7 @@ class PlackettLuceSubset(SubsetLaw):
 
     def sample(self, key: jax.Array) -> jax.Array:
         """Draw one sample: the k largest of the perturbed logits; `key` is consumed."""
-        return jax.lax.stop_gradient(self.largest(self.perturb(key)))
+        return self.largest(self.perturb(key))
 
     def log_prob(self, sample: jax.Array) -> jax.Array:
         """Return the log-probability of one hard sample in nats."""

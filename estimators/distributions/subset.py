@@ -48,9 +48,12 @@ class SubsetLaw(Enumerable):
         return subsets.reshape(self.event_shape).astype(self.dtype)
 
     def largest(self, perturbed: jax.Array) -> jax.Array:
-        """Return the subset of the k largest numbers of each row, the first ones of equal ones."""
-        order = jnp.argsort(perturbed, axis=-1, descending=True, stable=True)
-        return (jnp.argsort(order, axis=-1) < self.k).astype(self.dtype)
+        """Return the subset of the k largest numbers of each row, stopped; of equal ones the first."""
+        perturbed = jax.lax.stop_gradient(perturbed)
+        least = jnp.sort(perturbed, axis=-1, descending=True)[..., self.k - 1 : self.k]
+        above, ties = perturbed > least, perturbed == least
+        left = self.k - jnp.sum(above, -1, keepdims=True, dtype="int32")
+        return (above | (ties & (jnp.cumsum(ties, -1, dtype="int32") <= left))).astype(self.dtype)
 
     def canonical(self) -> Self:
         """Return the same law with finite logits, the k-th largest of each row 0.
@@ -270,8 +273,11 @@ def _draw(k: int, logits: jax.Array, noise: jax.Array) -> jax.Array:
         chosen = _entry(odds, left) + noise > 0
         return left - chosen.astype("int32"), chosen
 
-    start, odds, noise = vary_alike(jnp.asarray(count, "int32"), odds, noise)
-    _, chosen = jax.lax.scan(choose, start, (odds, noise), reverse=True)
+    # The first step is outside the scan, so that the carry is one of many, or varies over devices,
+    # from the start where noise is.
+    left, last = choose(jnp.asarray(count, "int32"), (odds[-1], noise[-1]))
+    _, chosen = jax.lax.scan(choose, left, (odds[:-1], noise[:-1]), reverse=True)
+    chosen = jnp.append(chosen, last)
     return jnp.where(flipped, ~chosen, chosen).astype(logits.dtype)
 
 

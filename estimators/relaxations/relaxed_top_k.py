@@ -51,7 +51,7 @@ class RelaxedTopK(Estimator[PlackettLuceSubset, Objective]):
         soft = _relaxed(perturbed, distribution.k, jax.lax.stop_gradient(self.temperature))
         if not self.straight_through:
             return f(soft)
-        return f(replace_gradient(jax.lax.stop_gradient(distribution.largest(perturbed)), soft))
+        return f(replace_gradient(distribution.largest(perturbed), soft))
 
     def check(self) -> None:
         """Raise unless the temperature is positive."""
