@@ -48,7 +48,7 @@ class SubsetLaw(Enumerable):
         return subsets.reshape(self.event_shape).astype(self.dtype)
 
     def largest(self, perturbed: jax.Array) -> jax.Array:
-        """Return the k largest numbers of each row as a subset, stopped; of equal ones the first."""
+        """Return the k largest of each row as a subset, stopped; of equal numbers the first."""
         perturbed = jax.lax.stop_gradient(perturbed)
         least = jnp.sort(perturbed, axis=-1, descending=True)[..., self.k - 1 : self.k]
         above, ties = perturbed > least, perturbed == least
