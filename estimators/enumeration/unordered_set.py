@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from estimators.core.averages import weighted_mean
 from estimators.core.clocks import nodes, rungs
-from estimators.core.distribution import Discrete
+from estimators.core.distribution import Enumerable
 from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.products import dot
@@ -15,11 +15,13 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
+from estimators.distributions.subset import Subset
 from estimators.enumeration.without_replacement import all_states, attach_scores, draw, too_many
 
 
 @pytree
-class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
+class UnorderedSet(Estimator[Bernoulli | Categorical | Subset | PlackettLuceSubset, Objective]):
     r"""The score function over a set S of k distinct states, drawn without replacement.
 
     $\sum_{s \in S} w_s (f(s) - b_s) \nabla \log q(s)$. The weight $w_s = q(s) R(S, s)$ is the
@@ -39,7 +41,8 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     the precision.
 
     Kool et al. 2020 (arXiv:2002.06043). The set is drawn by stochastic beam search
-    (arXiv:1903.06059), which allows any number of variables.
+    (arXiv:1903.06059), which allows any number of variables; of subsets, all of which are
+    enumerated, by their perturbed log-probabilities.
 
     Args:
         num_samples: k, at least one. With at most k states, all are taken.
@@ -50,7 +53,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     unbiased = "yes"
     paper = "kool2020"
 
-    def evaluations(self, distribution: Discrete) -> int:
+    def evaluations(self, distribution: Enumerable) -> int:
         """One evaluation per state in the set."""
         return min(self.num_samples, distribution.num_states)
 
@@ -59,7 +62,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         """Return variants with two states, and with four."""
         return (cls(2), cls(4))
 
-    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Enumerable, f: Objective) -> jax.Array:
         """Return the weighted mean of f over the set, with the weighted scores attached."""
         if self.num_samples < distribution.num_states:
             states, log_probs, log_rest = draw(key, distribution, self.num_samples)
@@ -74,7 +77,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
 
-    def unfit(self, distribution: Discrete) -> str | None:
+    def unfit(self, distribution: Enumerable) -> str | None:
         """Raise if the states would not fit into memory."""
         return too_many(distribution, self.num_samples, pairs=True)
 

@@ -19,6 +19,7 @@ from estimators import (
     SecondOrderStraightThrough,
     StraightThrough,
     Subset,
+    UnorderedSet,
 )
 from tests.estimators.helpers.enumeration import exact, hard_moments, joint, per_key
 from tests.estimators.helpers.examples import EXAMPLES, parameter
@@ -117,6 +118,20 @@ def test_variances():
         few, more, most = (hard_moments(one, THREE, LOGITS, f)[1].sum() for one in estimators)
         assert few < more < most
     assert hard_moments(SIMPLE(), THREE, LOGITS, linear)[1].max() < 1e-24
+
+
+@pytest.mark.parametrize("cls", [Subset, PlackettLuceSubset])
+def test_the_unordered_set_of_all_is_exact(cls):
+    make, key = functools.partial(cls, k=3), jax.random.key(0)[None]
+    value, found = per_key(UnorderedSet(20), make, LOGITS, key, coupled_cubic)
+    wanted = exact(make, LOGITS, coupled_cubic)
+    np.testing.assert_allclose(value[0], wanted[0], rtol=1e-12)
+    np.testing.assert_allclose(found[0], wanted[1], atol=EXACT)
+
+
+def test_the_unordered_set_enumerates_subsets():
+    many = Subset(jnp.zeros(100), 50)
+    assert "at most 1,048,576 are enumerated" in UnorderedSet(2).refusal(many)
 
 
 # Implicit maximum likelihood
