@@ -58,8 +58,12 @@ from estimators.distributions.chain import Chain as Chain
 from estimators.distributions.hard_concrete import HardConcrete as HardConcrete
 from estimators.distributions.invertible_gaussian import InvertibleGaussian as InvertibleGaussian
 from estimators.distributions.normal import Normal as Normal
+from estimators.distributions.plackett_luce_subset import (
+    PlackettLuceSubset as PlackettLuceSubset,
+)
 from estimators.distributions.poisson import Poisson as Poisson
 from estimators.distributions.relaxed_count import RelaxedCount as RelaxedCount
+from estimators.distributions.subset import Subset as Subset
 from estimators.enumeration.exact import Exact as Exact
 from estimators.enumeration.indecater import IndeCateR as IndeCateR
 from estimators.enumeration.local_expectation import LocalExpectation as LocalExpectation
@@ -78,6 +82,7 @@ from estimators.relaxations.gapped_straight_through import (
 from estimators.relaxations.gumbel_rao import GumbelRao as GumbelRao
 from estimators.relaxations.gumbel_softmax import GumbelSoftmax as GumbelSoftmax
 from estimators.relaxations.pathwise import Pathwise as Pathwise
+from estimators.relaxations.relaxed_top_k import RelaxedTopK as RelaxedTopK
 from estimators.relaxations.straight_through_gumbel_softmax import (
     StraightThroughGumbelSoftmax as StraightThroughGumbelSoftmax,
 )
@@ -90,6 +95,7 @@ from estimators.score_function.network import MLP as MLP
 from estimators.score_function.nvil import NVIL as NVIL
 from estimators.score_function.score_function import ScoreFunction as ScoreFunction
 from estimators.straight_through.darn import DARN as DARN
+from estimators.straight_through.implicit_mle import ImplicitMLE as ImplicitMLE
 from estimators.straight_through.mve import MVE as MVE
 from estimators.straight_through.radau_straight_through import (
     RadauStraightThrough as RadauStraightThrough,
@@ -100,6 +106,7 @@ from estimators.straight_through.reinmax_rao import ReinMaxRao as ReinMaxRao
 from estimators.straight_through.second_order_straight_through import (
     SecondOrderStraightThrough as SecondOrderStraightThrough,
 )
+from estimators.straight_through.simple import SIMPLE as SIMPLE
 from estimators.straight_through.slope_annealed_straight_through import (
     SlopeAnnealedStraightThrough as SlopeAnnealedStraightThrough,
 )

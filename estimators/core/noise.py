@@ -83,6 +83,16 @@ def normal_quantile(u: jax.Array, v: jax.Array) -> jax.Array:
     return jnp.where(u < v, tail, -tail)
 
 
+def gamma(
+    key: jax.Array,
+    concentration: float,
+    shape: tuple[int, ...] = (),
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """Draw gamma variables of rate 1, by JAX's own sampler; other arguments as of `uniform`."""
+    return jax.random.gamma(key, jnp.asarray(concentration, dtype), shape, dtype)
+
+
 def sample_keys(key: jax.Array, num_samples: int) -> jax.Array:
     """Return `[num_samples]` keys: `key` itself, then `fold_in(key, 1)`, `fold_in(key, 2)`, ...
 

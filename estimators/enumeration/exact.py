@@ -12,11 +12,15 @@ from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 from estimators.distributions.chain import Chain
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
 from estimators.distributions.poisson import Poisson
+from estimators.distributions.subset import Subset
 
 
 @pytree
-class Exact(Estimator[Bernoulli | Categorical | Chain | Poisson, Objective]):
+class Exact(
+    Estimator[Bernoulli | Categorical | Chain | Poisson | Subset | PlackettLuceSubset, Objective]
+):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 
     The reference in tests and figures. Deterministic apart from f, and correct in derivatives of

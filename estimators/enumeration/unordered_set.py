@@ -1,14 +1,13 @@
 """The unordered set estimator."""
 
-import math
 from typing import Self
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from estimators.core.averages import weighted_mean
-from estimators.core.distribution import Discrete
+from estimators.core.clocks import nodes, rungs
+from estimators.core.distribution import Enumerable
 from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.products import dot
@@ -16,11 +15,13 @@ from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
+from estimators.distributions.subset import Subset
 from estimators.enumeration.without_replacement import all_states, attach_scores, draw, too_many
 
 
 @pytree
-class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
+class UnorderedSet(Estimator[Bernoulli | Categorical | Subset | PlackettLuceSubset, Objective]):
     r"""The score function over a set S of k distinct states, drawn without replacement.
 
     $\sum_{s \in S} w_s (f(s) - b_s) \nabla \log q(s)$. The weight $w_s = q(s) R(S, s)$ is the
@@ -40,7 +41,8 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     the precision.
 
     Kool et al. 2020 (arXiv:2002.06043). The set is drawn by stochastic beam search
-    (arXiv:1903.06059), which allows any number of variables.
+    (arXiv:1903.06059), which allows any number of variables; of subsets, all of which are
+    enumerated, by their perturbed log-probabilities.
 
     Args:
         num_samples: k, at least one. With at most k states, all are taken.
@@ -51,7 +53,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
     unbiased = "yes"
     paper = "kool2020"
 
-    def evaluations(self, distribution: Discrete) -> int:
+    def evaluations(self, distribution: Enumerable) -> int:
         """One evaluation per state in the set."""
         return min(self.num_samples, distribution.num_states)
 
@@ -60,7 +62,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         """Return variants with two states, and with four."""
         return (cls(2), cls(4))
 
-    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Enumerable, f: Objective) -> jax.Array:
         """Return the weighted mean of f over the set, with the weighted scores attached."""
         if self.num_samples < distribution.num_states:
             states, log_probs, log_rest = draw(key, distribution, self.num_samples)
@@ -75,7 +77,7 @@ class UnorderedSet(Estimator[Bernoulli | Categorical, Objective]):
         signal = first * left * (stopped - dot(following, stopped))
         return attach_scores(value, distribution, states, signal)
 
-    def unfit(self, distribution: Discrete) -> str | None:
+    def unfit(self, distribution: Enumerable) -> str | None:
         """Raise if the states would not fit into memory."""
         return too_many(distribution, self.num_samples, pairs=True)
 
@@ -96,51 +98,21 @@ def order_probabilities(
         log_rest: the log-probability of all other states.
     """
     count, dtype = len(log_probs), log_probs.dtype
-    log_t = jnp.asarray(_nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
+    log_t = jnp.asarray(nodes(count, float(jnp.finfo(dtype).eps)), dtype)[:, None]
     ratio = (log_probs - log_rest)[None]
-    # log(1 - exp(-z)), minus log(q / r) if negative: it is common to all nodes and, if large, would
-    # round off the rest.
-    log_z = ratio + log_t
-    z = jnp.exp(log_z)
-    small = jnp.minimum(z, 0.05)
-    series = -small / 2 + small**2 / 24 - small**4 / 2880
-    log_rung = jnp.log(-jnp.expm1(-z))
-    relative = jnp.where(z < 0.05, series, log_rung - log_z)
-    rung = jnp.where(ratio < 0, log_t + relative, log_rung)
+    rung = rungs(log_t, ratio)
     scale = jnp.maximum(log_probs, log_rest)
     integrand = log_t - jnp.exp(log_t) + rung.sum(-1, keepdims=True)
     inverse = jnp.exp(-rung)
 
-    nodes = jax.nn.softmax(integrand, axis=0)
-    first = jax.nn.softmax(scale + jnp.log(dot(nodes[:, 0], inverse)))
+    weights = jax.nn.softmax(integrand, axis=0)
+    first = jax.nn.softmax(scale + jnp.log(dot(weights[:, 0], inverse)))
     if count == 1:
         return first, jnp.zeros((1, 1), dtype), jnp.ones(1, dtype)
     itself = jnp.eye(count, dtype=bool)
-    nodes = jax.nn.softmax(integrand - rung, axis=0)
-    log_following = scale[None] + jnp.log(dot(nodes.T, inverse))
+    weights = jax.nn.softmax(integrand - rung, axis=0)
+    log_following = scale[None] + jnp.log(dot(weights.T, inverse))
     following = jax.nn.softmax(jnp.where(itself, -jnp.inf, log_following))
     others = jnp.where(itself, -jnp.inf, log_probs[None])
     left = jnp.exp(jnp.logaddexp(jax.nn.logsumexp(others, axis=-1), log_rest))
     return first, following, left
-
-
-def _nodes(count: int, precision: float) -> np.ndarray:
-    r"""Return equidistant nodes in log t that give integrals a relative precision.
-
-    The integral below the first node is a smaller share, since the product grows with t. The
-    hardest integrand is $t^k e^{-t}$, that of a gamma function: Chernoff's bound on its tail gives
-    the last node, and its modulus on a rotated ray bounds the trapezoidal rule's error.
-    """
-    power, wanted = count + 1, math.log(precision) - 1
-
-    def tail(t: float) -> float:
-        return power - t + power * math.log(t / power)
-
-    def error(step: float) -> float:
-        frequency = 2 * math.pi / step
-        angle = math.atan2(frequency, power)
-        return math.log(2) - frequency * angle - power * math.log(math.cos(angle))
-
-    last = next(t for n in range(1, 10_000) if tail(t := power * (1 + n / 8)) < wanted)
-    step = next(h for n in range(10_000) if error(h := 0.98**n) < wanted)
-    return np.arange(wanted, math.log(last) + step, step)

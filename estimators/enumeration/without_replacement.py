@@ -1,7 +1,7 @@
 """Distinct states of a discrete distribution: the most probable, or a draw without replacement.
 
 Both use beam search over the variables. These are independent, so a beam as wide as the requested
-number of states is exact.
+number of states is exact. Of other distributions every state is perturbed.
 """
 
 import functools
@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from estimators.core.distribution import LARGEST_LOGIT, Discrete
+from estimators.core.distribution import LARGEST_LOGIT, Discrete, Enumerable
 from estimators.core.gradients import attach_gradient
-from estimators.core.noise import sample_keys
+from estimators.core.noise import draw_like, gumbel, sample_keys
 from estimators.core.products import vdot
 from estimators.enumeration.classes import class_log_probs
 from estimators.enumeration.excess import log_excess
@@ -38,7 +38,7 @@ class States(NamedTuple):
     """The log-probability of all other states together, to full relative precision."""
 
 
-def too_many(distribution: Discrete, count: int, pairs: bool = False) -> str | None:
+def too_many(distribution: Enumerable, count: int, pairs: bool = False) -> str | None:
     """Return why the states would take too much memory, or None if they would not.
 
     Args:
@@ -46,6 +46,8 @@ def too_many(distribution: Discrete, count: int, pairs: bool = False) -> str | N
         count: number of states requested, capped at the total number of states.
         pairs: whether a number is also stored for each pair of states.
     """
+    if not isinstance(distribution, Discrete) and (reason := distribution.too_large()):
+        return reason
     count = min(count, distribution.num_states)
     numbers = count * (math.prod(distribution.event_shape) + (count if pairs else 0))
     if numbers <= _NUMBERS:
@@ -56,7 +58,7 @@ def too_many(distribution: Discrete, count: int, pairs: bool = False) -> str | N
     )
 
 
-def all_states(distribution: Discrete) -> States:
+def all_states(distribution: Enumerable) -> States:
     """Return every state."""
     distribution = jax.lax.stop_gradient(distribution)
     states = distribution.states()
@@ -76,18 +78,21 @@ def most_probable(distribution: Discrete, count: int) -> States:
     return _search(distribution, nothing, lambda ranks, log_probs, given: log_probs)
 
 
-def draw(key: jax.Array, distribution: Discrete, count: int) -> States:
+def draw(key: jax.Array, distribution: Enumerable, count: int) -> States:
     r"""Draw states sequentially without replacement.
 
     Stochastic beam search (Kool et al. 2019, arXiv:1903.06059) finds the states with the largest
     Gumbel-perturbed log-probabilities top down: a prefix's value is the maximum over its
-    continuations, which are drawn given it. The first state is `distribution.sample(key)`.
+    continuations, which are drawn given it. The first state is `distribution.sample(key)`. If the
+    variables are not independent, every state is perturbed instead, and the first is another one.
 
     Args:
         key: consumed; the first prefix of the beam takes its noise, the others fold in their index.
         distribution: a distribution with any number of states.
         count: number of states requested: at least one, and fewer than exist.
     """
+    if not isinstance(distribution, Discrete):
+        return _draw_from_all(key, distribution, count)
     stopped = jax.lax.stop_gradient(distribution)
     noise = jax.vmap(stopped.noise)(sample_keys(key, count))
 
@@ -99,6 +104,14 @@ def draw(key: jax.Array, distribution: Discrete, count: int) -> States:
         return jnp.where(possible, continued, ranks)
 
     return _search(distribution, jax.vmap(functools.partial(log_excess, stopped))(noise), perturbed)
+
+
+def _draw_from_all(key: jax.Array, distribution: Enumerable, count: int) -> States:
+    """Return the states with the largest perturbed log-probabilities, all of which are computed."""
+    states, log_probs, _ = all_states(distribution)
+    _, kept = jax.lax.top_k(log_probs + draw_like(gumbel, key, log_probs), count)
+    log_rest = jax.nn.logsumexp(log_probs.at[kept].set(-jnp.inf))
+    return States(states[kept], log_probs[kept], log_rest)
 
 
 def _search(
@@ -153,7 +166,7 @@ def _possible(states: jax.Array, log_probs: jax.Array, log_rest: jax.Array) -> S
 
 
 def attach_scores(
-    value: jax.Array, at: Discrete, samples: jax.Array, signal: jax.Array
+    value: jax.Array, at: Enumerable, samples: jax.Array, signal: jax.Array
 ) -> jax.Array:
     r"""Return `value`, with $\sum_i \mathrm{signal}_i \nabla \log q(z_i)$ attached at q.
 
@@ -164,7 +177,7 @@ def attach_scores(
         signal: `[n]`, stopped.
     """
 
-    def weighted(distribution: Discrete) -> jax.Array:
+    def weighted(distribution: Enumerable) -> jax.Array:
         return vdot(signal, jax.vmap(distribution.log_prob)(samples))
 
     return attach_gradient(value, at, jax.grad(weighted)(at))

@@ -17,7 +17,9 @@ from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.hard_concrete import HardConcrete
 from estimators.distributions.invertible_gaussian import InvertibleGaussian
 from estimators.distributions.normal import Normal
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
 from estimators.distributions.poisson import Poisson
+from estimators.distributions.subset import Subset
 from estimators.score_function.baseline import Baseline, check_baseline, given
 from estimators.score_function.group_mean import GroupMean
 from estimators.score_function.leave_one_out import LeaveOneOut
@@ -35,6 +37,8 @@ class ScoreFunction(
         | RelaxedBernoulli
         | RelaxedCategorical
         | Poisson
+        | Subset
+        | PlackettLuceSubset
         | HardConcrete
         | InvertibleGaussian,
         Objective,

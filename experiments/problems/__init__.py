@@ -18,6 +18,7 @@ from experiments.problems.toy import Polynomial as Polynomial
 from experiments.problems.toy import Quadratic as Quadratic
 from experiments.problems.toy import SharedLogit as SharedLogit
 from experiments.problems.toy import SimplexQuadratic as SimplexQuadratic
+from experiments.problems.toy import Subsets as Subsets
 from experiments.problems.vae import VAE as VAE
 
 ALL: tuple[type[Problem], ...] = tuple(

@@ -6,8 +6,17 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator
+from estimators import (
+    Bernoulli,
+    Categorical,
+    Discrete,
+    Distribution,
+    Estimator,
+    PlackettLuceSubset,
+    Subset,
+)
 from estimators.checks import check_choice, check_count, check_finite
 from experiments.problems.problem import Params, Problem
 
@@ -246,3 +255,43 @@ class FourValues(Toy):
         check_finite("FourValues power", self.power)
         check_choice("FourValues integer", self.integer, (True, False))
         check_finite("FourValues spread", self.spread)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subsets(Toy):
+    r"""k of n items and $f(z) = \sum_i (z_i - b_i)^2$: the toy of SIMPLE (arXiv:2210.01941).
+
+    n = 10 and k = 5 as published, where logits are standard normal numbers and targets b the sizes
+    of such; the same for every run here, drawn with `draw`. On subsets f is linear, but its
+    derivative is not constant between them. With `law="PlackettLuceSubset"` the subsets are the k
+    largest perturbed logits: another objective, whose numbers are not comparable.
+    """
+
+    items: int = 10
+    k: int = 5
+    law: Literal["Subset", "PlackettLuceSubset"] = "Subset"
+    draw: int = 0
+
+    def logits(self) -> jax.Array:
+        """Return the logits."""
+        return jnp.asarray(self._numbers()[0], jnp.float32)
+
+    def distribution(self, params: Params, batch: Any) -> Distribution:
+        """Return the subset of the logits."""
+        family = Subset if self.law == "Subset" else PlackettLuceSubset
+        return family(params["logits"], self.k)
+
+    def f(self, logits: jax.Array, sample: jax.Array) -> jax.Array:
+        """Return the squared distance to the targets."""
+        targets = jnp.asarray(abs(self._numbers()[1]), sample.dtype)
+        return jnp.sum((sample - targets) ** 2)
+
+    def _numbers(self) -> np.ndarray:
+        return np.random.default_rng(self.draw).normal(size=(2, self.items))
+
+    def check(self) -> None:
+        """Raise unless k is from 1 to n - 1, the law is known and the draw a number."""
+        check_count("Subsets k", self.k, 1)
+        check_count("Subsets items", self.items, self.k + 1)
+        check_choice("Subsets law", self.law, ("Subset", "PlackettLuceSubset"))
+        check_count("Subsets draw", self.draw, 0)

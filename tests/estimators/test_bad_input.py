@@ -311,8 +311,10 @@ def test_f_may_be_of_another_precision(estimator, logits_type, f_type):
 
 
 OUT_OF_RANGE = {
-    **dict.fromkeys(("temperature", "forward_temperature", "backward_temperature", "slope"), -1.0),
-    **{"gap": -1.0, "gamma": 1.5, "decay": 1.0, "variance": -1.0},
+    **dict.fromkeys(
+        ("temperature", "forward_temperature", "backward_temperature", "slope", "step"), -1.0
+    ),
+    **{"gap": -1.0, "gamma": 1.5, "decay": 1.0, "variance": -1.0, "penalty": -1.0},
 }
 """What checks refuse of every field that has a range."""
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import estimators
-from estimators import Bernoulli, Categorical, Discrete, ImportanceBound, Poisson
+from estimators import Bernoulli, Categorical, ImportanceBound, Poisson
+from estimators.core.distribution import Enumerable
 from tests.estimators.helpers.enumeration import FAST_TO_COMPILE, logistic_panels
 from tests.estimators.helpers.problems import ONE_BIT
 from tests.estimators.helpers.sampling import (
@@ -95,7 +96,7 @@ def check_value(estimator, problem):
     """The estimate itself is unbiased, unless f was relaxed."""
     estimator = prepared(estimator, problem)
     distribution = problem.layer(0)
-    if isinstance(distribution, Discrete) and not evaluates_at_samples(estimator, distribution):
+    if isinstance(distribution, Enumerable) and not evaluates_at_samples(estimator, distribution):
         assert estimator.relaxes or has_temperature(estimator), "f off its corners"
         pytest.skip("evaluates f at relaxed samples, so its value is biased by design")
     samples = gradient_samples(problem, (estimator,), COUNT)[:, 0]
@@ -211,10 +212,10 @@ def check_evaluations(estimator, problem):
 
     jax.block_until_ready(gradient(distribution))
     assert len(points) == estimator.evaluations(distribution)
-    if isinstance(distribution, Discrete) and not estimator.differentiates:
-        assert np.isin(np.array(points), (0, 1)).all()
     if isinstance(distribution, Poisson):
         assert (np.array(points) >= 0).all() and (np.array(points) % 1 == 0).all()
+    elif isinstance(distribution, Enumerable) and not estimator.differentiates:
+        assert np.isin(np.array(points), (0, 1)).all()
 
 
 def recorder(points):

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Bernoulli, Exact
+from estimators.distributions.subset import SubsetLaw
 from tests.estimators.helpers.scripted import hard_keys
+from tests.estimators.helpers.truth import chances_of_subsets
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": "0"}
 """Compiling takes longer than running, so the compiler is told to hurry."""
@@ -20,6 +22,9 @@ def joint(distribution, draws):
     if isinstance(distribution, Bernoulli):
         states = np.array(list(itertools.product([0.0, 1.0], repeat=logits.size)))
         chance = (1 / (1 + np.exp((1 - 2 * states) * logits.ravel()))).prod(-1)
+    elif isinstance(distribution, SubsetLaw):
+        states = np.asarray(distribution.states())
+        chance = np.array([chances_of_subsets(distribution, state) for state in states])
     else:
         variables = logits.size // logits.shape[-1]
         choices = itertools.product(np.eye(logits.shape[-1]), repeat=variables)

@@ -17,10 +17,12 @@ from estimators import (
     ImportanceBound,
     InvertibleGaussian,
     Normal,
+    PlackettLuceSubset,
     Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
     RelaxedCount,
+    Subset,
 )
 
 
@@ -231,6 +233,33 @@ INVERTIBLE_GAUSSIAN = _one_layer(
 )
 
 
+def _of_items(parameters, distribution, z):
+    """Between the corners too, where the probability of a set is not defined."""
+    x = z.ravel()
+    coupling = jnp.asarray(_coupling(x.size), x.dtype)
+    return (
+        jnp.sin(parameters["weights"] @ x)
+        + (coupling @ x) ** 3
+        + 0.3 * distribution.logits.ravel() @ x
+    )
+
+
+_ITEMS = {"logits": np.array([1.5, -0.7, 0.3, -1.2, 0.8])}
+_EXTREME_ITEMS = (
+    {"logits": np.array([50.0, -50.0, 50.0, 0.0, -50.0])},
+    {"logits": np.array([50.0, -50.0, -50.0, 0.3, 0.0])},
+)
+
+SUBSET = _one_layer("Subset", lambda p: Subset(p["logits"], 2), _corners, _ITEMS, *_EXTREME_ITEMS)
+PLACKETT_LUCE_SUBSET = _one_layer(
+    "PlackettLuceSubset",
+    lambda p: PlackettLuceSubset(p["logits"], 2),
+    _of_items,
+    _ITEMS,
+    *_EXTREME_ITEMS,
+)
+
+
 def _bound(name, family, logits, saturated):
     """The bound of three samples, whose log-weight holds log q, as every real one does."""
 
@@ -303,6 +332,8 @@ PROBLEMS = {
     RelaxedCount: RELAXED_COUNT,
     HardConcrete: HARD_CONCRETE,
     InvertibleGaussian: INVERTIBLE_GAUSSIAN,
+    Subset: SUBSET,
+    PlackettLuceSubset: PLACKETT_LUCE_SUBSET,
 }
 """One for every type of distribution."""
 
@@ -351,6 +382,14 @@ def _relaxed_classes(logits):
     return RelaxedCategorical(logits.reshape(1, -1), jnp.full_like(logits[0], 0.8))
 
 
+def _subsets(logits):
+    return Subset(logits, 1 + len(logits) // 3)
+
+
+def _plackett_luce_subsets(logits):
+    return PlackettLuceSubset(logits, 1 + len(logits) // 3)
+
+
 NESTED = (
     _two_layers("Bernoulli over Categorical", _bits, _classes, 2, 3),
     _two_layers("Normal over RelaxedCategorical", _normals, _relaxed_classes, 1, 2),
@@ -362,6 +401,14 @@ MORE_NESTED = (
     _two_layers("Categorical over Categorical", _classes, _classes, 3, 3),
     _two_layers("RelaxedBernoulli over Normal", _relaxed_bits, _normals, 1, 1),
     _two_layers("Poisson over Poisson", _counts, _counts, 1, 2),
+    _two_layers("Subset over Subset", _subsets, _subsets, 3, 3),
+    _two_layers(
+        "PlackettLuceSubset over PlackettLuceSubset",
+        _plackett_luce_subsets,
+        _plackett_luce_subsets,
+        3,
+        3,
+    ),
 )
 
 MIXED = (

@@ -16,10 +16,12 @@ from estimators import (
     HardConcrete,
     InvertibleGaussian,
     Normal,
+    PlackettLuceSubset,
     Poisson,
     RelaxedBernoulli,
     RelaxedCategorical,
     RelaxedCount,
+    Subset,
 )
 
 # The trapezoidal rule in logistic noise. Integrands are analytic within pi * temperature of the
@@ -101,6 +103,12 @@ def expectation(key, distribution, f):
         rate = jnp.exp(distribution.log_rate)[None]
         chance = rate**points * jnp.exp(-rate) / factorial[points.astype(int)]
         weights = chance.reshape(len(points), -1).prod(-1)
+    elif isinstance(distribution, (Subset, PlackettLuceSubset)):
+        choices = [
+            z for z in itertools.product([0.0, 1.0], repeat=size) if _is_subset(z, distribution)
+        ]
+        points = np.array(choices).reshape(-1, *shape)
+        weights = jnp.stack([chances_of_subsets(distribution, z) for z in points])
     elif isinstance(distribution, Normal):
         noise, weights = _normal_nodes(size)
         scale = jnp.exp(distribution.log_scale)
@@ -140,6 +148,40 @@ def expectation(key, distribution, f):
         points = (distribution.logits[None] + noise.reshape(-1, *shape)) / distribution.temperature
         points = points - jnp.log(jnp.exp(points).sum(-1, keepdims=True))
     return jnp.vdot(weights, jax.vmap(f)(jnp.asarray(points, distribution.dtype)))
+
+
+def _is_subset(z, distribution):
+    rows = np.reshape(z, distribution.event_shape).sum(-1)
+    return np.all(rows == distribution.k)
+
+
+def chances_of_subsets(distribution, z):
+    """Return the probability of subsets, one in each row: from the definition of their law."""
+    chance = 1.0
+    for chosen, logits in zip(
+        np.reshape(z, (-1, z.shape[-1])), distribution.logits.reshape(-1, z.shape[-1]), strict=True
+    ):
+        power = jnp.exp(logits - jnp.max(logits))
+        items = itertools.combinations(range(len(chosen)), distribution.k)
+        if isinstance(distribution, Subset):
+            every = sum(jnp.prod(power[np.array(one)]) for one in items)
+            chance *= jnp.prod(power[np.flatnonzero(chosen)]) / every
+        else:
+            chance *= sum(
+                map(
+                    functools.partial(_in_order, power),
+                    itertools.permutations(np.flatnonzero(chosen)),
+                )
+            )
+    return chance
+
+
+def _in_order(power, order):
+    """Return the probability of draws without replacement, in this order."""
+    chance, left = 1.0, power.sum()
+    for item in order:
+        chance, left = chance * power[item] / left, left - power[item]
+    return chance
 
 
 def _path_chance(chain, path):

@@ -21,15 +21,25 @@ from estimators import (
     MuProp,
     Normal,
     Pathwise,
+    PlackettLuceSubset,
     ScoreFunction,
     StraightThrough,
+    Subset,
     naming,
     pytree,
 )
 from experiments import problems
 from experiments.measurement.moments import Sampler, flat
 from experiments.measurement.point import check_groups
-from experiments.problems import VAE, Counts, Coupled, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems import (
+    VAE,
+    Counts,
+    Coupled,
+    Polynomial,
+    Quadratic,
+    SimplexQuadratic,
+    Subsets,
+)
 from experiments.running.user_code import parse_problem
 from tests.experiments.helpers.problems import KEY, sigmoid
 
@@ -288,6 +298,7 @@ VARIANTS = [
     Quadratic(target=0.499, logit=-1.0),
     Coupled(bits=3),
     SimplexQuadratic(classes=4, scale=0.25),
+    Subsets(6, 2, "PlackettLuceSubset", draw=3),
     Polynomial(power=1.5, bits=7, latent="Categorical"),
     Counts(latent="ArrivalTimes"),
     Counts(latent="RelaxedCount", temperature=1.0, variables=1),
@@ -342,6 +353,9 @@ def test_groups(problem):
         (VAE(prior_temperature=0.0), "prior_temperature must be above zero"),
         (Coupled(bits=0), "Coupled bits must be at least 1"),
         (SimplexQuadratic(classes=1), "classes must be at least 2"),
+        (Subsets(k=0), "Subsets k must be at least 1"),
+        (Subsets(items=5), "Subsets items must be at least 6, not 5"),
+        (Subsets(law="Bernoulli"), "law must be one of Subset, PlackettLuceSubset"),
         (Polynomial(bits=0), "bits must be at least 1"),
         (Polynomial(latent="Normal"), "latent must be one of Bernoulli, Categorical"),
     ],
@@ -365,6 +379,8 @@ def test_distributions():
     for problem, family in (
         (Quadratic(), Bernoulli),
         (SimplexQuadratic(), Categorical),
+        (Subsets(), Subset),
+        (Subsets(law="PlackettLuceSubset"), PlackettLuceSubset),
         (Polynomial(latent="Categorical", bits=3), Categorical),
     ):
         assert isinstance(problem.distribution(problem.initial(KEY), None), family)

@@ -9,7 +9,15 @@ import pytest
 
 from estimators import Bernoulli, Exact, GumbelSoftmax
 from experiments.measurement.point import prepare
-from experiments.problems import VAE, Coupled, FourValues, Polynomial, Quadratic, SimplexQuadratic
+from experiments.problems import (
+    VAE,
+    Coupled,
+    FourValues,
+    Polynomial,
+    Quadratic,
+    SimplexQuadratic,
+    Subsets,
+)
 from tests.experiments.helpers.problems import KEY, exact, sigmoid
 
 
@@ -43,6 +51,22 @@ def test_coupled_is_neither_linear_nor_separable():
         jnp.zeros(3), Bernoulli(jnp.zeros(3)).states()
     )
     assert np.all(np.ptp(slopes, axis=0) > 0.3)
+
+
+def test_subsets():
+    """On subsets f is linear: E f = sum of (1 - 2 b) mu + b^2."""
+    problem = Subsets(items=6, k=2)
+    logits = np.asarray(problem.logits(), float)
+    at_zero, at_one = (float(problem.f(None, jnp.full(6, x))) for x in (0.0, 1.0))
+    corners = np.array([float(problem.f(None, row)) for row in jnp.eye(6)])
+    np.testing.assert_allclose((corners - at_zero).sum(), at_one - at_zero, rtol=1e-5)
+    states = np.array([z for z in itertools.product([0.0, 1.0], repeat=6) if sum(z) == 2])
+    chance = np.exp(states @ logits) / np.exp(states @ logits).sum()
+    values = at_zero + states @ (corners - at_zero)
+    value, slope = exact(problem)
+    assert value == pytest.approx(chance @ values, rel=1e-5)
+    wanted = (chance * (values - chance @ values)) @ states
+    np.testing.assert_allclose(slope, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("problem", [SimplexQuadratic(), SimplexQuadratic(scale=1.5)], ids=str)
