@@ -75,7 +75,7 @@ def sources(about: Mapping[Any, Any]) -> list[dict[str, Any]]:
         about: metadata as those of `analysis.reading.read`.
     """
     given = about["configuration"]
-    of_problem = {name: given[name] for name in _of_problem(given["study"]) if name in given}
+    of_problem = {name: given[name] for name in of_problem_in(given["study"]) if name in given}
     if "sources" in about:
         return [
             one | {"configuration": of_problem | one["configuration"]} for one in about["sources"]
@@ -95,7 +95,8 @@ def sources(about: Mapping[Any, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _of_problem(study: str) -> tuple[str, ...]:
+def of_problem_in(study: str) -> tuple[str, ...]:
+    """Return the settings in which merged runs of a study may differ if their problems do."""
     return OF_PROBLEM if study in _OVER_PROBLEMS else ()
 
 
@@ -107,7 +108,7 @@ def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str
         raise ValueError(f"the results of a {study} cannot be merged, only those of a study")
     known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name, rows in zip(names, tables, strict=True):
-        free = (*VARYING, *_of_problem(study))
+        free = (*VARYING, *of_problem_in(study))
         _check_same(first, configuration(rows), names[0], name, free)
         for source in sources(rows.attrs):
             own = source["configuration"]
@@ -239,7 +240,7 @@ def _covers(about: Mapping[str, Any], rows: pd.DataFrame) -> bool:
 
 def _settings(first: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the settings of all runs: united lists, and lists of values that differ."""
-    varying = (*VARYING, *_of_problem(first["study"]))
+    varying = (*VARYING, *of_problem_in(first["study"]))
     known = {name: [one[name] for one in found if name in one] for name in varying}
     settings = {name: value for name, value in first.items() if name not in varying}
     for name in (*(name for name in first if name in varying), *varying):

@@ -68,7 +68,7 @@ def choices_of(key: str, action: argparse.Action, value: Any) -> list[Words]:
     if not several:
         raise UsageError(f"{key}: the list is empty")
     words = [_word(key, one) for one in several]
-    if action.nargs is not None:
+    if action.nargs not in (None, "?"):
         return [tuple(words)]
     if len(words) > 1 and action.dest in _SHOWING:
         raise UsageError(f"{key}: takes one value")

@@ -1,10 +1,9 @@
 """The tables of a study file: those of all runs that can be in one."""
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import analysis
 from experiments.command_line import merge
@@ -27,19 +26,23 @@ class Done(NamedTuple):
 def tables(done: Iterable[Done]) -> dict[str, Sequence[Done]]:
     """Return the runs of each table, by the name of its folder: a table for each kind of study.
 
-    Runs that differ in what one table cannot hold, such as the problem, are in several; a line says
-    in what.
+    Runs that differ in what one table cannot hold, such as the group of one problem, are in
+    several; a line says in what.
     """
     found: dict[str, Sequence[Done]] = {}
-    kinds: dict[str, dict[str, list[Done]]] = {}
+    kinds: dict[str, list[list[Done]]] = {}
     for one in done:
         if one.job.table is not None:
-            kinds.setdefault(one.job.kind, {}).setdefault(_setting(one.job), []).append(one)
+            each = kinds.setdefault(one.job.kind, [])
+            if (runs := next((runs for runs in each if _fits(one, runs)), None)) is None:
+                each.append([one])
+            else:
+                runs.append(one)
     for kind, each in kinds.items():
         if len(each) > 1:
-            differ = ", ".join(_differing([runs[0].job for runs in each.values()]))
+            differ = ", ".join(_differing([runs[0].job for runs in each]))
             say(f"{kind}: {len(each)} tables, since one cannot hold runs that differ in {differ}")
-        found |= _named(kind, list(each.values()))
+        found |= _named(kind, each)
     return found
 
 
@@ -54,20 +57,36 @@ def write(runs: Sequence[Done], path: Path) -> "tuple[pd.DataFrame, analysis.Rea
     return rows, merge.write(rows, path, force=True, drawn=first.drawn, **(first.table or {}))
 
 
-def _setting(job: Job) -> str:
-    """Return the settings in which the runs of a table do not differ, as a text."""
+def _fits(one: Done, runs: Sequence[Done]) -> bool:
+    """Return whether a run can be in a table with others, as `analysis.merging` merges them."""
+    from analysis.merging import of_problem_in
+
+    def of(each: Done, free: Sequence[str] = ()) -> dict[str, Any]:
+        return {key: value for key, value in _settings(each.job).items() if key not in free}
+
+    same = [each for each in runs if of(each).get("problem") == of(one).get("problem")]
+    return all(of(each) == of(one) for each in same) and all(
+        of(each, of_problem_in(one.job.kind)) == of(one, of_problem_in(one.job.kind))
+        for each in runs
+    )
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """Return the settings in which runs of one problem do not differ in a table."""
     from analysis.merging import VARYING
 
     about = job.study.configuration
-    return json.dumps({key: about[key] for key in about if key not in VARYING}, sort_keys=True)
+    return {key: about[key] for key in about if key not in VARYING}
 
 
 def _differing(jobs: Sequence[Job]) -> list[str]:
     """Return the settings in which the runs of several tables differ."""
-    each = [json.loads(_setting(job)) for job in jobs]
+    each = [_settings(job) for job in jobs]
     keys = dict.fromkeys(key for one in each for key in one)
     return [
-        key.replace("_", " ") for key in keys if len({json.dumps(one.get(key)) for one in each}) > 1
+        key.replace("_", " ")
+        for key in keys
+        if any(one.get(key) != each[0].get(key) for one in each)
     ]
 
 

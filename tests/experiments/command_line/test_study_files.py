@@ -66,12 +66,10 @@ def test_lists_are_choices_and_their_product_is_run(tmp_path, capsys):
     printed = capsys.readouterr()
     problems = "Coupled-bits-2", "Quadratic"
     assert parts(out) == [f"compare-{name}-seed-{seed}" for name in problems for seed in "03"]
-    for name, problem in {"Quadratic": "Quadratic", "Coupled-bits-2": "Coupled[bits=2]"}.items():
-        rows = pd.read_parquet(out / f"compare-{name}" / FILE)
-        assert set(rows["problem"]) == {problem} and set(rows["seed"]) == {0, 3}
-        assert f"results in {out / f'compare-{name}'}" in printed.out
-        assert (out / f"compare-{name}" / "bias_variance.pdf").exists()
-    assert "2 tables, since one cannot hold runs that differ in problem" in printed.err
+    rows = pd.read_parquet(out / "compare" / FILE)
+    assert set(rows["problem"]) == {"Quadratic", "Coupled[bits=2]"} and set(rows["seed"]) == {0, 3}
+    assert f"results in {out / 'compare'}" in printed.out
+    assert (out / "compare" / "bias_variance.pdf").exists()
     assert "run 4 of 4: compare, problem Coupled[bits=2], seed 3" in printed.err
     alone = ["compare", "--problem", "Quadratic", "--estimators", "Exact", "ScoreFunction"]
     alone += ["--seed", "3", "--samples", "32", "--output", str(tmp_path / "alone")]
@@ -116,6 +114,15 @@ def test_what_the_command_line_adds_wins(tmp_path):
     assert set(found) == {"train", "temperature"}
     assert set(found["temperature"].frame["step"]) == {2}
     assert found["temperature"].folder == out / "temperature"
+
+
+def test_what_one_table_cannot_hold_has_several(tmp_path, capsys):
+    file, out = written(tmp_path, COMPARE + 'group = ["logits", "all"]\n'), tmp_path / "out"
+    assert main(["run", str(file), "--output", str(out), "--seed", "0"]) == 0
+    assert "2 tables, since one cannot hold runs that differ in group" in capsys.readouterr().err
+    for name in "logits", "all":
+        rows = pd.read_parquet(out / f"compare-group-{name}" / FILE)
+        assert set(rows["problem"]) == {"Quadratic", "Coupled[bits=2]"}
 
 
 def test_a_part_measures_at_the_steps_of_another(tmp_path, capsys):
@@ -168,9 +175,8 @@ def test_a_file_that_is_killed_goes_on(tmp_path, runs):
     _, log = runs.start(*command)
     assert runs.wait() == 0, log.read_text()
     assert main(["run", str(file), "--output", str(tmp_path / "whole")]) == 0
-    for name in "compare-Quadratic", "compare-Coupled-bits-2":
-        one, other = numbers(out / name), numbers(tmp_path / "whole" / name)
-        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    one, other = numbers(out / "compare"), numbers(tmp_path / "whole" / "compare")
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert not list(out.glob(f"**/{OWN}/lock"))
 
 
@@ -203,6 +209,7 @@ BAD = [
     ('command = "train"', ["it needs estimators"]),
     ('command = "train"\nestimator = "a"\nestimators = "b"', ["given twice"]),
     ('command = "figure"', ["it needs figure"]),
+    ('command = "reproduce"', ["reproduce: name the table"]),
     ('command = "compare"\nname = "x"', ["no option name"]),
     ('command = "compare"\npart = 3', ["part must be tables"]),
     ('command = "compare"\npart = [3]', ["part must be tables"]),
