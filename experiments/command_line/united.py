@@ -26,8 +26,8 @@ class Done(NamedTuple):
 def tables(done: Iterable[Done]) -> dict[str, Sequence[Done]]:
     """Return the runs of each table, by the name of its folder: a table for each kind of study.
 
-    Runs that differ in what one table cannot hold, such as the group of one problem, are in
-    several; a line says in what.
+    Runs that differ in what one table cannot hold, such as the steps of training before
+    measuring, are in several; a line says in what.
     """
     found: dict[str, Sequence[Done]] = {}
     kinds: dict[str, list[list[Done]]] = {}

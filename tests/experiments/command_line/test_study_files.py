@@ -69,7 +69,7 @@ def test_lists_are_choices_and_their_product_is_run(tmp_path, capsys):
     rows = pd.read_parquet(out / "compare" / FILE)
     assert set(rows["problem"]) == {"Quadratic", "Coupled[bits=2]"} and set(rows["seed"]) == {0, 3}
     assert f"results in {out / 'compare'}" in printed.out
-    assert (out / "compare" / "bias_variance.pdf").exists()
+    assert (out / "compare" / "error_cost.pdf").exists()
     assert "run 4 of 4: compare, problem Coupled[bits=2], seed 3" in printed.err
     alone = ["compare", "--problem", "Quadratic", "--estimators", "Exact", "ScoreFunction"]
     alone += ["--seed", "3", "--samples", "32", "--output", str(tmp_path / "alone")]
@@ -117,11 +117,14 @@ def test_what_the_command_line_adds_wins(tmp_path):
 
 
 def test_what_one_table_cannot_hold_has_several(tmp_path, capsys):
-    file, out = written(tmp_path, COMPARE + 'group = ["logits", "all"]\n'), tmp_path / "out"
+    file, out = written(tmp_path, COMPARE + "tuning-steps = [0, 3]\n"), tmp_path / "out"
     assert main(["run", str(file), "--output", str(out), "--seed", "0"]) == 0
-    assert "2 tables, since one cannot hold runs that differ in group" in capsys.readouterr().err
-    for name in "logits", "all":
-        rows = pd.read_parquet(out / f"compare-group-{name}" / FILE)
+    assert (
+        "2 tables, since one cannot hold runs that differ in tuning steps"
+        in capsys.readouterr().err
+    )
+    for steps in 0, 3:
+        rows = pd.read_parquet(out / f"compare-tuning-steps-{steps}" / FILE)
         assert set(rows["problem"]) == {"Quadratic", "Coupled[bits=2]"}
 
 
