@@ -286,7 +286,9 @@ def test_the_real_command(tmp_path):
 def test_imports_do_not_start_jax():
     """Or the number of CPU devices could not be set any more, and all would run on one."""
     code = (
-        "import jax, experiments.command_line; jax.config.update('jax_num_cpu_devices', 3); "
+        "import jax; from experiments.command_line import parser; "
+        "[parser.of_command(name) for name in parser.COMMANDS]; "
+        "jax.config.update('jax_num_cpu_devices', 3); "
         "assert jax.device_count('cpu') == 3"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
