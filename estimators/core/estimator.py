@@ -210,11 +210,17 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             for cls in _subclasses(Estimator)
             if _family(cls) == _family(type(self)) != ""
             and cls.needs_bound == self.needs_bound
-            and isinstance(distribution, cls.distributions)
+            and isinstance(distribution, cls._taken())
         )
         return (
             f"; use {', '.join(names[:-1])}{' or ' * (len(names) > 1)}{names[-1]}" if names else ""
         )
+
+    @classmethod
+    def _taken(cls) -> tuple[type[Distribution], ...]:
+        """Return the types of distribution that the class takes, in whatever variant."""
+        taken = cls.distributions  # a property, if it depends on the variant
+        return taken if isinstance(taken, tuple) else alternatives(cls._arguments.__args__[0])
 
     def unfit(self, distribution: D) -> str | None:
         """Return why a distribution of a supported type does not fit, or None if it does."""

@@ -30,7 +30,7 @@ CLASSES = Categorical(jnp.zeros((3, 4)))
         (
             DisARM(),
             CLASSES,
-            "DisARM takes Bernoulli, not Categorical; use CARMS or CategoricalDisARM",
+            "DisARM takes Bernoulli, not Categorical; use ARSM, CARMS or CategoricalDisARM",
         ),
         (CARMS(2), BITS, "CARMS takes Categorical, not Bernoulli; use ARM, ARMS or DisARM"),
         (
