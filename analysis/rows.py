@@ -17,7 +17,7 @@ COLUMNS = (*CONTEXT, "seed", "estimator", *FACTS, "metric", "value", "low", "hig
 PLACE = {
     "problem": "{}",
     "objective": "{}",
-    "group": "gradient with respect to {}",
+    "group": "group {}",
     "trained_with": "trained with {}",
     "step": "step {}",
 }

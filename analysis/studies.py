@@ -109,7 +109,8 @@ def readable(
         if name not in study.choices:
             raise ValueError(f"the table of these results has no {name}, so none of {value}")
     tables = {}
-    for name, part in rows.places(results).items():
+    parts = rows.places(results) if study.is_split else {"": results}
+    for name, part in parts.items():
         one = table(part, **given)
         one = one.chosen(columns) if columns else one
         tables[name] = one.sorted(sort) if sort else one

@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.suffix != ".md")
     seen = collections.Counter()
     for item in items:
+        # Workers would collect different tests.
+        assert " at 0x" not in item.nodeid, f"the name of a test has an address: {item.nodeid}"
         if marker := item.get_closest_marker("first_cases"):
             test = item.nodeid.partition("[")[0]
             seen[test] += 1

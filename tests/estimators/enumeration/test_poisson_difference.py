@@ -98,7 +98,7 @@ def test_unbiased(float64, estimator, f):
         (StraightThrough(), (linear,)),
         (SecondOrderStraightThrough(), (linear, quadratic)),
     ],
-    ids=str,
+    ids=["StraightThrough", "SecondOrderStraightThrough"],
 )
 def test_exact_up_to_a_degree(float64, estimator, exact_for, f):
     mean, _ = mean_and_variance(estimator, ETA, f)

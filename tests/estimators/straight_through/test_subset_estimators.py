@@ -69,7 +69,7 @@ def test_leave_one_out_is_unbiased_and_has_less_variance():
         (SecondOrderStraightThrough(), coupled_quadratic, True),
         (SecondOrderStraightThrough(), coupled_cubic, False),
     ],
-    ids=str,
+    ids=lambda x: getattr(x, "__name__", None) or str(x),
 )
 @pytest.mark.parametrize(("make", "logits"), [(THREE, LOGITS), (TWO, TWO_ROWS)])
 def test_exactness(estimator, f, is_exact, make, logits):

@@ -53,13 +53,8 @@ def test_each_has_its_rows_and_its_block(whole):
     assert (times.nunique() == 1).all()  # of all groups together
     table = readable(rows)
     assert list(table.frame["group"].unique()) == GROUPS
-    assert [f"gradient with respect to {name}" for name in GROUPS] == list(
-        table.frame["place"].unique()
-    )
-    assert any(
-        said.startswith("Gradient with respect to decoder: A zero gradient")
-        for said in table.findings
-    )
+    assert [f"group {name}" for name in GROUPS] == list(table.frame["place"].unique())
+    assert any(said.startswith("Group decoder: A zero gradient") for said in table.findings)
     assert "gradient with respect to" not in table.heading
     assert any("same gradients" in note for note in table.notes)
     assert (whole / "by_group.png").exists() and not (whole / "bias_variance.png").exists()
@@ -127,8 +122,8 @@ def test_a_sweep_has_panels_and_blocks_of_each_group(tmp_path):
     assert one == other  # of a toy, the same parameters
     points = pd.read_csv(out / "temperature.csv")
     assert set(points["place"]) == {
-        "gradient with respect to logits",
-        "gradient with respect to all",
+        "group logits",
+        "group all",
     }
 
 
@@ -142,11 +137,7 @@ def test_checkpoints_and_groups_have_a_block_each(tmp_path):
         group=["logits", "all"],
         samples=64,
     )
-    names = [
-        f"gradient with respect to {name}, step {step}"
-        for step in (0, 4)
-        for name in ("logits", "all")
-    ]
+    names = [f"group {name}, step {step}" for step in (0, 4) for name in ("logits", "all")]
     assert list(found.table().frame["place"]) == names
     assert set(found.figures) == {"over_steps", "by_group"}
     assert (
