@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from estimators import Bernoulli, Categorical, Distribution, Estimator
-from estimators.checks import check_between
+from estimators.checks import check_finite
 from experiments.problems.problem import Params
 from experiments.problems.toy import Toy
 
@@ -37,16 +37,16 @@ class TwoContexts(Toy):
     gradient of each context by a factor of its own, which changes the direction of the whole.
 
     Args:
-        first: probability of success in the first context.
-        second: that in the second.
+        first: the logit of success in the first context, with probability 0.5 by default.
+        second: that in the second, 0.9 by default.
     """
 
-    first: float = 0.5
-    second: float = 0.9
+    first: float = 0.0
+    second: float = 2.2
 
     def logits(self) -> jax.Array:
         """Return the logits of success, one per context."""
-        return jax.scipy.special.logit(jnp.array([self.first, self.second]))
+        return jnp.array([self.first, self.second])
 
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the outcome in the first context."""
@@ -66,6 +66,6 @@ class TwoContexts(Toy):
         return jax.vmap(context)(jax.random.split(key, 2), logits).mean()
 
     def check(self) -> None:
-        """Raise unless both are probabilities, not zero or one."""
-        check_between("TwoContexts first", self.first, 1e-6, 1)
-        check_between("TwoContexts second", self.second, 1e-6, 1)
+        """Raise unless both logits are finite."""
+        check_finite("TwoContexts first", self.first)
+        check_finite("TwoContexts second", self.second)

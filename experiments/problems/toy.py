@@ -292,6 +292,8 @@ class Subsets(Toy):
     def check(self) -> None:
         """Raise unless k is from 1 to n - 1, the law is known and the draw a number."""
         check_count("Subsets k", self.k, 1)
-        check_count("Subsets items", self.items, self.k + 1)
+        check_count("Subsets items", self.items, 2)
+        if self.k >= self.items:
+            raise ValueError(f"Subsets k must be below the {self.items} items, not {self.k}")
         check_choice("Subsets law", self.law, ("Subset", "PlackettLuceSubset"))
         check_count("Subsets draw", self.draw, 0)

@@ -354,7 +354,7 @@ def test_groups(problem):
         (Coupled(bits=0), "Coupled bits must be at least 1"),
         (SimplexQuadratic(classes=1), "classes must be at least 2"),
         (Subsets(k=0), "Subsets k must be at least 1"),
-        (Subsets(items=5), "Subsets items must be at least 6, not 5"),
+        (Subsets(items=5), "Subsets k must be below the 5 items, not 5"),
         (Subsets(law="Bernoulli"), "law must be one of Subset, PlackettLuceSubset"),
         (Polynomial(bits=0), "bits must be at least 1"),
         (Polynomial(latent="Normal"), "latent must be one of Bernoulli, Categorical"),

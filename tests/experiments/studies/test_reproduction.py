@@ -57,7 +57,7 @@ SCALE = Scale(
 def test_every_published_number_is_carried():
     with (resources.files("experiments.studies.reproduction") / "published.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 495
+    assert len(rows) == 578
     assert all(math.isfinite(float(row["value"])) for row in rows)
 
 
@@ -450,7 +450,7 @@ def test_smoke_budget_from_the_command_line(tmp_path, capsys):
         (["toys", "--cells", ""], "--cells: must not be empty"),
         (["toys", "--binarisation", "real"], "unknown value 'real'; choose from fixed, published"),
         (["jang2017-table1", "--seed", "4294967295"], "--seed must be at most 42949672"),
-        ([], "the following arguments are required: NAME"),
+        ([], "name the table: estimax reproduce --list shows all"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
