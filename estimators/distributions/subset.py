@@ -49,11 +49,10 @@ class SubsetLaw(Enumerable):
 
     def largest(self, perturbed: jax.Array) -> jax.Array:
         """Return the k largest of each row as a subset, stopped; of equal numbers the first."""
-        perturbed = jax.lax.stop_gradient(perturbed)
-        least = jnp.sort(perturbed, axis=-1, descending=True)[..., self.k - 1 : self.k]
-        above, ties = perturbed > least, perturbed == least
-        left = self.k - jnp.sum(above, -1, keepdims=True, dtype="int32")
-        return (above | (ties & (jnp.cumsum(ties, -1, dtype="int32") <= left))).astype(self.dtype)
+        # Not a comparison with the k-th largest: compiled code may compute the same number twice,
+        # and round it differently.
+        _, chosen = jax.lax.top_k(jax.lax.stop_gradient(perturbed), self.k)
+        return jax.nn.one_hot(chosen, self.event_shape[-1], dtype=self.dtype).sum(-2)
 
     def canonical(self) -> Self:
         """Return the same law with finite logits, the k-th largest of each row 0.

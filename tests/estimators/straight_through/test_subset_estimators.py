@@ -170,10 +170,10 @@ def test_samples_of_implicit_mle_follow_another_law():
     assert not ImplicitMLE.exact_law
 
 
-@pytest.mark.parametrize(("n", "k"), [(2, 1), (4, 2), (5, 3)])
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (4, 2)])
 def test_sum_of_gamma_noise(n, k):
     """Against draws by scipy: the same frequency of each subset."""
-    count, logits, temperature = 2**17, LOGITS[:n], 1.7
+    count, logits, temperature = 2**14, LOGITS[:n], 1.7
     keys = jax.random.split(jax.random.key(1), count)
     place = 2.0 ** np.arange(n)
     estimator = ImplicitMLE(noise="sum_of_gamma", temperature=temperature)
