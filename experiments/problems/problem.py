@@ -77,7 +77,13 @@ class Measurable(abc.ABC):
 
         Returns:
             For each name, the dict of its parameters, with None for those of a list that it lacks.
+
+        Raises:
+            TypeError: unless the parameters are a dict.
         """
+        if not isinstance(params, dict):
+            given = type(params).__name__
+            raise TypeError(f"parameters must be a dict of groups by name, not {given}")
         found: dict[str, Params] = {}
         for name, part in params.items():
             found[name] = {name: part}

@@ -148,7 +148,7 @@ def test_an_estimator_of_ours_that_fails_is_a_row_with_the_place(monkeypatch, tm
         ("problem", "Unfinished", "must define f"),
         ("problem", "NotEvaluated", "make it an EvaluatedProblem"),
         ("problem", "VectorLoss", "shape: (2,)"),
-        ("problem", "ListOfParams", "expected str"),
+        ("problem", "ListOfParams", "must be a dict of groups by name, not list"),
         ("problem", "ExitingProblem", "SystemExit"),
     ],
 )

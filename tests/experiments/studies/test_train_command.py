@@ -383,14 +383,14 @@ def test_devices_do_not_change_the_runs(capsys, tmp_path, monkeypatch):
 
 def test_a_signal_ends_a_measurement(capsys, tmp_path, monkeypatch):
     """While gradients are drawn: nothing is timed, and no other estimator is drawn."""
-    draw, drawn = Sampler.draw, []
+    draw, drawn = Sampler.draw_views, []
 
     def asked(self, *arguments, **options):
         drawn.append(arguments[0])
         signal.raise_signal(signal.SIGTERM)
         return draw(self, *arguments, **options)
 
-    monkeypatch.setattr(Sampler, "draw", asked)
+    monkeypatch.setattr(Sampler, "draw_views", asked)
     monkeypatch.setattr(Timer, "rounds", lambda *_: pytest.fail("timed, though asked to end"))
     measured = ["--measure", "ScoreFunction", "StraightThrough", "--measure-at", "0"]
     arguments = [*TOY, "--estimators", "ScoreFunction", *measured, "--output", str(tmp_path / "o")]
