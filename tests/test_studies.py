@@ -8,8 +8,11 @@ import estimax
 
 STUDIES = Path(__file__).parents[1] / "docs" / "studies"
 SMALL = {
-    "best_temperature": {"problem": "Coupled[bits=2]"},
-    "layer_noise": {"problem": "VAE[size=2,depth=2,hidden=2,batch_size=2]"},
+    "best_temperature": {"problem": "Coupled[bits=2]", "estimators": "GumbelSoftmax[0.5]"},
+    "layer_noise": {
+        "problem": "VAE[size=2,depth=2,hidden=2,batch_size=2]",
+        "estimators": "DisARM",
+    },
 }
 
 
@@ -26,7 +29,7 @@ def test_it_runs(name):
     found = estimax.run(STUDIES / f"{name}.toml", **SMALL[name], **steps)
     (measured,) = (found[kind] for kind in ("temperature", "compare") if kind in found)
     rows = measured.frame
-    assert set(rows["step"]) == {4} and set(rows["trained_with"]) == {"DisARM"}
+    assert set(rows["step"]) == {4} and rows["trained_with"].nunique() == 1
     assert rows[rows["metric"] == "variance"]["value"].gt(0).any()
     if name == "layer_noise":
         assert set(rows["group"]) == {"encoder_1", "encoder_2", "decoder_1", "decoder_2"}
