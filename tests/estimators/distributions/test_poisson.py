@@ -29,6 +29,7 @@ def around(law, tail=1e-12, most=400):
 
 
 @pytest.mark.parametrize("rate", RATES)
+@pytest.mark.first_cases(6)
 def test_log_probabilities(dtype, rate):
     log_rate = dtype.type(np.log(rate))
     counts = around(law(log_rate))
@@ -54,6 +55,7 @@ def test_score_and_derivatives_in_the_count(float64, rate):
 
 
 @pytest.mark.parametrize("rate", RATES)
+@pytest.mark.first_cases(4)
 def test_every_count_has_its_probability(rate):
     """In float32, of a quarter of a million samples, in bins of many."""
     log_rate = np.float32(np.log(rate))
@@ -70,6 +72,7 @@ def test_every_count_has_its_probability(rate):
 
 @pytest.mark.many_samples
 @pytest.mark.parametrize("rate", [1e-5, 1.0, 20.0, 1e4])
+@pytest.mark.first_cases(2)
 def test_tails(rate):
     """Counts that are drawn once in a hundred thousand times, on either side."""
     log_rate = np.float32(np.log(rate))
@@ -128,6 +131,7 @@ def test_states():
 
 @pytest.mark.parametrize("log_rate", [0.3, 1.5, 2.7])
 @pytest.mark.parametrize("most", [8, 15, 40])
+@pytest.mark.first_cases(3)
 def test_bounds_hold_and_are_close(float64, log_rate, most):
     """The probability of the tail, and the sum of |score| over it."""
     rate, counts = np.exp(log_rate), np.arange(most + 1, 300)
@@ -142,6 +146,7 @@ def test_bounds_hold_and_are_close(float64, log_rate, most):
 
 
 @pytest.mark.parametrize("most", [12, 20, 63])
+@pytest.mark.first_cases(1)
 def test_exact_is_within_its_bounds(float64, most):
     """An f that is one beyond, and minus one up to, what is enumerated."""
     log_rate = jnp.array([0.3, 0.5])

@@ -44,6 +44,7 @@ def moments(logits, k):
 
 @SIZES
 @LAWS
+@pytest.mark.first_cases(5)
 def test_states_and_log_probabilities(cls, n, k, float64):
     q = Compiled(cls(jnp.asarray(random_logits(n)), k))
     states = np.asarray(q.states())
@@ -57,6 +58,7 @@ def test_states_and_log_probabilities(cls, n, k, float64):
 
 
 @SIZES
+@pytest.mark.first_cases(3)
 def test_conditional_bernoulli(n, k, float64):
     logits, other = random_logits(n), random_logits(n, seed=1)
     states, chance, mean, covariance = moments(logits, k)
@@ -143,6 +145,7 @@ def test_the_two_laws_differ_unless_the_logits_are_equal(float64):
     ("n", "k", "copies"), [(5, 2, 0), (5, 4, 0), (6, 3, 0), (4, 3, 2)], ids=str
 )
 @LAWS
+@pytest.mark.first_cases(4)
 def test_samples_have_the_law(cls, n, k, copies):
     q = cls(jnp.asarray(random_logits(n, 1.0), jnp.float32), k)
     q = Compiled(q.independent(copies) if copies else q)
@@ -184,6 +187,7 @@ wide = hypothesis.extra.numpy.arrays(np.float64, 6, elements=st.floats(-20, 20, 
 
 @examples
 @hypothesis.given(logits=wide, shift=st.floats(-20, 20, width=32), seed=st.integers(0, 1000))
+@pytest.mark.first_cases(2)
 def test_shift_and_complement(logits, shift, seed):
     with jax.enable_x64(True):
         q, key = Compiled(Subset(logits, 2)), jax.random.key(seed)
@@ -202,6 +206,7 @@ def test_shift_and_complement(logits, shift, seed):
 
 @pytest.mark.parametrize("scale", [0.0, 2.0, 30.0])
 @pytest.mark.parametrize("k", [200, 584])
+@pytest.mark.first_cases(2)
 def test_float32_of_784_items(k, scale):
     """Against float64, whose table is checked against one of plain numbers without logarithms."""
     logits = np.float32(random_logits(784, scale))
@@ -260,6 +265,7 @@ INFINITE = {
 
 @pytest.mark.parametrize("case", INFINITE)
 @LAWS
+@pytest.mark.first_cases(4)
 def test_infinite_logits(cls, case):
     logits, k = INFINITE[case]
     logits = np.float32(logits)

@@ -86,6 +86,7 @@ def mean_and_variance(estimator, log_rate, f):
 
 @FUNCTIONS
 @pytest.mark.parametrize("estimator", UNBIASED, ids=str)
+@pytest.mark.first_cases(4)
 def test_unbiased(float64, estimator, f):
     mean, _ = mean_and_variance(estimator, ETA, f)
     np.testing.assert_allclose(mean, truth(ETA, f), rtol=1e-8, atol=1e-8)
@@ -100,6 +101,7 @@ def test_unbiased(float64, estimator, f):
     ],
     ids=["StraightThrough", "SecondOrderStraightThrough"],
 )
+@pytest.mark.first_cases(4)
 def test_exact_up_to_a_degree(float64, estimator, exact_for, f):
     mean, _ = mean_and_variance(estimator, ETA, f)
     difference = abs(mean - truth(ETA, f)).max()

@@ -46,6 +46,7 @@ TWO = functools.partial(Subset, k=2)
 
 @pytest.mark.parametrize("f", [linear, coupled_quadratic, coupled_cubic])
 @pytest.mark.parametrize(("make", "logits"), [(THREE, LOGITS), (TWO, TWO_ROWS)])
+@pytest.mark.first_cases(2)
 def test_the_score_function_is_unbiased(make, logits, f):
     assert bias(ScoreFunction(), make, logits, f) < EXACT
 
@@ -72,6 +73,7 @@ def test_leave_one_out_is_unbiased_and_has_less_variance():
     ids=lambda x: getattr(x, "__name__", None) or str(x),
 )
 @pytest.mark.parametrize(("make", "logits"), [(THREE, LOGITS), (TWO, TWO_ROWS)])
+@pytest.mark.first_cases(7)
 def test_exactness(estimator, f, is_exact, make, logits):
     error = bias(estimator, make, logits, f)
     assert error < EXACT if is_exact else error > BIASED
@@ -171,6 +173,7 @@ def test_samples_of_implicit_mle_follow_another_law():
 
 
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (4, 2)])
+@pytest.mark.first_cases(1)
 def test_sum_of_gamma_noise(n, k):
     """Against draws by scipy: the same frequency of each subset."""
     count, logits, temperature = 2**14, LOGITS[:n], 1.7
@@ -195,6 +198,7 @@ TAKERS = [e for e in EXAMPLES if {Subset, PlackettLuceSubset} & set(e.distributi
 
 @pytest.mark.parametrize("example", [parameter(example) for example in TAKERS])
 @pytest.mark.parametrize("cls", [Subset, PlackettLuceSubset])
+@pytest.mark.first_cases(4)
 def test_infinite_logits_are_the_limit(cls, example):
     if cls not in example.distributions:
         pytest.skip("distributions: not this one")
