@@ -25,7 +25,7 @@ def settings(**changes):
 def rows_of(chosen, estimator, diverged=()):
     """Return the rows of the runs of an estimator, of which some diverged at step 3."""
     members, runs = zip(*chosen.runs(estimator), strict=True)
-    history = History(chosen, members, runs)
+    history = History(chosen, members, runs, [1] * len(members))
     for run in range(len(runs)):
         if run in diverged:
             history.lose(run, 3, "the loss of step 3 is nan")
