@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import jax
 
 import analysis
-from analysis.budgets import Against
 from analysis.page import DEFAULT_FORMATS, FORMATS, PAGE, Page
 from estimators import Estimator
 from experiments.command_line.lines import of_study
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis import ReadableTable
+    from analysis.budgets import Against
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Drawing(NamedTuple):
     page: Page = PAGE
     only: Sequence[str] = ()
     formats: Sequence[str] = DEFAULT_FORMATS
-    against: Against = "steps"
+    against: "Against" = "steps"
 
 
 DRAWING = Drawing()
