@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import traces
+from analysis.figures import small_multiples, traces
 from analysis.figures.legend import entry, framed, named, not_drawn, others_mark
 from analysis.names import short_names, wrap
 from analysis.page import PAGE, Page
@@ -87,7 +87,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         marks += not_drawn(_left_out(points))
         across = page.columns(len(_PANELS))
         down = len(_PANELS) // across
-        measured = _places(points)
+        measured = small_multiples.by_place(points)
         below = _ROOM["letter"] * max(map(len, groups))
         height = (_ROOM["height"] * down) * len(measured) + below
         figure = framed(page, title(rows, shared(rows)), height, names, marks)
@@ -116,7 +116,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
     """
     points = data(rows)
     groups = list(dict.fromkeys(points["group"]))
-    own = next(iter(_places(points).values()))
+    own = next(iter(small_multiples.by_place(points).values()))
     _panel(ax, own, groups, "mse", _looks(rows, points))
     ax.set_ylabel(rf"{_PANELS['mse']} relative to $|g|^2$")
 
@@ -128,12 +128,6 @@ def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
     errors = errors.groupby(points["short_name"]).mean()
     shown = named(errors.reindex(points["short_name"].unique()).to_frame("error"))
     return looks_of(points[points["short_name"].isin(shown)], "short_name", families(rows))
-
-
-def _places(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    if "place" not in points:
-        return {"": points}
-    return {str(place): own for place, own in points.groupby("place", sort=False)}
 
 
 def _left_out(points: pd.DataFrame) -> list[str]:

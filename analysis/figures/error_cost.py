@@ -90,7 +90,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, cost: Cost = "evaluations") -> F
         ValueError: as `data`, or if there are too many places for one figure.
     """
     lines = _lines(rows, cost)
-    budgets, measured = _budgets(lines, cost), _places(lines)
+    budgets, measured = _budgets(lines, cost), small_multiples.by_place(lines)
     curves = [_curves(own, cost, budgets) for own in measured.values()]
     looks = _looks(rows, lines)
     somewhere, free = _free(curves)
@@ -133,7 +133,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     lines = _lines(rows, "evaluations")
-    own = next(iter(_places(lines).values()))
+    own = next(iter(small_multiples.by_place(lines).values()))
     budgets = _budgets(lines, "evaluations")
     curves = _curves(own, "evaluations", budgets)
     _panel(ax, own, curves, _looks(rows, lines), "evaluations", budgets)
@@ -144,12 +144,6 @@ def _looks(rows: pd.DataFrame, lines: pd.DataFrame) -> dict[str, Look]:
     ranks = small_multiples.ranked(lines, "short_name", "equal_cost_error")
     shown = named(ranks.to_frame())
     return looks_of(lines[lines["short_name"].isin(shown)], "short_name", families(rows))
-
-
-def _places(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    if "place" not in lines:
-        return {"": lines}
-    return {str(place): own for place, own in lines.groupby("place", sort=False)}
 
 
 def _without_error(curves: pd.DataFrame) -> set[str]:

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.budgets import LABELS, Against, known_of_all, reached, spent
+from analysis.budgets import LABELS, Against, known_of_all, reached, spending
 from analysis.figures.legend import MOST_NAMED, band_mark, framed, mark, others_mark
 from analysis.figures.marks import band
 from analysis.names import wrap
 from analysis.page import PAGE, Page
 from analysis.rows import families, title
-from analysis.runs import LINE, RUN, SCORES, points, read, trained
+from analysis.runs import LINE, RUN, SCORES, points
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.training import TITLES, training_table
 
@@ -103,8 +103,7 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
 
 def _ranked(rows: pd.DataFrame, against: Against) -> _Ranked:
     lines = training_table(rows, against).frame
-    runs = trained(read(rows))
-    runs = runs.assign(spent=spent(runs, against))
+    runs = spending(rows, against)
     finished = runs[runs["diverged_at"].isna()]
     budget = reached(finished)
     best = lines[lines["best"]].drop_duplicates("estimator").set_index("estimator")

@@ -23,6 +23,13 @@ _LINE = 0.145  # inches of a line of a title
 _OVER_PLACES = ", by mean rank over the panels"
 
 
+def by_place(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the points of each place, in order; all of them as "" without a column `place`."""
+    if "place" not in points:
+        return {"": points}
+    return {str(place): own for place, own in points.groupby("place", sort=False)}
+
+
 def grid(
     page: Page,
     title: str,

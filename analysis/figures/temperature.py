@@ -100,7 +100,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`, or if there are too many places for one figure.
     """
     points = data(rows)
-    looks, measured = _looks(rows, points), _places(points)
+    looks, measured = _looks(rows, points), small_multiples.by_place(points)
     several = "place" in points
     panels = {name: _PANELS[name] for name in (_OVER_PLACES if several else _PANELS)}
     with paper():
@@ -133,7 +133,13 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    _panel(ax, points, next(iter(_places(points).values())), "mse", _looks(rows, points))
+    _panel(
+        ax,
+        points,
+        next(iter(small_multiples.by_place(points).values())),
+        "mse",
+        _looks(rows, points),
+    )
     ax.set(xlabel="temperature", ylabel=_PANELS["mse"])
 
 
@@ -142,12 +148,6 @@ def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
     fixed = lines.groupby("family", sort=False)["fixed"].min()
     shown = named(fixed.to_frame().join(small_multiples.ranked(points, "family", "mse")))
     return looks_of(points[points["family"].isin(shown)], "family", families(rows))
-
-
-def _places(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    if "place" not in points:
-        return {"": points}
-    return {str(place): own for place, own in points.groupby("place", sort=False)}
 
 
 def _panel(

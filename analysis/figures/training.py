@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.budgets import LABELS, Against, reached, spent
+from analysis.budgets import LABELS, Against, reached, spending
 from analysis.figures.legend import (
     MOST_NAMED,
     band_mark,
@@ -23,7 +23,7 @@ from analysis.figures.legend import (
 from analysis.figures.marks import band
 from analysis.page import PAGE, Page
 from analysis.rows import families, title
-from analysis.runs import LINE, RUN, SCORES, points, read, trained
+from analysis.runs import LINE, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
 from analysis.tables.training import training_table
@@ -66,7 +66,7 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
     """
     lines = training_table(rows, against).frame
     chosen = _chosen(lines)
-    runs = _runs(rows, against).merge(chosen[list(LINE)])
+    runs = spending(rows, against).merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
@@ -141,14 +141,9 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
 
 
-def _runs(rows: pd.DataFrame, against: Against) -> pd.DataFrame:
-    runs = trained(read(rows))
-    return runs.assign(spent=spent(runs, against))
-
-
 def _up_to_budget(curves: pd.DataFrame, rows: pd.DataFrame, against: Against) -> pd.DataFrame:
     """Return the points up to the largest budget that all runs have reached."""
-    runs = _runs(rows, against)
+    runs = spending(rows, against)
     budget = reached(runs[runs["diverged_at"].isna()])
     kept = curves[curves["spent"] <= budget] if np.isfinite(budget) else curves
     if kept["value"].isna().all():
