@@ -1,18 +1,13 @@
 """What training runs have spent, and what they have reached at a budget."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from analysis.formats import duration
 from analysis.runs import RUN, read, trained
-
-Against = Literal["steps", "evaluations", "seconds"]
-"""What training is compared against: steps, evaluations of f per example, or seconds per run."""
-
-UNITS: tuple[Against, ...] = get_args(Against)
+from analysis.units import Against
 
 LABELS: Mapping[Against, str] = {
     "steps": "training step",

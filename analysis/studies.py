@@ -6,13 +6,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis import rows, runs
-from analysis.budgets import Against
 from analysis.readable import ReadableTable
 from analysis.tables import claims, reproduction
 from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.places import places_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
+from analysis.units import Against
 
 
 class Study(NamedTuple):

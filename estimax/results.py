@@ -11,12 +11,12 @@ import pandas as pd
 
 import analysis
 from analysis import figures, reading
-from analysis.budgets import UNITS, Against
 from analysis.coordinates import coordinates
 from analysis.page import Page
 from analysis.studies import readable, study_of
 from analysis.tables.comparison import Cost
 from analysis.tables.difference import Difference, difference
+from analysis.units import UNITS, Against
 from experiments.command_line import existing
 from experiments.command_line import merge as merging
 from experiments.command_line.options import figure_width

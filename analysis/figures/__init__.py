@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.budgets import Against
 from analysis.page import PAGE, Page
 from analysis.rows import configuration, differing
 from analysis.studies import study_of
+from analysis.units import Against
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.budgets import LABELS, Against, known_of_all, reached, spending
+from analysis.budgets import LABELS, known_of_all, reached, spending
 from analysis.figures.legend import MOST_NAMED, band_mark, framed, mark, others_mark
 from analysis.figures.marks import band
 from analysis.names import wrap
@@ -19,6 +19,7 @@ from analysis.rows import families, title
 from analysis.runs import LINE, RUN, SCORES, points
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.training import TITLES, training_table
+from analysis.units import Against
 
 _MOST_BUDGETS = 50
 _MOST_ROWS = 36

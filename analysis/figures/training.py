@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.budgets import LABELS, Against, reached, spending
+from analysis.budgets import LABELS, reached, spending
 from analysis.figures.legend import (
     MOST_NAMED,
     band_mark,
@@ -27,6 +27,7 @@ from analysis.runs import LINE, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
 from analysis.tables.training import training_table
+from analysis.units import Against
 
 _LOSS = "training loss"
 _EVALUATED = {

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import formats
-from analysis.budgets import Against, at, known_of_all, written
+from analysis.budgets import at, known_of_all, written
 from analysis.runs import LINE, SCORES
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
 from analysis.text import listed
+from analysis.units import Against
 
 PARTS = {"eighth": 1 / 8, "quarter": 1 / 4, "half": 1 / 2, "whole": 1.0}
 """The parts of the budget at which estimators are compared."""

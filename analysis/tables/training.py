@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from analysis import formats
-from analysis.budgets import Against, at, reached, spent, written
+from analysis.budgets import at, reached, spent, written
 from analysis.columns import COUNT, ESTIMATE, NAME, WORD, Column, Form, Kind, number
 from analysis.names import short_names
 from analysis.readable import ReadableTable
@@ -23,6 +23,7 @@ from analysis.runs import LINE, RUN, SCORES, points, read, trained
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
 from analysis.tables.first import first_at_parts
+from analysis.units import Against
 
 # Learning rates are chosen by the first of these in a table, never on test images.
 _CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")

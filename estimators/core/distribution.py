@@ -147,6 +147,12 @@ class Enumerable(Distribution):
             raise ValueError(reason)
 
 
+def digits(index: jax.Array, count: int, base: int) -> jax.Array:
+    """Return the `[count]` digits of a number, the last of which changes fastest."""
+    place = (base ** np.arange(count)[::-1]).astype("int32")
+    return index // place % base
+
+
 class Discrete(Enumerable):
     r"""A discrete distribution with logits, sampled by adding parameter-free noise to them.
 
@@ -215,9 +221,7 @@ class Discrete(Enumerable):
     def state(self, index: jax.Array) -> jax.Array:
         """Return value number `index` in lexicographic order, if they can be enumerated."""
         self.check_enumerable()
-        variables, classes = self.class_shape
-        place = (classes ** np.arange(variables)[::-1]).astype("int32")
-        return self.of_classes(index // place % classes)
+        return self.of_classes(digits(index, *self.class_shape))
 
     def with_logits(self, logits: jax.Array) -> Self:
         """Return the same kind of distribution with other logits."""

@@ -11,11 +11,10 @@ from estimators.core.distribution import LARGEST_LOGIT, Discrete, Relaxed
 from estimators.core.noise import draw_like, gumbel
 from estimators.core.pytree import Scalar, pytree
 from estimators.core.validation import (
-    check_floating,
-    check_positive,
     check_precision,
     is_concrete,
 )
+from estimators.distributions.temperature import check_temperature
 
 
 @pytree
@@ -172,14 +171,7 @@ class RelaxedCategorical(Relaxed):
     def check(self) -> None:
         """Raise for wrong dtypes or shapes, or a concrete temperature out of range."""
         _check_logits("RelaxedCategorical", self.logits)
-        check_positive("RelaxedCategorical temperature", self.temperature)
-        check_floating("RelaxedCategorical temperature", self.temperature)
-        shape, one_each = jnp.shape(self.temperature), (*self.event_shape[:-1], 1)
-        if shape not in ((), one_each):
-            raise ValueError(
-                f"RelaxedCategorical temperature must be a scalar or of shape {one_each}, "
-                f"not {shape}"
-            )
+        check_temperature(self, (*self.event_shape[:-1], 1))
 
 
 def _centred(logits: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from estimators.core.distribution import Enumerable
+from estimators.core.distribution import Enumerable, digits
 from estimators.core.gradients import replace_gradient
 from estimators.core.noise import both_tails
 from estimators.core.pytree import pytree, static
@@ -94,8 +94,7 @@ class Poisson(Enumerable):
     def state(self, index: jax.Array) -> jax.Array:
         """Return value number `index` in lexicographic order, if they can be enumerated."""
         self.check_enumerable()
-        place = ((self.most + 1) ** np.arange(math.prod(self.event_shape))[::-1]).astype("int32")
-        counts = index // place % (self.most + 1)
+        counts = digits(index, math.prod(self.event_shape), self.most + 1)
         return counts.reshape(self.event_shape).astype(self.dtype)
 
     def tails(self) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 import estimators
 from analysis.page import DEFAULT_FORMATS, FORMATS, WIDTHS
+from analysis.units import UNITS
 from experiments import problems
 from experiments.system import paths
 from experiments.system.errors import UsageError
@@ -164,9 +165,9 @@ def add_against(command: argparse.ArgumentParser) -> None:
     """Add `--against`; it does not change what is measured."""
     command.add_argument(
         "--against",
-        type=choice("steps", "evaluations", "seconds"),
+        type=choice(*UNITS),
         default="steps",
-        metavar="{steps,evaluations,seconds}",
+        metavar=f"{{{','.join(UNITS)}}}",
         help="what curves are drawn and estimators compared against: training steps, evaluations "
         "of f, or seconds of training; the table is at the largest budget that all runs have "
         "reached, and says which estimator is first at parts of it (default: steps)",

@@ -13,6 +13,7 @@ import jax
 
 import analysis
 from analysis.page import DEFAULT_FORMATS, FORMATS, PAGE, Page
+from analysis.units import Against
 from estimators import Estimator
 from experiments.command_line.lines import of_study
 from experiments.running.progress import Progress
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis import ReadableTable
-    from analysis.budgets import Against
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Drawing(NamedTuple):
     page: Page = PAGE
     only: Sequence[str] = ()
     formats: Sequence[str] = DEFAULT_FORMATS
-    against: "Against" = "steps"
+    against: Against = "steps"
 
 
 DRAWING = Drawing()

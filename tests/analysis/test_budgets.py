@@ -8,8 +8,8 @@ import pytest
 
 import analysis
 from analysis import figures
-from analysis.budgets import UNITS
 from analysis.studies import readable
+from analysis.units import UNITS
 from tests.analysis.helpers import synthetic_rows as synthetic
 
 STEPS = range(100, 900, 100)
