@@ -6,7 +6,6 @@ the bit, of one that does not. The folder may be removed at any time.
 """
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
@@ -30,10 +29,10 @@ T = TypeVar("T")
 LARGEST = 2**25
 """Bytes of the largest result that is kept."""
 
-_KNOWN = (*code.PACKAGES, *VERSIONED, "builtins")
-
 MOST = 2**28
 """Bytes of all that is kept; what was used last stays."""
+
+_KNOWN = (*code.PACKAGES, *VERSIONED, "builtins")
 
 
 def folder() -> Path:
@@ -42,30 +41,19 @@ def folder() -> Path:
 
 
 class Memory:
-    """Keeps results of functions that some modules compute."""
+    """Keeps results of functions that some modules compute from some data."""
 
-    def __init__(self, modules: Collection[str]):
-        """Prepare to keep results; nothing is read yet.
+    def __init__(self, modules: Collection[str], data: Any = None):
+        """Prepare to keep results; the code and the data are read now.
 
         Args:
             modules: the names of the modules that compute them. If any is the user's, nothing is
                 kept, since what else it reads is not known.
+            data: a pytree of arrays that the modules use.
         """
-        self._modules = modules
-
-    @functools.cached_property
-    def _about(self) -> Mapping[str, str] | None:
-        """What determines results besides settings and arrays; None if they are not kept."""
-        own = all(name.partition(".")[0] in _KNOWN for name in self._modules)
-        if not own or jax.process_count() > 1:  # all hosts find it, or none
-            return None
-        return {
-            **environment(self._modules),
-            "device": jax.devices()[0].device_kind,
-            "processor": processor(),
-            "flags": os.environ.get("XLA_FLAGS", ""),
-            "unoptimised": str(jax.config.values["jax_disable_most_optimizations"]),
-        }
+        known = all(name.partition(".")[0] in _KNOWN for name in modules)
+        # Of several hosts, some might find what others compute.
+        self._about = _about(modules, data) if known and jax.process_count() == 1 else None
 
     def kept(
         self,
@@ -91,6 +79,18 @@ class Memory:
             found = compute()
             _write(file, *found)
         return found
+
+
+def _about(modules: Collection[str], data: Any) -> dict[str, str]:
+    """Return what determines results besides settings and arrays."""
+    return {
+        **environment(modules),
+        "data": _digest(data),
+        "device": jax.devices()[0].device_kind,
+        "processor": processor(),
+        "flags": os.environ.get("XLA_FLAGS", ""),
+        "unoptimised": str(jax.config.values["jax_disable_most_optimizations"]),
+    }
 
 
 def _digest(tree: Any) -> str:

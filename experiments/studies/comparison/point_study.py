@@ -75,7 +75,7 @@ def point_study(
         configuration,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
-        functools.partial(_rows, points, kind, caution, Memory(settings.modules | {__name__})),
+        functools.partial(_rows, points, kind, caution, settings.modules | {__name__}),
         functools.partial(done, parts, names=names),
         sources=tuple(place.source for place in settings.at),
     )
@@ -110,11 +110,12 @@ def _rows(
     each: Sequence[tuple[CompareSettings, Parts]],
     kind: str,
     caution: Caution,
-    memory: Memory,
+    modules: Collection[str],
     parts: Parts,
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
+    memory = Memory(modules, each[0][0].problem.data())
     points: list[Point] = []
     for settings, own in each:
         missing = {name: part for name, part in own.items() if name in parts}

@@ -186,7 +186,7 @@ class CompareSettings(MeasureSettings):
         if self.problem.trainable and self.train_steps and not self.at:
             params, _ = memory.kept(
                 {"function": "train", "problem": str(self.problem), "steps": self.train_steps},
-                (start.keys["train"], params, start.data, start.point.batch),
+                (start.keys["train"], params, start.point.batch),
                 params,
                 lambda: (start.params_after(self.train_steps, progress.say, progress.note), ""),
             )
