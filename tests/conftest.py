@@ -5,6 +5,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from experiments.running import memory
+
 # What JAX traces is many small objects: looking for garbage among them is a tenth of the time.
 gc.set_threshold(500_000, 100, 100)
 
@@ -41,6 +43,8 @@ def own_cache(monkeypatch, tmp_path):
     compiled = Path(jax.config.jax_compilation_cache_dir or "")
     home = compiled.parents[1] if compiled.match("estimax/compiled") else tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    # Programs may be shared, but a test that breaks or counts what is computed must compute it.
+    monkeypatch.setattr(memory, "folder", lambda: tmp_path / "kept-points")
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out

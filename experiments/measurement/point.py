@@ -269,7 +269,7 @@ class Point:
             )
 
     def compile(self, members: Sequence[Estimator], num_samples: int) -> None:
-        """Compile what `ready`, `draw` and `timed` run; may run in a thread.
+        """Compile what `draw` and `timed` run; may run in a thread.
 
         Args:
             members: the estimator, or those of a stack.
@@ -278,8 +278,6 @@ class Point:
         key, context = jax.random.key(0), (self.params, self.batch)
         ready = [one.initialise(key, self.distribution) for one in members]
         is_stack = len(ready) > 1
-        if is_tuned(ready[0]):
-            self.instrument.tune.compile(ready[0], self.chosen, context)
         with jax.default_matmul_precision(PRECISION):
             estimator = stack(ready) if is_stack else ready[0]
             self.sampler.compile(
@@ -343,6 +341,36 @@ class Start:
     keys: Mapping[str, jax.Array]
     point: Point
 
+    def params_after(
+        self,
+        train_steps: int,
+        report: Callable[[str], None] = lambda message: None,
+        note: Callable[[str], None] = lambda message: None,
+    ) -> Params:
+        """Return the parameters after brief training, without noise where that is possible.
+
+        Args:
+            train_steps: Adam steps; the parameters of a problem that is not trainable stay.
+            report: called with the name of the step.
+            note: called with its progress.
+        """
+        problem = self.problem
+        if not (problem.trainable and train_steps):
+            return self.params
+        reference = _trainer(problem, self.params, self.point.batch)
+        report(f"training {problem} for {train_steps} steps with {reference}")
+        params, _, _ = train(
+            self.keys["train"],
+            problem,
+            self.params,
+            reference,
+            self.data,
+            train_steps,
+            _TRAINING_RATE,
+            progress=lambda done: note(f"training, {done:.0%}"),
+        )
+        return params
+
     def trained(
         self,
         train_steps: int = 0,
@@ -352,31 +380,31 @@ class Start:
     ) -> Point:
         """Train the problem briefly, and find the true gradient there.
 
+        The arguments are those of `params_after` and of `at`.
+        """
+        params = self.params_after(train_steps, report, note)
+        return self.at(params, reference_samples, report, note)
+
+    def at(
+        self,
+        params: Params,
+        reference_samples: int = 8192,
+        report: Callable[[str], None] = lambda message: None,
+        note: Callable[[str], None] = lambda message: None,
+    ) -> Point:
+        """Return the problem at trained parameters, with the true gradient there.
+
         Args:
-            train_steps: Adam steps, for trainable problems.
+            params: the result of `params_after`.
             reference_samples: gradients of a long run, if the truth is not exact; fewer if each is
                 expensive.
-            report: called with the name of each step.
-            note: called with the progress of a long step.
+            report: called with the name of the step.
+            note: called with its progress.
         """
-        problem, batch, params = self.problem, self.point.batch, self.params
-        if problem.trainable and train_steps:
-            reference = _trainer(problem, params, batch)
-            report(f"training {problem} for {train_steps} steps with {reference}")
-            params, _, _ = train(
-                self.keys["train"],
-                problem,
-                params,
-                reference,
-                self.data,
-                train_steps,
-                _TRAINING_RATE,
-                progress=lambda done: note(f"training, {done:.0%}"),
-            )
         report("finding the true gradient")
         return self.point.instrument.point(
             params,
-            batch,
+            self.point.batch,
             self.keys["truth"],
             reference_samples,
             lambda done: note(f"finding the true gradient, {done:.0%}"),

@@ -17,7 +17,8 @@ _MODES = (
     "jax_threefry_partitionable",
     "jax_numpy_dtype_promotion",
 )
-_PACKAGES = ("jax", "jaxlib", "numpy", "optax", "flax")
+VERSIONED = ("jax", "jaxlib", "numpy", "optax", "flax")
+"""Packages whose versions are part of the environment."""
 
 
 def identity(configuration: Mapping[str, Any], environment: Mapping[str, str]) -> str:
@@ -43,7 +44,7 @@ def environment(modules: Collection[str] = ()) -> dict[str, str]:
     devices = jax.devices()
     return {
         **{name: str(getattr(jax.config, name)) for name in _MODES},
-        **{name: version(name) for name in _PACKAGES},
+        **{name: version(name) for name in VERSIONED},
         "platform": devices[0].platform,
         "devices": str(len(devices)),
         "code": code.digest(modules),

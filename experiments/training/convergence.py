@@ -101,11 +101,6 @@ class Tuning:
 
         return until_converged(one_round, leaves, limit)
 
-    def compile(self, estimator: Estimator, chosen: Params, rest: tuple[Params, Any]) -> None:
-        """Compile what a call with these arguments runs; may run in a thread."""
-        keys, carry = jax.random.split(jax.random.key(0)), _carry(_initial(estimator))
-        self._round.lower(keys, carry, (chosen, rest, chosen), 0, 0, 0, 0).compile()
-
     def _advanced(self, keys, state, about, start, end):
         """Return the state at step `end`, the result of the steps since `start`, and the errors."""
         carry = _carry(state)

@@ -18,6 +18,7 @@ from experiments.measurement.rows import (
 )
 from experiments.running import limits
 from experiments.running.ahead import ahead
+from experiments.running.memory import Memory
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
@@ -74,7 +75,7 @@ def point_study(
         configuration,
         {__name__, members.__module__, caution.__module__} | settings.modules,
         parts,
-        functools.partial(_rows, points, kind, caution),
+        functools.partial(_rows, points, kind, caution, settings.modules | {__name__}),
         functools.partial(done, parts, names=names),
         sources=tuple(place.source for place in settings.at),
     )
@@ -109,10 +110,12 @@ def _rows(
     each: Sequence[tuple[CompareSettings, Parts]],
     kind: str,
     caution: Caution,
+    modules: Collection[str],
     parts: Parts,
     results: Results,
     progress: Progress,
 ) -> Iterator[list[Row]]:
+    memory = Memory(modules, each[0][0].problem.data())
     points: list[Point] = []
     for settings, own in each:
         missing = {name: part for name, part in own.items() if name in parts}
@@ -121,7 +124,7 @@ def _rows(
         start = settings.begin(points[0].instrument if points else None)
 
         def trained(settings=settings, start=start) -> Point:
-            points.append(settings.trained(start, progress))
+            points.append(settings.trained(start, progress, memory))
             return points[-1]
 
         yield from measured(
@@ -134,6 +137,7 @@ def _rows(
             results.rows,
             progress,
             caution,
+            memory,
         )
     places = [settings.place for settings, _ in each]
     timed = [row for row in results.rows if places[0].items() <= row.items()]
@@ -175,6 +179,7 @@ def measured(
     before: Sequence[Row],
     progress: Progress,
     caution: Caution = lambda columns, samples: "",
+    memory: Memory | None = None,
 ) -> Iterator[list[Row]]:
     """Measure estimators at a point; yield the rows of each, or one with the reason it is skipped.
 
@@ -194,6 +199,7 @@ def measured(
         before: rows of earlier runs.
         progress: reports progress.
         caution: returns notes.
+        memory: keeps the tuned estimators.
 
     Raises:
         Exception: the first error of an estimator, if all raise one: the problem is at fault.
@@ -215,7 +221,7 @@ def measured(
         start.compile(members, settings.samples)
         # Only tuning waits for the point.
         where = found.result() if is_tuned(members[0]) else start
-        return [where.ready(one, keys["tune"], settings.tuning_steps) for one in members]
+        return [_tuned(where, one, keys["tune"], settings.tuning_steps, memory) for one in members]
 
     jobs = {
         name: functools.partial(ready, members) for name, members in parts.items() if name != TIMES
@@ -251,6 +257,34 @@ def measured(
                     yield rows
     if first is not None and not is_measured:
         raise first
+
+
+def _tuned(
+    point: Point, estimator: Estimator, key: jax.Array, limit: int, memory: Memory | None
+) -> Tuned:
+    """Return an estimator tuned at a point, or what is kept of that."""
+    if memory is None or not is_tuned(estimator):
+        return point.ready(estimator, key, limit)
+
+    def compute() -> tuple[Estimator, str]:
+        tuned = point.ready(estimator, key, limit)
+        return tuned.estimator, tuned.note
+
+    return Tuned(
+        *memory.kept(
+            {
+                "function": "tune",
+                "problem": str(point.problem),
+                "groups": list(point.groups),
+                "estimator": str(estimator),
+                "held": list(point.instrument.tune.held),
+                "steps": limit,
+            },
+            (key, estimator, point.params, point.batch, point.centre),
+            jax.eval_shape(lambda: estimator.initialise(key, point.distribution)),
+            compute,
+        )
+    )
 
 
 def _of_groups(point: Point, row: Row) -> list[Row]:

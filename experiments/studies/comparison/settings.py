@@ -20,6 +20,7 @@ from experiments.measurement.point import (
 from experiments.measurement.rows import Row
 from experiments.problems import Params, Problem
 from experiments.running import limits
+from experiments.running.memory import Memory
 from experiments.running.progress import Progress
 from experiments.running.user_code import modules_of, sources
 from experiments.studies.comparison.precision import MOST_SAMPLES
@@ -173,11 +174,24 @@ class CompareSettings(MeasureSettings):
             self.problem, key, group=self.group, instrument=instrument, held=self.held, **more
         )
 
-    def trained(self, start: Start, progress: Progress) -> Point:
-        """Return the point at which estimators are measured."""
+    def trained(self, start: Start, progress: Progress, memory: Memory) -> Point:
+        """Return the point at which estimators are measured.
+
+        Args:
+            start: the result of `begin`.
+            progress: reports progress.
+            memory: keeps the trained parameters.
+        """
+        params = start.params
+        if self.problem.trainable and self.train_steps and not self.at:
+            params, _ = memory.kept(
+                {"function": "train", "problem": str(self.problem), "steps": self.train_steps},
+                (start.keys["train"], params, start.point.batch),
+                params,
+                lambda: (start.params_after(self.train_steps, progress.say, progress.note), ""),
+            )
         samples = REFERENCE_SHARE * self.samples
-        steps = 0 if self.at else self.train_steps
-        return start.trained(steps, samples, progress.say, progress.note)
+        return start.at(params, samples, progress.say, progress.note)
 
 
 def check(settings: CompareSettings, named: Collection[str]) -> None:
