@@ -159,7 +159,7 @@ _TABLE = ("table", "budget", "cell", "stage", "block", "label", "other", "varian
 _PUBLISHED = ("units", "spread", "source", "scale", "higher_is_better", "is_known")
 _CLAIM = ("deciding", "title", "doubts", "claim", "source", "metric", "value", "error", "degrees")
 _DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seconds", "note")
-_OPPONENT = ("opponent", "version", "problem", "call")
+_OPPONENT = ("opponent", "problem", "call")
 _FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
 
 STUDIES: Mapping[str, tuple[str, ...]] = {
@@ -169,7 +169,7 @@ STUDIES: Mapping[str, tuple[str, ...]] = {
     "train": _TRAINED,
     "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
     "claims": ("study", "budget", *_CLAIM, *_DECISION),
-    "opponents": (*_OPPONENT, "study", *_ESTIMATOR, "samples", *_VALUE[:-1]),
+    "opponents": (*_OPPONENT, "version", "study", *_ESTIMATOR, "samples", *_VALUE[:-1]),
     "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE))),
 }
 """The columns that each study may write, except those of an estimator's settings."""

@@ -9,7 +9,10 @@ from analysis.columns import NAME, WORD, Column, Form, Kind, estimate, number
 from analysis.readable import ReadableTable
 from analysis.rows import check, is_complete
 
-COLUMNS = ("study", "opponent", "version", "problem", "call", "metric", "value", "note")
+COLUMNS = (
+    *("study", "opponent", "version", "problem", "call", "estimator", "short_name", "unbiased"),
+    *("metric", "value", "note"),
+)
 
 LEVEL = 5.0
 """A z-score beyond which means differ: one in 10,000 tables of 60 lines is wrong by chance."""
@@ -65,7 +68,10 @@ _COLUMNS = (
         "above 1, estimax is faster. Those in JAX are mapped and compiled as ours are, reinmax "
         "takes a batch, and Storchastic, whose costs are global, one gradient after another.",
     ),
-    Column("our estimator", ("", "our estimator"), "short_name", WORD),
+    Column(
+        *("our estimator", ("", "our estimator"), "short_name", WORD),
+        about="Beside or below each call: our estimator that it is compared with.",
+    ),
 )
 _MORE = (
     Column("value (z)", ("value", "z"), "loss_z", number(_score)),
@@ -129,7 +135,7 @@ def _line(rows: pd.DataFrame) -> dict:
         values |= {"variance_ratio_low": row["low"], "variance_ratio_high": row["high"]}
     note = "; ".join(text for text in rows["note"].dropna().unique() if text)
     line = facts | values | {"note": note}
-    return line | {"verdict": _verdict(line, bool(first["relaxes"]))}
+    return line | {"verdict": _verdict(line, bool(first.get("relaxes", False)))}
 
 
 def _verdict(line: dict, relaxes: bool) -> str:

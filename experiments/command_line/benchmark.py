@@ -28,8 +28,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=options.choice(*LIBRARIES),
         metavar="LIBRARY",
         help="instead, compare gradients with those of other libraries: value, mean, variance and "
-        f"time. Default: {', '.join(LIBRARIES)}. Each is installed into an environment of its own "
-        "in the cache folder, which takes minutes and up to 6 GB with PyTorch",
+        "time. Each is installed into an environment of its own in the cache folder, which takes "
+        f"minutes, and up to 6 GB for those that need PyTorch (default: {', '.join(LIBRARIES)})",
     )
     command.add_argument(
         "--output",

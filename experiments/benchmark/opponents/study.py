@@ -126,7 +126,8 @@ def compared(
             tasks = [task for task in other.tasks if not estimators or task[1] in estimators]
             rows = _measured(other, tasks, settings, shared, report)
     except (CannotInstall, Ended) as error:
-        return [shared | {"call": "", "metric": "skipped", "value": np.nan, "note": str(error)}]
+        nothing = dict.fromkeys(("call", "estimator", "short_name", "unbiased"), "")
+        return [shared | nothing | {"metric": "skipped", "value": np.nan, "note": str(error)}]
     for variable, estimator, call, reason in about["failed"]:
         if not estimators or estimator in estimators:
             row = _names(shared, variable, estimator, call)

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 import analysis
+from analysis.studies import readable
+from analysis.tables.opponents import LEVEL
 from experiments.benchmark.opponents import agreement, environments
 from experiments.benchmark.opponents.environments import LIBRARIES, CannotInstall, Library
-from experiments.benchmark.opponents.study import OpponentsSettings, compared, opponents
+from experiments.benchmark.opponents.study import OpponentsSettings, compared, opponents, server
 from experiments.command_line import main
 from experiments.running.progress import Progress
 from experiments.running.study import run
@@ -60,7 +62,7 @@ def fake(tmp_path):
 def table_of(rows):
     frame = pd.DataFrame(rows)
     frame.attrs |= {"configuration": {"study": "opponents"}, "complete": True}
-    return analysis.readable(frame)
+    return readable(frame)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_the_verdict(fake, mode, verdict):
     assert lines["note"]["arm"] == "ValueError: no"
     line = lines.loc["score"]
     assert line["version"] == "1.2" and line["time_ratio"] > 1000  # 1 s each
-    assert abs(line["own_truth_z"]) < analysis.tables.opponents.LEVEL
+    assert abs(line["own_truth_z"]) < LEVEL
     assert (abs(line["truth_z"]) > 10) == (mode == "wrong")
     if mode == "right":
         assert line["variance_ratio_low"] < 1 < line["variance_ratio_high"]
@@ -107,11 +109,12 @@ def test_what_cannot_be_installed_is_said_and_the_others_run(fake, tmp_path):
         return fake("right")(library, report)
 
     study = opponents(SETTINGS, ["optax", "SynJax"], ["ScoreFunction"], command)
-    with Folder(tmp_path / "out").locked() as folder:
+    folder = Folder(tmp_path / "out")
+    with folder.held():
         results = study.open(folder)
         run(study, results, Progress(len(study.parts), silent=True))
-        assert results.is_complete
-        table = analysis.readable(results.table())
+        assert results.complete
+        table = readable(results.table())
     verdicts = table.frame.set_index("opponent")["verdict"].to_dict()
     assert verdicts == {"optax": "agrees", "SynJax": "not run"}
     for width in (60, 80, 200):
@@ -172,7 +175,7 @@ def test_an_unknown_library(capsys):
 def test_optax_is_run(tmp_path, monkeypatch):
     """With the network: optax is installed into an environment of its own."""
     monkeypatch.setattr(environments, "cache", lambda: tmp_path)
-    rows = compared(OPTAX, SETTINGS, [], opponents.__defaults__[-1], lambda message: None)
+    rows = compared(OPTAX, SETTINGS, [], server, lambda message: None)
     frame = table_of(rows).frame
     if set(frame["verdict"]) == {"not run"}:
         pytest.skip(frame["note"][0])
