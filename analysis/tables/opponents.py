@@ -68,11 +68,9 @@ _COLUMNS = (
         "above 1, estimax is faster. Those in JAX are mapped and compiled as ours are, reinmax "
         "takes a batch, and Storchastic, whose costs are global, one gradient after another.",
     ),
-    Column(
-        *("our estimator", ("", "our estimator"), "short_name", WORD),
-        about="Beside or below each call: our estimator that it is compared with.",
-    ),
+    Column("our estimator", ("", "our estimator"), "short_name", WORD),
 )
+_BESIDE = "Each call has our estimator that it is compared with beside it, or below."
 _MORE = (
     Column("value (z)", ("value", "z"), "loss_z", number(_score)),
     Column("ours, truth (z)", ("ours,", "truth z"), "own_truth_z", number(_score)),
@@ -112,7 +110,7 @@ def opponents_table(rows: pd.DataFrame) -> ReadableTable:
         more_columns=_MORE,
         heading=f"Gradients of f(z) = (w . z - c)^2 by other libraries: {said}"
         + ("" if is_complete(rows) else ", run not complete"),
-        notes=(f"{means}. Means differ if |z| > {LEVEL:g}.",),
+        notes=(f"{means}. Means differ if |z| > {LEVEL:g}.", _BESIDE),
         findings=(f"Verdicts: {found}.",),
         context={"study": "opponents"},
         is_grouped=True,
