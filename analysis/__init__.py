@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.tables.benchmark import benchmark_text as benchmark_text
     from analysis.tables.claims import claims_table as claims_table
     from analysis.tables.comparison import comparison_table as comparison_table
+    from analysis.tables.opponents import opponents_table as opponents_table
     from analysis.tables.reproduction import reproduction_table as reproduction_table
     from analysis.tables.temperature import temperature_table as temperature_table
     from analysis.tables.training import training_table as training_table
@@ -33,6 +34,7 @@ _MODULES = {
     "claims_table": "tables.claims",
     "comparison_table": "tables.comparison",
     "contexts": "rows",
+    "opponents_table": "tables.opponents",
     "reproduction_table": "tables.reproduction",
     "save_figure": "style",
     "save_table": "render",

@@ -114,6 +114,10 @@ COLUMNS: Mapping[str, Described] = {
     "error": _number("standard error of the value", _ITS),
     "degrees": _number("degrees of freedom of the standard error"),
     "seconds": _number("run time of the study", "seconds"),
+    # Other libraries.
+    "opponent": _text("the other library"),
+    "version": _text("its version; empty if it could not be installed"),
+    "call": _text("what is called of it; empty if it could not be run"),
     # Figures.
     "figure": _text("name of the figure"),
     "task": _text("part of the figure's study"),
@@ -155,6 +159,7 @@ _TABLE = ("table", "budget", "cell", "stage", "block", "label", "other", "varian
 _PUBLISHED = ("units", "spread", "source", "scale", "higher_is_better", "is_known")
 _CLAIM = ("deciding", "title", "doubts", "claim", "source", "metric", "value", "error", "degrees")
 _DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seconds", "note")
+_OPPONENT = ("opponent", "problem", "call")
 _FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
 
 STUDIES: Mapping[str, tuple[str, ...]] = {
@@ -164,6 +169,7 @@ STUDIES: Mapping[str, tuple[str, ...]] = {
     "train": _TRAINED,
     "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
     "claims": ("study", "budget", *_CLAIM, *_DECISION),
+    "opponents": (*_OPPONENT, "version", "study", *_ESTIMATOR, "samples", *_VALUE[:-1]),
     "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE))),
 }
 """The columns that each study may write, except those of an estimator's settings."""
@@ -180,6 +186,7 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "train": _EVALUATED,
     "reproduce": (*_TABLE, *_EVALUATED),
     "claims": ("budget", "deciding", "claim", "metric"),
+    "opponents": (*_OPPONENT, "estimator", "metric"),
 }
 """The columns that identify a row of a study; all others are its numbers, and facts about it."""
 
@@ -204,6 +211,14 @@ METRICS: Mapping[str, Described] = {
     "seconds": _number("time of one gradient on one device", "seconds"),
     "coordinates": _number("compare --coordinates: number of coordinates of the gradient"),
     "plain_seconds": _number("diagnose: time of the gradient of the loss at one sample", "seconds"),
+    "loss_z": _number("opponents: z-score of the mean loss, theirs minus E f"),
+    "mean_z": _number("opponents: z-score of the mean gradient, theirs minus ours"),
+    "truth_z": _number("opponents: z-score of the mean gradient, theirs minus the true one"),
+    "own_truth_z": _number("opponents: z-score of our mean gradient minus the true one"),
+    "variance_ratio": _number("opponents: trace of the covariance, theirs over ours"),
+    "time_ratio": _number(
+        "opponents: time of one gradient, theirs over ours; low and high are those of rounds"
+    ),
     "skipped": _number("no value: the note says why the estimator does not fit"),
     "loss": _number("train: mean training loss since the last row", "loss"),
     "exact_loss": _number("train: the objective, enumerated", "loss"),
@@ -218,7 +233,7 @@ METRICS: Mapping[str, Described] = {
 
 TIMES = frozenset(
     name for name, metric in METRICS.items() if metric.unit in ("seconds", "1 / second")
-) | {"speed_ratio", "steps_per_second_other"}
+) | {"speed_ratio", "time_ratio", "steps_per_second_other"}
 """Metrics, also of reproduced tables, that depend on the machine and on what else it does."""
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis import rows, runs
 from analysis.readable import ReadableTable
-from analysis.tables import claims, reproduction
+from analysis.tables import claims, opponents, reproduction
 from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.places import places_table
 from analysis.tables.temperature import temperature_table
@@ -60,6 +60,7 @@ STUDIES = {
         reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
     ),
     "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
+    "opponents": Study(opponents.COLUMNS, opponents.opponents_table),
     "figure": Study(("study", "figure", "task"), None),
 }
 """Keyed by the name in a results file's configuration."""

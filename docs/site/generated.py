@@ -89,6 +89,7 @@ TITLES = {
     "results/best-temperature-laptop/table": "Best temperatures during training: the table",
     "results/layer-noise-laptop/table": "Noise by layer: the table",
     "results/claims-laptop/table": "Claims, at the scale of a laptop",
+    "results/opponents/table": "Gradients of other libraries: the table",
     "results/jang2017-table1-laptop/table": "Jang et al. 2017, table 1, at the scale of a laptop",
 }
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
+from experiments.benchmark.process import Process
 from experiments.benchmark.rounds import in_turn, ratios, summarise
-from experiments.benchmark.torch_process import TorchProcess
 from experiments.benchmark.workload import Figure, Round
 
 
@@ -37,7 +37,7 @@ class SideBySide:
             one_round(jax.random.key(0))
 
     def run(
-        self, other: TorchProcess | None, num_rounds: int, report: Callable[[str], None]
+        self, other: Process | None, num_rounds: int, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """Time the rounds: for each estimator ours, then PyTorch's.
 

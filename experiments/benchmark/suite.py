@@ -21,8 +21,8 @@ from estimators import (
 )
 from experiments.benchmark import batches, cost, evaluating, torch_process, workload
 from experiments.benchmark.machine import load, machine
+from experiments.benchmark.process import Ended, Process
 from experiments.benchmark.side_by_side import SideBySide
-from experiments.benchmark.torch_process import TorchEnded, TorchProcess
 from experiments.benchmark.workload import Round, Workload
 from experiments.problems import VAE, Quadratic
 from experiments.system.device import num_cores
@@ -169,7 +169,7 @@ def _kinds(
 
 def _torch(
     vae: Workload, estimators: Sequence[Estimator], quick: bool
-) -> contextlib.AbstractContextManager[TorchProcess | None]:
+) -> contextlib.AbstractContextManager[Process | None]:
     if not torch_process.is_installed():
         return contextlib.nullcontext()
     encoder, decoder = (vae.params[part][0]["layers"][0] for part in ("encoder", "decoder"))
@@ -184,13 +184,11 @@ def _torch(
     )
 
 
-def _await(
-    other: TorchProcess | None, report: Report
-) -> tuple[dict[str, Any], TorchProcess | None]:
+def _await(other: Process | None, report: Report) -> tuple[dict[str, Any], Process | None]:
     """Return information on PyTorch, and its process unless it is missing."""
     if other is None:
         return {"missing": torch_process.MISSING}, None
     try:
         return other.wait(report), other
-    except TorchEnded as error:
+    except Ended as error:
         return {"missing": str(error)}, None

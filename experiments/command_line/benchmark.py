@@ -1,10 +1,11 @@
-"""The command `benchmark`: speed, compared with PyTorch if it is installed."""
+"""The command `benchmark`: speed, compared with PyTorch; gradients of other libraries."""
 
 import argparse
 import json
 
 import analysis
-from experiments.command_line import options, unused
+from experiments.benchmark.opponents.environments import LIBRARIES
+from experiments.command_line import jobs, options, unused
 from experiments.command_line.output import say, terminal_width
 from experiments.running.user_code import parse_estimators
 from experiments.system.errors import UsageError
@@ -21,8 +22,26 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the timings to FILE (default: print them only)",
     )
-    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    command.add_argument(
+        "--opponents",
+        nargs="*",
+        type=options.choice(*LIBRARIES),
+        metavar="LIBRARY",
+        help="instead, compare gradients with those of other libraries: value, mean, variance and "
+        "time. Each is installed into an environment of its own in the cache folder, which takes "
+        f"minutes, and up to 6 GB for those that need PyTorch (default: {', '.join(LIBRARIES)})",
+    )
+    command.add_argument(
+        "--output",
+        type=options.path,
+        metavar="DIR",
+        help="results folder of --opponents (default: one in ./results)",
+    )
+    command.add_argument(
+        "--force", action="store_true", help="replace FILE, or the results in DIR, if they exist"
+    )
     options.add_dry_run(command)
+    command.set_defaults(save=None)  # a study file has no benchmarks
     command.add_argument("--quick", action="store_true", help="a smoke test: few repetitions")
 
 
@@ -30,6 +49,11 @@ def run(given: argparse.Namespace) -> None:
     """Run the command."""
     from experiments import benchmark
 
+    if given.opponents is not None:
+        unused.without_effect(given, "with --opponents", "json")
+        jobs.run(given, _opponents(given))
+        return
+    unused.without_effect(given, "without --opponents", "output")
     target = OutputFile(given.json, "--json", force=given.force) if given.json else None
     if not given.json:
         unused.without_effect(given, "without --json", "force")
@@ -52,3 +76,12 @@ def run(given: argparse.Namespace) -> None:
         except UsageError:
             print(text)  # so that the timings are not lost
             raise
+
+
+def _opponents(given: argparse.Namespace) -> jobs.Job:
+    """Return the comparison with other libraries."""
+    from experiments.benchmark.opponents.study import QUICK, OpponentsSettings, opponents
+
+    chosen = parse_estimators(given.estimators).estimators if given.estimators else []
+    settings = QUICK if given.quick else OpponentsSettings()
+    return jobs.Job(opponents(settings, given.opponents, [str(one) for one in chosen]))

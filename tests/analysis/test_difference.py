@@ -213,7 +213,7 @@ def test_what_differs_before_the_end_of_training_is_not_the_same():
 
 
 @pytest.mark.parametrize(
-    "study", ["compare", "diagnose", "temperature", "train", "reproduce", "claims"]
+    "study", ["compare", "diagnose", "temperature", "train", "reproduce", "claims", "opponents"]
 )
 def test_every_study(study):
     made = studies()

@@ -18,6 +18,7 @@ import pytest
 import analysis
 from analysis import report
 from analysis.tables import claims
+from analysis.tables import opponents as opponent_table
 from analysis.text import https, printable
 from experiments.command_line import main
 from tests.analysis.helpers import synthetic_rows as synthetic
@@ -80,7 +81,23 @@ def studies():
         "train": synthetic.training(),
         "reproduce": pd.DataFrame(reproduced),
         "claims": pd.DataFrame([claimed | {"confidence": 0.95, "power": 0.9}]),
+        "opponents": opponents(),
     }
+
+
+def opponents():
+    """Return rows of two calls, of which one is wrong, and of a library that was not run."""
+    facts = dict.fromkeys(opponent_table.COLUMNS, "x") | {"low": np.nan, "high": np.nan, "note": ""}
+    found = {"loss_z": 0.5, "mean_z": -1.0, "truth_z": 9.0, "own_truth_z": 1.0, "time_ratio": 2.0}
+    rows = [
+        facts | {"call": call, "unbiased": unbiased, "metric": metric, "value": value}
+        for call, unbiased in (("wrong", "yes"), ("agrees", "no"))
+        for metric, value in found.items()
+    ]
+    spread = {"metric": "variance_ratio", "value": 1.1, "low": 0.9, "high": 1.3}
+    rows += [facts | {"call": "wrong"} | spread, facts | {"call": "agrees"} | spread]
+    absent = {"opponent": "y", "call": "", "metric": "skipped", "value": np.nan}
+    return pd.DataFrame([*rows, facts | absent | {"note": "not on the index"}])
 
 
 def hostile(rows, text):

@@ -7,6 +7,7 @@ import analysis
 from analysis import names
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_claims import claim
+from tests.analysis.test_hostile_folders import studies
 from tests.analysis.test_reproduction import expected, ours, target
 
 LONG = "OfAUser" * 9 + "[path=a/b/c,inner=Another[" + "x" * 70 + "],k=12]"
@@ -36,6 +37,7 @@ def tables():
         "claims": analysis.claims_table(
             pd.DataFrame([claim(10.0, low=0.0, claim=words, metric="the quantity " * 9)])
         ),
+        "opponents": analysis.opponents_table(studies()["opponents"]),
         "skipped": analysis.comparison_table(synthetic.comparison(estimators={})),
     }
 

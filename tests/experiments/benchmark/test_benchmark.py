@@ -13,7 +13,7 @@ import pytest
 import analysis
 from estimators import GumbelSoftmax, LeaveOneOut, Pathwise, ScoreFunction, StraightThrough
 from experiments import benchmark
-from experiments.benchmark import cost, suite, torch_process, workload
+from experiments.benchmark import cost, process, suite, torch_process, workload
 from experiments.benchmark.rounds import ratios
 from experiments.measurement.moments import sample_key
 from experiments.problems import VAE, Quadratic
@@ -144,10 +144,10 @@ def test_pytorch_s_process_does_not_load_jax():
 def test_a_process_of_pytorch_that_ends_says_why():
     arrays = [np.zeros(1, np.float32)]
     with (
-        torch_process.start([], arrays, threads="two") as process,
-        pytest.raises(torch_process.TorchEnded) as error,
+        torch_process.start([], arrays, threads="two") as torch,
+        pytest.raises(process.Ended) as error,
     ):
-        process.wait(lambda message: None)
+        torch.wait(lambda message: None)
     assert "Error" in str(error.value) and "\n" not in str(error.value)
 
 

@@ -179,6 +179,8 @@ OPTIONS = {
         "--data": "$ESTIMAX_DATA",
         "--estimators": "",
         "--json": "print",
+        "--opponents": "NumPyro, optax",
+        "--output": "one in ./results",
         "--force": None,
         "--dry-run": None,
         "--quick": None,

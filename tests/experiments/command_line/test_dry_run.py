@@ -40,6 +40,7 @@ PARTS = {
     ("claims", "--only", "gumbel-rao-law"): ["gumbel-rao-law"],
     ("figure", "densities"): ["simplex"],
     ("benchmark", *TWO): ["Exact", "GumbelSoftmax"],
+    ("benchmark", "--opponents", "optax", "SynJax"): ["optax", "SynJax"],
     ("run", "study.toml"): ["trained:", "Exact", "after: to do after trained", "all 2 runs"],
 }
 
