@@ -29,7 +29,8 @@ _ENUMERATED = 40
 """No count above it: of a rate of 2.3, less than 1e-30."""
 
 _Indicator = Literal["hard_sigmoid", "cubic", "sigmoid"]
-_DIRECTIONS: tuple[Literal["up", "down"], ...] = "up", "down"
+_Direction = Literal["up", "down"]
+_DIRECTIONS: tuple[_Direction, ...] = "up", "down"
 
 _RELAXED_RATE, _ARRIVALS = 3.0, 24
 
@@ -60,6 +61,16 @@ def _curvature(exactly: Enumeration) -> Estimate:
     """Return the bias of straight-through for x^2, over lambda f'' / 2, plus 1."""
     found = exactly(StraightThrough(), _square)
     return number((found.mean - found.truth)[0] / _RATE + 1)
+
+
+def _unbiased(direction: _Direction) -> Claim:
+    return Claim(
+        f"Differences {direction} are unbiased for any f of a count",
+        "derived",
+        f"relative bias of differences {direction}, a wave",
+        lambda exactly: number(exactly(PoissonDifference(direction), _wave).bias),
+        _EXACT,
+    )
 
 
 def _trapezoid(exactly: Enumeration) -> Estimate:
@@ -127,18 +138,7 @@ STUDIES = (
         f"estimators of one Poisson variable of rate {_RATE}, all counts to {_ENUMERATED}",
         _exactly,
         (
-            *(
-                Claim(
-                    f"Differences {direction} are unbiased for any f of a count",
-                    "derived",
-                    f"relative bias of differences {direction}, a wave",
-                    lambda exactly, direction=direction: number(
-                        exactly(PoissonDifference(direction), _wave).bias
-                    ),
-                    _EXACT,
-                )
-                for direction in _DIRECTIONS
-            ),
+            *map(_unbiased, _DIRECTIONS),
             Claim(
                 "Differences down have more variance than differences up",
                 "derived",
