@@ -1,5 +1,6 @@
 """The exact derivative of a Poisson expectation, as a difference of f at neighbouring counts."""
 
+import dataclasses
 import math
 from typing import Literal, Self
 
@@ -61,7 +62,9 @@ class PoissonDifference(Estimator[Poisson, Objective]):
         found = evaluate_all(at, jnp.arange(-1, size, dtype="int32"), sample.shape)
         change = jax.lax.stop_gradient(step * (found[1:] - found[0])).reshape(sample.shape)
         weight = jnp.exp(distribution.log_rate) if self.direction == "up" else sample
-        return attach_gradient(found[0], distribution, Poisson(weight * change, distribution.most))
+        return attach_gradient(
+            found[0], distribution, dataclasses.replace(distribution, log_rate=weight * change)
+        )
 
     def check(self) -> None:
         """Raise for an unknown direction."""

@@ -2,10 +2,17 @@
 
 from experiments.studies.claims import (
     control_variates,
+    counts,
+    diffusion,
+    gates,
+    groups,
+    noise_given_samples,
     relaxations,
     score_functions,
+    second_order,
     speed,
     straight_through,
+    subsets,
     training,
 )
 from experiments.studies.claims.claim import Claim as Claim
@@ -20,6 +27,13 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *straight_through.STUDIES,
     *score_functions.STUDIES,
     *control_variates.STUDIES,
+    *second_order.STUDIES,
+    *noise_given_samples.STUDIES,
+    *groups.STUDIES,
+    *diffusion.STUDIES,
+    *gates.STUDIES,
+    *subsets.STUDIES,
+    *counts.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

@@ -9,6 +9,7 @@ from experiments.studies.figures.study import Figure as Figure
 FIGURES = {
     "relaxed-samples": "relaxed_samples.study",
     "densities": "densities.study",
+    "diffusion-steps": "diffusion_steps.study",
     "variance-by-evaluations": "evaluations.study",
     "gumbel-rao-simplex": "simplex.study",
     "gradient-traces": "traces.study",

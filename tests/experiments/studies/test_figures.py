@@ -142,6 +142,21 @@ def test_variance_falls_with_evaluations(rows):
         assert wide.loc[3, "without replacement: unordered set"] < alone[3]
 
 
+def test_more_steps_and_less_temperature_have_less_bias_and_more_variance(rows):
+    table = rows("diffusion-steps")
+    wide = table.pivot(
+        index=["name", "p_num_steps", "p_temperature"], columns="metric", values="value"
+    )
+    for name in ("diffusion", "diffusion, cosine", "diffusion, straight-through"):
+        few, many = wide.loc[name].sort_index().iloc[0], wide.loc[name].sort_index().iloc[-1]
+        assert many["squared_bias"] < few["squared_bias"] / 2
+        assert many["variance"] > 4 * few["variance"]
+    for name in ("Gumbel-softmax", "straight-through Gumbel-softmax"):
+        cold, warm = wide.loc[name].sort_index().iloc[0], wide.loc[name].sort_index().iloc[-1]
+        assert cold["squared_bias"] < warm["squared_bias"] / 2
+        assert cold["variance"] > 4 * warm["variance"]
+
+
 @pytest.mark.slow
 def test_gumbel_rao_has_less_variance_everywhere(rows):
     table = rows("gumbel-rao-simplex")
