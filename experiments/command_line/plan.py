@@ -80,6 +80,11 @@ def total(parts: Sequence[Part]) -> str:
     return f"{count}, {_about(sum(known))}{f' and unknown for {rest} of them' if rest else ''}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things whose plural ends in s, as in `1 run` or `2 runs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _time(part: Part) -> str:
     if part.is_done:
         return ""
