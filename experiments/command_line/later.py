@@ -1,7 +1,7 @@
 """Runs of a study file that measure where earlier ones train, checked before any is run."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from experiments.command_line import parser, study_words
@@ -49,6 +49,20 @@ def check(run: Run, given: argparse.Namespace, earlier: Run, path: Path) -> None
             f"step: {earlier} keeps no checkpoint of step {missing[0]}, but of "
             f"{saved.listed(kept)}; its keep-steps name them"
         )
+
+
+def places(given: argparse.Namespace, earlier: Sequence[Run]) -> int:
+    """Return the number of places at which a run measures, of earlier runs that train."""
+    each = 0
+    for one in earlier:
+        trained = parser.parsed(study_words.parser_of("train"), one.arguments)
+        names = parse_estimators(trained.estimators).estimators
+        each += (
+            len(set(trained.learning_rates))
+            * max(len(set(trained.temperatures)), 1)
+            * (1 if getattr(given, "trained_with", None) else len(names))
+        )
+    return each * max(len(set(given.step or ())), 1) * getattr(given, "seeds", 1)
 
 
 def _on_disk(path: Path) -> Collection[int]:

@@ -142,24 +142,25 @@ def _print_plan(file: StudyFile, root: Path, force: bool) -> None:
     """Print the parts of each run, which are done, and the time expected."""
     paths: dict[Run, Path] = {}
     total: list[plan.Part] = []
-    unknown = 0
     jobs = _jobs(file, root)
     for one in file.runs:
         missing = [run for run in one.after if run not in paths]
-        if missing:
-            print(f"{one}: to do after {missing[0]}, time unknown")
-            unknown += 1
-            continue
-        job = job_of(one, [paths[run] for run in one.after]) if one.after else jobs[one]
+        is_later = bool(one.after) and not missing
+        job = job_of(one, [paths[run] for run in one.after]) if is_later else jobs[one]
         path = folder_of(one, job, root)
-        parts = plan.parts_of(job.study, path, force=force)
+        parts = plan.parts_of(job.study, path, force=force, problem=job.problem)
+        if missing:
+            parts = plan.repeated(parts, later.places(_given(one), one.after))
+            print(f"{one}: to do after {missing[0]}, {plan.time_of(parts)}")
+        else:
+            print("\n".join(plan.lines(str(one), parts)))
         if all(part.is_done for part in parts):
             paths[one] = path
-        print("\n".join(plan.lines(str(one), parts)))
         total += parts
-    rest = f"; and the parts of {plan.counted(unknown, 'run')} after others" if unknown else ""
     runs = plan.counted(len(file.runs), "run")
-    print(f"{'all ' if len(file.runs) > 1 else ''}{runs}, in {root}: {plan.total(total)}{rest}")
+    print(f"{'all ' if len(file.runs) > 1 else ''}{runs}, in {root}: {plan.total(total)}")
+    for line in plan.basis(total):
+        print(line)
 
 
 def completed(
