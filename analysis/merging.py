@@ -26,6 +26,9 @@ OF_PROBLEM = ("problem", "train_steps", "tuning_steps", "at")
 _OVER_PROBLEMS = ("compare", "temperature")
 """The studies whose results of several problems are merged."""
 
+_NAMED = {"at": "checkpoints (--at)"}
+"""What settings are called that are named unlike what they hold."""
+
 _MACHINE = ("platform", "devices")
 """What may differ of the environments: it changes the rounding of numbers only."""
 
@@ -124,7 +127,7 @@ def _check_same(
     for key in dict.fromkeys((*a, *b)):
         x, y = a.get(key), b.get(key)
         if key not in free and x != y:
-            key = key.replace("_", " ")
+            key = _NAMED.get(key, key.replace("_", " "))
             if isinstance(x, dict | list) or isinstance(y, dict | list):
                 raise ValueError(f"{one} and {other} differ in their {key}")
             raise ValueError(f"their {key} is {x} ({one}) and {y} ({other})")

@@ -23,6 +23,7 @@ from analysis.rows import contexts, is_complete
 from analysis.studies import STUDIES, readable
 from analysis.text import https, printable
 from analysis.unfinished import CONTINUES, begun, is_begun
+from analysis.units import Against
 
 # Limits for untrusted folders: the search stays fast and a browser can open the page.
 _DEEPEST = 16
@@ -143,6 +144,8 @@ def report(
     folders: Sequence[str | os.PathLike],
     title: str = "estimax results",
     place: str | os.PathLike | None = None,
+    against: Against = "steps",
+    pictures: Mapping[Path, Mapping[str, bytes | None]] = {},
 ) -> Page:
     """Return one self-contained HTML page: tables that sort and filter, figures, provenance.
 
@@ -154,6 +157,9 @@ def report(
         folders: results folders, each with its `results.parquet` and figures as PNG.
         title: title of the page.
         place: the folder of the page, from which it links to tables; None for no links.
+        against: what training runs are compared against.
+        pictures: PNG files by folder and name that take the place of those in the folder; None for
+            no picture of that name.
 
     Raises:
         ValueError: if no folder has results that can be shown; the message names the first.
@@ -163,19 +169,22 @@ def report(
     room = _MOST_PICTURES
     for number, folder in enumerate(map(Path, folders)):
         try:
-            section = _section(number, folder, place)
+            section = _section(number, folder, place, against)
         except (OSError, ValueError) as error:
             left_out.append(_reason(error))
             continue
-        for path in _picture_files(folder, left_out):
+        kept = {path.stem: path for path in _picture_files(folder, left_out)}
+        for name, picture in sorted({**kept, **pictures.get(folder, {})}.items()):
+            if picture is None:
+                continue
             try:
-                content = read_png(path)
+                content = picture if isinstance(picture, bytes) else read_png(picture)
                 if (room := room - len(content)) < 0:
-                    raise ValueError(f"{path}: the page already has too many pictures")
+                    raise ValueError(f"{folder / name}: the page already has too many pictures")
             except (OSError, ValueError) as error:
                 left_out.append(_reason(error))
             else:
-                caption = CAPTIONS.get(path.stem, path.stem.replace("_", " "))
+                caption = CAPTIONS.get(name, name.replace("_", " "))
                 section.pictures.append((printable(caption), _encoded(content)))
         if section.title in titles:
             section = section._replace(title=f"{section.title} ({printable(folder.name)})")
@@ -238,14 +247,16 @@ def _picture_files(folder: Path, left_out: list[str]) -> list[Path]:
     return found[:MAX_FILES]
 
 
-def _section(number: int, folder: Path, place: str | os.PathLike | None = None) -> Section:
+def _section(
+    number: int, folder: Path, place: str | os.PathLike | None, against: Against
+) -> Section:
     if is_begun(folder):
         return _begun(number, folder)
     rows = read(folder / RESULTS)
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
     try:
-        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(rows))]
+        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(rows, against))]
     except ValueError as error:
         raise ValueError(f"{folder / RESULTS}: {error}") from error
     problem = configuration.get("problem", "")
@@ -288,17 +299,19 @@ def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
-def _tables(rows: pd.DataFrame) -> list[ReadableTable]:
+def _tables(rows: pd.DataFrame, against: Against) -> list[ReadableTable]:
     study = STUDIES.get(rows.attrs["configuration"]["study"])
     if study is None or study.table is None:
         return []
+    if "against" not in study.choices:
+        against = "steps"
     if not study.is_split:
-        return [readable(rows)]
+        return [readable(rows, against=against)]
     found = [part for _, part in contexts(rows)]
     lines = sum(part["estimator"].nunique() for part in found)
     if len(found) > MAX_TABLES or lines > MAX_LINES:
         raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
-    return [readable(part) for part in found]
+    return [readable(part, against=against) for part in found]
 
 
 def _table(anchor: str, table: ReadableTable) -> Table:

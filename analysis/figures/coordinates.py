@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.coordinates import coordinates
 from analysis.figures.legend import entry, framed, mark, named, others_mark
-from analysis.figures.marks import ROUNDING, decades
+from analysis.figures.marks import ROUNDING, decades, label_logarithms
 from analysis.names import short_names, wrap
 from analysis.page import PAGE, Page
 from analysis.rows import families, places, shared, title
@@ -144,6 +144,7 @@ def _panel(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     bins, zeros = points[points["high"] > 0], _zeros(points)
     edges = bins["low"].min(), bins["high"].max()
     ax.set(xscale="log", xlim=edges, ylim=(0, 1.05 * max(points["share"].max(), 0.1)))
+    label_logarithms(ax.xaxis)
     for name, own in bins.groupby("short_name", sort=False):
         if name not in looks and own["share"].any():
             _steps(ax, own, color=GREY, linewidth=0.6, label="_", zorder=1)

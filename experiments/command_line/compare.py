@@ -113,7 +113,8 @@ def job(given: argparse.Namespace) -> jobs.Job:
     """Return what the arguments ask for."""
     settings = settings_from(given, default_estimators)
     shown_as = {"cost": given.cost, "columns": given.columns, "sort": given.sort}
-    return jobs.Job(comparison(settings), drawing(given, settings.estimators), shown_as)
+    drawn = drawing(given, settings.estimators)
+    return jobs.Job(comparison(settings), drawn, shown_as, problem=settings.problem)
 
 
 def settings_from(

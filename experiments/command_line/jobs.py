@@ -16,6 +16,7 @@ from experiments.command_line.output import (
     concluding_files,
     folder_of,
 )
+from experiments.problems import Problem
 from experiments.running.results import Results
 from experiments.running.study import Study
 
@@ -34,6 +35,8 @@ class Job:
         table: the choices of `analysis.studies.readable`; None for a study without a table.
         own_files: names, or patterns of names, of the files that `own` writes.
         own: writes or prints what the run has besides a table and figures, from its results.
+        problem: the problem whose gradients tell roughly how long the study takes; None if there is
+            not one.
     """
 
     study: Study[Any]
@@ -41,6 +44,7 @@ class Job:
     table: Mapping[str, Any] | None = dataclasses.field(default_factory=dict)
     own_files: Sequence[str] = ()
     own: Callable[[Results], None] = _nothing
+    problem: Problem | None = None
 
     @property
     def kind(self) -> str:
@@ -63,7 +67,8 @@ def run(given: argparse.Namespace, job: Job) -> None:
     if given.dry_run:
         unused.without_effect(given, "with --dry-run", "save")
         path = folder_of(given, job.study)
-        print("\n".join(plan.lines(str(path), plan.parts_of(job.study, path, force=given.force))))
+        parts = plan.parts_of(job.study, path, force=given.force, problem=job.problem)
+        print("\n".join([*plan.lines(str(path), parts), *plan.basis(parts)]))
         return
     if given.save and jax.process_index() == 0:
         saving.save(given)

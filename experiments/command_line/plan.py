@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.command_line import rough
+from experiments.problems import Problem
 from experiments.running.results import FILE
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import TIMES
@@ -26,11 +28,13 @@ class Part(NamedTuple):
         name: its name.
         is_done: whether its rows are there.
         seconds: the time that it is expected to take; None if that is unknown.
+        is_rough: whether that time is by a timing of a gradient, not by earlier runs.
     """
 
     name: str
     is_done: bool
     seconds: float | None
+    is_rough: bool = False
 
 
 class Took(NamedTuple):
@@ -40,16 +44,20 @@ class Took(NamedTuple):
     work: float
 
 
-def parts_of(study: Study[Any], path: Path, *, force: bool) -> list[Part]:
-    """Return the parts of a study; nothing is run or written.
+def parts_of(
+    study: Study[Any], path: Path, *, force: bool, problem: Problem | None = None
+) -> list[Part]:
+    """Return the parts of a study; none is run, and nothing is written.
 
     The time expected is that which the part, of any seed or step, took in runs of the same study
-    and problem in the folder and its neighbours, in proportion to samples or steps.
+    and problem in the folder and its neighbours, in proportion to samples or steps; else a rough
+    one, as `rough.seconds`.
 
     Args:
         study: the study.
         path: its results folder, which need not exist.
         force: whether all parts are run again.
+        problem: the problem whose gradients are timed if there are no earlier runs; None for none.
 
     Raises:
         UsageError: if the folder holds another run.
@@ -58,7 +66,24 @@ def parts_of(study: Study[Any], path: Path, *, force: bool) -> list[Part]:
     took = _took(study, path)
     work = _work(study.configuration)
     expected = {name: _expected(took.get(_PLACE.sub("", name), ()), work) for name in study.parts}
-    return [Part(name, name in done, expected[name]) for name in study.parts]
+    unknown = [name for name in study.parts if name not in done and expected[name] is None]
+    guessed = _rough(study, problem) if problem is not None and unknown else {}
+    known = guessed | {name: one for name, one in expected.items() if one is not None}
+    return [
+        Part(name, name in done, known.get(name), expected[name] is None) for name in study.parts
+    ]
+
+
+def _rough(study: Study[Any], problem: Problem) -> dict[str, float]:
+    try:
+        return rough.seconds(study, problem)
+    except (Exception, SystemExit):  # an estimator or a problem of the user's; the study says so
+        return {}
+
+
+def repeated(parts: Sequence[Part], times: int) -> list[Part]:
+    """Return the parts of a study at one of several places, to do at each; times are taken once."""
+    return [one for one in parts for _ in range(1 if one.name == TIMES else times)]
 
 
 def lines(title: str, parts: Sequence[Part]) -> list[str]:
@@ -72,25 +97,45 @@ def total(parts: Sequence[Part]) -> str:
     missing = [one for one in parts if not one.is_done]
     if not missing:
         return "nothing to do"
-    known = [one.seconds for one in missing if one.seconds is not None]
-    count = f"{len(missing)} of {len(parts)} parts to do"
+    return f"{len(missing)} of {counted(len(parts), 'part')} to do, {time_of(missing)}"
+
+
+def time_of(missing: Sequence[Part]) -> str:
+    """Return the time that parts are expected to take together."""
+    known = [one for one in missing if one.seconds is not None]
     if not known:
-        return f"{count}, time unknown"
+        return "time unknown"
     rest = len(missing) - len(known)
-    return f"{count}, {_about(sum(known))}{f' and unknown for {rest} of them' if rest else ''}"
+    word = "roughly" if any(one.is_rough for one in known) else "about"
+    unknown = f" and unknown for {rest} of them" if rest else ""
+    return f"{word} {_seconds(sum(one.seconds or 0 for one in known))}{unknown}"
+
+
+def basis(parts: Sequence[Part]) -> list[str]:
+    """Return what the expected times of parts rest on, a line for each kind."""
+    known = {one.is_rough for one in parts if not one.is_done and one.seconds is not None}
+    lines = {
+        False: "about: by earlier runs in this folder and its neighbours",
+        True: "roughly: by the time of a gradient, measured now, and how many are to be computed; "
+        "evaluations of trained models are not counted",
+    }
+    return [lines[kind] for kind in sorted(known)]
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things whose plural ends in s, as in `1 run` or `2 runs`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _time(part: Part) -> str:
-    if part.is_done:
-        return ""
-    return ", time unknown" if part.seconds is None else f", {_about(part.seconds)}"
+    return "" if part.is_done else f", {time_of([part])}"
 
 
-def _about(seconds: float) -> str:
+def _seconds(seconds: float) -> str:
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"about {seconds / size:.2g} {unit}"
-    return f"about {seconds:.1f} seconds" if seconds < 10 else f"about {seconds:.0f} seconds"
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.1f} seconds" if seconds < 10 else f"{seconds:.0f} seconds"
 
 
 def _took(study: Study[Any], path: Path) -> dict[str, list[Took]]:
@@ -99,8 +144,15 @@ def _took(study: Study[Any], path: Path) -> dict[str, list[Took]]:
 
     found: dict[str, list[Took]] = {}
     about = study.configuration
-    folder = path.parent
-    files = [*folder.glob(f"*/{FILE}"), *folder.glob(f"*/runs/*/{FILE}")] if folder.is_dir() else []
+    # A run of a study file is in OUTPUT/runs, which has neighbours too.
+    folders = [path.parent, *path.parents[2:3]] if path.parent.name == "runs" else [path.parent]
+    files = {
+        file
+        for folder in folders
+        if folder.is_dir()
+        for pattern in (f"*/{FILE}", f"*/runs/*/{FILE}")
+        for file in folder.glob(pattern)
+    }
     for file in sorted(files, key=lambda one: -one.stat().st_mtime)[:_MOST_FILES]:
         try:
             attrs = reading.read(file).attrs

@@ -1,12 +1,18 @@
 """The command `report`: one HTML page of results."""
 
 import argparse
+import contextlib
 import hashlib
 import re
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import analysis
+from analysis.units import Against
 from experiments.command_line import options, unused
 from experiments.command_line.output import say
+from experiments.running.results import FILE
 from experiments.system.errors import UsageError
 from experiments.system.output_file import OutputFile
 
@@ -36,6 +42,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace the file even if estimax did not write it, or it was changed since",
     )
+    options.add_against(command)
     option("--title", default="estimax results", help="title of the page (default: %(default)s)")
 
 
@@ -50,7 +57,8 @@ def run(given: argparse.Namespace) -> None:
     try:
         folders = pages.find(given.results)
         target = OutputFile(path, "--output", force=given.force, ours=_is_sealed)
-        page, left_out = pages.report(folders, given.title, path.parent)
+        drawn = _drawn(folders, given.against) if given.against != "steps" else {}
+        page, left_out = pages.report(folders, given.title, path.parent, given.against, drawn)
     except (OSError, ValueError) as error:
         raise UsageError(f"no report of {given.results}: {error}") from error
     target.write(_sealed(page))
@@ -59,6 +67,39 @@ def run(given: argparse.Namespace) -> None:
     say(f"{len(page) / 1e6:.1f} MB")
     if target.is_plain:
         print(path)
+
+
+def _drawn(folders: Iterable[Path], against: Against) -> dict[Path, dict[str, bytes | None]]:
+    """Return the figures of training runs against a unit, as PNG files by folder and name.
+
+    A figure that cannot be drawn so is None.
+
+    Raises:
+        ValueError: if no folder has training runs.
+    """
+    from analysis import figures
+    from analysis.reading import read
+    from analysis.studies import study_of
+
+    found: dict[Path, dict[str, bytes | None]] = {}
+    for folder in folders:
+        try:
+            rows = read(folder / FILE)
+            if "against" not in study_of(rows).choices:
+                continue
+        except (OSError, ValueError):  # the page leaves it out, and says so
+            continue
+        own = found.setdefault(folder, {})
+        with tempfile.TemporaryDirectory() as stage:
+            for name, module in figures.of_study(rows, against).items():
+                own[name] = None
+                with contextlib.suppress(ValueError):  # no value fits on an axis
+                    stem = Path(stage) / name
+                    (path,) = analysis.save_figure(module.draw(rows), stem, formats=["png"])
+                    own[name] = path.read_bytes()
+    if not found:
+        raise ValueError(f"it has no training runs to compare against {against}")
+    return found
 
 
 def _sealed(page: str) -> str:

@@ -13,6 +13,7 @@ import jax
 import analysis
 from experiments.command_line import (
     exit_status,
+    later,
     options,
     parser,
     plan,
@@ -70,6 +71,9 @@ run. `estimax compare ... --save study.toml` writes the file of a command.
 _MEANT = {"problem", "seed"}
 """Options that mean something else with `--at` if they are given."""
 
+_OF_PLACE = {"step", "trained_with"}
+"""Options that have no effect without `--at`."""
+
 _PREFIX = "option "
 """Of the attributes that hold the options of the commands."""
 
@@ -112,7 +116,7 @@ def prepare(given: argparse.Namespace) -> None:
     try:
         own = parser.parsed(parser.of_command("run"), [str(given.file), *flags])
     except UsageError as error:
-        raise UsageError(f"{given.file}: {error}") from error
+        raise UsageError(f"{given.file}: {study_file.in_its_words(error)}") from error
     for key in said.keys() - given.options.keys():
         setattr(given, key, getattr(own, key))
 
@@ -138,23 +142,25 @@ def _print_plan(file: StudyFile, root: Path, force: bool) -> None:
     """Print the parts of each run, which are done, and the time expected."""
     paths: dict[Run, Path] = {}
     total: list[plan.Part] = []
-    unknown = 0
-    jobs = _jobs(file)
+    jobs = _jobs(file, root)
     for one in file.runs:
         missing = [run for run in one.after if run not in paths]
-        if missing:
-            print(f"{one}: to do after {missing[0]}, time unknown")
-            unknown += 1
-            continue
-        job = jobs.get(one) or job_of(one, [paths[run] for run in one.after])
+        is_later = bool(one.after) and not missing
+        job = job_of(one, [paths[run] for run in one.after]) if is_later else jobs[one]
         path = folder_of(one, job, root)
-        parts = plan.parts_of(job.study, path, force=force)
+        parts = plan.parts_of(job.study, path, force=force, problem=job.problem)
+        if missing:
+            parts = plan.repeated(parts, later.places(_given(one), one.after))
+            print(f"{one}: to do after {missing[0]}, {plan.time_of(parts)}")
+        else:
+            print("\n".join(plan.lines(str(one), parts)))
         if all(part.is_done for part in parts):
             paths[one] = path
-        print("\n".join(plan.lines(str(one), parts)))
         total += parts
-    rest = f"; and the parts of {unknown} runs after others" if unknown else ""
-    print(f"all {len(file.runs)} runs, in {root}: {plan.total(total)}{rest}")
+    runs = plan.counted(len(file.runs), "run")
+    print(f"{'all ' if len(file.runs) > 1 else ''}{runs}, in {root}: {plan.total(total)}")
+    for line in plan.basis(total):
+        print(line)
 
 
 def completed(
@@ -174,7 +180,7 @@ def completed(
     Raises:
         UsageError: for a run that cannot be, before any is run.
     """
-    jobs = _jobs(file)
+    jobs = _jobs(file, root)
     done: dict[Run, Done] = {}
     failed: dict[Run, tuple[int, str]] = {}
     for number, one in enumerate(file.runs, 1):
@@ -183,7 +189,7 @@ def completed(
         try:
             if missing := [run for run in one.after if run not in done]:
                 raise UsageError(f"it needs {missing[0]}, which failed")
-            job = jobs.get(one) or job_of(one, [done[run].path for run in one.after])
+            job = job_of(one, [done[run].path for run in one.after]) if one.after else jobs[one]
             done[one] = _complete(one, job, root, force, "" if silent else place)
         except (Exception, SystemExit) as error:  # the others go on
             failed[one] = exit_status.judged(error)
@@ -191,12 +197,12 @@ def completed(
     if not failed:
         return list(done.values()), None
     (first, (status, line)), *_ = failed.items()
-    count = f"{len(failed)} of {len(file.runs)} runs failed"
+    count = f"{len(failed)} of {plan.counted(len(file.runs), 'run')} failed"
     return list(done.values()), (status, f"{file.path}: {count}; {first}: {line}")
 
 
-def _jobs(file: StudyFile) -> dict[Run, Job]:
-    """Return what the runs of a file ask for, but for those that need others' checkpoints.
+def _jobs(file: StudyFile, root: Path) -> dict[Run, Job]:
+    """Return what the runs of a file ask for, of those after others without the parameters.
 
     Raises:
         UsageError: for one that cannot be run.
@@ -204,11 +210,13 @@ def _jobs(file: StudyFile) -> dict[Run, Job]:
     jobs: dict[Run, Job] = {}
     with _notes_once():
         for one in file.runs:
-            if not one.after:
-                try:
-                    jobs[one] = job_of(one)
-                except UsageError as error:
-                    raise UsageError(f"{file.path}: {one}: {error}") from error
+            try:
+                for earlier in one.after:
+                    path = folder_of(earlier, jobs[earlier], root)
+                    later.check(one, _given(one), earlier, path)
+                jobs[one] = job_of(one)
+            except UsageError as error:
+                raise UsageError(f"{file.path}: {one}: {error}") from error
     return jobs
 
 
@@ -230,19 +238,31 @@ def job_of(run: Run, at: Sequence[Path] = ()) -> Job:
 
     Args:
         run: the run.
-        at: the results folders of the earlier runs at whose checkpoints it measures.
+        at: the results folders of the earlier runs at whose checkpoints it measures; none if
+            these have not run.
 
     Raises:
         UsageError: if it cannot be run.
     """
-    given = parser.parsed(study_words.parser_of(run.command), run.arguments)
-    for name in {key.replace("-", "_") for key in run.shared} - _MEANT:
-        given.options.pop(name, None)  # no note, since it need not have an effect on all parts
+    given = _given(run)
     if at:
         given.at = [*(given.at or ()), *at]
         given.options["at"] = "--at"
+    elif run.after:  # the parameters are not known yet
+        given.at = None
+        for name in _OF_PLACE & vars(given).keys():
+            setattr(given, name, None)
+            given.options.pop(name, None)
     module = importlib.import_module(f"experiments.command_line.{run.command}")
     return module.job(given)
+
+
+def _given(run: Run) -> argparse.Namespace:
+    """Return the arguments of a run, but for `--at` earlier runs."""
+    given = parser.parsed(study_words.parser_of(run.command), run.arguments)
+    for name in {key.replace("-", "_") for key in run.shared} - _MEANT:
+        given.options.pop(name, None)  # no note, since it need not have an effect on all parts
+    return given
 
 
 def folder_of(run: Run, job: Job, root: Path) -> Path:

@@ -73,6 +73,11 @@ class Run:
         return ", ".join([self.part, *(f"{key} {word}" for key, word in self.choices.items())])
 
 
+def in_its_words(error: UsageError) -> str:
+    """Return what is wrong with an argument, named as in a file."""
+    return re.sub(r"^argument (?:--)?([\w-]+)(?:/\S+)?: ", r"\1: ", str(error))
+
+
 def file_name(first: str, choices: Mapping[str, str]) -> str:
     """Return a readable file name of a part or a kind of study, and of choices."""
     words = [
@@ -205,13 +210,14 @@ class _Part:
     def of(cls, table: Mapping[str, Any], content: Mapping[str, Any], number: int) -> "_Part":
         """Return the part of a table, the number-th of a file."""
         command = table.get("command", content.get("command"))
-        what = f"part {number}" if table else "it"
+        what = f"part {number}: " if table else ""
         if command is None:
-            raise UsageError(f"{what} names no command: {', '.join(COMMANDS)}")
+            who = f"part {number}" if table else "it"
+            raise UsageError(f"{who} names no command: {', '.join(COMMANDS)}")
         if command not in COMMANDS:
             near = nearest(command, COMMANDS) if isinstance(command, str) else ""
             raise UsageError(
-                f"{what}: unknown command {command!r}{near}; choose from {', '.join(COMMANDS)}"
+                f"{what}unknown command {command!r}{near}; choose from {', '.join(COMMANDS)}"
             )
         name = table.get("name", None if table else command)
         if name is None:
@@ -275,7 +281,7 @@ class _Part:
         try:
             parser.parsed(parser_of(self.command), run.arguments)
         except UsageError as error:
-            said = re.sub(r"^argument (?:--)?([\w-]+)(?:/\S+)?: ", r"\1: ", str(error))
+            said = in_its_words(error)
             needed = "the following arguments are required: "
             if said.startswith(needed):
                 missing = said.removeprefix(needed).split(", ")

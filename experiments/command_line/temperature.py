@@ -36,4 +36,4 @@ def job(given: argparse.Namespace) -> jobs.Job:
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
     study = temperature_sweep(settings, temperatures)
-    return jobs.Job(study, drawing(given, settings.estimators))
+    return jobs.Job(study, drawing(given, settings.estimators), problem=settings.problem)

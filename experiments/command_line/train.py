@@ -234,7 +234,8 @@ def job(given: argparse.Namespace) -> jobs.Job:
         say_not_kept(results, study, given.keep_steps)
 
     shown_as = {"against": given.against}
-    return jobs.Job(study, drawn, shown_as, own_files=picture_files(study), own=own)
+    files, problem = picture_files(study), settings.problem
+    return jobs.Job(study, drawn, shown_as, own_files=files, own=own, problem=problem)
 
 
 def picture_files(study: Study[Any]) -> list[str]:

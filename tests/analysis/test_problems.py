@@ -115,7 +115,10 @@ def test_the_order_and_grouping_of_merging_do_not_matter(rows):
     [
         ({"budget": 7.0}, "their budget is 100.0 .a. and 7.0 .b."),
         ({"problem": "Coupled", "train_steps": 3}, "their train steps is 300 .a. and 3 .b."),
-        ({"problem": "Coupled", "train_steps": 300, "at": [1]}, "a and b differ in their at"),
+        (
+            {"problem": "Coupled", "train_steps": 300, "at": [1]},
+            "a and b differ in their checkpoints",
+        ),
     ],
 )
 def test_other_settings_are_refused(rows, settings, says):

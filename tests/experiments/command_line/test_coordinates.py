@@ -9,6 +9,7 @@ import pytest
 import estimax
 from analysis import reading
 from analysis.figures import coordinates as figure
+from analysis.page import WIDTHS, Page
 from estimators import DisARM, Exact, GumbelSoftmax, ScoreFunction
 from experiments.command_line import main
 from experiments.measurement.keys import named_keys
@@ -188,3 +189,14 @@ def test_lists_in_other_rows_or_columns_are_refused(kept, tmp_path):
         changed.to_parquet(tmp_path / FILE)
         with pytest.raises(ValueError, match="cannot be read"):
             reading.read(tmp_path / FILE)
+
+
+def test_labels_of_the_axis_do_not_overlap(kept):
+    drawn = figure.draw(estimax.read(kept).frame, Page(WIDTHS["column"]))
+    drawn.canvas.draw()
+    for ax in drawn.axes:
+        labels = ax.get_xticklabels(which="both")
+        shown = [one.get_window_extent() for one in labels if one.get_text() and one.get_visible()]
+        inside = sorted((one.x0, one.x1) for one in shown)
+        assert len(inside) >= 2
+        assert all(a[1] < b[0] for a, b in zip(inside, inside[1:], strict=False))

@@ -1,5 +1,8 @@
 """What a command says that it would do, without doing it."""
 
+import re
+
+import jax
 import pytest
 
 from experiments.command_line import main
@@ -66,7 +69,7 @@ def test_what_is_done_is_said_and_times_are_those_of_other_runs(tmp_path, capsys
     monkeypatch.chdir(tmp_path)
     command = ["compare", *SMALL, *TWO]
     assert main([*command, "--dry-run"]) == 0
-    assert "3 of 3 parts to do, time unknown" in capsys.readouterr().out
+    assert "3 of 3 parts to do, roughly" in capsys.readouterr().out
     assert main(command) == 0
     capsys.readouterr()
     (file,) = tmp_path.glob(f"results/*/{FILE}")
@@ -77,8 +80,8 @@ def test_what_is_done_is_said_and_times_are_those_of_other_runs(tmp_path, capsys
     more = [*command, "--estimators", *TWO[1:], "MuProp"]
     assert main([*more, "--seed", "1", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "MuProp, time unknown" in printed and "Exact, about" in printed
-    assert "and unknown for 1 of them" in printed.splitlines()[-1]
+    assert "MuProp, roughly" in printed and "Exact, about" in printed
+    assert [line.partition(":")[0] for line in printed.splitlines()[-2:]] == ["about", "roughly"]
     assert main([*command, "--force", "--dry-run", "--save", "x.toml"]) == 0
     said = capsys.readouterr()
     assert "3 of 3 parts to do, about" in said.out and "--save: no effect with" in said.err
@@ -96,7 +99,34 @@ def test_a_file_whose_first_part_is_done(tmp_path, capsys, monkeypatch):
     assert main(["run", "study.toml", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "nothing to do" in printed and "ScoreFunction, about" in printed
-    assert "all 2 runs, in results/study: 3 of 4 parts to do, about" in printed
+    assert "all 2 runs, in results/study: 3 of 4 parts to do, roughly" in printed
+    # Another folder beside this one.
+    assert main(["run", "study.toml", "--output", "results/new", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "trained:" in printed and "Exact, about" in printed
+    assert "after: to do after trained, roughly" in printed
+
+
+def seconds(line):
+    number, unit = re.search(r"roughly ([\d.e+]+) (\w+)", line).groups()
+    return float(number) * {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}[unit]
+
+
+def test_rough_times_are_in_proportion_to_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def roughly(*command):
+        assert main([*command, "--dry-run"]) == 0
+        *parts, total, basis = capsys.readouterr().out.splitlines()
+        assert basis.startswith("roughly: by the time of a gradient, measured now")
+        return seconds(total if total.startswith("  ") else parts[-1])
+
+    toy = "--problem", "Coupled[bits=3]", "--estimators", "ScoreFunction[LeaveOneOut[8]]"
+    few, many = (roughly("compare", *toy, "--samples", n) for n in ("10000000", "1000000000"))
+    assert 50 < many / few < 200
+    steps = "train", *toy, "--steps", "100000000"
+    seeds = roughly(*steps, "--seeds", "64")
+    assert 20 < seeds / roughly(*steps) * len(jax.devices()) < 200
 
 
 def test_bad_input_is_refused_as_ever(tmp_path, capsys, monkeypatch):

@@ -148,7 +148,7 @@ def test_a_part_measures_at_the_steps_of_another(tmp_path, capsys):
 
 
 def test_a_run_that_fails_leaves_the_others(tmp_path, capsys):
-    bad = PARTS.replace("step = [2, 4]", "step = [2, 3]").replace(
+    bad = PARTS.replace("steps = 4", "steps = 4\nlearning-rates = 3e38").replace(
         "[[part]]",
         '[[part]]\nname = "plain"\ncommand = "compare"\nestimators = "Exact"\n\n[[part]]',
         1,
@@ -158,7 +158,8 @@ def test_a_run_that_fails_leaves_the_others(tmp_path, capsys):
     printed = capsys.readouterr()
     last = printed.err.splitlines()[-1]
     assert last.startswith(f"estimax: {file}: 1 of 3 runs failed; sweep: ")
-    assert "no checkpoint of step 3" in last
+    assert "run 3 of 3: sweep failed: " in printed.err
+    assert "are not finite" in last
     assert f"results in {out / 'compare'}" in printed.out and (out / "train" / FILE).exists()
 
 
@@ -206,7 +207,8 @@ BAD = [
     ('command = "compare"\nproblem = "a\\u0000b"', ["NUL"]),
     ('command = "compare"\nproblem = "Vae"', ["compare: ", "did you mean 'VAE'?"]),
     ('command = "compare"\nproblem = ["VAE", "Vae"]', ["compare, problem Vae: ", "'VAE'?"]),
-    ('command = "compare"\ndevice = "tpu"', ["device", "unknown value 'tpu'"]),
+    ('command = "compare"\ndevice = "tpu"', ["toml: device: unknown value 'tpu'"]),
+    ('command = ["compare"]', ["toml: unknown command ['compare']"]),
     ('command = "compare"\ndevice = 3', ["device: must be text"]),
     ('command = "compare"\noutput = ["a"]', ["output: must be text"]),
     ('command = "train"', ["it needs estimators"]),

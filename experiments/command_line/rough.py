@@ -1,0 +1,119 @@
+"""Rough times of the parts of a study, from a timing of one of its gradients."""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from estimators import Continuous, Estimator, Exact, Pathwise, ScoreFunction, frozen
+from experiments.measurement.point import REFERENCE_SHARE, reference_estimator
+from experiments.measurement.timing import Timer
+from experiments.problems import Problem
+from experiments.running.study import Study
+from experiments.studies.comparison.point_study import TIMES
+from experiments.training import is_tuned
+
+_PROGRAMS = 2
+"""Programs that a part compiles: those that draw or train, and those that time or evaluate."""
+
+_OF_TIMES = 0.2
+"""Seconds of the timing of an estimator."""
+
+
+class Taken(NamedTuple):
+    """What a timing found.
+
+    Attributes:
+        compilation: seconds to compile a gradient.
+        evaluation: seconds of a gradient, divided by its evaluations of f.
+    """
+
+    compilation: float
+    evaluation: float
+
+
+def seconds(study: Study[Any], problem: Problem) -> dict[str, float]:
+    """Return the rough times of the parts of a comparison, a sweep or training, by name.
+
+    A gradient of the score function, or of the pathwise estimator for continuous variables, is
+    compiled and timed on one device. Estimators are taken to need as long for an evaluation of f,
+    and as long to compile; those that are tuned, all tuning steps. Evaluation and measurement
+    during training, and the samples that `--precision` adds, are not counted.
+
+    Args:
+        study: the study.
+        problem: its problem.
+    """
+    members = {
+        name: list(one) if isinstance(one, Sequence) else [one] for name, one in study.parts.items()
+    }
+    distribution = _point(problem)[2]
+    fits = {
+        name: [one for one in each if problem.refusal(one, distribution) is None]
+        for name, each in members.items()
+    }
+    taken, about = _timed(problem), study.configuration
+
+    def gradients(one: Estimator) -> float:
+        """Return the evaluations of f, one after another, that an estimator takes."""
+        evaluations, devices = problem.evaluations(one, distribution), len(jax.devices())
+        if about["study"] == "train":
+            temperatures = max(len(about["temperatures"]), 1)
+            runs = len(about["learning_rates"]) * temperatures * about["seeds"]
+            return evaluations * about["steps"] * -(-runs // devices)
+        tuning = about["tuning_steps"] if is_tuned(one) else 0
+        # An enumeration without noise is computed once.
+        samples = 1 if isinstance(one, Exact) else about["samples"]
+        return evaluations * (samples / devices + tuning)
+
+    found = {
+        name: _PROGRAMS * taken.compilation + taken.evaluation * sum(map(gradients, each))
+        if each
+        else 0.0
+        for name, each in fits.items()
+    }
+    if TIMES in found:
+        found[TIMES] = len(fits[TIMES]) * _OF_TIMES
+        start = next(iter(found))
+        found[start] += taken.compilation + taken.evaluation * _of_point(problem, about)
+    return found
+
+
+def _of_point(problem: Problem, about: Mapping[str, Any]) -> float:
+    """Return the evaluations of f that train a point and find its true gradient."""
+    distribution = _point(problem)[2]
+    reference = reference_estimator(problem, distribution)
+    each = problem.evaluations(reference, distribution)
+    steps = about["train_steps"] if problem.trainable and not about["at"] else 0
+    samples = 1 if isinstance(reference, Exact) else REFERENCE_SHARE * about["samples"]
+    return each * (steps + samples)
+
+
+@functools.cache
+def _timed(problem: Problem) -> Taken:
+    """Time gradients with respect to all parameters."""
+    params, batch, distribution = _point(problem)
+    estimator = Pathwise() if isinstance(distribution, Continuous) else ScoreFunction()
+
+    def gradient(one: Estimator, context: Any, key: jax.Array) -> Any:
+        with frozen():
+            return jax.grad(problem.loss)(context[0], one, key, context[1])
+
+    like = jax.tree.map(jnp.zeros_like, params)
+    timer = Timer(gradient)
+    start = time.perf_counter()
+    timer(estimator, (params, batch), like, jax.random.key(0), 1)
+    compilation = time.perf_counter() - start
+    rounds = timer.rounds(estimator, (params, batch), like)
+    return Taken(compilation, float(rounds.min()) / problem.evaluations(estimator, distribution))
+
+
+@functools.cache
+def _point(problem: Problem) -> tuple[Any, Any, Any]:
+    """Return the first parameters of a problem, a minibatch and the distribution there."""
+    key = jax.random.key(0)
+    params, batch = problem.initial(key), problem.batch(key, problem.data())
+    return params, batch, problem.distribution(params, batch)
