@@ -89,6 +89,7 @@ def drawn(cls, logits, estimator, count=2**15):
     return np.stack(first, -1)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(("cls", "logits"), [(Bernoulli, BITS[1:4]), (Categorical, CLASSES[:1])])
 def test_many_steps_tend_to_hard_samples_of_the_distribution(cls, logits):
     mean = np.ravel(cls(logits).mean)

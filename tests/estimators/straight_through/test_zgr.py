@@ -34,6 +34,7 @@ def drawn(keys):
     return np.asarray(sample).argmax(-1)
 
 
+@pytest.mark.first_cases(1)
 @pytest.mark.parametrize(("temperature", "least", "most"), [(0.5, 0.05, 0.2), (0.03, 0.0, 0.02)])
 def test_gumbel_rao_tends_to_it(temperature, least, most):
     """The mean over the noise given the sample, at a falling temperature."""

@@ -99,6 +99,7 @@ def test_an_unknown_group_is_refused(capsys):
     assert "encoder_1, encoder_2" in line and line.rstrip().endswith("all")
 
 
+@pytest.mark.slow
 def test_the_precision_holds_for_every_group(tmp_path):
     more = ["--group", "logits", "decoder", "--precision", "20%", "--estimators", "DisARM"]
     problem = ["--problem", "VAE[size=2,batch_size=3]", "--samples", "64", "--train-steps", "3"]

@@ -102,6 +102,7 @@ def test_only_what_is_new_is_run(tmp_path, capsys):
     assert finished(out).keys() == after.keys() and finished(out) != after
 
 
+@pytest.mark.slow
 def test_what_the_command_line_adds_wins(tmp_path):
     file, out = written(tmp_path, PARTS), tmp_path / "out"
     more = ["--samples", "64", "--problem", "Quadratic", "--steps=3", "--keep-steps", "1", "2"]

@@ -168,6 +168,7 @@ def test_a_measurement_that_ends_continues_with_the_missing_steps(
     pd.testing.assert_frame_equal(numbers(tmp_path / "out"), numbers(several), check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.draws
 def test_temperatures_at_several_steps(run, tmp_path):
     out = trained(
@@ -216,6 +217,7 @@ def test_a_problem_of_the_users_own_is_named_again(tmp_path, capsys):
         estimax.load(out, problem=problem)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_more_than_their_estimator_are_told_apart(run, tmp_path):
     rates = ["--learning-rates", 0.01, 0.1]
     other = trained(tmp_path / "other", *TRAIN[:-1], "--steps", 20, *rates)
@@ -254,6 +256,7 @@ def test_what_cannot_be_measured_is_refused(arguments, run, capsys, monkeypatch)
     assert REFUSED[arguments] in refused(capsys, "compare", *arguments, *MEASURE)
 
 
+@pytest.mark.first_cases(2)
 @pytest.mark.parametrize("kind", ["cut", "changed", "link", "missing", "unsealed", "history"])
 def test_a_damaged_checkpoint_is_refused(kind, run, tmp_path, capsys):
     copy = shutil.copytree(run, tmp_path / "copy")
