@@ -118,7 +118,7 @@ def test_without_a_column_or_its_values_rows_are_shown_or_refused(study, path):
         less.attrs = attributes(study)
         less.to_parquet(path)
         try:
-            report._section(1, path.parent)
+            report.report([path.parent])
             shown += 1
         except ValueError as error:
             assert str(error).startswith(str(path))

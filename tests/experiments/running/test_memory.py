@@ -68,15 +68,20 @@ def test_the_same_is_computed_once_and_equal_to_the_bit(compute):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"settings": {"steps": 4}},
-        {"about": arrays(value=np.nextafter(np.float32(1), np.float32(2)))},
-        {"about": arrays(seed=1)},
-        {"about": {**arrays(), "y": 0.0}},
-        {"about": {"x": arrays()["x"].astype(jnp.int32), "key": arrays()["key"]}},
-        {"data": np.zeros(1)},
-        {"modules": MODULES | {"experiments.training.convergence"}},
+        pytest.param({"settings": {"steps": 4}}, id="settings"),
+        pytest.param(
+            {"about": arrays(value=np.nextafter(np.float32(1), np.float32(2)))}, id="value"
+        ),
+        pytest.param({"about": arrays(seed=1)}, id="key"),
+        pytest.param({"about": {**arrays(), "y": 0.0}}, id="another array"),
+        pytest.param(
+            {"about": {"x": arrays()["x"].astype(jnp.int32), "key": arrays()["key"]}}, id="dtype"
+        ),
+        pytest.param({"data": np.zeros(1)}, id="data"),
+        pytest.param(
+            {"modules": MODULES | {"experiments.training.convergence"}}, id="another module"
+        ),
     ],
-    ids=str,
 )
 def test_a_change_of_what_determines_it_is_computed_anew(compute, changed):
     kept(compute, **changed)
