@@ -92,9 +92,8 @@ def opponents_table(rows: pd.DataFrame) -> ReadableTable:
         ValueError: if the table is empty or lacks a column.
     """
     check(rows, COLUMNS)
-    if (
-        rows["metric"] == "variance_ratio"
-    ).any():  # a run in which every call fails has no such row
+    # A run in which every call fails has no intervals.
+    if (rows["metric"] == "variance_ratio").any():
         check(rows, ("low", "high"))
     absent = rows[rows["call"] == ""]
     lines = [
