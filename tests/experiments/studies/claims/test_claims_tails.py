@@ -9,7 +9,19 @@ from scipy import stats
 
 from experiments.statistics import Truth, jackknife
 from experiments.statistics.blocks import Blocks
-from experiments.studies.claims import STUDIES, Scale, measurements, quantities, speed, training
+from experiments.studies.claims import (
+    STUDIES,
+    Scale,
+    counts,
+    gates,
+    groups,
+    measurements,
+    quantities,
+    second_order,
+    speed,
+    subsets,
+    training,
+)
 from experiments.training.convergence import Tuned
 from tests.experiments.helpers.drawn import blocks_of
 from tests.experiments.statistics.test_tails import CASES, FEW, LEAST
@@ -23,7 +35,8 @@ SAMPLED = {
     and not name.startswith("_")
     and any(one.annotation is Blocks for one in inspect.signature(function).parameters.values())
 }
-# Studies of no gradient samples: they draw variables, compare noise by noise, train or take times.
+# Studies of no gradient samples: they enumerate, draw variables, compare noise by noise, train or
+# take times.
 OTHERS = {
     "relaxed-mean",
     "concrete-rounding",
@@ -32,7 +45,16 @@ OTHERS = {
     "gumbel-rao-simplex",
     "straight-through-identities",
     "constant-shift",
-    *(study.name for study in (*training.STUDIES, *speed.STUDIES)),
+    "perturbed-arg-max",
+    "gumbel-rao-limit",
+    "radau-order",
+    "swaps-of-two",
+    "diffusion-law",
+    *(
+        study.name
+        for module in (second_order, groups, gates, subsets, counts, training, speed)
+        for study in module.STUDIES
+    ),
 }
 
 
