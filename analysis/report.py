@@ -20,7 +20,7 @@ from analysis.images import read_png
 from analysis.readable import ReadableTable
 from analysis.reading import OWN, read
 from analysis.rows import contexts, is_complete
-from analysis.studies import STUDIES, readable
+from analysis.studies import STUDIES, has_table, readable
 from analysis.text import https, printable
 from analysis.unfinished import CONTINUES, begun, is_begun
 from analysis.units import Against
@@ -301,7 +301,7 @@ def _day(seconds: float) -> str:
 
 def _tables(rows: pd.DataFrame, against: Against) -> list[ReadableTable]:
     study = STUDIES.get(rows.attrs["configuration"]["study"])
-    if study is None or study.table is None:
+    if study is None or not has_table(rows):
         return []
     if "against" not in study.choices:
         against = "steps"

@@ -275,3 +275,13 @@ def _count(fewest: int, most: int, name: str) -> str:
     if fewest < most:
         return f"{fewest:,} to {most:,} {name}"
     return f"{most:,} {name.removesuffix('s') if most == 1 else name}"
+
+
+def predictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a figure's predictions."""
+    return rows[rows["metric"] == "prediction"] if "metric" in rows else rows[:0]
+
+
+def without_predictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a figure shows."""
+    return rows.drop(predictions(rows).index)

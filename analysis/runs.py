@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.rows import TRAINING_CONTEXT, check, only_context, without_skipped
+from analysis.schema import METRICS
 
 LINE = ("estimator", "optimiser", "learning_rate")
 RUN = (*LINE, "seed")
@@ -21,18 +22,27 @@ class Score(NamedTuple):
     higher_is_better: bool = False
 
 
+OWN = {name: metric.better for name, metric in METRICS.items() if metric.better}
+"""The scores that problems give their trained models, each with which values are better."""
+
+
+def _of_split(split: str, *metrics: str) -> dict[str, Score]:
+    """Return scores of a split by name: bounds first, then those of `OWN`."""
+    bounds = {f"{split}_{name.removeprefix('negative_')}": Score(name, split) for name in metrics}
+    own = {f"{split}_{name}".strip("_"): Score(name, split, OWN[name] == "higher") for name in OWN}
+    return bounds | own
+
+
+_BOUNDS = ("negative_bound", "negative_elbo")
 # A table is sorted by the first of these scores that it contains.
 SCORES = {
     "test_bound": Score("negative_bound", "test"),
     "test_elbo": Score("negative_elbo", "test"),
     "exact_loss": Score("exact_loss", ""),
-    "test_accuracy": Score("accuracy", "test", higher_is_better=True),
-    "validation_bound": Score("negative_bound", "validation"),
-    "validation_elbo": Score("negative_elbo", "validation"),
-    "validation_accuracy": Score("accuracy", "validation", higher_is_better=True),
-    "train_bound": Score("negative_bound", "train"),
-    "train_elbo": Score("negative_elbo", "train"),
-    "train_accuracy": Score("accuracy", "train", higher_is_better=True),
+    **_of_split(""),
+    **_of_split("test"),
+    **_of_split("validation", *_BOUNDS),
+    **_of_split("train", *_BOUNDS),
     "loss": Score("loss", ""),
 }
 
@@ -71,9 +81,19 @@ def trained(rows: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(diverged_at=at)
 
 
+def scores_in(runs: pd.DataFrame) -> dict[str, Score]:
+    """Return the scores that runs may have: all, without scores of problems that they lack."""
+    there = set(zip(runs["metric"], runs["split"], strict=True))
+    return {
+        name: score
+        for name, score in SCORES.items()
+        if score.metric not in OWN or score.metric == "accuracy" or score[:2] in there
+    }
+
+
 def points(runs: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Return the rows of one score; for a bound, only those with the most samples."""
     chosen = runs[runs["metric"] == score.metric]
-    if score.split:
+    if score.split or score.metric in OWN:
         chosen = chosen[chosen["split"] == score.split]
     return chosen[chosen["bound_samples"] == chosen["bound_samples"].max()]

@@ -12,11 +12,13 @@ class Described(NamedTuple):
         kind: "text", "count" (a whole number), "number", "numbers" (a list of them) or "flag".
         meaning: what it holds.
         unit: its unit, "" without one.
+        better: of a score of a trained model, whether "lower" or "higher" values are better.
     """
 
     kind: Literal["text", "count", "number", "numbers", "flag"]
     meaning: str
     unit: str = ""
+    better: Literal["", "lower", "higher"] = ""
 
 
 _text = functools.partial(Described, "text")
@@ -160,6 +162,7 @@ _PUBLISHED = ("units", "spread", "source", "scale", "higher_is_better", "is_know
 _CLAIM = ("deciding", "title", "doubts", "claim", "source", "metric", "value", "error", "degrees")
 _DECISION = ("region_low", "region_high", "effect", "confidence", "power", "seconds", "note")
 _OPPONENT = ("opponent", "problem", "call")
+_PREDICTION = ("claim", "source", "region_low", "region_high")
 _FIGURE = tuple(list(COLUMNS)[list(COLUMNS).index("figure") :])
 
 STUDIES: Mapping[str, tuple[str, ...]] = {
@@ -170,7 +173,7 @@ STUDIES: Mapping[str, tuple[str, ...]] = {
     "reproduce": tuple(dict.fromkeys((*_TRAINED, *_TABLE, *_PUBLISHED))),
     "claims": ("study", "budget", *_CLAIM, *_DECISION),
     "opponents": (*_OPPONENT, "version", "study", *_ESTIMATOR, "samples", *_VALUE[:-1]),
-    "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE))),
+    "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE, *_PREDICTION))),
 }
 """The columns that each study may write, except those of an estimator's settings."""
 
@@ -219,12 +222,13 @@ METRICS: Mapping[str, Described] = {
     "time_ratio": _number(
         "opponents: time of one gradient, theirs over ours; low and high are those of rounds"
     ),
+    "prediction": _number("figure: the quantity that decides a prediction"),
     "skipped": _number("no value: the note says why the estimator does not fit"),
     "loss": _number("train: mean training loss since the last row", "loss"),
     "exact_loss": _number("train: the objective, enumerated", "loss"),
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
-    "accuracy": _number("share of examples that are classified correctly"),
+    "accuracy": _number("share of examples that are classified correctly", better="higher"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }

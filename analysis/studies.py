@@ -10,6 +10,7 @@ from analysis.readable import ReadableTable
 from analysis.tables import claims, opponents, reproduction
 from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.places import places_table
+from analysis.tables.predictions import predictions_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
 from analysis.units import Against
@@ -20,7 +21,7 @@ class Study(NamedTuple):
 
     Attributes:
         columns: required columns.
-        table: returns the readable table of the rows; None if the study has only figures.
+        table: returns the readable table of the rows.
         is_split: whether each context has its own table (otherwise one table contains all rows).
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in the configuration; None if absent.
@@ -28,7 +29,7 @@ class Study(NamedTuple):
     """
 
     columns: tuple[str, ...]
-    table: Callable[..., ReadableTable] | None
+    table: Callable[..., ReadableTable]
     is_split: bool = False
     figures: tuple[str, ...] = ()
     budget: type | None = None
@@ -61,7 +62,7 @@ STUDIES = {
     ),
     "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
     "opponents": Study(opponents.COLUMNS, opponents.opponents_table),
-    "figure": Study(("study", "figure", "task"), None),
+    "figure": Study(("study", "figure", "task"), predictions_table),
 }
 """Keyed by the name in a results file's configuration."""
 
@@ -76,6 +77,12 @@ def study_of(results: pd.DataFrame) -> Study:
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}; choose from {', '.join(STUDIES)}")
     return STUDIES[name]
+
+
+def has_table(results: pd.DataFrame) -> bool:
+    """Return whether results have a readable table: those of a figure need predictions."""
+    is_figure = rows.configuration(results).get("study") == "figure"
+    return not is_figure or not rows.predictions(results).empty
 
 
 def readable(
@@ -102,8 +109,6 @@ def readable(
     """
     study = study_of(results)
     table = study.table
-    if table is None:
-        raise ValueError("the results are those of a figure, which has no table")
     given = {"cost": cost} if cost != "evaluations" else {}
     given |= {"against": against} if against != "steps" else {}
     for name, value in given.items():

@@ -13,7 +13,7 @@ import analysis
 from analysis import figures, reading
 from analysis.coordinates import coordinates
 from analysis.page import Page
-from analysis.studies import readable, study_of
+from analysis.studies import has_table, readable
 from analysis.tables.comparison import Cost
 from analysis.tables.difference import Difference, difference
 from analysis.units import UNITS, Against
@@ -142,12 +142,12 @@ class Result:
 
     def __repr__(self) -> str:
         """Return the table as text."""
-        if study_of(self.frame).table is None:
+        if not has_table(self.frame):
             return repr(self.frame)
         return f"{analysis.to_text(self.table(), terminal_width())}\n{self.conclusion}".rstrip()
 
     def _repr_html_(self) -> str:
-        if study_of(self.frame).table is None:
+        if not has_table(self.frame):
             return self.frame.to_html(max_rows=20)
         return analysis.to_html(self.table(), self.conclusion)
 

@@ -21,8 +21,10 @@ from estimax.arguments import (
     where_of,
 )
 from estimax.results import Result
+from experiments import optimisers
 from experiments.command_line.output import completed_in, concluding_files, readable, save
 from experiments.command_line.train import draw_pictures, written_files
+from experiments.optimisers import Optimiser
 from experiments.problems import Problem
 from experiments.running.results import Results
 from experiments.running.study import Study
@@ -36,8 +38,7 @@ from experiments.studies.temperature.study import TEMPERATURES, has_temperature,
 from experiments.studies.training.settings import TrainSettings, checked
 from experiments.studies.training.study import training
 from experiments.system.errors import UsageError
-from experiments.training import optimisers, schedules
-from experiments.training.optimisers import Optimiser
+from experiments.training import schedules
 from experiments.training.schedules import Schedule
 
 

@@ -16,7 +16,7 @@ from analysis.figures.marks import band
 from analysis.names import wrap
 from analysis.page import PAGE, Page
 from analysis.rows import families, title
-from analysis.runs import LINE, RUN, SCORES, points
+from analysis.runs import LINE, RUN, SCORES, points, scores_in
 from analysis.style import GREY, Look, looks_of, paper
 from analysis.tables.training import TITLES, training_table
 from analysis.units import Against
@@ -108,10 +108,10 @@ def _ranked(rows: pd.DataFrame, against: Against) -> _Ranked:
     finished = runs[runs["diverged_at"].isna()]
     budget = reached(finished)
     best = lines[lines["best"]].drop_duplicates("estimator").set_index("estimator")
-    scores = {name: points(finished, score) for name, score in SCORES.items()}
+    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
     steps = {name: found.groupby(list(RUN))["step"] for name, found in scores.items()}
     several = {name: scores[name][steps[name].transform("nunique") > 1] for name in scores}
-    score = known_of_all({**several, "loss": scores["loss"]}, SCORES)
+    score = known_of_all({**several, "loss": scores["loss"]}, scores)
     kept = best[best["diverged"] == 0]
     if score == "loss" and "relaxes" in runs:
         kept = kept.drop(runs.loc[runs["relaxes"] == 1, "estimator"].unique(), errors="ignore")

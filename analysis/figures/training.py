@@ -23,24 +23,20 @@ from analysis.figures.legend import (
 from analysis.figures.marks import band
 from analysis.page import PAGE, Page
 from analysis.rows import families, title
-from analysis.runs import LINE, RUN, SCORES, points
+from analysis.runs import LINE, OWN, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
-from analysis.tables.training import training_table
+from analysis.tables.training import TITLES, training_table
 from analysis.units import Against
 
 _LOSS = "training loss"
+_ORDER = (
+    *("validation_bound", "test_bound", "validation_elbo", "test_elbo", "exact_loss", *OWN),
+    *(f"{split}_{name}" for split in ("validation", "test") for name in OWN),
+    *("train_bound", "train_elbo", *(f"train_{name}" for name in OWN)),
+)
 _EVALUATED = {
-    "validation_bound": "negative validation bound, {:,} samples",
-    "test_bound": "negative test bound, {:,} samples",
-    "validation_elbo": "negative validation ELBO",
-    "test_elbo": "negative test ELBO",
-    "exact_loss": "exact loss",
-    "validation_accuracy": "validation accuracy",
-    "test_accuracy": "test accuracy",
-    "train_bound": "negative training bound, {:,} samples",
-    "train_elbo": "negative training ELBO",
-    "train_accuracy": "training accuracy",
+    name: TITLES[name] + (", {:,} samples" if name.endswith("_bound") else "") for name in _ORDER
 }
 _CROSS = {"marker": "x", "markersize": 6.5, "markeredgewidth": 1.4, "linestyle": "none"}
 _MARKS = 8  # to a curve
@@ -160,7 +156,8 @@ def _looks(lines: pd.DataFrame, rows: pd.DataFrame, curves: pd.DataFrame) -> dic
 
 def _unit(rows: pd.DataFrame, kind: str) -> str:
     in_nats = rows["metric"].isin(["negative_elbo", "negative_bound"]).any()
-    return "nats" if in_nats and "accuracy" not in kind else ""
+    is_own = any(name.replace("_", " ") in kind for name in OWN)
+    return "nats" if in_nats and not is_own else ""
 
 
 def _panel(ax: Axes, part: pd.DataFrame, looks: Mapping[str, Look], unit: str) -> None:

@@ -115,7 +115,7 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
             lines["claim"], lines["source"], lines["deciding"], strict=True
         )
     ]
-    lines["region"] = [_region(*ends) for ends in zip(low, high, strict=True)]
+    lines["region"] = [region(*ends) for ends in zip(low, high, strict=True)]
     noted = rows["note"].fillna("").to_numpy(str) if "note" in rows else np.full(len(rows), "")
     known |= noted != ""
     lines["note"] = np.where(
@@ -173,7 +173,8 @@ def _power(
     return np.where(error > 0, np.where(large, normal, power), 1.0)
 
 
-def _region(low: float, high: float) -> str:
+def region(low: float, high: float) -> str:
+    """Return a region of a number in words."""
     if np.isfinite(low) and np.isfinite(high):
         return f"{low:.3g} to {high:.3g}"
     return f"above {low:.3g}" if np.isfinite(low) else f"below {high:.3g}"

@@ -76,7 +76,7 @@ def first_at_parts(
     seeds = 0
     for part, fraction in PARTS.items():
         last = {name: at(points, fraction * budget) for name, points in scores.items()}
-        score, choice = known_of_all(last, SCORES), known_of_all(last, choosing)
+        score, choice = known_of_all(last, scores), known_of_all(last, choosing)
         means = over_seeds(last[score], LINE).reindex(pd.MultiIndex.from_frame(lines[list(LINE)]))
         each = lines.join(means[["value", "low", "high"]].reset_index(drop=True))
         own = _best(each[~(diverged | (is_relaxed & (score == "loss")))], last[choice], choice)

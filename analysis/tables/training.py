@@ -19,14 +19,19 @@ from analysis.rows import (
     only_context,
     without_skipped,
 )
-from analysis.runs import LINE, RUN, SCORES, points, read, trained
+from analysis.runs import LINE, OWN, RUN, SCORES, points, read, scores_in, trained
+from analysis.schema import METRICS
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
 from analysis.tables.first import first_at_parts
 from analysis.units import Against
 
 # Learning rates are chosen by the first of these in a table, never on test images.
-_CHOOSING = ("validation_bound", "validation_elbo", "exact_loss", "validation_accuracy", "loss")
+_CHOOSING = tuple(
+    name
+    for name in ("validation_bound", "validation_elbo", "exact_loss", *OWN, *SCORES)
+    if not name.startswith(("test_", "train_"))
+)
 
 
 def _rate(line: pd.Series, field: str, _: Form) -> str:
@@ -43,6 +48,18 @@ def _diverged(line: pd.Series, field: str, _: Form) -> str:
     return f"{many}: {last}" if first == last else f"{many}: {first}-{last}"
 
 
+def _own(split: str = "", short: str = "") -> list[Column]:
+    """Return the columns of the scores that problems give their models, on a split."""
+    field = {"training": "train"}.get(split, split)
+    columns = []
+    for name in OWN:
+        word, meaning = name.replace("_", " "), METRICS[name].meaning
+        about = "" if name == "accuracy" else f"{word[0].upper()}{word[1:]}: {meaning}."
+        title, lines = f"{split} {word}".strip(), (short or split, word)
+        columns.append(Column(title, lines, f"{field}_{name}".strip("_"), ESTIMATE, about))
+    return columns
+
+
 _ESTIMATOR = Column("estimator", ("", "estimator"), "short_name", NAME)
 _OPTIMISER = Column("optimiser", ("", "optimiser"), "optimiser", WORD)
 _RATE = Column("learning rate", ("learning", "rate"), "learning_rate", Kind(_rate, "setting"))
@@ -50,13 +67,14 @@ _FINAL = (
     Column("negative test bound", ("negative", "test bound"), "test_bound", ESTIMATE),
     Column("negative test ELBO", ("negative", "test ELBO"), "test_elbo", ESTIMATE),
     Column("exact loss", ("exact", "loss"), "exact_loss", ESTIMATE),
-    Column("test accuracy", ("test", "accuracy"), "test_accuracy", ESTIMATE),
+    *_own(),
+    *_own("test"),
     Column("negative validation bound", ("negative", "val. bound"), "validation_bound", ESTIMATE),
     Column("negative validation ELBO", ("negative", "val. ELBO"), "validation_elbo", ESTIMATE),
-    Column("validation accuracy", ("val.", "accuracy"), "validation_accuracy", ESTIMATE),
+    *_own("validation", "val."),
     Column("negative training bound", ("negative", "train bound"), "train_bound", ESTIMATE),
     Column("negative training ELBO", ("negative", "train ELBO"), "train_elbo", ESTIMATE),
-    Column("training accuracy", ("train", "accuracy"), "train_accuracy", ESTIMATE),
+    *_own("training", "train"),
     Column("training loss", ("training", "loss"), "loss", ESTIMATE),
 )
 TITLES = {column.field: column.title for column in _FINAL}
@@ -98,7 +116,8 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         `_low` and `_high`, as means over the seeds that did not diverge: `test_bound` (with the
         most samples in the table), `test_elbo`, `validation_bound`, `validation_elbo`,
         `train_bound` and `train_elbo`, negative and in nats per image, `exact_loss`,
-        `test_accuracy`, `validation_accuracy`, `train_accuracy`, `loss` (training);
+        `test_accuracy`, `validation_accuracy`, `train_accuracy`, further scores of the problem,
+        `loss` (training);
         `steps_per_second`; at each part of the budget (`eighth`, `quarter`, `half`, `whole`), the
         score by which estimators are ranked, and whether the line is "first" or "tied" with that,
         as `eighth_place`; `note`.
@@ -118,10 +137,10 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         raise ValueError("the result table holds no training run")
     runs = runs.assign(spent=spent(runs, against))
     finished = runs[runs["diverged_at"].isna()]
-    scores = {name: points(finished, score) for name, score in SCORES.items()}
+    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
     budget = reached(finished)
     last = {name: at(chosen, budget) for name, chosen in scores.items()}
-    late = [name for name in SCORES if _is_late(scores[name], last[name], last["loss"])]
+    late = [name for name in scores if _is_late(scores[name], last[name], last["loss"])]
     last |= {name: last[name][:0] for name in late}
     lines = _sorted(_lines(runs, last))
     steps = finished.groupby(list(LINE))["step"].max()
@@ -129,14 +148,15 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
     optimiser = optimisers[0] if len(optimisers) == 1 else None
     # Sorted, so that the columns do not depend on the order of the lines.
     shown = tuple(_columns(lines, optimiser))
-    chosen_by = next((name for name in _CHOOSING if lines[name].notna().any()), None)
+    choosing = [name for name in _CHOOSING if name in scores]
+    chosen_by = next((name for name in choosing if lines[name].notna().any()), None)
     samples = {
         SCORES[name].split: int(chosen["bound_samples"].iloc[0])
         for name, chosen in last.items()
         if SCORES[name].metric == "negative_bound" and len(chosen)
     }
     relaxed = runs.loc[runs["relaxes"] == 1, "estimator"].unique() if "relaxes" in runs else ()
-    first = first_at_parts(lines, scores, budget, against, _CHOOSING, TITLES, relaxed)
+    first = first_at_parts(lines, scores, budget, against, choosing, TITLES, relaxed)
     context = only_context(rows, TRAINING_CONTEXT)
     table = lines.drop(columns="note").join(first.columns).assign(note=lines["note"])
     compared_at = written(budget, against) if len(finished) else "the last step"
@@ -227,7 +247,7 @@ def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
     # Fewest diverged first, since the mean of the remaining runs is too optimistic.
     share = lines["diverged"] / lines["seeds"]
     choice = sorted(lines.index, key=lambda i: (share[i], _rank(lines.loc[i], _CHOOSING)))
-    is_known = lines[list(SCORES)].notna().any(axis=1)
+    is_known = lines[[name for name in SCORES if name in lines]].notna().any(axis=1)
     best = ~lines.loc[choice, "estimator"].duplicated() & ~failed & is_known
     order = sorted(lines.index, key=lambda i: (failed[i], _rank(lines.loc[i], SCORES)))
     lines.insert(4, "best", best)
@@ -238,7 +258,7 @@ def _sorted(lines: pd.DataFrame) -> pd.DataFrame:
 def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
     """Return a sort key from the first score that a line has, smaller is better."""
     for place, name in enumerate(names):
-        if math.isfinite(line[name]):
+        if math.isfinite(line.get(name, math.nan)):
             return place, -line[name] if SCORES[name].higher_is_better else line[name]
     return len(SCORES), 0.0
 
@@ -249,7 +269,8 @@ def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
     if optimiser is None:  # otherwise it is in the heading
         yield _OPTIMISER
     yield _RATE
-    there = {column.field for column in _FINAL if lines[column.field].notna().any()}
+    fields = [column.field for column in _FINAL if column.field in lines]
+    there = {field for field in fields if lines[field].notna().any()}
     final = [c for c in _FINAL if c.field in there and _INSTEAD.get(c.field) not in there]
     yield from final[:1]
     if lines["diverged"].any():  # which matters more than further figures of the other runs

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import estimators
 from analysis import schema
-from experiments import problems
-from experiments.training import optimisers, schedules
+from experiments import optimisers, problems
+from experiments.training import schedules
 
 ROOT = Path(__file__).parents[2]
 # Links of the files beside docs/, as links of its pages.
@@ -27,7 +27,7 @@ def _family(name: str) -> str:
 
 
 def _problems() -> str:
-    abstract = [problems.Problem, problems.EvaluatedProblem]
+    abstract = [problems.Problem, problems.EvaluatedProblem, problems.Turn]
     return _classes("experiments.problems", problems.ALL) + _classes(
         "experiments.problems", abstract, ":members:", ":inherited-members:"
     )

@@ -5,9 +5,18 @@ from typing import TYPE_CHECKING
 
 import analysis
 from experiments.command_line import jobs, options
-from experiments.command_line.output import drawing, figure_files, only, shown
+from experiments.command_line.output import (
+    TABLE_FILES,
+    drawing,
+    figure_files,
+    only,
+    readable,
+    shown,
+    terminal_width,
+)
 from experiments.running.results import Results
 from experiments.studies.figures import FIGURES, SCALES, build
+from experiments.studies.figures.predictions import TASK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +53,14 @@ def job(given: argparse.Namespace) -> jobs.Job:
         figure, data = shown(results, made)
         with results.folder.staged() as stage:
             paths = analysis.save_figure(figure, stage / study.name, data, drawn.formats)
+        if TASK in study.parts:
+            table = readable(results)
+            print(analysis.to_text(table, terminal_width()))
+            with results.folder.staged() as stage:
+                analysis.save_table(table, stage / "table")
         print("\n".join(str(results.folder.path / path.name) for path in paths))
 
-    return jobs.Job(study, drawn, None, figure_files(study.name, formats=drawn.formats), own)
+    files = figure_files(study.name, formats=drawn.formats)
+    return jobs.Job(
+        study, drawn, None, [*files, *TABLE_FILES] if TASK in study.parts else files, own
+    )

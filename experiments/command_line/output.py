@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
+TABLE_FILES = ("table.txt", "table.md", "table.csv", "table.tex")
 
 
 class Drawing(NamedTuple):
@@ -152,7 +152,7 @@ def _say_renamed(folder: Folder) -> None:
 def concluding_files(kind: str, formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names of the files that `conclude` writes for a kind of study."""
     names = analysis.STUDIES[kind].figures
-    return [*_TABLE_FILES, *figure_files(*names, formats=formats)]
+    return [*TABLE_FILES, *figure_files(*names, formats=formats)]
 
 
 def figure_files(*names: str, formats: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import analysis
 from analysis.page import DEFAULT_FORMATS
 from estimators import Estimator
-from experiments import problems
+from experiments import optimisers, problems
 from experiments.command_line import jobs, options, unused
 from experiments.command_line.output import (
     DRAWING,
@@ -23,7 +23,7 @@ from experiments.studies.training.settings import TrainSettings, checked
 from experiments.studies.training.study import CHECKPOINT_SECONDS, not_kept, training
 from experiments.system.errors import UsageError
 from experiments.system.folder import slug
-from experiments.training import optimisers, schedules
+from experiments.training import schedules
 from experiments.training.saved import listed
 
 _EPILOG = """\

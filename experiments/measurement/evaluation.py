@@ -109,4 +109,4 @@ class Evaluator:
             "negative_elbo": -total / self.num_samples,
             "negative_bound": jnp.log(jnp.asarray(self.num_samples, kind)) - log_total,
         }
-        return bounds | self.problem.scores(params, example)
+        return bounds | self.problem.example_scores(params, example)

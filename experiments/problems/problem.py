@@ -1,13 +1,15 @@
 """The interfaces of problems that are measured, trained and evaluated."""
 
 import abc
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 
 from estimators import Distribution, Estimator, Exact
 from estimators.naming import Named
 from experiments.data import Split
+from experiments.optimisers import Optimiser
 
 Params = dict[str, Any]
 
@@ -104,6 +106,24 @@ class Measurable(abc.ABC):
         return estimator.evaluations(distribution)
 
 
+class Turn(NamedTuple):
+    """One of the losses that a training step descends in turn, as the players of a game do.
+
+    Attributes:
+        loss: the loss, as `Problem.loss`.
+        groups: the names of the parameters that it trains; empty for all.
+        optimiser: its optimiser; None for the one of the run.
+        rate: a factor of the run's learning rate.
+        updates: the number of updates in a training step, each with its own minibatch and noise.
+    """
+
+    loss: Callable[[Params, Estimator, jax.Array, Any], jax.Array]
+    groups: Collection[str] = ()
+    optimiser: Optimiser | None = None
+    rate: float = 1.0
+    updates: int = 1
+
+
 class Problem(Named, Measurable):
     """An objective with initial parameters and optional data: a frozen dataclass of settings.
 
@@ -134,6 +154,26 @@ class Problem(Named, Measurable):
         """Description of the data for tables, empty for a problem without data."""
         return ""
 
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The losses that a training step descends in turn; by default `loss`, for all parameters.
+
+        The estimator's own leaves learn from the first, which is the loss that is reported.
+        """
+        return (Turn(self.loss),)
+
+    def scores(self, params: Params, key: jax.Array, data: Any) -> dict[str, jax.Array]:
+        """Return scores of the hard model on a split, by name: scalars. By default, none.
+
+        They are metrics of `analysis.schema`. `key` is consumed.
+
+        Args:
+            params: the parameters.
+            key: a typed random key.
+            data: the result of `data(split)`.
+        """
+        return {}
+
 
 class EvaluatedProblem(Problem):
     """A problem whose discrete model is evaluated on held-out examples during training."""
@@ -153,7 +193,7 @@ class EvaluatedProblem(Problem):
         evidence lower bound. `key` is consumed.
         """
 
-    def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
+    def example_scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
         """Return further scores of one example, by name, such as its `accuracy`."""
         return {}
 

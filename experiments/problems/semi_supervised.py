@@ -235,7 +235,7 @@ class SemiSupervised(ImageProblem):
         log_joint -= cross_entropy(self.pixel_logits(params, y, z), image)
         return log_joint - posterior.log_prob(y) - style.log_prob(z)
 
-    def scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
+    def example_scores(self, params: Params, example: Any) -> dict[str, jax.Array]:
         """Return the `accuracy` on one example: 1 if q(y|x) is largest at the label, else 0."""
         image, label = example
         return {"accuracy": (self._most_likely(params, image) == label).astype(jnp.float32)}

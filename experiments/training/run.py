@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Estimator, frozen
-from experiments.problems.problem import Params, Problem
-from experiments.training.optimisers import Adam, Optimiser
+from experiments.optimisers import Adam, Optimiser, Rate
+from experiments.problems.problem import Params, Problem, Turn
 from experiments.training.pace import Pace
 from experiments.training.schedules import Schedule
 from experiments.training.tuning import tuner
@@ -64,7 +64,8 @@ class State(NamedTuple):
         step: steps done.
         params: the model's parameters.
         estimator: the estimator, with its learned leaves.
-        optimisers: states of the optimisers of the model and of the estimator's leaves.
+        optimisers: states of the optimisers of the model, one for each of the problem's losses, and
+            of the estimator's leaves.
         diverged: the first step whose loss was not finite, -1 until then.
     """
 
@@ -86,9 +87,11 @@ def start(recipe: Recipe, run: Run, estimator: Estimator, data: Any) -> State:
 
 def resume(recipe: Recipe, run: Run, params: Params, estimator: Estimator) -> State:
     """Return the initial state of a run at given parameters, with an initialised estimator."""
-    model, leaves = _optimisers(recipe, run, estimator)
-    states = model.init(params), leaves.init(estimator)  # pyright: ignore[reportArgumentType]
-    return State(jnp.int32(0), params, estimator, states, jnp.int32(-1))
+    *models, leaves = _optimisers(recipe, run, estimator)
+    parts = (_chosen(turn, params) for turn in recipe.problem.turns)
+    states = [optimiser.init(part) for optimiser, part in zip(models, parts, strict=True)]
+    states.append(leaves.init(estimator))  # pyright: ignore[reportArgumentType]
+    return State(jnp.int32(0), params, estimator, tuple(states), jnp.int32(-1))
 
 
 def advance(
@@ -111,31 +114,46 @@ def advance(
         first `num_steps` entries are valid.
     """
     problem = recipe.problem
-    optimisers = _optimisers(recipe, run, state.estimator)
+    *models, leaves = _optimisers(recipe, run, state.estimator)
     schedules = [(name, schedule.make()) for name, schedule in recipe.schedules if name != RATE]
+
+    def update(number: int, key: jax.Array, params: Params, optimiser: Any, estimator: Any):
+        """Descend one of the losses; return its value, and the slope of the estimator."""
+        turn, learns = problem.turns[number], recipe.tuned and number == 0
+        batch_key, noise_key = jax.random.split(key)
+        batch = problem.batch(batch_key, data)
+
+        def loss(part, estimator):
+            estimator = estimator if learns else jax.lax.stop_gradient(estimator)
+            return turn.loss(_joined(turn, params, part), estimator, noise_key, batch)
+
+        part = _chosen(turn, params)
+        with contextlib.nullcontext() if learns else frozen():
+            value, (slope, own) = jax.value_and_grad(loss, (0, 1))(part, estimator)
+        part, optimiser = _descend(models[number], slope, optimiser, part)
+        return value, own, _joined(turn, params, part), optimiser
 
     def step(state: State, _):
         values = {name: schedule(state.step) for name, schedule in schedules}
         scheduled: Any = dataclasses.replace(state.estimator, **values)
-        batch_key, noise_key = jax.random.split(_key(run, 1 + state.step))
-        batch = problem.batch(batch_key, data)
-
-        def loss(params, estimator):
-            estimator = estimator if recipe.tuned else jax.lax.stop_gradient(estimator)
-            return problem.loss(params, estimator, noise_key, batch)
-
-        with contextlib.nullcontext() if recipe.tuned else frozen():
-            value, slopes = jax.value_and_grad(loss, (0, 1))(state.params, scheduled)
-        moved = [
-            _descend(*each)
-            for each in zip(
-                optimisers, slopes, state.optimisers, (state.params, scheduled), strict=True
-            )
-        ]
-        (params, estimator), states = zip(*moved, strict=True)
+        *states, tuned = state.optimisers
+        params, estimator = state.params, scheduled
+        reported: list[jax.Array] = []
+        for number, turn in enumerate(problem.turns):
+            for again in range(turn.updates):
+                key = _key(run, 1 + state.step)
+                if number or again:
+                    key = jax.random.fold_in(jax.random.fold_in(key, number), again)
+                value, own, params, states[number] = update(
+                    number, key, params, states[number], estimator
+                )
+                if number == 0:
+                    reported.append(value)
+                    estimator, tuned = _descend(leaves, own, tuned, estimator)
+        value = reported[-1]
         fails = (state.diverged < 0) & ~jnp.isfinite(value)
         diverged = jnp.where(fails, state.step, state.diverged)
-        return State(state.step + 1, params, estimator, states, diverged), value
+        return State(state.step + 1, params, estimator, (*states, tuned), diverged), value
 
     if most is None:
         return jax.lax.scan(step, state, length=num_steps)
@@ -204,15 +222,30 @@ def _key(run: Run, number: Any) -> jax.Array:
     return jax.random.fold_in(jax.random.key(run.seed), number)
 
 
+def _chosen(turn: Turn, params: Params) -> Params:
+    """Return the parameters that a loss trains."""
+    return {name: params[name] for name in turn.groups} if turn.groups else params
+
+
+def _joined(turn: Turn, params: Params, part: Any) -> Params:
+    """Return the parameters with those that a loss trains replaced."""
+    return params | part if turn.groups else part
+
+
 def _optimisers(recipe: Recipe, run: Run, estimator: Estimator):
-    """Return the optimisers of the model's parameters and of the estimator's own leaves."""
+    """Return the optimisers of the parameters, by loss, and that of the estimator's own leaves."""
     schedule = dict(recipe.schedules).get(RATE)
     factor = schedule and schedule.make()
-    rate = (lambda step: run.rate * factor(step)) if factor else run.rate
+
+    def rate(turn: Turn) -> Rate:
+        own = run.rate if turn.rate == 1 else turn.rate * run.rate
+        return (lambda step, factor=factor: own * factor(step)) if factor else own
+
     own = estimator.tuning.rate * (run.rate if estimator.tuning.is_relative else 1)
     tuned = own if recipe.tuning_rate is None else recipe.tuning_rate
     leaves = tuner(estimator, tuned, estimator.tuning.b2)
-    return recipe.optimiser.make(rate), leaves
+    turns = recipe.problem.turns
+    return (*((turn.optimiser or recipe.optimiser).make(rate(turn)) for turn in turns), leaves)
 
 
 def _descend(optimiser: "optax.GradientTransformation", slope: Any, state: Any, value: Any):

@@ -26,6 +26,7 @@ from estimators import (
     StraightThrough,
     StraightThroughGumbelSoftmax,
 )
+from experiments.optimisers import SGD
 from experiments.problems import VAE, EvaluatedProblem, StructuredPrediction
 from experiments.problems.toy import Polynomial, Quadratic
 from experiments.statistics import Estimate, sample_mean
@@ -35,7 +36,6 @@ from experiments.studies.claims.training_runs import TrainingRuns
 from experiments.studies.figures import toy_curves
 from experiments.studies.figures.integrality import DISCRETE, RELAXED, graph_losses
 from experiments.studies.figures.traces import ascend
-from experiments.training.optimisers import SGD
 
 Makers = Mapping[str, Callable[[], Estimator]]
 """Estimators by name, made when a study runs."""

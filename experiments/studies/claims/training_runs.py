@@ -8,9 +8,9 @@ import numpy as np
 
 from estimators import Estimator
 from experiments.measurement.evaluation import Evaluator
+from experiments.optimisers import Adam, Optimiser
 from experiments.problems import EvaluatedProblem, Params, Problem
 from experiments.studies.claims.claim import Scale
-from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import Recipe, Run
 from experiments.training.several import train_several
 

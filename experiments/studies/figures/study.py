@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from experiments.measurement.rows import Row
 from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study, found_in
+from experiments.studies.figures.predictions import TASK, Prediction
 
 STUDY = "figure"
 
@@ -37,6 +38,7 @@ def figure_study(
     drawn_by: str,
     settings: Mapping[str, Any],
     tasks: Mapping[str, Task],
+    predictions: Sequence[Prediction] = (),
 ) -> Figure:
     """Return a figure drawn from the rows of tasks.
 
@@ -46,15 +48,18 @@ def figure_study(
         drawn_by: the module of `analysis.figures` that draws it.
         settings: everything that the rows depend on, as plain values.
         tasks: the tasks, by name.
+        predictions: what is expected of the rows, decided when all tasks are done.
     """
     functions = [getattr(task, "func", task) for task in tasks.values()]  # of a partial
     about = {"study": STUDY, "figure": name, "title": title, "tasks": list(tasks)}
     about |= {"drawn_by": drawn_by}
+    if predictions:
+        about |= {"predictions": [f"{one.text} ({one.source})" for one in predictions]}
     study = Study(
         name,
         about | dict(settings),
         {__name__, *(function.__module__ for function in functions)},
-        tasks,
+        {**tasks, TASK: tuple(predictions)} if predictions else tasks,
         functools.partial(_rows, name),
         found_in("task"),
     )
@@ -69,10 +74,17 @@ def preset(name: str, title: str, drawn_by: str, study: Study[Any]) -> Figure:
 
 
 def _rows(
-    figure: str, parts: Mapping[str, Task], results: Results, progress: Progress
+    figure: str,
+    parts: Mapping[str, Task | Sequence[Prediction]],
+    results: Results,
+    progress: Progress,
 ) -> Iterator[list[Row]]:
-    """Run tasks."""
+    """Run tasks; decide predictions last, from the rows of all tasks."""
     for name, task in parts.items():
         with progress.task(name) as advance:
             shared = {"study": STUDY, "figure": figure, "task": name}
-            yield [shared | row for row in task(advance)]
+            if name == TASK:
+                found = [one.row(results.rows) for one in cast(Sequence[Prediction], task)]
+            else:
+                found = cast(Task, task)(advance)
+            yield [shared | row for row in found]

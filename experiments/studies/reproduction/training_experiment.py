@@ -9,11 +9,11 @@ import numpy as np
 
 from estimators import Estimator
 from experiments.measurement.rows import Row
+from experiments.optimisers import Adam, Optimiser
 from experiments.problems import Problem
 from experiments.studies.reproduction.table import CellRun, Experiment, Selection
 from experiments.studies.training.runs import BatchInputs, EstimatorBatch
 from experiments.studies.training.settings import TrainSettings
-from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.schedules import Schedule
 
 _CHECKPOINT_SECONDS = 60.0

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from experiments.measurement.evaluation import Evaluator
 from experiments.measurement.keys import named_keys
 from experiments.measurement.point import REFERENCE_SHARE, Instrument, check_groups
 from experiments.measurement.rows import Row, metric_rows, seconds_row
-from experiments.problems import EvaluatedProblem
+from experiments.problems import EvaluatedProblem, Params, Problem
 from experiments.running.identity import identity
 from experiments.running.progress import Progress
 from experiments.studies.training.clock import Clock
@@ -66,6 +66,17 @@ class BatchInputs:
         """Return the evaluations of f that a gradient takes, for one example."""
         return self.problem.evaluations(estimator, self._distribution)
 
+    def scores(self, params: Params) -> Iterator[tuple[str, dict[str, jax.Array]]]:
+        """Yield the scores of the hard model on each split; without data, once, of the split ""."""
+        problem = self.problem
+        if type(problem).scores is Problem.scores:
+            return
+        splits = {split: problem.data(split) for split in self.settings.splits}
+        if self.data is None:
+            splits = {"": None}
+        for split, data in splits.items():
+            yield split, _scorer(problem)(params, self.keys["evaluate"], data)
+
     def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
         """Return the examples of a split on which the problem is evaluated, on the host."""
         if split not in self._examples:
@@ -79,6 +90,12 @@ class BatchInputs:
 def _evaluator(problem: EvaluatedProblem, num_samples: int) -> Evaluator:
     """Return a problem's evaluator; studies of one problem share it, compiled once."""
     return Evaluator(problem, num_samples)
+
+
+@functools.lru_cache(maxsize=4)
+def _scorer(problem: Problem) -> Callable[..., dict[str, jax.Array]]:
+    """Return a problem's scores, compiled once."""
+    return jax.jit(problem.scores)
 
 
 class EstimatorBatch:
@@ -268,6 +285,9 @@ class EstimatorBatch:
             if not _is_finite(own):  # an infinite loss is possible: a bit's logit may be infinite
                 self.history.lose(run, step, f"the parameters at step {step} are not finite")
                 continue
+            for split, found in shared.scores(own):
+                for metric, value in found.items():
+                    self.history.add(run, step, metric, float(value), split=split)
             if not isinstance(problem, EvaluatedProblem):
                 exact = problem.exact_loss(own, shared.batch)
                 if exact is not None:

@@ -12,13 +12,13 @@ from estimators.naming import describe
 from experiments.data import Split
 from experiments.measurement.moments import num_bytes
 from experiments.measurement.point import check_groups
+from experiments.optimisers import Adam, Optimiser
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
 from experiments.running.user_code import modules_of, sources
 from experiments.studies.temperature.study import at_temperatures
 from experiments.system.errors import UsageError
 from experiments.training.convergence import TUNING_STEPS
-from experiments.training.optimisers import Adam, Optimiser
 from experiments.training.run import RATE, Recipe, Run
 from experiments.training.schedules import Schedule
 

@@ -11,9 +11,9 @@ import pytest
 
 import estimators
 from estimators import MLP, NVIL, GroupMean, LeaveOneOut, MovingAverage, naming
-from experiments import problems
+from experiments import optimisers, problems
 from experiments.problems.toy import Quadratic, SharedLogit
-from experiments.training import optimisers, schedules
+from experiments.training import schedules
 from tests.estimators.helpers.examples import EXAMPLES
 
 VALUES = [

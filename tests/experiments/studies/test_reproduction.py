@@ -17,6 +17,7 @@ from analysis.tables.reproduction import predictions as judged
 from estimators import GumbelSoftmax, MuProp, ScoreFunction, StraightThrough
 from experiments.command_line import main
 from experiments.data import DataError
+from experiments.optimisers import SGD
 from experiments.problems import EvaluatedProblem, SemiSupervised
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.running.progress import Progress
@@ -38,7 +39,6 @@ from experiments.studies.reproduction.table import (
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
 from experiments.system.errors import UsageError
 from experiments.system.folder import OWN, Folder
-from experiments.training.optimisers import SGD
 
 pytestmark = pytest.mark.xdist_group("reproduction")
 

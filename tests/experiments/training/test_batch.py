@@ -18,10 +18,10 @@ from estimators import (
     SlopeAnnealedStraightThrough,
 )
 from experiments.measurement.moments import flat
+from experiments.optimisers import SGD, Adam, RAdam, RMSProp
 from experiments.problems import VAE, Coupled
 from experiments.training import run as one_run
 from experiments.training.batch import Batch
-from experiments.training.optimisers import SGD, Adam, RAdam, RMSProp
 from experiments.training.run import Recipe, Run
 from experiments.training.schedules import Cosine, Exponential, Linear
 

@@ -20,9 +20,9 @@ from estimators import (
     ScoreFunction,
 )
 from experiments.measurement.moments import flat
+from experiments.optimisers import SGD
 from experiments.problems import VAE, Coupled, Quadratic
 from experiments.training import is_tuned, train, tuner
-from experiments.training.optimisers import SGD
 from experiments.training.run import Recipe, Run, advance, resume
 
 PROBLEM = Coupled(bits=3)

@@ -2,6 +2,7 @@
 
 from estimators import NVIL, REBAR, RELAX, GumbelSoftmax, MuProp, ScoreFunction
 from experiments.data import Binarisation, Dataset
+from experiments.optimisers import Adam
 from experiments.problems import VAE
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -13,7 +14,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import Adam
 
 _PAPER = "grathwohl2018"
 _RATES = (1e-3, 5e-4, 5e-3, 1e-4, 5e-5)

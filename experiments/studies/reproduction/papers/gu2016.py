@@ -2,6 +2,7 @@
 
 from estimators import DARN, NVIL, Estimator, MuProp, ScoreFunction, StraightThrough
 from experiments.data import Binarisation
+from experiments.optimisers import SGD
 from experiments.problems import VAE, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -13,7 +14,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import SGD
 
 _PAPER = "gu2016"
 _NVIL, _MUPROP, _VN, _IDB = "LR-C-VN-IDB (NVIL)", "MuProp-C", "MuProp-C-VN", "MuProp-C-IDB"

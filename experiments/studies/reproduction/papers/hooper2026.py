@@ -12,6 +12,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.data import Binarisation
+from experiments.optimisers import Adam
 from experiments.problems import FourValues
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -23,7 +24,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import Adam
 
 _POWERS = (1.5, 2.0, 3.0)
 _BATCH = 8

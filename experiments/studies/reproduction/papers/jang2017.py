@@ -15,6 +15,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.data import Binarisation
+from experiments.optimisers import SGD
 from experiments.problems import VAE, SemiSupervised, StructuredPrediction
 from experiments.studies.reproduction.published import published, unknown
 from experiments.studies.reproduction.speed_experiment import SpeedExperiment
@@ -27,7 +28,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import SGD
 from experiments.training.schedules import Exponential, Linear
 
 _PAPER = "jang2017"

@@ -12,6 +12,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.data import Binarisation
+from experiments.optimisers import Adam, RAdam
 from experiments.problems import VAE
 from experiments.problems.toy import Polynomial
 from experiments.studies.reproduction.published import known, unknown
@@ -24,7 +25,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import Adam, RAdam
 
 _TARGET = 0.45
 _POWERS = (1.5, 2.0, 3.0)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from estimators import NVIL, VIMCO, Estimator, GumbelSoftmax, ScoreFunction
 from experiments.data import Binarisation, Dataset
+from experiments.optimisers import Adam
 from experiments.problems import VAE, Problem, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -16,7 +17,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import Adam
 
 _PAPER = "maddison2017"
 _RATES = (3e-4, 1e-3, 1e-4)

@@ -13,6 +13,7 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.data import Binarisation
+from experiments.optimisers import SGD
 from experiments.problems import VAE
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -24,7 +25,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import SGD
 
 _PAPER = "paulus2021"
 _BITS = 240

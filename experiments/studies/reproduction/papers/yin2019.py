@@ -12,6 +12,7 @@ from estimators import (
     ScoreFunction,
 )
 from experiments.data import Binarisation, Dataset
+from experiments.optimisers import Adam
 from experiments.problems import VAE, StructuredPrediction
 from experiments.studies.reproduction.published import published
 from experiments.studies.reproduction.table import (
@@ -23,7 +24,6 @@ from experiments.studies.reproduction.table import (
     usual_scales,
 )
 from experiments.studies.reproduction.training_experiment import TrainingExperiment, Variant
-from experiments.training.optimisers import Adam
 
 _PAPER = "yin2019"
 _RATES = (5e-4, 1e-4, 5e-5)

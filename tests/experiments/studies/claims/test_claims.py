@@ -11,6 +11,7 @@ import pytest
 import analysis
 from estimators import ARM, NVIL, DisARM, Exact, ScoreFunction, StraightThrough
 from experiments.command_line import main
+from experiments.optimisers import SGD
 from experiments.problems.toy import Coupled, Quadratic
 from experiments.statistics import Estimate, jackknife
 from experiments.studies.claims import STUDIES, Scale
@@ -19,7 +20,6 @@ from experiments.studies.claims.measurements import Measurements
 from experiments.studies.claims.quantities import angle, length_along, of_variances, share
 from experiments.studies.claims.toys import CustomToy
 from experiments.studies.claims.training_runs import TrainingRuns
-from experiments.training.optimisers import SGD
 from tests.experiments.helpers.drawn import blocks_of
 from tests.experiments.studies.claims.test_claims_mutants import COMPARISONS, MUTANTS
 
