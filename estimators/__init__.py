@@ -49,6 +49,7 @@ from estimators.core.pytree import counter as counter
 from estimators.core.pytree import learned as learned
 from estimators.core.pytree import pytree as pytree
 from estimators.core.pytree import static as static
+from estimators.core.sequence import sequence as sequence
 from estimators.distributions.arrival_times import ArrivalTimes as ArrivalTimes
 from estimators.distributions.bernoulli import Bernoulli as Bernoulli
 from estimators.distributions.bernoulli import RelaxedBernoulli as RelaxedBernoulli
