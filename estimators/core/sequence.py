@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from estimators.core.attaching import frozen
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient, value_and_slope
@@ -98,7 +99,8 @@ def sequence(
             return stopped(key, own, lambda sample: jnp.sum(weights * sample))
 
         # Its derivative in the weights is f's at the sample: the sample itself.
-        _, sample = value_and_slope(linear)(zeros)
+        with frozen():
+            _, sample = value_and_slope(linear)(zeros)
         return jax.lax.stop_gradient(advance(state, sample, x)[0]), state
 
     def backward(after: Any, step: Any) -> tuple[Any, Any]:
@@ -107,7 +109,8 @@ def sequence(
         def of(moving: jax.Array) -> jax.Array:
             return value(stopped, _moved(state, moving), key, x, after)
 
-        found, slope = value_and_slope(of)(_moving(state))
+        with frozen():
+            found, slope = value_and_slope(of)(_moving(state))
         return (jax.lax.stop_gradient(found).astype(after[0].dtype), slope), after
 
     _, states = jax.lax.scan(forward, jax.lax.stop_gradient(start), (keys, inputs))

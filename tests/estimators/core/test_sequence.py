@@ -187,3 +187,9 @@ def test_bad_arguments_are_refused():
         sequence(*good[:4], lambda state, z, x: (state["h"], z.sum()), inputs=INPUTS)
     with pytest.raises(TypeError, match="key"):
         sequence(ScoreFunction(), jax.random.PRNGKey(0), *good[2:], inputs=INPUTS)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_estimator_that_learns_from_every_step_warns_of_nothing():
+    _, slopes = gradients(scanned, ScoreFunction(MovingAverage(0.9)), "bernoulli")
+    assert slopes[2].baseline.value != 0
