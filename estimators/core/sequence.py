@@ -1,17 +1,18 @@
 """Sequences: nested calls of an estimator, one for each step, under `jax.lax.scan`."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
 
 from estimators.core.attaching import frozen
 from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator
 from estimators.core.gradients import attach_gradient, value_and_slope
+from estimators.core.objective import Objective, with_context
 from estimators.core.validation import check_count, check_key
 
 State = TypeVar("State")
@@ -26,6 +27,7 @@ def sequence(
     *,
     inputs: Any = None,
     length: int | None = None,
+    context: Callable[[State, Any], jax.Array] | None = None,
 ) -> jax.Array:
     r"""Estimate the expected total cost of a sequence of random variables.
 
@@ -53,6 +55,8 @@ def sequence(
             and the cost, a scalar, from the state, the sample and the input.
         inputs: a pytree of arrays with steps along their first axis, or None.
         length: the number of steps; by default that of the inputs.
+        context: returns what networks of the estimator know of a step (`with_context`), from its
+            state and input.
 
     Returns:
         A scalar, whose derivative with respect to anything upstream is the gradient estimate, as
@@ -72,62 +76,73 @@ def sequence(
     start = jax.tree.map(jnp.asarray, start)
     keys = jax.random.split(key, length)
     _check(estimator, start, distribution, advance, _at(inputs, 0))
-    stopped = jax.lax.stop_gradient(estimator)
+
+    def call(state: State, key: jax.Array, x: Any, f: Objective) -> jax.Array:
+        f = with_context(f, context(state, x)) if context else f
+        return estimator(key, distribution(state, x), f)
 
     def value(
-        estimator: Estimator[Any, Any],
-        state: State,
-        key: jax.Array,
-        x: Any,
-        after: tuple[jax.Array, jax.Array],
+        state: State, key: jax.Array, x: Any, after: tuple[jax.Array, jax.Array]
     ) -> jax.Array:
         """Return V of a step; after it, V has the value and the slope in its state of `after`."""
 
         def f(sample: jax.Array) -> jax.Array:
             following, cost = advance(state, sample, x)
             to_go, slope = after
-            return cost + attach_gradient(to_go.astype(cost.dtype), _moving(following), slope)
+            return cost + attach_gradient(jnp.asarray(to_go, cost.dtype), _moving(following), slope)
 
-        return estimator(key, distribution(state, x), f)
+        return call(state, key, x, f)
 
     def forward(state: State, step: Any) -> tuple[State, State]:
         key, x = step
-        own = jax.lax.stop_gradient(distribution(state, x))
+        own = jax.eval_shape(distribution, state, x)
         zeros = jnp.zeros(own.event_shape, own.dtype)
 
         def linear(weights: jax.Array) -> jax.Array:
-            return stopped(key, own, lambda sample: jnp.sum(weights * sample))
+            return call(state, key, x, lambda sample: jnp.sum(weights * sample))
 
         # Its derivative in the weights is f's at the sample: the sample itself.
-        with frozen():
-            _, sample = value_and_slope(linear)(zeros)
-        return jax.lax.stop_gradient(advance(state, sample, x)[0]), state
+        _, sample = value_and_slope(linear)(zeros)
+        return advance(state, sample, x)[0], state
 
     def backward(after: Any, step: Any) -> tuple[Any, Any]:
         key, x, state = step
 
         def of(moving: jax.Array) -> jax.Array:
-            return value(stopped, _moved(state, moving), key, x, after)
+            return value(_moved(state, moving), key, x, after)
 
+        found, slope = value_and_slope(of)(_moving(state))
+        return (found.astype(after[0].dtype), slope), after
+
+    def passes(start: State, keys: jax.Array, inputs: Any) -> tuple[Any, Any]:
+        """Return the states, and of each step the value and slope after it."""
         with frozen():
-            found, slope = value_and_slope(of)(_moving(state))
-        return (jax.lax.stop_gradient(found).astype(after[0].dtype), slope), after
+            _, states = jax.lax.scan(forward, start, (keys, inputs))
+            zeros = jnp.zeros_like(_moving(start))
+            kind = jax.eval_shape(value, start, keys[0], _at(inputs, 0), (0.0, zeros))
+            last = jnp.zeros((), kind.dtype), zeros
+            _, after = jax.lax.scan(backward, last, (keys, inputs, states), reverse=True)
+        return states, after
 
-    _, states = jax.lax.scan(forward, jax.lax.stop_gradient(start), (keys, inputs))
-    zeros = jnp.zeros_like(_moving(start))
-    kind = jax.eval_shape(
-        lambda: value(stopped, start, key, _at(inputs, 0), (jnp.zeros(()), zeros))
-    ).dtype
-    steps = keys, inputs, states
-    _, after = jax.lax.scan(backward, (jnp.zeros((), kind), zeros), steps, reverse=True)
-
-    first = value(estimator, start, keys[0], _at(inputs, 0), _at(after, 0))
+    states, after = _without_derivative(passes, start, keys, inputs)
+    first = value(start, keys[0], _at(inputs, 0), _at(after, 0))
     if length == 1:
         return first
     later = jax.tree.map(lambda leaf: leaf[1:], (states, keys, inputs, after))
-    values = jax.vmap(functools.partial(value, estimator))(*later)
+    values = jax.vmap(value)(*later)
     # The first step's value is that of the sequence; of the later steps only derivatives lack.
     return first + (values - jax.lax.stop_gradient(values)).sum()
+
+
+def _without_derivative(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return a function's result, stopped in its arguments and in all that it closes over.
+
+    Stopping the result would trace derivatives nevertheless, though nothing would use them.
+    """
+    traced, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    stopped = jax.lax.stop_gradient((traced.consts, jax.tree.leaves(arguments)))
+    found = jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, stopped[0]))(*stopped[1])
+    return jax.tree.unflatten(jax.tree.structure(shape), found)
 
 
 def _at(tree: Any, place: int) -> Any:

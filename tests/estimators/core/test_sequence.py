@@ -10,6 +10,8 @@ import pytest
 import estimators
 from estimators import (
     ALL,
+    MLP,
+    NVIL,
     Bernoulli,
     Categorical,
     DisARM,
@@ -20,6 +22,7 @@ from estimators import (
     ScoreFunction,
     StraightThrough,
     sequence,
+    with_context,
 )
 
 KEY = jax.random.key(3)
@@ -193,3 +196,41 @@ def test_bad_arguments_are_refused():
 def test_an_estimator_that_learns_from_every_step_warns_of_nothing():
     _, slopes = gradients(scanned, ScoreFunction(MovingAverage(0.9)), "bernoulli")
     assert slopes[2].baseline.value != 0
+
+
+def test_networks_see_the_context_of_each_step():
+    estimator = ScoreFunction(NVIL(network=MLP(4, context=2)))
+    estimator = estimator.initialise(jax.random.key(1), Bernoulli(jnp.zeros(2)))
+    estimator = jax.tree.map(lambda leaf: leaf + 0.3 if leaf.ndim else leaf, estimator)
+    distribution, advance = model("bernoulli", PARAMS)
+
+    def context(state, x):
+        return state["h"] + x
+
+    def with_it(state):
+        return sequence(
+            estimator, KEY, state, distribution, advance, inputs=INPUTS, context=context
+        )
+
+    def by_hand(state):
+        keys = jax.random.split(KEY, 3)
+
+        def value(step, state):
+            if step == 3:
+                return 0.0
+
+            def f(sample):
+                following, cost = advance(state, sample, INPUTS[step])
+                return cost + value(step + 1, following)
+
+            known = with_context(f, context(state, INPUTS[step]))
+            return estimator(keys[step], distribution(state, INPUTS[step]), known)
+
+        return value(0, state)
+
+    with estimators.frozen():
+        found, expected = (
+            jax.value_and_grad(lambda h, of=of: of(started(h)))(START["h"])
+            for of in (with_it, by_hand)
+        )
+    close(found, expected)
