@@ -23,7 +23,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The run: `estimator`, `optimiser`, `learning_rate`, `seed`. The measurement at the run's
-        parameters: `measured`, `short_name` and `method` (of the measured estimator), `step`;
+        parameters: `group` (of parameters; "" if unknown), `measured`, `short_name` and `method`
+        (of the measured estimator), `step`;
         `variance` and `squared_bias` with `_low` and `_high`; `upper_limit`: whether the squared
         bias is not distinguishable from zero; `truth_norm`: norm of the true gradient.
 
@@ -35,8 +36,11 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     measured, _ = without_skipped(rows[rows["measured"] != ""])
     if measured.empty:
         raise ValueError("nothing was measured during training")
-    keys = [*RUN, "measured", "step"]
-    wide = measured.pivot(index=keys, columns="metric", values=list(_SUFFIXES))
+    keys = [*RUN, "group", "measured", "step"]
+    groups = pd.Categorical(measured["group"], measured["group"].unique())  # in their order
+    wide = measured.assign(group=groups).pivot(
+        index=keys, columns="metric", values=list(_SUFFIXES)
+    )
     points = pd.DataFrame(index=wide.index)
     for metric in _PANELS:
         for kind, suffix in _SUFFIXES.items():
@@ -44,12 +48,13 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
             points[metric + suffix] = wide[kind, metric].astype(float) if known else np.nan
     norm = ("value", "truth_norm")
     points["truth_norm"] = wide[norm].astype(float) if norm in wide else np.nan
-    points = points.replace([np.inf, -np.inf], np.nan).reset_index()
+    points = points.replace([np.inf, -np.inf], np.nan).reset_index().astype({"group": str})
     if points[list(_PANELS)].isna().all(axis=None):
         raise ValueError("no finite value was measured during training")
     short = short_names(rows[rows["measured"] != ""], "measured")
-    points.insert(len(RUN) + 1, "short_name", points["measured"].map(short))
-    points.insert(len(RUN) + 2, "method", points["measured"].str.partition("[")[0])
+    at = len(RUN) + 2
+    points.insert(at, "short_name", points["measured"].map(short))
+    points.insert(at + 1, "method", points["measured"].str.partition("[")[0])
     points["upper_limit"] = traces.upper_limits(points)
     return points
 
@@ -57,7 +62,8 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
 def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """Draw variance and squared bias against the training step, as `step_panels.draw`.
 
-    Errors are in squared units of the gradient.
+    Each group of parameters of a run has its own row of panels. Errors are in squared units of the
+    gradient.
 
     Args:
         rows: a tidy table of training runs of one context, with rows in which `measured` is set.
@@ -67,7 +73,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    text = title(rows, only_context(rows, TRAINING_CONTEXT) | _group(rows))
+    groups = {"group": points["group"][0]} if points["group"].nunique() == 1 else {}
+    text = title(rows, only_context(rows, TRAINING_CONTEXT) | groups)
     return step_panels.draw(points, dict(_runs(points)), _PANELS, families(rows), text, page)
 
 
@@ -86,16 +93,11 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_ylabel(_PANELS["variance"])
 
 
-def _group(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the parameters of the measured gradients, if they are known and the same in all."""
-    measured, _ = without_skipped(rows[rows["measured"].fillna("") != ""])
-    groups = measured["group"].dropna().unique() if "group" in measured else []
-    return {"group": groups[0]} if len(groups) == 1 else {}
-
-
 def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for _, run in points.groupby(list(RUN), sort=False):
+    several = points["group"].nunique() > 1
+    for _, run in points.groupby([*RUN, "group"], sort=False):
         first = run.iloc[0]
         rate = formats.setting(first["learning_rate"])
         name = f"trained with {first['estimator']}, {first['optimiser']}, learning rate {rate}"
-        yield f"{name}, seed {first['seed']}", run
+        group = f", group {first['group']}" if several else ""
+        yield f"{name}, seed {first['seed']}{group}", run

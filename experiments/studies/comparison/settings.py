@@ -109,9 +109,7 @@ class CompareSettings(MeasureSettings):
 
     def __post_init__(self):
         """Write one group, given in a list, as alone."""
-        if self.group is not None and not isinstance(self.group, str):
-            names = tuple(dict.fromkeys(self.group))
-            object.__setattr__(self, "group", names[0] if len(names) == 1 else names or None)
+        object.__setattr__(self, "group", one_or_several(self.group))
 
     def configuration(self, study: str) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -192,6 +190,14 @@ class CompareSettings(MeasureSettings):
             )
         samples = REFERENCE_SHARE * self.samples
         return start.at(params, samples, progress.say, progress.note)
+
+
+def one_or_several(group: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """Return the name of a group, or of several groups as a tuple; None for none."""
+    if group is None or isinstance(group, str):
+        return group
+    names = tuple(dict.fromkeys(group))
+    return names[0] if len(names) == 1 else names or None
 
 
 def check(settings: CompareSettings, named: Collection[str]) -> None:
