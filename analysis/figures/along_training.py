@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import formats
-from analysis.figures import step_panels, traces
+from analysis.figures import small_multiples, step_panels, traces
 from analysis.names import short_names
 from analysis.page import PAGE, Page
-from analysis.rows import TRAINING_CONTEXT, families, only_context, title, without_skipped
+from analysis.rows import families, shared, title, without_skipped
 from analysis.runs import RUN, read
 
 _PANELS = {"variance": "variance (trace)", "squared_bias": "squared bias"}
@@ -24,23 +24,29 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The run: `estimator`, `optimiser`, `learning_rate`, `seed`. The measurement at the run's
         parameters: `group` (of parameters; "" if unknown), `measured`, `short_name` and `method`
-        (of the measured estimator), `step`;
-        `variance` and `squared_bias` with `_low` and `_high`; `upper_limit`: whether the squared
-        bias is not distinguishable from zero; `truth_norm`: norm of the true gradient.
+        (of the measured estimator), `step`; `variance` and `squared_bias` with `_low` and `_high`;
+        `upper_limit`: whether the squared bias is not distinguishable from zero; `truth_norm`: norm
+        of the true gradient. In front, if the runs are of several problems: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or has no finite
             measurement during training.
     """
+    points = small_multiples.joined(small_multiples.each_place(rows, _data))
+    along = rows[rows["measured"].fillna("") != ""]
+    # The same at every place.
+    points["short_name"] = points["measured"].map(short_names(along, "measured"))
+    return points
+
+
+def _data(rows: pd.DataFrame) -> pd.DataFrame:
     rows = read(rows)
     measured, _ = without_skipped(rows[rows["measured"] != ""])
     if measured.empty:
         raise ValueError("nothing was measured during training")
     keys = [*RUN, "group", "measured", "step"]
     groups = pd.Categorical(measured["group"], measured["group"].unique())  # in their order
-    wide = measured.assign(group=groups).pivot(
-        index=keys, columns="metric", values=list(_SUFFIXES)
-    )
+    wide = measured.assign(group=groups).pivot(index=keys, columns="metric", values=list(_SUFFIXES))
     points = pd.DataFrame(index=wide.index)
     for metric in _PANELS:
         for kind, suffix in _SUFFIXES.items():
@@ -66,7 +72,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     gradient.
 
     Args:
-        rows: a tidy table of training runs of one context, with rows in which `measured` is set.
+        rows: a tidy table of training runs, with rows in which `measured` is set.
         page: the layout.
 
     Raises:
@@ -74,7 +80,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     """
     points = data(rows)
     groups = {"group": points["group"][0]} if points["group"].nunique() == 1 else {}
-    text = title(rows, only_context(rows, TRAINING_CONTEXT) | groups)
+    text = title(rows, shared(rows) | groups)
     return step_panels.draw(points, dict(_runs(points)), _PANELS, families(rows), text, page)
 
 
@@ -95,9 +101,11 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
 
 def _runs(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     several = points["group"].nunique() > 1
-    for _, run in points.groupby([*RUN, "group"], sort=False):
-        first = run.iloc[0]
-        rate = formats.setting(first["learning_rate"])
-        name = f"trained with {first['estimator']}, {first['optimiser']}, learning rate {rate}"
-        group = f", group {first['group']}" if several else ""
-        yield f"{name}, seed {first['seed']}{group}", run
+    for place, own in small_multiples.by_place(points).items():
+        problem = f"{place}, " if place else ""
+        for _, run in own.groupby([*RUN, "group"], sort=False):
+            first = run.iloc[0]
+            rate = formats.setting(first["learning_rate"])
+            name = f"trained with {first['estimator']}, {first['optimiser']}, learning rate {rate}"
+            group = f", group {first['group']}" if several else ""
+            yield f"{problem}{name}, seed {first['seed']}{group}", run

@@ -68,6 +68,7 @@ class Place:
         step: the training step.
         seed: the seed of that run, and of the measurement.
         source: where they were read, for the provenance.
+        settings: what of that run, besides its seed, is not in the name of its estimator.
     """
 
     params: Params
@@ -76,6 +77,7 @@ class Place:
     step: int
     seed: int
     source: str = ""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def columns(self) -> Row:
@@ -118,7 +120,9 @@ class CompareSettings(MeasureSettings):
         plain |= {"problem": str(self.problem), "estimators": names}
         if isinstance(self.group, tuple):
             plain["group"] = list(self.group)
-        plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
+        plain["at"] = [
+            {"run": place.identity, **place.columns, **place.settings} for place in self.at
+        ]
         plain["held"] = list(self.held)
         for name in ("coordinates", "held"):
             if not plain[name]:
