@@ -159,7 +159,10 @@ def runs_of(path: Path) -> list[TrainedRun]:
             if steps := tuple(saved.steps(batch)):
                 found += _runs(path, batch, steps)
     if not found:
-        raise UsageError(f"{path} has no checkpoint of a training run (estimax train writes them)")
+        raise UsageError(
+            f"{path} has no checkpoint of a training run (estimax train writes them); to measure "
+            "at a pytree that orbax saved, name its problem"
+        )
     return found
 
 
