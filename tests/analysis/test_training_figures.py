@@ -381,8 +381,6 @@ def test_bad_input_is_one_clear_error(name):
         module.draw(rows.drop(columns=["split", "measured"]))
     with pytest.raises(ValueError, match="is empty"):
         module.draw(rows[:0])
-    with pytest.raises(ValueError, match="several values of problem"):
-        module.draw(pd.concat([rows, rows.assign(problem="VAE")]))
     with pytest.raises(ValueError, match="twice"):
         module.draw(pd.concat([rows, rows]))
     with pytest.raises(ValueError, match="finite"):
