@@ -10,7 +10,7 @@ from analysis.schema import METRICS
 LINE = ("estimator", "optimiser", "learning_rate")
 RUN = (*LINE, "seed")
 _POINT = (*RUN, "step", "metric", "split", "bound_samples", "measured")
-_BLANK = {"split": "", "measured": "", "note": "", "bound_samples": 0}
+_BLANK = {"split": "", "measured": "", "note": "", "bound_samples": 0, "group": ""}
 COLUMNS = (*TRAINING_CONTEXT, *_POINT, "method", "unbiased", "value", "low", "high", "note")
 
 
@@ -56,8 +56,8 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     """
     check(rows, COLUMNS)
     only_context(rows, TRAINING_CONTEXT)
-    rows = rows.fillna(_BLANK)
-    repeated = rows[(rows["metric"] != "skipped") & rows.duplicated(list(_POINT))]
+    rows = rows.assign(group=rows.get("group", "")).fillna(_BLANK)
+    repeated = rows[(rows["metric"] != "skipped") & rows.duplicated([*_POINT, "group"])]
     if len(repeated):
         first = repeated.iloc[0]
         raise ValueError(

@@ -147,7 +147,7 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
     optimisers = list(lines["optimiser"].unique())
     optimiser = optimisers[0] if len(optimisers) == 1 else None
     # Sorted, so that the columns do not depend on the order of the lines.
-    shown = tuple(_columns(lines, optimiser))
+    shown = tuple(final_columns(lines, is_told=optimiser is not None))
     choosing = [name for name in _CHOOSING if name in scores]
     chosen_by = next((name for name in choosing if lines[name].notna().any()), None)
     samples = {
@@ -263,10 +263,15 @@ def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
     return len(SCORES), 0.0
 
 
-def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
-    """Yield the columns, including the final metrics that the lines contain."""
+def final_columns(lines: pd.DataFrame, *, is_told: bool) -> Iterator[Column]:
+    """Yield the columns, including the final metrics that the lines contain.
+
+    Args:
+        lines: the lines.
+        is_told: whether the optimiser is in the heading.
+    """
     yield _ESTIMATOR
-    if optimiser is None:  # otherwise it is in the heading
+    if not is_told:
         yield _OPTIMISER
     yield _RATE
     fields = [column.field for column in _FINAL if column.field in lines]

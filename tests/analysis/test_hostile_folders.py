@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis import report
+from analysis import report, report_tables
 from analysis.tables import claims
 from analysis.tables import opponents as opponent_table
 from analysis.text import https, printable
@@ -353,7 +353,7 @@ def test_folders_beyond_count_are_refused(results, monkeypatch):
 
 
 def test_a_table_too_long_for_a_page_is_left_out(results, monkeypatch):
-    monkeypatch.setattr(report, "MAX_LINES", 3)
+    monkeypatch.setattr(report_tables, "MAX_LINES", 3)
     with pytest.raises(ValueError, match=r"results\.parquet: 1 tables of 4 estimators"):
         report.report(report.find(results))
 
