@@ -173,7 +173,9 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         ),
         notes=[
             *_footnotes(table, shown, samples, chosen_by, compared_at),
-            *_on_budget(runs, against, [TITLES[name] for name in late]),
+            *_on_budget(
+                runs, against, [TITLES[name] for name in late], len(rows.attrs.get("sources", ()))
+            ),
             *first.notes,
         ],
         skipped={short_names(rows)[name]: reason for name, reason in skipped.items()},
@@ -191,7 +193,9 @@ def _is_late(chosen: pd.DataFrame, last: pd.DataFrame, losses: pd.DataFrame) -> 
     return bool((has_value - had_value) & had_loss)
 
 
-def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> list[str]:
+def _on_budget(
+    runs: pd.DataFrame, against: Against, late: Sequence[str], sources: int
+) -> list[str]:
     """Return the sentences on a budget that is not of steps, and on what it leaves out."""
     found = []
     if against == "evaluations":
@@ -205,7 +209,7 @@ def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> lis
                 "The runs of an estimator are one program, whose seconds are divided by their "
                 f"number ({many}): a run by itself takes another time."
             )
-        if len(runs.attrs.get("sources", ())) > 1:
+        if sources > 1:
             found.append("Runs of several results: their seconds may be of different machines.")
     if late:
         found.append(
