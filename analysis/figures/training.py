@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.budgets import LABELS, reached, spending
+from analysis.budgets import LABELS
 from analysis.figures.legend import (
     MOST_NAMED,
     band_mark,
@@ -22,11 +22,11 @@ from analysis.figures.legend import (
 )
 from analysis.figures.marks import band
 from analysis.page import PAGE, Page
-from analysis.rows import families, title
+from analysis.rows import TRAINING_CONTEXT, families, only_context, title
 from analysis.runs import LINE, OWN, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
-from analysis.tables.training import TITLES, training_table
+from analysis.tables.training import TITLES, Compared, compared
 from analysis.units import Against
 
 _LOSS = "training loss"
@@ -61,9 +61,14 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
-    lines = training_table(rows, against).frame
+    return _all_curves(compared(rows, against))
+
+
+def _all_curves(found: Compared) -> pd.DataFrame:
+    """Return the curves of `data`, up to whatever each run has spent."""
+    lines = found.lines
     chosen = _chosen(lines)
-    runs = spending(rows, against).merge(chosen[list(LINE)])
+    runs = found.runs.merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
@@ -100,17 +105,19 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> F
     Raises:
         ValueError: as `data`.
     """
-    table, curves = training_table(rows, against), data(rows, against)
-    curves = _up_to_budget(curves, rows, against)
-    looks = _looks(table.frame, rows, curves)
+    found = compared(rows, against)
+    curves = _up_to_budget(found, against)
+    looks = _looks(found.lines, rows, curves)
     notes = _notes(curves)
     with paper():
         names = [entry(look, name, line=True, note=notes[name]) for name, look in looks.items()]
         kinds = list(curves["panel"].unique())
         across = page.columns(len(kinds))
         down = len(kinds) // across
-        marks = _marks(curves, table.frame, curves["estimator"].nunique() - len(looks))
-        figure = framed(page, title(rows, table.context), 2.3 * down, names, marks)
+        marks = _marks(curves, found.lines, curves["estimator"].nunique() - len(looks))
+        figure = framed(
+            page, title(rows, only_context(rows, TRAINING_CONTEXT)), 2.3 * down, names, marks
+        )
         panels = figure.subplots(down, across, squeeze=False).flat
         for ax, kind in zip(panels, kinds, strict=True):
             _panel(ax, curves[curves["panel"] == kind], looks, _unit(rows, kind))
@@ -130,19 +137,19 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     Raises:
         ValueError: as `data`.
     """
-    curves = _up_to_budget(data(rows, against), rows, against)
-    looks = _looks(training_table(rows, against).frame, rows, curves)
+    found = compared(rows, against)
+    curves = _up_to_budget(found, against)
+    looks = _looks(found.lines, rows, curves)
     unit = _unit(rows, _LOSS)
     _panel(ax, curves[curves["panel"] == _LOSS], looks, unit)
     ax.set_xlabel(LABELS[against])
     ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
 
 
-def _up_to_budget(curves: pd.DataFrame, rows: pd.DataFrame, against: Against) -> pd.DataFrame:
-    """Return the points up to the largest budget that all runs have reached."""
-    runs = spending(rows, against)
-    budget = reached(runs[runs["diverged_at"].isna()])
-    kept = curves[curves["spent"] <= budget] if np.isfinite(budget) else curves
+def _up_to_budget(found: Compared, against: Against) -> pd.DataFrame:
+    """Return the curves up to the largest budget that all runs have reached."""
+    curves = _all_curves(found)
+    kept = curves[curves["spent"] <= found.budget] if np.isfinite(found.budget) else curves
     if kept["value"].isna().all():
         raise ValueError(f"no run has a finite loss at a budget of {against} that all reached")
     return kept
