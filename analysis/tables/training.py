@@ -266,6 +266,10 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
     lines["diverged_first"] = each["diverged_at"].min()
     lines["diverged_last"] = each["diverged_at"].max()
     for name, chosen in scores.items():
+        if chosen.empty:
+            lines[[name, f"{name}_low", f"{name}_high"]] = math.nan
+            lines[f"{name}_tied"] = False
+            continue
         means = over_seeds(chosen, LINE)
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
             lines[name + suffix] = means[kind].astype(float)
