@@ -70,12 +70,14 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
 def trained(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the runs, without measurements made during training.
 
-    The new column `diverged_at` is the step at which the run diverged, NaN if it did not.
+    The new column `diverged_at` is the step at which the run diverged, NaN if it did not. The
+    metadata in `attrs` are left out.
 
     Args:
         rows: from `read`.
     """
     runs, _ = without_skipped(rows[rows["measured"] == ""])
+    runs.attrs = {}  # pandas copies them, deeply, at every step
     at = runs["value"].where(runs["metric"] == "diverged")
     at = at.groupby([runs[name] for name in RUN], dropna=False).transform("max")
     return runs.assign(diverged_at=at)

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.budgets import LABELS, known_of_all, reached, spending
+from analysis.budgets import LABELS, known_of_all
 from analysis.figures import small_multiples
 from analysis.figures.legend import MOST_NAMED, band_mark, framed, mark, others_mark
 from analysis.figures.marks import band
 from analysis.names import wrap
 from analysis.page import PAGE, Page
 from analysis.rows import families, places, shared, title
-from analysis.runs import LINE, RUN, SCORES, points, scores_in
+from analysis.runs import LINE, RUN, SCORES
 from analysis.style import GREY, Look, looks_of, paper
-from analysis.tables.training import TITLES, training_table
+from analysis.tables.training import TITLES, compared
 from analysis.units import Against
 
 _MOST_BUDGETS = 50
@@ -116,12 +116,8 @@ def _each(rows: pd.DataFrame, against: Against) -> dict[str, _Ranked]:
 
 
 def _ranked(rows: pd.DataFrame, against: Against) -> _Ranked:
-    lines = training_table(rows, against).frame
-    runs = spending(rows, against)
-    finished = runs[runs["diverged_at"].isna()]
-    budget = reached(finished)
+    runs, scores, budget, _, _, lines, _ = compared(rows, against)
     best = lines[lines["best"]].drop_duplicates("estimator").set_index("estimator")
-    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
     steps = {name: found.groupby(list(RUN))["step"] for name, found in scores.items()}
     several = {name: scores[name][steps[name].transform("nunique") > 1] for name in scores}
     score = known_of_all({**several, "loss": scores["loss"]}, scores)

@@ -16,6 +16,7 @@ from analysis.names import wrap
 from analysis.page import Page
 from analysis.rows import places
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 MOST_PLACES = 12
@@ -38,9 +39,14 @@ def each_place(rows: pd.DataFrame, make: Callable[[pd.DataFrame], T]) -> dict[st
     Raises:
         ValueError: the first one of the function, if it raises one at each place.
     """
+    return each_of(places(rows), make)
+
+
+def each_of(parts: Mapping[str, S], make: Callable[[S], T]) -> dict[str, T]:
+    """Return what a function makes of each part, as `each_place`."""
     found: dict[str, T] = {}
     errors = []
-    for place, part in places(rows).items():
+    for place, part in parts.items():
         try:
             found[place] = make(part)
         except ValueError as error:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.budgets import LABELS, reached, spending
+from analysis.budgets import LABELS
 from analysis.figures import small_multiples
 from analysis.figures.legend import (
     MOST_NAMED,
@@ -28,7 +28,7 @@ from analysis.rows import families, places, shared, title
 from analysis.runs import LINE, OWN, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
-from analysis.tables.training import TITLES, training_table
+from analysis.tables.training import TITLES, Compared, compared
 from analysis.units import Against
 
 _LOSS = "training loss"
@@ -65,17 +65,26 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
-    each = small_multiples.each_place(rows, lambda part: _data(part, against))
+    each = small_multiples.each_of(_compared(rows, against), _all_curves)
+    return _joined(each, rows)
+
+
+def _compared(rows: pd.DataFrame, against: Against) -> dict[str, Compared]:
+    return {place: compared(part, against) for place, part in places(rows).items()}
+
+
+def _joined(each: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of each place as one table, with names that are the same at every place."""
     curves = small_multiples.joined(each)
-    # The same at every place.
     curves["short_name"] = curves["estimator"].map(short_names(rows))
     return curves
 
 
-def _data(rows: pd.DataFrame, against: Against) -> pd.DataFrame:
-    lines = training_table(rows, against).frame
+def _all_curves(found: Compared) -> pd.DataFrame:
+    """Return the curves of `data` at a place, up to whatever each run has spent."""
+    lines = found.lines
     chosen = _chosen(lines)
-    runs = spending(rows, against).merge(chosen[list(LINE)])
+    runs = found.runs.merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
@@ -113,9 +122,9 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> F
     Raises:
         ValueError: as `data`, or if there are too many problems for one figure.
     """
-    parts = places(rows)
-    tables = {place: training_table(part, against).frame for place, part in parts.items()}
-    curves = _up_to_budget(rows, against)
+    parts, found = places(rows), _compared(rows, against)
+    tables = {place: one.lines for place, one in found.items()}
+    curves = _up_to_budget(found, rows, against)
     looks = _looks(tables, rows, curves)
     notes = _notes(curves)
     each = small_multiples.by_place(curves)
@@ -162,22 +171,24 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
         ValueError: as `data`.
     """
     place, part = next(iter(places(rows).items()))
-    curves = _up_to_budget(part, against)
-    looks = _looks({place: training_table(part, against).frame}, rows, curves)
+    found = {place: compared(part, against)}
+    curves = _up_to_budget(found, part, against)
+    looks = _looks({place: found[place].lines}, rows, curves)
     _panel(ax, curves, _LOSS, looks)
     ax.set_xlabel(LABELS[against])
     unit = _unit(part, _LOSS)
     ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
 
 
-def _up_to_budget(rows: pd.DataFrame, against: Against) -> pd.DataFrame:
+def _up_to_budget(
+    found: Mapping[str, Compared], rows: pd.DataFrame, against: Against
+) -> pd.DataFrame:
     """Return the points up to the largest budget that all runs of a problem have reached."""
-    parts, found = places(rows), []
-    for place, own in small_multiples.by_place(data(rows, against)).items():
-        runs = spending(parts[place], against)
-        budget = reached(runs[runs["diverged_at"].isna()])
-        found.append(own[own["spent"] <= budget] if np.isfinite(budget) else own)
-    kept = pd.concat(found, ignore_index=True)
+    each = small_multiples.each_of(found, _all_curves)
+    for place, own in each.items():
+        budget = found[place].budget
+        each[place] = own[own["spent"] <= budget] if np.isfinite(budget) else own
+    kept = _joined(each, rows)
     if kept["value"].isna().all():
         raise ValueError(f"no run has a finite loss at a budget of {against} that all reached")
     return kept

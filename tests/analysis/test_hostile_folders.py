@@ -82,7 +82,17 @@ def studies():
         "reproduce": pd.DataFrame(reproduced),
         "claims": pd.DataFrame([claimed | {"confidence": 0.95, "power": 0.9}]),
         "opponents": opponents(),
+        "figure": predictions(),
     }
+
+
+def predictions():
+    """Return rows of a figure's predictions: one that held, and one that is undecided."""
+    facts = {"study": "figure", "figure": "f", "task": "predictions", "metric": "prediction"}
+    facts |= {"claim": "a", "source": "us", "region_low": 1.0, "region_high": np.inf, "note": ""}
+    found = [(2.0, 1.5, 2.5), (np.nan, np.nan, np.nan)]
+    ends = ("value", "low", "high")
+    return pd.DataFrame([facts | dict(zip(ends, one, strict=True)) for one in found])
 
 
 def opponents():
