@@ -229,6 +229,12 @@ METRICS: Mapping[str, Described] = {
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
     "accuracy": _number("share of examples that are classified correctly", better="higher"),
+    "mass": _number("probability of the grammar's sentences", better="higher"),
+    "total_variation": _number("total variation of drawn strings and sentences", better="lower"),
+    "divergence": _number("divergence of sentences to drawn strings", "nats", better="lower"),
+    "length_distance": _number("total variation of lengths of sentences", better="lower"),
+    "legal_pairs": _number("share of characters that may follow the one before", better="higher"),
+    "entropy": _number("entropy of drawn strings", "nats"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }
