@@ -125,6 +125,7 @@ COLUMNS: Mapping[str, Described] = {
     "task": _text("part of the figure's study"),
     "panel": _text("panel of the figure"),
     "kind": _text('"mean" or "sample"'),
+    "text": _text("string that a generator drew"),
     "name": _text("name of the estimator in the figure"),
     "graph": _text("the evaluated model: relaxed or discrete"),
     "picture": _text("samples, reconstructions or traversals"),
@@ -235,6 +236,7 @@ METRICS: Mapping[str, Described] = {
     "length_distance": _number("total variation of lengths of sentences", better="lower"),
     "legal_pairs": _number("share of characters that may follow the one before", better="higher"),
     "entropy": _number("entropy of drawn strings", "nats"),
+    "string": _number("no value: a string that was drawn, in `text`"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }
