@@ -12,6 +12,7 @@ from experiments.problems.problem import Problem as Problem
 from experiments.problems.problem import Turn as Turn
 from experiments.problems.problem import joined as joined
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
+from experiments.problems.sequence_gan import SequenceGAN as SequenceGAN
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction
 from experiments.problems.toy import Coupled as Coupled
 from experiments.problems.toy import FourValues as FourValues

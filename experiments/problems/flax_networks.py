@@ -24,6 +24,21 @@ class FeedForward(nnx.Module):
         return last(x)
 
 
+class Recurrent(nnx.Module):
+    """A gated recurrent unit with a linear output: `(units, input) -> (units, output)`."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, *, rngs: nnx.Rngs):
+        """Make the cell and its output layer."""
+        self.cell = nnx.GRUCell(inputs, hidden, rngs=rngs)
+        self.output = nnx.Linear(hidden, outputs, rngs=rngs)
+
+    def __call__(self, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """Return the units after an input, and the output there."""
+        units, x = state
+        units, _ = self.cell(units, x)
+        return units, self.output(units)
+
+
 def pure(build: Callable[..., Any]) -> tuple[Callable, Callable]:
     """Return a flax module as two pure functions, `initial(key) -> params`, `apply(params, x)`.
 
@@ -39,7 +54,7 @@ def pure(build: Callable[..., Any]) -> tuple[Callable, Callable]:
     def initial(key: jax.Array) -> Any:
         return nnx.to_pure_dict(nnx.state(make(nnx.Rngs(params=key)), nnx.Param))
 
-    def apply(params: Any, x: jax.Array) -> jax.Array:
+    def apply(params: Any, x: Any) -> Any:
         state = jax.tree.map(lambda leaf: leaf, shapes)
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(graph, state)(x)
