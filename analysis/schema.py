@@ -230,6 +230,7 @@ METRICS: Mapping[str, Described] = {
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
     "accuracy": _number("share of examples that are classified correctly", better="higher"),
+    "episode_return": _number("mean sum of rewards of an episode", "reward", better="higher"),
     "mass": _number("probability of the grammar's sentences", better="higher"),
     "total_variation": _number("total variation of drawn strings and sentences", better="lower"),
     "divergence": _number("divergence of sentences to drawn strings", "nats", better="lower"),

@@ -45,7 +45,7 @@ def predictions_table(rows: pd.DataFrame) -> ReadableTable:
         lines[name].to_numpy(float)
         for name in ("value_low", "value_high", "region_low", "region_high")
     )
-    held, broke = (least <= low) & (high <= most), (high < least) | (most < low)
+    held, broke = (least < low) & (high < most), (high <= least) | (most <= low)
     lines["verdict"] = np.select([held, broke], ["held", "broke"], "undecided")
     lines["region"] = [region(*ends) for ends in zip(least, most, strict=True)]
     lines["statement"] = lines["claim"] + " (" + lines["source"] + ")"

@@ -23,6 +23,7 @@ FIGURES = {
     "training-curves": "presets.training_curves",
     "variance-along-training": "presets.variance_along_training",
     "integrality-gap": "integrality.study",
+    "cart-pole": "cart_pole.study",
     "sequence-gan": "sequence_gan.study",
     "vae-pictures": "vae_pictures.study",
 }
