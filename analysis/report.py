@@ -21,7 +21,7 @@ from analysis.readable import ReadableTable
 from analysis.reading import OWN, read
 from analysis.rows import contexts, is_complete
 from analysis.studies import STUDIES, readable
-from analysis.text import https, printable
+from analysis.text import https, printable, unaligned
 from analysis.unfinished import CONTINUES, begun, is_begun
 from analysis.units import Against
 
@@ -332,7 +332,7 @@ def _table(anchor: str, table: ReadableTable) -> Table:
         lines=lines,
         findings=table.findings,
         notes=[*table.footnotes(), *skips],
-        sections=table.sections,
+        sections={title: [*map(unaligned, texts)] for title, texts in table.sections.items()},
     )
 
 

@@ -238,7 +238,8 @@ def test_formats_and_figure(tmp_path):
     assert "C (1)" in text and "not run" in text
     assert max(map(len, text.splitlines())) <= 120
     markdown = analysis.to_markdown(lines)
-    assert "| part | A | 100 |" in markdown and "- not run A before C" in markdown
+    assert "| part | A | 100 |" in markdown and "- not run: A before C" in markdown
+    assert "<li>not run: A before C</li>" in analysis.to_html(lines)
     assert r"B\_x" in analysis.to_latex(lines)
     paths = analysis.save_table(lines, tmp_path / "table")
     assert pd.read_csv(tmp_path / "table.csv")["published"].tolist() == [100, 101, 102]
