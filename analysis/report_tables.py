@@ -9,7 +9,7 @@ from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
 from analysis.rows import contexts
 from analysis.studies import STUDIES, has_table, readable
-from analysis.text import https, printable
+from analysis.text import https, printable, unaligned
 from analysis.units import Against
 
 MAX_TABLES = 200
@@ -91,7 +91,7 @@ def on_page(anchor: str, table: ReadableTable) -> Table:
         lines=lines,
         findings=table.findings,
         notes=[*table.footnotes(), *skips],
-        sections=table.sections,
+        sections={title: [*map(unaligned, texts)] for title, texts in table.sections.items()},
     )
 
 

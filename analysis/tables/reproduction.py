@@ -346,7 +346,8 @@ def _spent(rows: pd.DataFrame) -> list[str]:
     if "seed" in final and final["seed"].notna().any():
         seeds = final.groupby("cell")["seed"].nunique().max()
         parts.append(f"{seeds} seed{'s' if seeds > 1 else ''}")
-    if images := configuration(rows).get("spent", {}).get("images"):
+    images = configuration(rows).get("spent", {}).get("images")
+    if images and (final["split"] == "test").any():
         parts.append(f"the first {images:,} test images")
     if "bound_samples" in final and final["bound_samples"].max() > 0:
         parts.append(f"bounds of {int(final['bound_samples'].max()):,} samples")

@@ -7,8 +7,10 @@ from experiments.studies.claims import (
     diffusion,
     gates,
     groups,
+    implicit_mle,
     noise_given_samples,
     second_order,
+    subset_laws,
     subsets,
 )
 from tests.experiments.studies.claims.broken import check
@@ -18,7 +20,10 @@ pytestmark = pytest.mark.xdist_group("claims")
 
 STUDIES = [
     study
-    for module in (counts, diffusion, gates, groups, noise_given_samples, second_order, subsets)
+    for module in (
+        *(counts, diffusion, gates, groups, implicit_mle, noise_given_samples, second_order),
+        *(subset_laws, subsets),
+    )
     for study in module.STUDIES
 ]
 

@@ -15,10 +15,12 @@ from experiments.studies.claims import (
     counts,
     gates,
     groups,
+    implicit_mle,
     measurements,
     quantities,
     second_order,
     speed,
+    subset_laws,
     subsets,
     training,
 )
@@ -52,7 +54,10 @@ OTHERS = {
     "diffusion-law",
     *(
         study.name
-        for module in (second_order, groups, gates, subsets, counts, training, speed)
+        for module in (
+            *(second_order, groups, gates, subsets, subset_laws, implicit_mle),
+            *(counts, training, speed),
+        )
         for study in module.STUDIES
     ),
 }
