@@ -8,6 +8,7 @@ from experiments.command_line.output import drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES, Cell
+from experiments.studies.reproduction.training_experiment import TrainingExperiment
 from experiments.system.errors import UsageError
 
 _EPILOG = """\
@@ -22,6 +23,8 @@ An interrupted run continues where it stopped. For example:
 
   estimax reproduce jang2017-table1 --budget smoke
   estimax reproduce jang2017-table1 --cells 'VAE, Bernoulli'
+  estimax reproduce hooper2026-vae --budget paper --cells '32 x 16, one-hot' \\
+      --steps 15000 --seeds 1 --learning-rates 1e-3 3.16e-3
 """
 
 
@@ -49,6 +52,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="{fixed,published}",
         help="binarisation of MNIST: drawn once by estimax, or the file that papers share, which "
         "is read from the --data folder (default: fixed)",
+    )
+    own = "in place of the budget's; for tables that are trained"
+    option("--steps", type=options.positive, metavar="N", help=f"training steps, {own}")
+    option("--seeds", type=options.positive, metavar="N", help=f"number of seeds, {own}")
+    option(
+        "--learning-rates",
+        nargs="+",
+        type=options.positive_number,
+        metavar="R",
+        help=f"learning rates, of which the best is reported, {own}",
     )
     option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
     options.add_output(command)
@@ -81,8 +94,18 @@ def job(given: argparse.Namespace) -> jobs.Job:
 def _chosen(given: argparse.Namespace) -> tuple[ReproduceSettings, Sequence[Cell]]:
     if given.table is None:
         raise UsageError("name the table: estimax reproduce --list shows all")
-    table = build(given.table, given.binarisation)
-    settings = ReproduceSettings(table, given.budget, given.seed)
+    table = build(given.table, given.binarisation).at(given.budget)
+    changed = {
+        "--steps": given.steps,
+        "--seeds": given.seeds,
+        "--learning-rates": given.learning_rates,
+    }
+    trained = any(isinstance(cell.experiment, TrainingExperiment) for cell in table.cells)
+    for name, value in changed.items():
+        if value is not None and not trained:
+            raise UsageError(f"{name}: no effect on {table.name}, which trains nothing")
+    rates = given.learning_rates and tuple(given.learning_rates)
+    settings = ReproduceSettings(table, given.budget, given.seed, given.steps, given.seeds, rates)
     options.check_seeds(given.seed, settings.size.seeds)
     named = {cell.name: cell for cell in table.cells}
     return settings, options.containing(
