@@ -1,5 +1,6 @@
 """Published numbers of a table compared with ours."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -92,7 +93,7 @@ def _panel(ax: Axes, block: str, part: pd.DataFrame) -> None:
         ax.plot(line["ours"], place, color=COLOURS[0], **_OURS)
         ax.plot(line["published"], place, color="0.25", linestyle="none", **_PUBLISHED)
     means = part[["published", "ours"]].to_numpy(float)
-    low, high = means.min(), means.max()
+    low, high = np.nanmin(means), np.nanmax(means)
     room = 0.08 * ((high - low) or abs(high) or 1.0)
     ax.set(title=block, xlim=(low - room, high + room), ylim=(0.4, len(part) + 0.6))
     ax.set_xlabel(part["units"].iloc[0], labelpad=1)

@@ -30,18 +30,18 @@ def _tried_text(line: pd.Series, field: str, _: Form) -> str:
     return f"{line[field]:.0f} x {line['tried_steps']:,.0f}"
 
 
+def _number(form: str) -> Kind:
+    """Return the kind of a number in a form, or a dash where there is none."""
+    return number(lambda value: "-" if pd.isna(value) else form.format(value))
+
+
 _ALWAYS = ("block", "label", "published", "ours")
 _COLUMNS = (
     Column("part of the table", ("", "part of the table"), "block", WORD),
     Column("estimator", ("", "estimator"), "label", WORD),
-    Column("published", ("", "published"), "published", number(lambda value: f"{value:.6g}")),
+    Column("published", ("", "published"), "published", _number("{:.6g}")),
     Column("ours", ("", "ours"), "ours", ESTIMATE),
-    Column(
-        "difference",
-        ("differ-", "ence"),
-        "difference",
-        number(lambda value: "-" if pd.isna(value) else f"{value:+.3g}"),
-    ),
+    Column("difference", ("differ-", "ence"), "difference", _number("{:+.3g}")),
     Column("learning rate", ("learning", "rate"), "learning_rate", SETTING),
     Column(
         "tried: candidates x steps",

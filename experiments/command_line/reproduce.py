@@ -1,6 +1,7 @@
 """The command `reproduce`: our results compared with a published table."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 
 from experiments.command_line import jobs, options, unused
@@ -8,7 +9,6 @@ from experiments.command_line.output import drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
 from experiments.studies.reproduction.table import SCALES, Cell
-from experiments.studies.reproduction.training_experiment import TrainingExperiment
 from experiments.system.errors import UsageError
 
 _EPILOG = """\
@@ -26,6 +26,10 @@ An interrupted run continues where it stopped. For example:
   estimax reproduce hooper2026-vae --budget paper --cells '32 x 16, one-hot' \\
       --steps 15000 --seeds 1 --learning-rates 1e-3 3.16e-3
 """
+
+
+_SIZE = "steps", "seeds", "learning_rates"
+"""The names of the options that change a budget."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -72,14 +76,14 @@ def run(given: argparse.Namespace) -> None:
     """Run the command."""
     if given.list and given.table is None:
         unused.of_listing(given)
-        alone = "seed", "cells", "binarisation", *options.DRAWING
+        alone = "seed", "cells", "binarisation", *_SIZE, *options.DRAWING
         unused.without_effect(given, "with --list of all tables", *alone)
         print("\n".join(TABLES))
         return
     if given.list:
         _, cells = _chosen(given)
         unused.of_listing(given)
-        unused.without_effect(given, "with --list", "seed", *options.DRAWING)
+        unused.without_effect(given, "with --list", "seed", *_SIZE, *options.DRAWING)
         print("\n".join(cell.name for cell in cells))
         return
     jobs.run(given, job(given))
@@ -95,17 +99,13 @@ def _chosen(given: argparse.Namespace) -> tuple[ReproduceSettings, Sequence[Cell
     if given.table is None:
         raise UsageError("name the table: estimax reproduce --list shows all")
     table = build(given.table, given.binarisation).at(given.budget)
-    changed = {
-        "--steps": given.steps,
-        "--seeds": given.seeds,
-        "--learning-rates": given.learning_rates,
-    }
-    trained = any(isinstance(cell.experiment, TrainingExperiment) for cell in table.cells)
-    for name, value in changed.items():
-        if value is not None and not trained:
-            raise UsageError(f"{name}: no effect on {table.name}, which trains nothing")
-    rates = given.learning_rates and tuple(given.learning_rates)
-    settings = ReproduceSettings(table, given.budget, given.seed, given.steps, given.seeds, rates)
+    settings = ReproduceSettings(table, given.budget, given.seed)
+    if settings.is_trained:
+        rates = tuple(given.learning_rates or ()) or None
+        own = {"steps": given.steps, "seeds": given.seeds, "rates": rates}
+        settings = dataclasses.replace(settings, **own)
+    elif not given.list:
+        unused.without_effect(given, f"on {table.name}, which trains nothing", *_SIZE)
     options.check_seeds(given.seed, settings.size.seeds)
     named = {cell.name: cell for cell in table.cells}
     return settings, options.containing(

@@ -14,7 +14,7 @@ class FeedForward(nnx.Module):
         self,
         sizes: tuple[int, ...],
         activation: Callable,
-        linear: Callable[..., nnx.Linear],
+        linear: Callable[..., nnx.Linear] = nnx.Linear,
         *,
         rngs: nnx.Rngs,
     ):

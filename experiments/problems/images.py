@@ -68,7 +68,7 @@ class ImageProblem(EvaluatedProblem):
     def about_data(self) -> str:
         """The data set and its binarisation."""
         found = data_sets.describe(self.dataset, self.binarisation)
-        return found if self.held_out else f"{found}, validation images in training"
+        return found if self.held_out else f"{found}, trained on validation images too"
 
     @property
     def mean_image(self) -> np.ndarray:

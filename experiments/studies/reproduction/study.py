@@ -12,6 +12,7 @@ from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.studies.reproduction.table import Cell, CellRun, Scale, Table
+from experiments.studies.reproduction.training_experiment import TrainingExperiment
 from experiments.system.folder import slug
 
 STUDY = "reproduce"
@@ -50,6 +51,11 @@ class ReproduceSettings:
             "cells": {cell.name: _described(cell) for cell in self.table.cells},
             **({} if self.table.is_comparable else {"is_comparable": False}),
         }
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a cell of the table is trained."""
+        return any(isinstance(cell.experiment, TrainingExperiment) for cell in self.table.cells)
 
     @property
     def size(self) -> Scale:
