@@ -49,10 +49,9 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
     most = [max((points["block"] == block).sum() for block in band) for band in bands]
     heights = [_ABOVE + _LINE * count for count in most]
-    marks = [
-        mark("published", color="0.25", linestyle="none", **_PUBLISHED),
-        mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
-    ]
+    marks = [mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"})]
+    if points["published"].notna().any():
+        marks = [mark("published", color="0.25", linestyle="none", **_PUBLISHED), *marks]
     with paper():
         text = reproduction_table(rows).heading
         figure = framed(page, text, sum(heights), marks)
