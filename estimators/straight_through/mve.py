@@ -143,10 +143,26 @@ def _jacobian(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Arra
     system += jnp.where(slack > 0, 0, 1 / classes).astype(p.dtype)
     # Two quotients: the compiler would divide by the product of the denominators, which underflows.
     right = (own / _nonzero(twice)) * (covariance / _nonzero(diagonal))
-    solution = jnp.linalg.solve(system, right)
+    solution = _solution(system, right)
     at_drawn = (drawn * solution).sum(0, keepdims=True)
     difference = own * solution - price * row * at_drawn + price * drawn * covariance
     return difference / _nonzero(slack + price * (row + (drawn * row).sum()))
+
+
+def _solution(system: jax.Array, right: jax.Array) -> jax.Array:
+    """Solve a system with dominant diagonal, both `[K, K]`, by elimination without pivoting.
+
+    `jnp.linalg.solve` could hang: on CPUs its batches wait for the threads on which the programs of
+    several devices already run (jaxlib 0.10.2).
+    """
+
+    def eliminate(k, rows):
+        pivot = rows[k] / rows[k, k]
+        return (rows - jnp.outer(rows[:, k], pivot)).at[k].set(pivot)
+
+    classes = len(system)
+    rows = jnp.concatenate([system, right], axis=1)
+    return jax.lax.fori_loop(0, classes, eliminate, rows)[:, classes:]
 
 
 def _of_number(
