@@ -167,7 +167,7 @@ def _eliminated(system: jax.Array, right: jax.Array) -> jax.Array:
     several devices already run (jaxlib 0.10.2).
     """
 
-    def eliminate(k, rows):
+    def eliminate(k: jax.Array, rows: jax.Array) -> jax.Array:
         pivot = rows[k] / rows[k, k]
         return (rows - jnp.outer(rows[:, k], pivot)).at[k].set(pivot)
 
