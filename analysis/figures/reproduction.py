@@ -1,5 +1,6 @@
 """Published numbers of a table compared with ours."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,10 +52,9 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     bands = [blocks[i : i + columns] for i in range(0, len(blocks), columns)]
     most = [max((points["block"] == block).sum() for block in band) for band in bands]
     heights = [_ABOVE + _LINE * count for count in most]
-    marks = [
-        mark("published", color="0.25", linestyle="none", **_PUBLISHED),
-        mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"}),
-    ]
+    marks = [mark("ours, with 95 % interval", color=COLOURS[0], **_OURS | {"linestyle": "-"})]
+    if points["published"].notna().any():
+        marks = [mark("published", color="0.25", linestyle="none", **_PUBLISHED), *marks]
     with paper():
         text = reproduction_table(rows).heading
         figure = framed(page, text, sum(heights), marks)
@@ -101,7 +101,7 @@ def _panel(ax: Axes, block: str, part: pd.DataFrame, logarithmic: bool) -> None:
         ax.plot(line["ours"], place, color=COLOURS[0], **_OURS)
         ax.plot(line["published"], place, color="0.25", linestyle="none", **_PUBLISHED)
     means = part[["published", "ours"]].to_numpy(float)
-    low, high = means.min(), means.max()
+    low, high = np.nanmin(means), np.nanmax(means)
     ax.set(title=block, ylim=(0.4, len(part) + 0.6))
     if logarithmic:
         room = (high / low) ** 0.08 if high > low else 1.1

@@ -147,7 +147,8 @@ class TrainSettings:
     @property
     def recipe(self) -> Recipe:
         """The recipe shared by all runs."""
-        return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
+        schedules = tuple((name, one.over(self.steps)) for name, one in self.schedules)
+        return Recipe(self.problem, self.optimiser, schedules, tuning_rate=self.tuning_rate)
 
 
 def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
