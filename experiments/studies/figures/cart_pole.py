@@ -78,7 +78,7 @@ def _trained(name: str, episodes: int, seeds: int, rates: Sequence[float], advan
             state, _ = trained.advance(state, int(stop - step))
         step = int(stop)
         found = score(trained.gather(state.params), jax.random.key(step), None)
-        returns = np.float64(found["episode_return"]).tolist()
+        returns = np.asarray(found["episode_return"], np.float64).tolist()
         for run, value in zip(runs, returns, strict=True):
             place = {"learning_rate": run.rate, "seed": run.seed, "step": step * baseline}
             row = {"metric": "episode_return"}
