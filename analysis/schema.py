@@ -126,6 +126,7 @@ COLUMNS: Mapping[str, Described] = {
     "panel": _text("panel of the figure"),
     "kind": _text('"mean" or "sample"'),
     "name": _text("name of the estimator in the figure"),
+    "load_weight": _number("weight of the load loss of a mixture of experts"),
     "graph": _text("the evaluated model: relaxed or discrete"),
     "picture": _text("samples, reconstructions or traversals"),
     "temperature": _number("temperature of the relaxation"),
@@ -229,6 +230,12 @@ METRICS: Mapping[str, Described] = {
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
     "accuracy": _number("share of examples that are classified correctly", better="higher"),
+    "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
+    "usage": _number(
+        "perplexity of the use of experts or codes by the hard model, over their number",
+        better="higher",
+    ),
+    "idle": _number("share of experts that get under 1 % of the examples", better="lower"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }

@@ -5,6 +5,7 @@ import pytest
 from experiments.studies.claims import (
     counts,
     diffusion,
+    experts,
     gates,
     groups,
     noise_given_samples,
@@ -18,7 +19,16 @@ pytestmark = pytest.mark.xdist_group("claims")
 
 STUDIES = [
     study
-    for module in (counts, diffusion, gates, groups, noise_given_samples, second_order, subsets)
+    for module in (
+        counts,
+        diffusion,
+        experts,
+        gates,
+        groups,
+        noise_given_samples,
+        second_order,
+        subsets,
+    )
     for study in module.STUDIES
 ]
 
