@@ -63,7 +63,7 @@ def _measured(rows: pd.DataFrame) -> pd.DataFrame:
     own = own[own["metric"] != "truth_norm"].reset_index(drop=True)
     scale = norms.loc[pd.MultiIndex.from_frame(own[place])].to_numpy() ** 2
     scale = np.where(own["metric"] == "cosine_mean", 1, scale)
-    values = own[["value", "low", "high"]].div(scale, axis="index")
+    values = {name: own[name] / scale for name in ("value", "low", "high")}
     condition = own["step"].map(lambda step: "trained" if step else "start")
     kept = own[["panel", "name", "method", "objective"]]
     return kept.assign(quantity=own["metric"], condition=condition, **values)
@@ -142,10 +142,10 @@ def _panel(
         range(len(lines)), [_label(panels, at) + lines[at][1] for at in range(len(lines))]
     )
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(lines) - 0.5, -0.5)
+    ax.set_ylim(len(lines) + 0.5, 0.5)
     for at in _first(panels):
         if at:
-            ax.axhline(at - 0.5, color="0.6", linewidth=0.6)
+            ax.axhline(at + 0.5, color="0.6", linewidth=0.6)
     ax.grid(axis="y", color="0.93", linewidth=0.5)
     ax.set_axisbelow(True)
     measured = points["quantity"].isin(_MEASURED).any()
@@ -155,8 +155,10 @@ def _panel(
         positive = shown[shown > ROUNDING * shown.max()]
         if len(positive):
             ax.set_xlim(positive.min() / 2, positive.max() * 2)
-    for one in points.itertuples(index=False):
-        _mark(ax, one, lines.index((one.panel, one.name)), looks[one.name])
+    for at, (panel, name) in enumerate(lines):
+        own = points[(points["panel"] == panel) & (points["name"] == name)]
+        for one in own.itertuples(index=False):
+            _mark(ax, one, at + 1, looks[name])
 
 
 def _label(panels: list[str], at: int) -> str:
@@ -185,5 +187,6 @@ def _mark(ax: Axes, one, at: int, look: Look) -> None:
         low, high = np.clip([one.low, one.high], *ax.get_xlim()) if is_log else (one.low, one.high)
         ax.hlines(y, low, high, look.colour, linewidth=0.7)
     small = one.quantity in _MEASURED and one.objective == _OTHER
-    style = (look.hollow if hollow else look).marks(linestyle="none", clip_on=False)
-    ax.plot(value, y, **style | {"markersize": 2.5 if small else 4.0})
+    size = 2.5 if small else 4.0
+    drawn = look.hollow if hollow else look
+    ax.plot(value, y, **drawn.marks(linestyle="none", clip_on=False, markersize=size))

@@ -39,7 +39,7 @@ def relative(rows: Sequence[Row], metric: str, **columns: object) -> Estimate:
     if len(values) != 1 or len(norms) != 1:
         return UNKNOWN
     (value,), (norm,) = values, norms
-    found = Estimate(*(float(value[name]) for name in ("value", "low", "high")))
+    found = Estimate(float(value["value"]), float(value["low"]), float(value["high"]))
     return found / float(norm["value"]) ** 2
 
 

@@ -19,6 +19,7 @@ SMALL = {
     "labelled_batch_size=2]",
     "StructuredPrediction": "StructuredPrediction[size=3,batch_size=2]",
     "VAE": "VAE[size=2,batch_size=2]",
+    "VectorQuantised": "VectorQuantised[codes=3,dimension=2,hidden=2,batch_size=2]",
 }
 VARIANTS = [
     "SemiSupervised[batch_size=2,labelled_batch_size=2]",

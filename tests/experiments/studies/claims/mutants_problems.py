@@ -1,14 +1,16 @@
 """Mutants of the claims about problems that discrete gradients are for."""
 
 from estimators import (
+    MVE,
     SIMPLE,
     Categorical,
+    Exact,
     ReinMax,
     SecondOrderStraightThrough,
     StraightThrough,
 )
-from experiments.problems import Experts
-from tests.experiments.studies.claims.broken import Mutant
+from experiments.problems import Experts, quantised
+from tests.experiments.studies.claims.broken import Mutant, as_another, scaled
 
 _ORDER = "log ratio of biases of experts 0.4 and 0.1 apart, less that of its order"
 
@@ -68,4 +70,36 @@ EXPERTS = [
     ),
 ]
 
-MUTANTS = [*EXPERTS]
+
+def half_turned(encoded, code):
+    """Halfway between straight-through and the code itself."""
+    return (encoded + code) / 2
+
+
+def by_enumeration(_):
+    return Exact()
+
+
+CODES = [
+    Mutant(
+        "codes-of-two-positions",
+        {(cls, "estimate"): scaled(cls, 0.9) for cls in (ReinMax, MVE)},
+        ("relative bias of ReinMax, linear decoder", "relative bias of MVE, linear decoder"),
+    ),
+    Mutant(
+        "codes-of-two-positions",
+        {(cls, "estimate"): as_another(by_enumeration) for cls in (StraightThrough, ReinMax)},
+        ("relative bias of straight-through, linear decoder", "relative bias of ReinMax, tanh"),
+    ),
+    Mutant(
+        "rotation-rule",
+        {(quantised, "rotated"): half_turned},
+        (
+            "change of the cosine",
+            "log of the length over the predicted one",
+            "largest difference from the identity",
+        ),
+    ),
+]
+
+MUTANTS = [*EXPERTS, *CODES]

@@ -9,6 +9,7 @@ from experiments.studies.claims import (
     gates,
     groups,
     noise_given_samples,
+    quantised,
     second_order,
     subsets,
 )
@@ -26,6 +27,7 @@ STUDIES = [
         gates,
         groups,
         noise_given_samples,
+        quantised,
         second_order,
         subsets,
     )
