@@ -127,6 +127,8 @@ COLUMNS: Mapping[str, Described] = {
     "kind": _text('"mean" or "sample"'),
     "text": _text("string that a generator drew"),
     "name": _text("name of the estimator in the figure"),
+    "codes": _count("number of codes that a position of an autoencoder chooses from"),
+    "load_weight": _number("weight of the load loss of a mixture of experts"),
     "graph": _text("the evaluated model: relaxed or discrete"),
     "picture": _text("samples, reconstructions or traversals"),
     "temperature": _number("temperature of the relaxation"),
@@ -238,6 +240,17 @@ METRICS: Mapping[str, Described] = {
     "legal_pairs": _number("share of characters that may follow the one before", better="higher"),
     "entropy": _number("entropy of drawn strings", "nats"),
     "string": _number("no value: a string that was drawn, in `text`"),
+    "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
+    "usage": _number(
+        "perplexity of the use of experts or codes by the hard model, over their number",
+        better="higher",
+    ),
+    "distortion": _number("mean squared error of a pixel by the hard codes", better="lower"),
+    "rate": _number(
+        "entropy of the hard codes of an image, position by position", "bits", better="lower"
+    ),
+    "used": _number("share of codes that the hard model uses at all", better="higher"),
+    "idle": _number("share of experts that get under 1 % of the examples", better="lower"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }

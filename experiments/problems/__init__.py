@@ -5,6 +5,7 @@ import inspect
 from experiments.problems.bandits import Bandit as Bandit
 from experiments.problems.bandits import TwoContexts as TwoContexts
 from experiments.problems.counts import Counts as Counts
+from experiments.problems.experts import Experts as Experts
 from experiments.problems.policy import Policy as Policy
 from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
 from experiments.problems.problem import Measurable as Measurable
@@ -12,6 +13,7 @@ from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
 from experiments.problems.problem import Turn as Turn
 from experiments.problems.problem import joined as joined
+from experiments.problems.quantised import VectorQuantised as VectorQuantised
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
 from experiments.problems.sequence_gan import SequenceGAN as SequenceGAN
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction

@@ -26,6 +26,8 @@ FIGURES = {
     "cart-pole": "cart_pole.study",
     "sequence-gan": "sequence_gan.study",
     "vae-pictures": "vae_pictures.study",
+    "experts": "experts.study",
+    "vector-quantised": "quantised.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

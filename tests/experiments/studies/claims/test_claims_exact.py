@@ -5,10 +5,12 @@ import pytest
 from experiments.studies.claims import (
     counts,
     diffusion,
+    experts,
     gates,
     groups,
     implicit_mle,
     noise_given_samples,
+    quantised,
     second_order,
     subset_laws,
     subsets,
@@ -21,8 +23,8 @@ pytestmark = pytest.mark.xdist_group("claims")
 STUDIES = [
     study
     for module in (
-        *(counts, diffusion, gates, groups, implicit_mle, noise_given_samples, second_order),
-        *(subset_laws, subsets),
+        *(counts, diffusion, experts, gates, groups, implicit_mle, noise_given_samples),
+        *(quantised, second_order, subset_laws, subsets),
     )
     for study in module.STUDIES
 ]
