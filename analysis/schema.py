@@ -129,6 +129,7 @@ COLUMNS: Mapping[str, Described] = {
     "graph": _text("the evaluated model: relaxed or discrete"),
     "picture": _text("samples, reconstructions or traversals"),
     "temperature": _number("temperature of the relaxation"),
+    "penalty": _number("weight of the expected size", "nats / weight"),
     "probability": _number("probability of the class at x"),
     "target": _number("target t of the quadratic toy"),
     "p0": _number("target of ARM's toy"),
@@ -229,6 +230,9 @@ METRICS: Mapping[str, Described] = {
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
     "accuracy": _number("share of examples that are classified correctly", better="higher"),
+    "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
+    "kept": _number("gates that are open in the pruned network", "gates", better="lower"),
+    "weights": _number("share of weights that the pruned network keeps", better="lower"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }
