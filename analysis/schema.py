@@ -130,6 +130,7 @@ COLUMNS: Mapping[str, Described] = {
     "picture": _text("samples, reconstructions or traversals"),
     "temperature": _number("temperature of the relaxation"),
     "penalty": _number("weight of the expected size", "nats / weight"),
+    "law": _text("law of the masks of an explanation, on which the objective depends"),
     "probability": _number("probability of the class at x"),
     "target": _number("target t of the quadratic toy"),
     "p0": _number("target of ARM's toy"),
@@ -233,6 +234,9 @@ METRICS: Mapping[str, Described] = {
     "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
     "kept": _number("gates that are open in the pruned network", "gates", better="lower"),
     "weights": _number("share of weights that the pruned network keeps", better="lower"),
+    "rank": _number("median rank of the features that matter, mean over examples", better="lower"),
+    "found": _number("share of the features that matter that are selected", better="higher"),
+    "excess": _number("cross-entropy above the entropy of the label", "nats", better="lower"),
     "steps_per_second": _number("training steps of all runs of the batch", "1 / second"),
     "diverged": _number("step at which the loss was no longer finite", "steps"),
 }

@@ -73,7 +73,7 @@ class _Twelve:
         masks = self._masks.distribution.states()
         value_and_slope = jax.jit(jax.vmap(jax.value_and_grad(self._f)))
 
-        def gaps(gate: jax.Array) -> float:
+        def gaps(gate: int) -> float:
             (closed, below), (opened, above) = (
                 value_and_slope(masks.at[:, gate].set(bit)) for bit in (0.0, 1.0)
             )

@@ -169,10 +169,10 @@ def _predictions() -> list[Prediction]:
             high=0.0,
         ),
         Prediction(
-            "twelve gates: straight-through has a squared bias above 1 % of the gradient's square",
-            "ours: rectifiers after the gates are not linear in them",
+            "twelve gates: straight-through's squared bias is above 0.1 % of the gradient's square",
+            "ours: the cross-entropy is not linear in a gate",
             lambda rows: relative(rows, "squared_bias", name=_STRAIGHT, panel="gradients"),
-            low=0.01,
+            low=0.001,
         ),
         Prediction(
             "equal penalty: DisARM keeps no more gates than hard concrete does",
