@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures import traces
 from analysis.figures.legend import entry, framed, mark
-from analysis.figures.marks import ROUNDING, down_arrow, label_decades, label_logarithms, limits
+from analysis.figures.marks import label_decades, limits
+from analysis.figures.planes import ERRORS, plane, relative, wide
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
 from analysis.statistics.seeds import FEWEST, over_seeds
@@ -16,7 +17,6 @@ from analysis.style import Look, looks_of, paper
 
 _COLUMNS = ("name", "method", "panel", "penalty", "seed", "metric", "value", "low", "high")
 _SCORES = ("error", "kept", "weights")
-_ERRORS = ("squared_bias", "variance")
 
 
 def data(rows: pd.DataFrame) -> pd.DataFrame:
@@ -36,13 +36,9 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
     rows = without_predictions(rows)
     keys = ["panel", "name", "method", "penalty"]
     pruned = over_seeds(rows[rows["panel"] == "pruning"], [*keys, "metric"]).reset_index()
-    points = _wide(pruned, keys, _SCORES)
+    points = wide(pruned, keys, _SCORES)
     points["seeds"] = pruned["seeds"].max()
-    measured = rows[rows["panel"] == "gradients"]
-    norm = measured.loc[measured["metric"] == "truth_norm", "value"].iloc[0]
-    scaled = measured[["value", "low", "high"]] / norm**2
-    gradients = _wide(measured.assign(**scaled), keys[:3], _ERRORS)
-    gradients["upper_limit"] = traces.upper_limits(gradients)
+    gradients = relative(rows[rows["panel"] == "gradients"], keys[:3])
     return pd.concat([points, gradients], ignore_index=True)
 
 
@@ -69,7 +65,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             mark(f"left: penalty of {', '.join(f'{one:g}' for one in penalties)} nats per weight"),
             mark(of_seeds.format(seeds)),
             mark("right: relative to the squared norm of the true gradient"),
-            *traces.marks(points[points["panel"] == "gradients"], _ERRORS)[1:],
+            *traces.marks(points[points["panel"] == "gradients"], ERRORS)[1:],
         ]
         figure = framed(
             page,
@@ -78,11 +74,11 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             [entry(look, name, line=True) for name, look in looks.items()],
             marks,
         )
-        pruning, plane = figure.subplots(2 // across, across, squeeze=False).flat
+        pruning, errors = figure.subplots(2 // across, across, squeeze=False).flat
         _pruning(pruning, points[points["panel"] == "pruning"], looks)
         pruning.set_title("pruned networks")
-        _plane(plane, points[points["panel"] == "gradients"], looks)
-        plane.set_title("gradient of twelve gates")
+        plane(errors, points[points["panel"] == "gradients"], looks)
+        errors.set_title("gradient of twelve gates")
     return figure
 
 
@@ -98,17 +94,6 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
     """
     points = data(rows)
     _pruning(ax, points[points["panel"] == "pruning"], _looks(rows, points))
-
-
-def _wide(rows: pd.DataFrame, keys: list[str], metrics: tuple[str, ...]) -> pd.DataFrame:
-    """Return a line for each key, with a column for each metric and its interval's ends."""
-    parts = [
-        rows[rows["metric"] == metric]
-        .set_index(keys)[["value", "low", "high"]]
-        .rename(columns={"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"})
-        for metric in metrics
-    ]
-    return pd.concat(parts, axis="columns").reset_index()
 
 
 def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
@@ -128,25 +113,7 @@ def _pruning(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look]) -> None:
         style = look.marks(linestyle=look.line, markersize=3.5, linewidth=0.8, label=name)
         ax.plot(line["kept"], line["error"], **style)
     ax.set(xscale="log", yscale="log", xlabel="gates kept", ylabel="test error (%)")
+    ax.set_xlim(limits(percent, "kept", 0.5))
     ax.set_ylim(limits(percent, "error", 0.5))
     label_decades(ax.xaxis, (1, 2, 5))
     label_decades(ax.yaxis, (1, 2, 3, 5))
-
-
-def _plane(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Draw squared bias, or its upper limit, against variance."""
-    ax.set(xscale="log", yscale="log", xlabel="variance", ylabel="squared bias")
-    drawn = points.assign(squared_bias=traces.heights(points, "squared_bias"))
-    drawn = drawn[(drawn[list(_ERRORS)] > ROUNDING).all(axis="columns")]
-    ax.set_xlim(limits(drawn, "variance"))
-    ax.set_ylim(limits(drawn, "squared_bias"))
-    for axis in (ax.xaxis, ax.yaxis):
-        label_logarithms(axis)
-    for _, one in drawn.iterrows():
-        look, at = looks[one["name"]], (one["variance"], one["squared_bias"])
-        ax.plot(*at, **look.marks(linestyle="none"))
-        if one["upper_limit"]:
-            down_arrow(ax, at, look)
-        else:
-            low, high = one["squared_bias_low"], one["squared_bias_high"]
-            ax.vlines(at[0], low, high, look.colour, linewidth=0.7)

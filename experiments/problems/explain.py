@@ -123,9 +123,13 @@ class Explain(Problem):
             return Categorical(jnp.broadcast_to(logits, (self.k, FEATURES)))
         return (Subset if self.law == "Subset" else PlackettLuceSubset)(logits, self.k)
 
+    def selector_logits(self, params: Params, inputs: jax.Array) -> jax.Array:
+        """Return the selector's logits `[..., 10]` for inputs `[..., 10]`."""
+        return self._apply(params, "selector", inputs)
+
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the variable of the first example."""
-        return self._of(self._apply(params, "selector", batch["inputs"][0]))
+        return self._of(self.selector_logits(params, batch["inputs"][0]))
 
     def mask(self, sample: jax.Array) -> jax.Array:
         """Return the mask `[10]` of a sample: itself, or the largest of each feature's choices."""
@@ -145,7 +149,7 @@ class Explain(Problem):
 
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the estimate of the mean cross-entropy in nats; `key` is consumed."""
-        logits = self._apply(params, "selector", batch["inputs"])
+        logits = self.selector_logits(params, batch["inputs"])
         if "logits" in params:
             logits += params["logits"]
 
@@ -160,7 +164,7 @@ class Explain(Problem):
 
     def selected(self, params: Params, inputs: jax.Array) -> jax.Array:
         """Return the explanation: the k largest logits of each example as zeros and ones."""
-        logits = self._apply(params, "selector", inputs)
+        logits = self.selector_logits(params, inputs)
         return Subset(logits, self.k).largest(logits)
 
     def scores(self, params: Params, key: jax.Array, data: Any) -> dict[str, jax.Array]:

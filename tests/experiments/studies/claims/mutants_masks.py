@@ -1,10 +1,18 @@
-"""Mutants of the claims about masks: gates of a classifier."""
+"""Mutants of the claims about masks: gates of a classifier, and features that explain."""
 
 import jax.numpy as jnp
 
-from estimators import ReinMax, ScoreFunction, StraightThrough
-from experiments.problems import Gates
-from tests.experiments.studies.claims.broken import Mutant, as_another
+from estimators import (
+    SIMPLE,
+    PlackettLuceSubset,
+    ReinMax,
+    ScoreFunction,
+    SecondOrderStraightThrough,
+    StraightThrough,
+    Subset,
+)
+from experiments.problems import Explain, Gates
+from tests.experiments.studies.claims.broken import Mutant, as_another, scaled
 
 
 def larger_alone(self, params, estimator, key, batch):
@@ -49,4 +57,36 @@ GATES = [
     ),
 ]
 
-MUTANTS = [*GATES]
+EXPLANATIONS = [
+    Mutant(
+        "masks-of-features",
+        {(SecondOrderStraightThrough, "estimate"): as_another(lambda _: SIMPLE())},
+        (
+            "log ratio of biases on masks, second order over SIMPLE",
+            "log variance ratio on masks, second order over SIMPLE",
+        ),
+    ),
+    Mutant(
+        "masks-of-features",
+        {(SIMPLE, "estimate"): as_another(lambda _: ScoreFunction())},
+        ("relative bias of SIMPLE on masks",),
+    ),
+    Mutant(
+        "masks-of-features",
+        {(SecondOrderStraightThrough, "estimate"): scaled(SecondOrderStraightThrough, 1000.0)},
+        ("log variance ratio on masks, second order over the score function",),
+    ),
+    Mutant(
+        "masks-of-features",
+        {
+            (PlackettLuceSubset, "log_prob"): lambda law, z: Subset(law.logits, law.k).log_prob(z),
+            (Explain, "mask"): lambda self, sample: jnp.ones(sample.shape[-1:]),
+        },
+        (
+            "relative distance of the gradients of the two laws on masks",
+            "chance of fewer than four features, less 0.496",
+        ),
+    ),
+]
+
+MUTANTS = [*GATES, *EXPLANATIONS]

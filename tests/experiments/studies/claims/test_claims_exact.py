@@ -5,6 +5,7 @@ import pytest
 from experiments.studies.claims import (
     counts,
     diffusion,
+    explanations,
     gates,
     groups,
     noise_given_samples,
@@ -22,6 +23,7 @@ STUDIES = [
     for module in (
         counts,
         diffusion,
+        explanations,
         gates,
         groups,
         noise_given_samples,
