@@ -28,6 +28,8 @@ FIGURES = {
     "vae-pictures": "vae_pictures.study",
     "experts": "experts.study",
     "vector-quantised": "quantised.study",
+    "gates": "gates.study",
+    "explain": "explain.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

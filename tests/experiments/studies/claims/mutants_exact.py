@@ -30,6 +30,7 @@ from estimators import (
     Subset,
 )
 from tests.experiments.studies.claims.broken import Mutant, as_another, changed, scaled
+from tests.experiments.studies.claims.mutants_masks import MUTANTS as MASKS
 from tests.experiments.studies.claims.mutants_problems import MUTANTS as PROBLEMS
 
 INFINITE = float("inf")
@@ -485,3 +486,4 @@ COUNTS = [
 ]
 
 MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *PROBLEMS]
+MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *MASKS]

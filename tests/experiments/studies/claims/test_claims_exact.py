@@ -6,10 +6,12 @@ from experiments.studies.claims import (
     counts,
     diffusion,
     experts,
+    explanations,
     gates,
     groups,
     implicit_mle,
     noise_given_samples,
+    pruning,
     quantised,
     second_order,
     subset_laws,
@@ -25,6 +27,15 @@ STUDIES = [
     for module in (
         *(counts, diffusion, experts, gates, groups, implicit_mle, noise_given_samples),
         *(quantised, second_order, subset_laws, subsets),
+        counts,
+        diffusion,
+        explanations,
+        gates,
+        groups,
+        noise_given_samples,
+        pruning,
+        second_order,
+        subsets,
     )
     for study in module.STUDIES
 ]
