@@ -8,3 +8,4 @@ from estimators.core.validation import check_choice as check_choice
 from estimators.core.validation import check_count as check_count
 from estimators.core.validation import check_finite as check_finite
 from estimators.core.validation import check_positive as check_positive
+from estimators.core.validation import check_share as check_share

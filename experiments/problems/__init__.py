@@ -5,6 +5,7 @@ import inspect
 from experiments.problems.bandits import Bandit as Bandit
 from experiments.problems.bandits import TwoContexts as TwoContexts
 from experiments.problems.counts import Counts as Counts
+from experiments.problems.memory import Memory as Memory
 from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
 from experiments.problems.problem import Measurable as Measurable
 from experiments.problems.problem import Params as Params

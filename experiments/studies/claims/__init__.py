@@ -6,6 +6,7 @@ from experiments.studies.claims import (
     diffusion,
     gates,
     groups,
+    memory,
     noise_given_samples,
     relaxations,
     score_functions,
@@ -34,6 +35,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *gates.STUDIES,
     *subsets.STUDIES,
     *counts.STUDIES,
+    *memory.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

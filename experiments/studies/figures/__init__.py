@@ -24,6 +24,7 @@ FIGURES = {
     "variance-along-training": "presets.variance_along_training",
     "integrality-gap": "integrality.study",
     "vae-pictures": "vae_pictures.study",
+    "memory": "memory.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

@@ -30,6 +30,7 @@ from estimators import (
     Subset,
 )
 from tests.experiments.studies.claims.broken import Mutant, as_another, changed, scaled
+from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
 
 INFINITE = float("inf")
 
@@ -483,4 +484,4 @@ COUNTS = [
     ),
 ]
 
-MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS]
+MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *MEMORY]

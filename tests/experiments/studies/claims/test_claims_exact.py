@@ -7,6 +7,7 @@ from experiments.studies.claims import (
     diffusion,
     gates,
     groups,
+    memory,
     noise_given_samples,
     second_order,
     subsets,
@@ -18,7 +19,16 @@ pytestmark = pytest.mark.xdist_group("claims")
 
 STUDIES = [
     study
-    for module in (counts, diffusion, gates, groups, noise_given_samples, second_order, subsets)
+    for module in (
+        counts,
+        diffusion,
+        gates,
+        groups,
+        memory,
+        noise_given_samples,
+        second_order,
+        subsets,
+    )
     for study in module.STUDIES
 ]
 

@@ -16,6 +16,7 @@ from experiments.studies.claims import (
     gates,
     groups,
     measurements,
+    memory,
     quantities,
     second_order,
     speed,
@@ -52,7 +53,7 @@ OTHERS = {
     "diffusion-law",
     *(
         study.name
-        for module in (second_order, groups, gates, subsets, counts, training, speed)
+        for module in (second_order, groups, gates, subsets, counts, memory, training, speed)
         for study in module.STUDIES
     ),
 }
