@@ -226,7 +226,7 @@ METRICS: Mapping[str, Described] = {
     "skipped": _number("no value: the note says why the estimator does not fit"),
     "loss": _number("train: mean training loss since the last row", "loss"),
     "exact_loss": _number("train: the objective, enumerated", "loss"),
-    "rounded_loss": _number("Memory: loss of the likeliest machine", "loss"),
+    "rounded_loss": _number("Memory: loss of the likeliest machine", "loss", "lower"),
     "soft_loss": _number("Memory: loss of the machine that runs with probabilities", "loss"),
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
