@@ -10,3 +10,4 @@ from estimators.core.validation import check_count as check_count
 from estimators.core.validation import check_finite as check_finite
 from estimators.core.validation import check_not_negative as check_not_negative
 from estimators.core.validation import check_positive as check_positive
+from estimators.core.validation import check_share as check_share

@@ -8,6 +8,7 @@ from experiments.problems.counts import Counts as Counts
 from experiments.problems.experts import Experts as Experts
 from experiments.problems.explain import Explain as Explain
 from experiments.problems.gates import Gates as Gates
+from experiments.problems.memory import Memory as Memory
 from experiments.problems.policy import Policy as Policy
 from experiments.problems.problem import EvaluatedProblem as EvaluatedProblem
 from experiments.problems.problem import Measurable as Measurable

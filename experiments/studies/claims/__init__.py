@@ -9,6 +9,7 @@ from experiments.studies.claims import (
     gates,
     groups,
     implicit_mle,
+    memory,
     noise_given_samples,
     pruning,
     quantised,
@@ -46,6 +47,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *subset_laws.STUDIES,
     *implicit_mle.STUDIES,
     *counts.STUDIES,
+    *memory.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

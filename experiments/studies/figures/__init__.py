@@ -30,6 +30,7 @@ FIGURES = {
     "vector-quantised": "quantised.study",
     "gates": "gates.study",
     "explain": "explain.study",
+    "memory": "memory.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

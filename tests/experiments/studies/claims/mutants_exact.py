@@ -31,6 +31,7 @@ from estimators import (
 )
 from tests.experiments.studies.claims.broken import Mutant, as_another, changed, scaled
 from tests.experiments.studies.claims.mutants_masks import MUTANTS as MASKS
+from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
 from tests.experiments.studies.claims.mutants_problems import MUTANTS as PROBLEMS
 
 INFINITE = float("inf")
@@ -485,5 +486,7 @@ COUNTS = [
     ),
 ]
 
-MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *PROBLEMS]
-MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *MASKS]
+MUTANTS = [
+    *(*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS),
+    *(*PROBLEMS, *MASKS, *MEMORY),
+]

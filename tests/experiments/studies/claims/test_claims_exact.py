@@ -10,6 +10,7 @@ from experiments.studies.claims import (
     gates,
     groups,
     implicit_mle,
+    memory,
     noise_given_samples,
     pruning,
     quantised,
@@ -25,17 +26,8 @@ pytestmark = pytest.mark.xdist_group("claims")
 STUDIES = [
     study
     for module in (
-        *(counts, diffusion, experts, gates, groups, implicit_mle, noise_given_samples),
-        *(quantised, second_order, subset_laws, subsets),
-        counts,
-        diffusion,
-        explanations,
-        gates,
-        groups,
-        noise_given_samples,
-        pruning,
-        second_order,
-        subsets,
+        *(counts, diffusion, experts, explanations, gates, groups, implicit_mle, memory),
+        *(noise_given_samples, pruning, quantised, second_order, subset_laws, subsets),
     )
     for study in module.STUDIES
 ]

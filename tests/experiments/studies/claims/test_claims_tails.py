@@ -17,6 +17,7 @@ from experiments.studies.claims import (
     groups,
     implicit_mle,
     measurements,
+    memory,
     quantities,
     second_order,
     speed,
@@ -56,7 +57,7 @@ OTHERS = {
         study.name
         for module in (
             *(second_order, groups, gates, subsets, subset_laws, implicit_mle),
-            *(counts, training, speed),
+            *(counts, memory, training, speed),
         )
         for study in module.STUDIES
     ),
