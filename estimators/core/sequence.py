@@ -1,7 +1,7 @@
 """Sequences: nested calls of an estimator, one for each step, under `jax.lax.scan`."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,17 @@ from estimators.core.gradients import attach_gradient, value_and_slope
 from estimators.core.objective import Objective, with_context
 from estimators.core.validation import check_count, check_key
 
-State = TypeVar("State")
-
 
 def sequence(
     estimator: Estimator[Any, Any],
     key: jax.Array,
-    start: State,
-    distribution: Callable[[State, Any], Distribution],
-    advance: Callable[[State, jax.Array, Any], tuple[State, jax.Array]],
+    start: Any,
+    distribution: Callable[[Any, Any], Distribution],
+    advance: Callable[[Any, jax.Array, Any], tuple[Any, jax.Array]],
     *,
     inputs: Any = None,
     length: int | None = None,
-    context: Callable[[State, Any], jax.Array] | None = None,
+    context: Callable[[Any, Any], jax.Array] | None = None,
 ) -> jax.Array:
     r"""Estimate the expected total cost of a sequence of random variables.
 
@@ -77,13 +75,11 @@ def sequence(
     keys = jax.random.split(key, length)
     _check(estimator, start, distribution, advance, _at(inputs, 0))
 
-    def call(state: State, key: jax.Array, x: Any, f: Objective) -> jax.Array:
+    def call(state: Any, key: jax.Array, x: Any, f: Objective) -> jax.Array:
         f = with_context(f, context(state, x)) if context else f
         return estimator(key, distribution(state, x), f)
 
-    def value(
-        state: State, key: jax.Array, x: Any, after: tuple[jax.Array, jax.Array]
-    ) -> jax.Array:
+    def value(state: Any, key: jax.Array, x: Any, after: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Return V of a step; after it, V has the value and the slope in its state of `after`."""
 
         def f(sample: jax.Array) -> jax.Array:
@@ -93,7 +89,7 @@ def sequence(
 
         return call(state, key, x, f)
 
-    def forward(state: State, step: Any) -> tuple[State, State]:
+    def forward(state: Any, step: Any) -> tuple[Any, Any]:
         key, x = step
         own = jax.eval_shape(distribution, state, x)
         zeros = jnp.zeros(own.event_shape, own.dtype)
@@ -114,7 +110,7 @@ def sequence(
         found, slope = value_and_slope(of)(_moving(state))
         return (found.astype(after[0].dtype), slope), after
 
-    def passes(start: State, keys: jax.Array, inputs: Any) -> tuple[Any, Any]:
+    def passes(start: Any, keys: jax.Array, inputs: Any) -> tuple[Any, Any]:
         """Return the states, and of each step the value and slope after it."""
         with frozen():
             _, states = jax.lax.scan(forward, start, (keys, inputs))
@@ -154,7 +150,7 @@ def _moving(state: Any) -> jax.Array:
     return ravel_pytree(_floating(state))[0]
 
 
-def _moved(state: State, moving: jax.Array) -> State:
+def _moved(state: Any, moving: jax.Array) -> Any:
     """Return a state with other floating-point leaves."""
     leaves = iter(ravel_pytree(_floating(state))[1](moving))
     return jax.tree.map(lambda leaf: next(leaves) if _is_floating(leaf) else leaf, state)

@@ -24,13 +24,13 @@ class MLP(Part):
 
     Args:
         hidden: number of hidden units.
-        context: how many numbers of f's context (`with_context`) are inputs besides the others.
         layers: learned weights, made by `initialise`.
+        context: how many numbers of f's context (`with_context`) are inputs besides the others.
     """
 
     hidden: int = static(default=100)
-    context: int = static(default=0)
     layers: Mapping[str, jax.Array] | None = learned(default=None)
+    context: int = static(default=0)
 
     def initialise(self, key: jax.Array, distribution: Distribution) -> Self:
         """Return a copy with weights for the parameters of `distribution`; `key` is consumed."""
