@@ -1,13 +1,14 @@
 """Mixtures of experts: a router chooses which small networks classify an image."""
 
 import dataclasses
+import math
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from estimators import Categorical, Estimator, Subset
-from estimators.checks import check_choice, check_count, check_not_negative
+from estimators.checks import check_between, check_choice, check_count
 from experiments.problems.images import PIXELS
 from experiments.problems.labelled_images import LABELS, LabelledImages
 from experiments.problems.networks import feed_forward
@@ -173,7 +174,7 @@ class Experts(LabelledImages):
             raise ValueError(f"Experts top must be below the {self.experts} experts")
         check_count("Experts hidden", self.hidden, 1)
         check_choice("Experts router", self.router, get_args(Router))
-        check_not_negative("Experts load_weight", self.load_weight)
+        check_between("Experts load_weight", self.load_weight, 0, math.inf)
 
 
 def _cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:

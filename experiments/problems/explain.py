@@ -196,8 +196,8 @@ class Explain(Problem):
         """Raise if a setting is out of range."""
         check_choice("Explain task", self.task, get_args(Task))
         check_choice("Explain law", self.law, get_args(Law))
-        hidden_sizes(self.selector)
-        hidden_sizes(self.predictor)
+        hidden_sizes(self.selector, "Explain selector")
+        hidden_sizes(self.predictor, "Explain predictor")
         check_count("Explain batch_size", self.batch_size, 1)
 
 

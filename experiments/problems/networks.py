@@ -38,13 +38,17 @@ def feed_forward(
     return pure(functools.partial(FeedForward, sizes, ACTIVATIONS[activation], linear))
 
 
-def hidden_sizes(text: str | int) -> tuple[int, ...]:
+def hidden_sizes(text: str | int, name: str = "hidden") -> tuple[int, ...]:
     """Return the units of hidden layers from the papers' notation: "512-256", or "" for none.
+
+    Args:
+        text: the sizes.
+        name: what the setting is called, for the message.
 
     Raises:
         ValueError: for any other text.
     """
     words = [word for word in str(text).split("-") if text != ""]
     if not all(word.isdecimal() and int(word) for word in words):
-        raise ValueError(f"hidden must be sizes such as 200 or 512-256, not {text!r}")
+        raise ValueError(f"{name} must be sizes such as 200 or 512-256, not {text!r}")
     return tuple(map(int, words))

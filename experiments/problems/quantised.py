@@ -1,13 +1,14 @@
 """Autoencoders of images with discrete codes."""
 
 import dataclasses
+import math
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from estimators import Categorical, Estimator
-from estimators.checks import check_choice, check_count, check_not_negative
+from estimators.checks import check_between, check_choice, check_count
 from experiments.problems.images import PIXELS
 from experiments.problems.labelled_images import LabelledImages
 from experiments.problems.networks import feed_forward, hidden_sizes
@@ -205,8 +206,8 @@ class VectorQuantised(LabelledImages):
         check_count("VectorQuantised dimension", self.dimension, 1)
         hidden_sizes(self.hidden)
         check_choice("VectorQuantised quantiser", self.quantiser, get_args(Quantiser))
-        check_not_negative("VectorQuantised commitment", self.commitment)
-        check_not_negative("VectorQuantised kl_weight", self.kl_weight)
+        check_between("VectorQuantised commitment", self.commitment, 0, math.inf)
+        check_between("VectorQuantised kl_weight", self.kl_weight, 0, math.inf)
 
 
 def rotated(encoded: jax.Array, quantised: jax.Array) -> jax.Array:

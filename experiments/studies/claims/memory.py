@@ -12,7 +12,7 @@ from experiments.studies.claims.outcomes import Enumeration, Function, apart, nu
 
 _LOGITS = np.array([0.6, -0.4, 0.9, 0.3, -0.7, 0.2])
 _COIN = Memory("coin")
-_WEIGHTS = jnp.array([1.0, -2.0, 0.5])
+_WEIGHTS = np.array([1.0, -2.0, 0.5], np.float32)
 
 
 def _machine(symbols: int = 2, kink: float = 0.5) -> Function:
@@ -26,7 +26,7 @@ _FLAT = _machine(kink=0.0)
 
 def _multilinear(z: jax.Array) -> jax.Array:
     """Return a program that uses each control once."""
-    return _WEIGHTS @ z[:3] + z[0] * z[3] * z[5] - z[1] * z[2] * z[4]
+    return jnp.asarray(_WEIGHTS) @ z[:3] + z[0] * z[3] * z[5] - z[1] * z[2] * z[4]
 
 
 def _losses(symbols: int) -> jax.Array:

@@ -13,11 +13,15 @@ from experiments.studies.claims import (
     STUDIES,
     Scale,
     counts,
+    experts,
+    explanations,
     gates,
     groups,
     implicit_mle,
     measurements,
     memory,
+    pruning,
+    quantised,
     quantities,
     second_order,
     speed,
@@ -56,8 +60,8 @@ OTHERS = {
     *(
         study.name
         for module in (
-            *(second_order, groups, gates, subsets, subset_laws, implicit_mle),
-            *(counts, memory, training, speed),
+            *(second_order, groups, gates, subsets, subset_laws, implicit_mle, explanations),
+            *(counts, experts, memory, pruning, quantised, training, speed),
         )
         for study in module.STUDIES
     ),
