@@ -39,7 +39,8 @@ def predictions_table(rows: pd.DataFrame) -> ReadableTable:
     if lines.empty:
         raise ValueError("the results are those of a figure without predictions: no table")
     check(lines, COLUMNS)
-    lines = lines[[name for name in (*COLUMNS, "note") if name in lines]].reset_index(drop=True)
+    noted = lines["note"].fillna("") if "note" in lines else ""
+    lines = lines[[*COLUMNS]].assign(note=noted).reset_index(drop=True)
     lines = lines.rename(columns={"low": "value_low", "high": "value_high"})
     low, high, least, most = (
         lines[name].to_numpy(float)
