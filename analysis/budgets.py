@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.formats import duration
-from analysis.runs import RUN, read, trained
+from analysis.runs import RUN
 from analysis.units import Against
 
 LABELS: Mapping[Against, str] = {
@@ -51,16 +51,6 @@ def spent(runs: pd.DataFrame, against: Against = "steps") -> pd.Series:
     if against == "seconds":
         return runs["training_seconds"].astype(float) / runs["batch_runs"]
     return runs["step"].astype(float)
-
-
-def spending(rows: pd.DataFrame, against: Against) -> pd.DataFrame:
-    """Return the training runs of a result table, with what they have `spent` at each row.
-
-    Raises:
-        ValueError: as `analysis.runs.read` and `spent`.
-    """
-    runs = trained(read(rows))
-    return runs.assign(spent=spent(runs, against))
 
 
 def reached(runs: pd.DataFrame) -> float:

@@ -16,18 +16,24 @@ from analysis.schema import IDENTITY, SETTING, TIMES
 
 VARYING = (
     *("estimators", "temperatures", "seed", "seeds", "samples", "learning_rates", "optimiser"),
-    *("measured", "measured_steps", "group", "coordinates", "user_code"),
+    *("measured", "measured_steps", "group", "coordinates", "user_code", "at"),
 )
-"""The settings in which merged runs may differ: each is a column of the rows, or in their names."""
+"""The settings in which merged runs may differ: each is a column of the rows, or in their names.
 
-OF_PROBLEM = ("problem", "train_steps", "tuning_steps", "at")
-"""The settings in which merged runs of different problems may differ besides."""
+Of the checkpoints of `--at`, see `apart`.
+"""
 
-_OVER_PROBLEMS = ("compare", "temperature")
-"""The studies whose results of several problems are merged."""
+_OF_PROBLEM = {
+    **dict.fromkeys(("compare", "temperature"), ("problem", "train_steps", "tuning_steps")),
+    "train": (
+        *("problem", "steps", "log_steps", "evaluations", "splits", "bound_samples"),
+        *("evaluation_examples", "tuning_steps"),
+    ),
+}
+"""The settings in which merged runs of different problems may differ besides, by study."""
 
-_NAMED = {"at": "checkpoints (--at)"}
-"""What settings are called that are named unlike what they hold."""
+_OF_PLACE = ("run", "trained_with", "step", "seed")
+"""What is said of a checkpoint besides the settings of its run."""
 
 _MACHINE = ("platform", "devices")
 """What may differ of the environments: it changes the rounding of numbers only."""
@@ -57,8 +63,8 @@ def merged(
 
     Raises:
         ValueError: if the tables are of different studies or of figures, differ in a setting other
-            than `VARYING` (of measurements of different problems, and `OF_PROBLEM`), in code or
-            versions, or in the numbers of a row.
+            than `VARYING` (of different problems, and `of_problem_in`), in code or versions, or in
+            the numbers of a row.
     """
     names = names or [f"table {number}" for number in range(1, len(tables) + 1)]
     study = _check_settings(tables, names)
@@ -100,7 +106,7 @@ def sources(about: Mapping[Any, Any]) -> list[dict[str, Any]]:
 
 def of_problem_in(study: str) -> tuple[str, ...]:
     """Return the settings in which merged runs of a study may differ if their problems do."""
-    return OF_PROBLEM if study in _OVER_PROBLEMS else ()
+    return _OF_PROBLEM.get(study, ())
 
 
 def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str:
@@ -109,15 +115,47 @@ def _check_settings(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> str
     study = first["study"]
     if study not in IDENTITY:
         raise ValueError(f"the results of a {study} cannot be merged, only those of a study")
-    known: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    known: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for name, rows in zip(names, tables, strict=True):
         free = (*VARYING, *of_problem_in(study))
         _check_same(first, configuration(rows), names[0], name, free)
         for source in sources(rows.attrs):
             own = source["configuration"]
-            other, settings = known.setdefault(json.dumps(own.get("problem")), (name, own))
-            _check_same(settings, own, other, name, VARYING)
+            others = known.setdefault(json.dumps(own.get("problem")), [])
+            for other, settings in others:
+                _check_same(settings, own, other, name, VARYING)
+                if said := apart(settings, own):
+                    raise ValueError(f"{other} and {name} differ in their {said}")
+            others.append((name, own))
     return study
+
+
+def apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """Return in which checkpoints two measurements of a problem differ; "" if in none.
+
+    They may be at other runs, steps and seeds. Values are averaged over the seeds of runs of one
+    name, as by `compare --at A B`, so these must differ in their seeds alone; and a name with a
+    seed must be one run.
+
+    Args:
+        first: the settings of one.
+        second: the settings of the other.
+    """
+    of_both = [settings.get("at") or [] for settings in (first, second)]
+    places = [place for each in of_both for place in each]
+    if len({bool(each) for each in of_both}) > 1 or not all(
+        isinstance(place, Mapping) for place in places
+    ):
+        return "checkpoints (--at)"
+    known: dict[str, Any] = {}
+    for place in places:
+        name, seed = place.get("trained_with"), place.get("seed")
+        more = {key: place[key] for key in place if key not in _OF_PLACE}
+        facts = ([name], more), ([name, seed], place.get("run"))
+        if any(known.setdefault(json.dumps(key), value) != value for key, value in facts):
+            shown = f"trained with {name}, seed {seed}" if name else f"seed {seed}"
+            return f"training runs (--at), whose names are the same: {shown}"
+    return ""
 
 
 def _check_same(
@@ -127,7 +165,7 @@ def _check_same(
     for key in dict.fromkeys((*a, *b)):
         x, y = a.get(key), b.get(key)
         if key not in free and x != y:
-            key = _NAMED.get(key, key.replace("_", " "))
+            key = key.replace("_", " ")
             if isinstance(x, dict | list) or isinstance(y, dict | list):
                 raise ValueError(f"{one} and {other} differ in their {key}")
             raise ValueError(f"their {key} is {x} ({one}) and {y} ({other})")

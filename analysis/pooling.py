@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.rows import without_skipped
+from analysis.rows import joined_notes, without_skipped
 from analysis.statistics.seeds import over_seeds
 
 _BY = ["estimator", "metric"]
@@ -42,8 +42,7 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
         each = ordered.agg(lambda found: " ".join(f"{value:.17g}" for value in found))
         has_any = lines["replicates"].fillna("") != ""
         lines["replicates"] = np.where(has_any, each.reindex(index).to_numpy(), "")
-    notes = groups["note"].agg(lambda found: "; ".join(dict.fromkeys(found[found != ""])))
-    lines["note"] = notes.reindex(index).to_numpy()
+    lines["note"] = groups["note"].agg(joined_notes).reindex(index).to_numpy()
     lines.attrs = rows.attrs
     return lines
 

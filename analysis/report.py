@@ -12,16 +12,13 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import jinja2
-import pandas as pd
 
-from analysis.columns import BRACKETED, Column
 from analysis.files import FILE as RESULTS
 from analysis.images import read_png
-from analysis.readable import ReadableTable
 from analysis.reading import OWN, read
-from analysis.rows import contexts, is_complete
-from analysis.studies import STUDIES, has_table, readable
-from analysis.text import https, printable
+from analysis.report_tables import Table, on_page, tables_of
+from analysis.rows import is_complete
+from analysis.text import printable
 from analysis.unfinished import CONTINUES, begun, is_begun
 from analysis.units import Against
 
@@ -30,10 +27,6 @@ _DEEPEST = 16
 MAX_FOLDERS = 1000
 MAX_FILES = 200
 _MOST_PICTURES = 2**28  # bytes on the page
-MAX_TABLES = 200
-MAX_LINES = 5000
-_NAMES = ("estimator", "short_name", "family", "label")
-_LONG = 48  # characters of a cell that may break
 _FILES = {RESULTS: "parquet", "table.csv": "CSV", "table.tex": "LaTeX", "table.md": "Markdown"}
 CAPTIONS = {
     "bias_variance": "Squared bias and variance of each estimator",
@@ -48,40 +41,6 @@ CAPTIONS = {
     "reproduction": "Published numbers and ours",
 }
 """Captions of the figures of studies."""
-
-
-class Cell(NamedTuple):
-    """A cell.
-
-    Attributes:
-        text: its text, without the interval.
-        interval: the interval of its number; "" without one.
-        kind: "name" (which stays in sight), "number", "long" or "".
-        key: the number that it sorts by.
-        link: a link.
-        full: the canonical name, where the text is short for it.
-        tied: whether it is not distinguishable from the best.
-    """
-
-    text: str
-    interval: str
-    kind: str
-    key: float | None
-    link: str | None
-    full: str
-    tied: bool
-
-
-class Table(NamedTuple):
-    """A table of a page; `columns` are titles and kinds, as those of cells."""
-
-    anchor: str
-    heading: str
-    columns: list[tuple[str, str]]
-    lines: list[list[Cell]]
-    findings: Sequence[str]
-    notes: list[str]
-    sections: Mapping[str, Sequence[str]]
 
 
 class Section(NamedTuple):
@@ -256,7 +215,9 @@ def _section(
     configuration = rows.attrs["configuration"]
     study = configuration["study"]
     try:
-        found = [_table(f"table-{number}-{i}", one) for i, one in enumerate(_tables(rows, against))]
+        found = [
+            on_page(f"table-{number}-{i}", one) for i, one in enumerate(tables_of(rows, against))
+        ]
     except ValueError as error:
         raise ValueError(f"{folder / RESULTS}: {error}") from error
     problem = configuration.get("problem", "")
@@ -297,67 +258,6 @@ def _files(folder: Path, place: Path) -> list[tuple[str, str]]:
 
 def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
-
-
-def _tables(rows: pd.DataFrame, against: Against) -> list[ReadableTable]:
-    study = STUDIES.get(rows.attrs["configuration"]["study"])
-    if study is None or not has_table(rows):
-        return []
-    if "against" not in study.choices:
-        against = "steps"
-    if not study.is_split:
-        return [readable(rows, against=against)]
-    found = [part for _, part in contexts(rows)]
-    lines = sum(part["estimator"].nunique() for part in found)
-    if len(found) > MAX_TABLES or lines > MAX_LINES:
-        raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
-    return [readable(part, against=against) for part in found]
-
-
-def _table(anchor: str, table: ReadableTable) -> Table:
-    named = next(
-        (place for place, one in enumerate(table.columns) if one.kind.style == "name"), table.key
-    )
-    kinds = ["number" if _is_number(column) else "" for column in table.columns]
-    kinds[named] = "name"
-    lines = [
-        [_cell(*each, line) for each in zip(cells, table.columns, kinds, strict=True)]
-        for cells, (_, line) in zip(table.cells(BRACKETED), table.frame.iterrows(), strict=True)
-    ]
-    skips = [f"Skipped: {', '.join(names)}: {why}." for why, names in table.reasons.items()]
-    return Table(
-        anchor,
-        table.heading,
-        columns=[(column.title, kind) for column, kind in zip(table.columns, kinds, strict=True)],
-        lines=lines,
-        findings=table.findings,
-        notes=[*table.footnotes(), *skips],
-        sections=table.sections,
-    )
-
-
-def _cell(text: str, column: Column, kind: str, line: pd.Series) -> Cell:
-    value = line[column.field]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    key = float(value) if number and pd.notna(value) else None
-    link = https(line.get("paper_link")) if column.field in _NAMES else None
-    shown, bracket, rest = (
-        text.partition(" [") if column.kind.style == "interval" else (text, "", "")
-    )
-    full = printable(line["estimator"]) if column.field == "short_name" else ""
-    return Cell(
-        shown,
-        f"[{rest}" if bracket else "",
-        kind or ("long" if len(text) > _LONG else ""),
-        key,
-        link,
-        full if full != text else "",
-        column.is_tied(line),
-    )
-
-
-def _is_number(column: Column) -> bool:
-    return column.kind.style in ("number", "interval")
 
 
 def _provenance(about: Mapping[str, object]) -> dict[str, str]:

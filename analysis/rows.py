@@ -1,6 +1,7 @@
 """The tidy result table: its columns, contexts, notes and metadata."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ COLUMNS = (*CONTEXT, "seed", "estimator", *FACTS, "metric", "value", "low", "hig
 PLACE = {
     "problem": "{}",
     "objective": "{}",
+    "data": "{}",
     "group": "group {}",
     "trained_with": "trained with {}",
     "step": "step {}",
@@ -30,6 +32,7 @@ _LISTS = schema.names("numbers")
 # Required in every row, since pandas silently drops groups without a name.
 _NAMES = frozenset("estimator table budget stage deciding title claim".split())
 _MOST_EXACT = 2**53  # whole numbers in a float column
+_NEEDED = re.compile(r"at least ([\d,]+) samples needed")  # of a note on too few events
 
 
 def check(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> None:
@@ -98,7 +101,7 @@ def contexts(rows: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
 def places(rows: pd.DataFrame, without: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """Return the rows of each context of a result table, by what tells it from others.
 
-    A table with one context is returned as it is, as "", and so is one of training runs.
+    A table with one context is returned as it is, as "".
 
     Args:
         rows: the table.
@@ -126,9 +129,10 @@ def differing(rows: pd.DataFrame) -> list[str]:
     They are the problem, if there are several, and what differs at one of them: parameters and
     steps that differ between problems alone are those of the problem.
     """
-    if "learning_rate" in rows or "problem" not in rows:
+    if "problem" not in rows:
         return []
-    known = rows[[name for name in PLACE if name in rows]].drop_duplicates()
+    names = TRAINING_CONTEXT if "learning_rate" in rows else _context(rows)
+    known = rows[[name for name in PLACE if name in names and name in rows]].drop_duplicates()
     several = known.groupby("problem", dropna=False).nunique(dropna=False).gt(1).any()
     first = ["problem"] if known["problem"].nunique(dropna=False) > 1 else []
     return [*first, *several.index[several]]
@@ -156,9 +160,9 @@ def only_context(rows: pd.DataFrame, names: Sequence[str] | None = None) -> dict
 
 
 def shared(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the problem and the parameters of a figure, where all rows have the same."""
-    names = [name for name in ("problem", "group") if rows[name].nunique(dropna=False) == 1]
-    return {name: rows[name].iloc[0] for name in names}
+    """Return the problem, and the parameters or the data, where all rows have the same."""
+    names = ("problem", "data" if "learning_rate" in rows else "group")
+    return {name: rows[name].iloc[0] for name in names if rows[name].nunique(dropna=False) == 1}
 
 
 def without_skipped(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -188,9 +192,18 @@ def notes(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """Return the distinct notes of every line, joined; lines without notes are omitted."""
     noted = rows[rows["note"] != ""]
     # A metric may have a note in addition to that of its line.
-    return noted.groupby(list(by), dropna=False)["note"].agg(
-        lambda found: "; ".join(dict.fromkeys("; ".join(found).split("; ")))
-    )
+    return noted.groupby(list(by), dropna=False)["note"].agg(joined_notes)
+
+
+def joined_notes(found: Iterable[str]) -> str:
+    """Return distinct notes, joined; of those that differ in the samples needed, the greatest."""
+    kept: dict[str, tuple[int, str]] = {}
+    for note in "; ".join(filter(None, found)).split("; "):
+        number = _NEEDED.search(note)
+        needed = int(number[1].replace(",", "")) if number else 0
+        rest = _NEEDED.sub("", note)
+        kept[rest] = max(kept.get(rest, (0, note)), (needed, note))
+    return "; ".join(note for _, note in kept.values())
 
 
 def bracketed_notes(rows: pd.DataFrame, metrics: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from analysis.schema import METRICS
 LINE = ("estimator", "optimiser", "learning_rate")
 RUN = (*LINE, "seed")
 _POINT = (*RUN, "step", "metric", "split", "bound_samples", "measured")
-_BLANK = {"split": "", "measured": "", "note": "", "bound_samples": 0}
+_BLANK = {"split": "", "measured": "", "note": "", "bound_samples": 0, "group": ""}
 COLUMNS = (*TRAINING_CONTEXT, *_POINT, "method", "unbiased", "value", "low", "high", "note")
 
 
@@ -56,8 +56,8 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     """
     check(rows, COLUMNS)
     only_context(rows, TRAINING_CONTEXT)
-    rows = rows.fillna(_BLANK)
-    repeated = rows[(rows["metric"] != "skipped") & rows.duplicated(list(_POINT))]
+    rows = rows.assign(group=rows.get("group", "")).fillna(_BLANK)
+    repeated = rows[(rows["metric"] != "skipped") & rows.duplicated([*_POINT, "group"])]
     if len(repeated):
         first = repeated.iloc[0]
         raise ValueError(
@@ -70,12 +70,14 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
 def trained(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the runs, without measurements made during training.
 
-    The new column `diverged_at` is the step at which the run diverged, NaN if it did not.
+    The new column `diverged_at` is the step at which the run diverged, NaN if it did not. The
+    metadata in `attrs` are left out.
 
     Args:
         rows: from `read`.
     """
     runs, _ = without_skipped(rows[rows["measured"] == ""])
+    runs.attrs = {}  # pandas copies them, deeply, at every step
     at = runs["value"].where(runs["metric"] == "diverged")
     at = at.groupby([runs[name] for name in RUN], dropna=False).transform("max")
     return runs.assign(diverged_at=at)

@@ -1,6 +1,6 @@
 """The columns, table and figures of each study."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -9,7 +9,7 @@ from analysis import rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, opponents, reproduction
 from analysis.tables.comparison import Cost, comparison_table
-from analysis.tables.places import places_table
+from analysis.tables.places import places_table, problems_table
 from analysis.tables.predictions import predictions_table
 from analysis.tables.temperature import temperature_table
 from analysis.tables.training import training_table
@@ -26,6 +26,7 @@ class Study(NamedTuple):
         figures: modules of `analysis.figures`.
         budget: the type of `budget` in the configuration; None if absent.
         choices: the choices of `readable` that `table` takes.
+        joined: returns one table of those of several contexts.
     """
 
     columns: tuple[str, ...]
@@ -34,6 +35,7 @@ class Study(NamedTuple):
     figures: tuple[str, ...] = ()
     budget: type | None = None
     choices: tuple[str, ...] = ()
+    joined: Callable[[pd.DataFrame, Mapping[str, ReadableTable]], ReadableTable] = places_table
 
 
 _MEASURED = Study(
@@ -56,6 +58,7 @@ STUDIES = {
         is_split=True,
         figures=("training", "rank", "along_training"),
         choices=("against",),
+        joined=problems_table,
     ),
     "reproduce": Study(
         reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
@@ -120,4 +123,4 @@ def readable(
         one = table(part, **given)
         one = one.chosen(columns) if columns else one
         tables[name] = one.sorted(sort) if sort else one
-    return places_table(results, tables) if len(tables) > 1 else tables[""]
+    return study.joined(results, tables) if len(tables) > 1 else tables[""]

@@ -172,6 +172,12 @@ def paper() -> Iterator[None]:
         yield
 
 
+def lay_out(figure: Figure) -> None:
+    """Give the axes of a figure their places, as drawing it does first."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+
+
 def save_figure(
     figure: Figure,
     stem: str | os.PathLike,
@@ -192,7 +198,7 @@ def save_figure(
     paths = [Path(f"{stem}.{ending}") for ending in formats]
     with paper():
         # Laid out once: it takes half of the time of drawing.
-        figure.draw_without_rendering()
+        lay_out(figure)
         figure.set_layout_engine("none")
         for path, kind in zip(paths, formats, strict=True):
             with atomic(path) as temporary:

@@ -1,5 +1,6 @@
 """Texts: escaping of untrusted ones and of links, and lists of names."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -12,6 +13,15 @@ def printable(text: str) -> str:
     Line breaks, unusual spaces and bidirectional marks are also escaped.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def unaligned(line: str) -> str:
+    """Return a line of aligned columns for a font that does not align them: `first: the others`.
+
+    Without the colon if the first column has one.
+    """
+    first, *others = re.split(r"\s{2,}", line.strip())
+    return " ".join([first + ":" * (bool(others) and ":" not in first), *others])
 
 
 def https(link: object) -> str | None:

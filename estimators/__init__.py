@@ -43,13 +43,17 @@ from estimators.core.identity import unstack as unstack
 from estimators.core.objective import BlackBox as BlackBox
 from estimators.core.objective import ImportanceBound as ImportanceBound
 from estimators.core.objective import Objective as Objective
+from estimators.core.objective import WithContext as WithContext
 from estimators.core.objective import black_box as black_box
+from estimators.core.objective import with_context as with_context
 from estimators.core.pytree import averaged as averaged
 from estimators.core.pytree import counter as counter
 from estimators.core.pytree import learned as learned
 from estimators.core.pytree import pytree as pytree
 from estimators.core.pytree import static as static
+from estimators.core.sequence import sequence as sequence
 from estimators.distributions.arrival_times import ArrivalTimes as ArrivalTimes
+from estimators.distributions.autoregressive import Autoregressive as Autoregressive
 from estimators.distributions.bernoulli import Bernoulli as Bernoulli
 from estimators.distributions.bernoulli import RelaxedBernoulli as RelaxedBernoulli
 from estimators.distributions.categorical import Categorical as Categorical

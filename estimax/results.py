@@ -207,8 +207,8 @@ def merge(
     """Return the results of several runs of a study, merged.
 
     The same as `estimax merge`: the runs may differ in their estimators, seeds, temperatures and
-    the like, and those of `compare` and `temperature` in their problem; then the figures have
-    a panel for each. What several have is kept once.
+    the like, and those of `compare`, `temperature` and `estimax train` in their problem; then the
+    figures have panels for each. What several have is kept once.
 
     Args:
         results: results folders or files.

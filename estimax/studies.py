@@ -203,7 +203,7 @@ def train(
     evaluation_examples: int | None = TrainSettings.evaluation_examples,
     measure: Names = (),
     measure_at: Sequence[int] | None = None,
-    group: str | None = TrainSettings.group,
+    group: str | Sequence[str] | None = TrainSettings.group,
     samples: int = TrainSettings.samples,
     keep_steps: Sequence[int] = (),
     output: Folder | None = None,
@@ -232,7 +232,7 @@ def train(
         measure: estimators whose gradients are measured during the first run.
         measure_at: the steps at which they are measured; None for the first, the middle and the
             last.
-        group: the parameters of the measured gradient; None for the problem's default.
+        group: the parameters of the measured gradient, or several groups, as for `compare`.
         samples: gradients drawn for each measurement.
         keep_steps: steps whose checkpoints are kept in `output`, besides the last.
         output: as for `compare`; an interrupted run continues from its checkpoint there.

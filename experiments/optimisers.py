@@ -66,6 +66,23 @@ class Adam(_Moments):
 
 
 @dataclasses.dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    At every step, `weight_decay` times the learning rate is the share of every parameter, biases
+    included, that is subtracted beside Adam's step. PyTorch's default is 0.01.
+    """
+
+    weight_decay: float = 0.01
+
+    def make(self, rate: Rate) -> "optax.GradientTransformation":
+        """Return the optax transformation."""
+        import optax
+
+        return optax.adamw(rate, self.b1, self.b2, weight_decay=self.weight_decay)
+
+
+@dataclasses.dataclass(frozen=True)
 class RAdam(_Moments):
     """Rectified Adam (Liu et al. 2020), used by the ReinMax code."""
 
@@ -116,5 +133,5 @@ class RMSProp(Optimiser):
         check_between("RMSProp decay", self.decay, 0, 1)
 
 
-ALL = (Adam, RAdam, SGD, RMSProp)
+ALL = (Adam, AdamW, RAdam, SGD, RMSProp)
 """The optimisers that the command line knows by name."""

@@ -1,7 +1,7 @@
 """Figures: in each module, `data(rows)` returns the plotted data and `draw(rows, page)` the figure.
 
 If a figure has a main panel, `panel(ax, rows)` draws it into other axes. `pictures` has
-`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`,
+`load(path)` and `draw(name, pictures)` instead. `labels`, `legend`, `marks`, `planes`,
 `small_multiples`, `step_panels`, `traces` and `triangle` are shared components.
 """
 

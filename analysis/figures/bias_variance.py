@@ -23,7 +23,7 @@ from analysis.figures.legend import (
 from analysis.figures.marks import ROUNDING, below, label_logarithms, limits
 from analysis.page import PAGE, Page
 from analysis.rows import bracketed_notes, families, title
-from analysis.style import GREY_LOOK, Look, looks_of, paper
+from analysis.style import GREY_LOOK, Look, lay_out, looks_of, paper
 from analysis.tables.comparison import indistinguishable, measurements
 
 _EQUAL = "0.85"
@@ -51,7 +51,11 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.comparison_table`, or no estimator has
             both a finite squared bias and a finite variance.
     """
-    lines = measurements(rows).frame
+    return _points(measurements(rows).frame, rows)
+
+
+def _points(lines: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what is plotted of the measurements of some rows, as `data`."""
     columns = [m + s for m in ("squared_bias", "variance") for s in ("", "_low", "_high")]
     points = lines[["estimator", "short_name", "method", "unbiased", *columns]]
     # What has no error at equal cost, for lack of a budget, is ranked by that of one gradient.
@@ -110,7 +114,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     Raises:
         ValueError: as `data`.
     """
-    table, points = measurements(rows), data(rows)
+    table = measurements(rows)
+    points = _points(table.frame, rows)
     left_out = table.frame.loc[~table.frame["estimator"].isin(points["estimator"]), "short_name"]
     looks = _looks(rows, points)
     height = _AROUND + _strip_height(points)
@@ -122,7 +127,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             names = [entry(looks[name], name) for name in in_legend]
             figure = framed(page, title(rows, table.context), height, names, marks)
             axes = _panels(figure.subplots(), points, looks)
-            figure.draw_without_rendering()  # for the layout
+            lay_out(figure)
             return figure, _write_names(axes, points, looks)
 
         figure, missing = drawn([])

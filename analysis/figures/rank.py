@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.budgets import LABELS, known_of_all, reached, spending
+from analysis.budgets import LABELS, known_of_all
+from analysis.figures import small_multiples
 from analysis.figures.legend import MOST_NAMED, band_mark, framed, mark, others_mark
 from analysis.figures.marks import band
 from analysis.names import wrap
 from analysis.page import PAGE, Page
-from analysis.rows import families, title
-from analysis.runs import LINE, RUN, SCORES, points, scores_in
+from analysis.rows import families, places, shared, title
+from analysis.runs import LINE, RUN, SCORES
 from analysis.style import GREY, Look, looks_of, paper
-from analysis.tables.training import TITLES, training_table
+from analysis.tables.training import TITLES, compared
 from analysis.units import Against
 
 _MOST_BUDGETS = 50
@@ -47,6 +48,7 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
     runs that diverged. Before an estimator has a value, the others are ranked without it.
 
     Returns:
+        In front, if the runs are of several problems: `place`.
         `estimator`, `short_name`, `method`, `learning_rate`; `spent`: the budget, of steps,
         evaluations of f per example, or seconds per run; `rank`, 1 for the best: the mean over the
         `seeds` that all estimators have; `low` and `high`: the least and the greatest over them.
@@ -55,38 +57,45 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
         ValueError: if the table is not one for `analysis.training_table`, or fewer than two
             estimators can be ranked.
     """
-    return _ranked(rows, against).ranks
+    each = _each(rows, against)
+    return small_multiples.joined({place: ranked.ranks for place, ranked in each.items()})
 
 
 def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> Figure:
     """Draw the mean rank over seeds against steps, evaluations or seconds, with its range.
 
     Names are written at the ends of the lines, in the order of the last ranks. At most 12
-    estimators are named, those of the best last ranks; the others are grey.
+    estimators are named, those of the best last ranks; the others are grey. Each problem has a
+    panel below the one before, with its own ranks.
 
     Args:
-        rows: a tidy table of training runs of one context.
+        rows: a tidy table of training runs.
         page: the layout.
         against: the unit of the horizontal axis.
 
     Raises:
         ValueError: as `data`.
     """
-    ranked = _ranked(rows, against)
-    order = _order(ranked.ranks)
+    each = _each(rows, against)
+    orders = {place: _order(ranked.ranks) for place, ranked in each.items()}
+    looks = _looks(pd.concat([one.ranks for one in each.values()]), orders.values(), rows)
     with paper():
-        context = training_table(rows, against).context
-        written = _written(order, page.width)
-        height = 0.65 + _ROW * min(_rows(written.values()).sum(), _MOST_ROWS)
-        figure = framed(page, title(rows, context), height, [], _marks(ranked, order))
-        ax = figure.subplots()
-        _draw(ax, ranked.ranks, _looks(ranked.ranks, order, rows), written)
-        ax.set_xlabel(LABELS[against])
+        written = {place: _written(order, page.width) for place, order in orders.items()}
+        heights = [
+            0.65 + _ROW * min(_rows(texts.values()).sum(), _MOST_ROWS) for texts in written.values()
+        ]
+        marks = [*_marks(each, orders), *small_multiples.without_panel(places(rows), each)]
+        figure = framed(page, title(rows, shared(rows)), sum(heights), [], marks)
+        grid = figure.subplots(len(each), height_ratios=heights, squeeze=False)
+        for (place, ranked), (ax,) in zip(each.items(), grid, strict=True):
+            _draw(ax, ranked.ranks, looks, written[place])
+            ax.set_title(place.replace("$", r"\$"), fontsize=7)
+        grid[-1][0].set_xlabel(LABELS[against])
     return figure
 
 
 def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
-    """Draw the ranks into axes, with names beside them.
+    """Draw the ranks into axes, with names beside them; of several problems, those of the first.
 
     Args:
         ax: the axes.
@@ -96,19 +105,19 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     Raises:
         ValueError: as `data`.
     """
-    ranks = _ranked(rows, against).ranks
+    ranks = next(iter(_each(rows, against).values())).ranks
     order = _order(ranks)
-    _draw(ax, ranks, _looks(ranks, order, rows), _written(order, PAGE.width))
+    _draw(ax, ranks, _looks(ranks, [order], rows), _written(order, PAGE.width))
     ax.set_xlabel(LABELS[against])
 
 
+def _each(rows: pd.DataFrame, against: Against) -> dict[str, _Ranked]:
+    return small_multiples.each_place(rows, lambda part: _ranked(part, against))
+
+
 def _ranked(rows: pd.DataFrame, against: Against) -> _Ranked:
-    lines = training_table(rows, against).frame
-    runs = spending(rows, against)
-    finished = runs[runs["diverged_at"].isna()]
-    budget = reached(finished)
+    runs, scores, budget, _, _, lines, _ = compared(rows, against)
     best = lines[lines["best"]].drop_duplicates("estimator").set_index("estimator")
-    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
     steps = {name: found.groupby(list(RUN))["step"] for name, found in scores.items()}
     several = {name: scores[name][steps[name].transform("nunique") > 1] for name in scores}
     score = known_of_all({**several, "loss": scores["loss"]}, scores)
@@ -161,21 +170,30 @@ def _order(ranks: pd.DataFrame) -> list[str]:
     return list(last.sort_values("rank", kind="stable")["short_name"])
 
 
-def _looks(ranks: pd.DataFrame, order: Sequence[str], rows: pd.DataFrame) -> dict[str, Look]:
-    shown = ranks[ranks["short_name"].isin(order[:MOST_NAMED])]
+def _looks(
+    ranks: pd.DataFrame, orders: Iterable[Sequence[str]], rows: pd.DataFrame
+) -> dict[str, Look]:
+    named = {name for order in orders for name in order[:MOST_NAMED]}
+    shown = ranks[ranks["short_name"].isin(named)]
     return looks_of(shown, "short_name", families(rows))
 
 
-def _marks(ranked: _Ranked, order: Sequence[str]) -> list[Line2D]:
-    seeds = int(ranked.ranks["seeds"].iloc[0])
-    several = seeds > 1
-    marks = [band_mark(f"least and greatest rank of {seeds} seeds")] if several else []
-    what = "the mean over a logging interval" if ranked.score == "loss" else "as evaluated"
-    marks.append(mark(f"ranked by {TITLES[ranked.score]}, {what}"))
-    marks += others_mark(max(0, len(order) - MOST_NAMED), "the best at the end")
-    if ranked.left_out:
-        marks.append(mark(f"not ranked: {', '.join(ranked.left_out)}"))
-    return marks
+def _marks(each: Mapping[str, _Ranked], orders: Mapping[str, Sequence[str]]) -> list[Line2D]:
+    said: dict[str, list[str]] = {}
+    counts = dict.fromkeys(int(one.ranks["seeds"].iloc[0]) for one in each.values())
+    for place, ranked in each.items():
+        what = "the mean over a logging interval" if ranked.score == "loss" else "as evaluated"
+        said.setdefault(f"ranked by {TITLES[ranked.score]}, {what}", []).append(place)
+        if ranked.left_out:
+            said.setdefault(f"not ranked: {', '.join(ranked.left_out)}", []).append(place)
+    seeds = " or ".join(map(str, counts))
+    marks = [band_mark(f"least and greatest rank of {seeds} seeds")] if max(counts) > 1 else []
+    marks += [
+        mark(text if len(some) == len(each) else f"{', '.join(some)}: {text}")
+        for text, some in said.items()
+    ]
+    others = max(0, *(len(order) - MOST_NAMED for order in orders.values()))
+    return [*marks, *others_mark(others, "the best at the end")]
 
 
 def _written(names: Iterable[str], width: float) -> dict[str, str]:

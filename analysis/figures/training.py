@@ -1,5 +1,6 @@
 """Training curves."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,23 +11,24 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import formats
-from analysis.budgets import LABELS, reached, spending
+from analysis.budgets import LABELS
+from analysis.figures import small_multiples
 from analysis.figures.legend import (
     MOST_NAMED,
     band_mark,
     entry,
-    framed,
     mark,
     not_drawn,
     others_mark,
 )
 from analysis.figures.marks import band
+from analysis.names import short_names
 from analysis.page import PAGE, Page
-from analysis.rows import families, title
+from analysis.rows import families, places, shared, title
 from analysis.runs import LINE, OWN, RUN, SCORES, points
 from analysis.statistics.seeds import FEWEST, over_seeds
 from analysis.style import DOTS, GREY, Look, looks_of, paper
-from analysis.tables.training import TITLES, training_table
+from analysis.tables.training import TITLES, Compared, compared
 from analysis.units import Against
 
 _LOSS = "training loss"
@@ -40,6 +42,7 @@ _EVALUATED = {
 }
 _CROSS = {"marker": "x", "markersize": 6.5, "markeredgewidth": 1.4, "linestyle": "none"}
 _MARKS = 8  # to a curve
+_LETTERS = 26  # of a line of a label
 
 
 def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
@@ -55,15 +58,33 @@ def data(rows: pd.DataFrame, against: Against = "steps") -> pd.DataFrame:
         over `seeds` runs, with its 95 % interval, `low` and `high`. The runs of a mean of two have
         curves of their own, and so has a run that diverged, with its `seed`; its last value is NaN,
         at the step where the loss became non-finite. `spent`: steps, evaluations of f per example,
-        or seconds per run, up to the point, with those of all seeds of a mean averaged.
+        or seconds per run, up to the point, with those of all seeds of a mean averaged. In front,
+        if the runs are of several problems: `place`.
 
     Raises:
         ValueError: if the table is not one for `analysis.training_table`, or no run has a finite
             loss.
     """
-    lines = training_table(rows, against).frame
+    each = small_multiples.each_of(_compared(rows, against), _all_curves)
+    return _joined(each, rows)
+
+
+def _compared(rows: pd.DataFrame, against: Against) -> dict[str, Compared]:
+    return {place: compared(part, against) for place, part in places(rows).items()}
+
+
+def _joined(each: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves of each place as one table, with names that are the same at every place."""
+    curves = small_multiples.joined(each)
+    curves["short_name"] = curves["estimator"].map(short_names(rows))
+    return curves
+
+
+def _all_curves(found: Compared) -> pd.DataFrame:
+    """Return the curves of `data` at a place, up to whatever each run has spent."""
+    lines = found.lines
     chosen = _chosen(lines)
-    runs = spending(rows, against).merge(chosen[list(LINE)])
+    runs = found.runs.merge(chosen[list(LINE)])
     kinds = {_LOSS: points(runs, SCORES["loss"])}
     for name, text in _EVALUATED.items():
         evaluated = points(runs, SCORES[name])
@@ -90,37 +111,56 @@ def draw(rows: pd.DataFrame, page: Page = PAGE, against: Against = "steps") -> F
     two seeds with both runs as thin lines; a run that diverged is a thin line that ends in a cross.
     The loss of a relaxed model is dotted. The vertical axis covers the means after the first tenth
     of training; higher values are clipped. The horizontal axis ends at the largest budget that all
-    runs have reached. At most 12 estimators are named, the first of the table; the others are grey.
+    runs have reached. At most 12 estimators are named, the first of the table, of several problems
+    by mean rank; the others are grey. Each problem has its own panels.
 
     Args:
-        rows: a tidy table of training runs of one context.
+        rows: a tidy table of training runs.
         page: the layout.
         against: the unit of the horizontal axis.
 
     Raises:
-        ValueError: as `data`.
+        ValueError: as `data`, or if there are too many problems for one figure.
     """
-    table, curves = training_table(rows, against), data(rows, against)
-    curves = _up_to_budget(curves, rows, against)
-    looks = _looks(table.frame, rows, curves)
+    parts, found = places(rows), _compared(rows, against)
+    tables = {place: one.lines for place, one in found.items()}
+    curves = _up_to_budget(found, rows, against)
+    looks = _looks(tables, rows, curves)
     notes = _notes(curves)
+    each = small_multiples.by_place(curves)
+    kinds = {place: list(own["panel"].unique()) for place, own in each.items()}
+    labels = {
+        place: [_label(kind, _unit(parts[place], kind)) for kind in kinds[place]] for place in each
+    }
+    most = max(labels.values(), key=len)
+    is_same = all(own == most for own in labels.values())
     with paper():
         names = [entry(look, name, line=True, note=notes[name]) for name, look in looks.items()]
-        kinds = list(curves["panel"].unique())
-        across = page.columns(len(kinds))
-        down = len(kinds) // across
-        marks = _marks(curves, table.frame, curves["estimator"].nunique() - len(looks))
-        figure = framed(page, title(rows, table.context), 2.3 * down, names, marks)
-        panels = figure.subplots(down, across, squeeze=False).flat
-        for ax, kind in zip(panels, kinds, strict=True):
-            _panel(ax, curves[curves["panel"] == kind], looks, _unit(rows, kind))
-            ax.set_xlabel(LABELS[against])
-            ax.set_title(kind)
+        marks = _marks(curves, tables, curves["short_name"].nunique() - len(looks))
+        marks += small_multiples.without_panel(parts, each)
+        figure, grid = small_multiples.grid(
+            page, title(rows, shared(rows)), [*each], most if is_same else [""] * len(most),
+            LABELS[against], 1.8 if "place" in curves else 2.3, names, marks, sharex=False,
+        )  # fmt: skip
+        for (place, own), axes in zip(each.items(), grid, strict=True):
+            for ax, kind, label in zip(axes, kinds[place], labels[place], strict=False):
+                _panel(ax, own, kind, looks)
+                if "place" not in curves:
+                    ax.set(title=kind, ylabel=_unit(rows, kind))
+                elif not is_same:
+                    ax.set_ylabel(label)
+            for ax in axes[len(kinds[place]) :]:
+                ax.remove()
+            last = axes[len(kinds[place]) - 1]
+            last.set_xlabel(LABELS[against])
+            last.tick_params(axis="x", labelbottom=True)
     return figure
 
 
 def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     """Draw the training loss into axes; named estimators have a label, for `ax.legend()`.
+
+    Of several problems, the first is drawn.
 
     Args:
         ax: the axes.
@@ -130,27 +170,38 @@ def panel(ax: Axes, rows: pd.DataFrame, against: Against = "steps") -> None:
     Raises:
         ValueError: as `data`.
     """
-    curves = _up_to_budget(data(rows, against), rows, against)
-    looks = _looks(training_table(rows, against).frame, rows, curves)
-    unit = _unit(rows, _LOSS)
-    _panel(ax, curves[curves["panel"] == _LOSS], looks, unit)
+    place, part = next(iter(places(rows).items()))
+    found = {place: compared(part, against)}
+    curves = _up_to_budget(found, part, against)
+    looks = _looks({place: found[place].lines}, rows, curves)
+    _panel(ax, curves, _LOSS, looks)
     ax.set_xlabel(LABELS[against])
+    unit = _unit(part, _LOSS)
     ax.set_ylabel(f"{_LOSS} ({unit})" if unit else _LOSS)
 
 
-def _up_to_budget(curves: pd.DataFrame, rows: pd.DataFrame, against: Against) -> pd.DataFrame:
-    """Return the points up to the largest budget that all runs have reached."""
-    runs = spending(rows, against)
-    budget = reached(runs[runs["diverged_at"].isna()])
-    kept = curves[curves["spent"] <= budget] if np.isfinite(budget) else curves
+def _up_to_budget(
+    found: Mapping[str, Compared], rows: pd.DataFrame, against: Against
+) -> pd.DataFrame:
+    """Return the points up to the largest budget that all runs of a problem have reached."""
+    each = small_multiples.each_of(found, _all_curves)
+    for place, own in each.items():
+        budget = found[place].budget
+        each[place] = own[own["spent"] <= budget] if np.isfinite(budget) else own
+    kept = _joined(each, rows)
     if kept["value"].isna().all():
         raise ValueError(f"no run has a finite loss at a budget of {against} that all reached")
     return kept
 
 
-def _looks(lines: pd.DataFrame, rows: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Look]:
-    best = _chosen(lines)["short_name"]
-    shown = best[best.isin(curves["short_name"])][:MOST_NAMED]
+def _looks(
+    tables: Mapping[str, pd.DataFrame], rows: pd.DataFrame, curves: pd.DataFrame
+) -> dict[str, Look]:
+    best = [_chosen(lines)["estimator"] for lines in tables.values()]
+    order = [pd.Series(range(len(one)), one, dtype=float) for one in best]
+    ranks = pd.concat(order, axis=1).rank(na_option="bottom").mean(axis=1)
+    names = curves.drop_duplicates("estimator").set_index("estimator")["short_name"]
+    shown = names.reindex(ranks.sort_values(kind="stable").index).dropna()[:MOST_NAMED]
     return looks_of(curves[curves["short_name"].isin(shown)], "short_name", families(rows))
 
 
@@ -160,10 +211,17 @@ def _unit(rows: pd.DataFrame, kind: str) -> str:
     return "nats" if in_nats and not is_own else ""
 
 
-def _panel(ax: Axes, part: pd.DataFrame, looks: Mapping[str, Look], unit: str) -> None:
-    first, last = part["spent"].min(), part["spent"].max()
+def _label(kind: str, unit: str) -> str:
+    """Return the label of a vertical axis in a column of panels."""
+    return textwrap.fill(f"{kind} ({unit})" if unit else kind, _LETTERS)
+
+
+def _panel(ax: Axes, curves: pd.DataFrame, kind: str, looks: Mapping[str, Look]) -> None:
+    """Draw one kind of the curves of a place."""
+    first, last = curves["spent"].min(), curves["spent"].max()
     room = 0.02 * (last - first) or 1.0
-    ax.set(ylabel=unit, xlim=(first - room, last + room))
+    ax.set_xlim(first - room, last + room)
+    part = curves[curves["panel"] == kind]
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=last >= 6))
     if last >= 6:
         ax.xaxis.set_major_formatter("{x:,.0f}")
@@ -193,10 +251,11 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 def _notes(curves: pd.DataFrame) -> dict[str, str]:
     """Return the legend's notes by estimator: learning rate, and whether all runs diverged."""
-    lines = curves.drop_duplicates("short_name").set_index("short_name")
-    notes = "rate " + lines["learning_rate"].map(formats.setting)
+    lines = curves.drop_duplicates(["short_name", "optimiser", "learning_rate"])
+    texts = "rate " + lines["learning_rate"].map(formats.setting)
     if lines["optimiser"].nunique() > 1:
-        notes = lines["optimiser"] + ", " + notes
+        texts = lines["optimiser"] + ", " + texts
+    notes = texts.groupby(lines["short_name"]).agg(" or ".join).astype(str)
     failed = (curves["curve"] == "diverged").groupby(curves["short_name"]).all()
     notes += failed.map({True: ", all runs diverged", False: ""})
     return {str(name): note for name, note in notes.items()}
@@ -222,14 +281,19 @@ def _curves(part: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _left_out(curves: pd.DataFrame, names: pd.Series) -> list[str]:
+def _left_out(curves: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return the estimators that lack a curve (or a cross) in some panel."""
     kept = curves[curves["value"].notna() | (curves["curve"] == "diverged")]
-    drawn = kept.groupby("short_name")["panel"].nunique().reindex(names, fill_value=0)
-    return list(drawn.index[drawn < curves["panel"].nunique()])
+    found: dict[str, None] = {}
+    for place, own in small_multiples.by_place(kept).items():
+        names = _chosen(tables[place])[["estimator", "short_name"]]
+        drawn = own.groupby("estimator")["panel"].nunique()
+        few = names["estimator"].map(drawn).fillna(0) < own["panel"].nunique()
+        found |= dict.fromkeys(names.loc[few, "short_name"])
+    return list(found)
 
 
-def _marks(curves: pd.DataFrame, lines: pd.DataFrame, others: int) -> list[Line2D]:
+def _marks(curves: pd.DataFrame, tables: Mapping[str, pd.DataFrame], others: int) -> list[Line2D]:
     marks = []
     means = curves[curves["curve"] == "mean"]
     if _has_band(means).any():
@@ -242,10 +306,10 @@ def _marks(curves: pd.DataFrame, lines: pd.DataFrame, others: int) -> list[Line2
         marks.append(mark("dotted: loss of the relaxed model", linestyle=DOTS))
     if (curves["curve"] == "diverged").any():
         marks.append(mark("a run that diverged", **_CROSS))
-    several = (lines["best"] & (lines["tried"] > 1)).any()
+    several = any((lines["best"] & (lines["tried"] > 1)).any() for lines in tables.values())
     marks.append(mark(f"rate: {'the best learning rate' if several else 'learning rate'}"))
-    marks += others_mark(others, "the best of the table")
-    return marks + not_drawn(_left_out(curves, _chosen(lines)["short_name"]))
+    marks += others_mark(others, small_multiples.rule("the best of the table", [*tables]))
+    return marks + not_drawn(_left_out(curves, tables))
 
 
 def _has_band(means: pd.DataFrame) -> pd.Series:

@@ -5,6 +5,7 @@ from html import escape
 
 from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
+from analysis.text import unaligned
 
 
 def to_html(table: ReadableTable, conclusion: str = "") -> str:
@@ -22,7 +23,8 @@ def to_html(table: ReadableTable, conclusion: str = "") -> str:
     out += ["</tbody>", "</table>", *_paragraphs(table.footnotes_of(BRACKETED))]
     for title, lines in table.sections.items():
         out += _paragraphs([title + (":" if lines else ".")])
-        out += ["<ul>", *(f"<li>{escape(text)}</li>" for text in lines), "</ul>"] * bool(lines)
+        items = (f"<li>{escape(unaligned(text))}</li>" for text in lines)
+        out += ["<ul>", *items, "</ul>"] * bool(lines)
     skipped = table.reasons.items()
     out += _paragraphs(f"Skipped: {', '.join(names)}: {reason}" for reason, names in skipped)
     sentences = [*table.findings, *conclusion.splitlines()]

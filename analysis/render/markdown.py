@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
+from analysis.text import unaligned
 
 
 def to_markdown(table: ReadableTable) -> str:
@@ -25,7 +26,7 @@ def to_markdown(table: ReadableTable) -> str:
     out += ["", *(f"{_plain(note)}  " for note in table.footnotes_of(BRACKETED))]
     for title, lines in table.sections.items():
         title += ":" if lines else "."
-        out += ["", _plain(title), "", *(f"- {_plain(' '.join(text.split()))}" for text in lines)]
+        out += ["", _plain(title), "", *(f"- {_plain(unaligned(text))}" for text in lines)]
     if table.reasons:
         out += ["", "Skipped:", ""]
         for reason, names in table.reasons.items():

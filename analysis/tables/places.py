@@ -1,7 +1,11 @@
-"""The table of estimators measured at several places: problems, parameters, steps or runs."""
+"""Tables of several places as one, with a block of lines for each.
+
+The places of measurements are problems, groups of parameters, steps and runs; those of training
+runs are problems.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -9,6 +13,7 @@ from analysis.columns import NUMBER, WORD, Column
 from analysis.readable import ReadableTable
 from analysis.rows import PLACE, differing, heading, is_complete
 from analysis.tables.comparison import ESTIMATOR
+from analysis.tables.training import final_columns
 
 _PLACE = Column("measured at", ("", "measured at"), "place", WORD)
 _PROBLEM = _PLACE._replace(title="problem", short=("", "problem"))
@@ -25,7 +30,7 @@ _NORM = Column(
 
 
 def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> ReadableTable:
-    """Return the tables of several places as one: a block of lines for each.
+    """Return the tables of measurements at several places as one: a block of lines for each.
 
     Args:
         rows: the rows of all places.
@@ -35,46 +40,116 @@ def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> Rea
         The columns of these tables, with `place` and the columns in which the places differ in
         front, such as `problem` and `step`, and `truth_norm`, the norm of the true gradient there.
     """
+    table = _joined(rows, tables, of_place=["truth_norm"])
     first = next(iter(tables.values()))
-    shared = {
-        name: value
-        for name, value in first.context.items()
-        if all(table.context.get(name) == value for table in tables.values())
-    }
-    own = [name for name in PLACE if name in first.context and name not in shared]
-    frames = []
-    for place, table in tables.items():
-        frame = table.frame.copy()
-        for position, name in enumerate(own):
-            frame.insert(position, name, table.context[name])
-        frame.insert(0, "place", place)
-        frame.insert(len(frame.columns) - 1, "truth_norm", table.settings["truth_norm"])
-        frames.append(frame)
-    frame = pd.concat(frames, ignore_index=True)
-    drawn = frame.loc[frame["method"] != "Exact", "samples"].dropna()
-    seeds = [int(table.context.get("seeds") or 1) for table in tables.values()]
+    drawn = table.frame.loc[table.frame["method"] != "Exact", "samples"].dropna()
+    seeds = [int(one.context.get("seeds") or 1) for one in tables.values()]
+    names = differing(rows)
     rest = [
         _described(column, tables)
         for column in first.columns[first.key + 1 :]
         if column.field != "temperature"
     ]
-    names = differing(rows)
     return dataclasses.replace(
-        first,
-        frame=frame,
-        columns=(_PROBLEM if names == ["problem"] else _PLACE, ESTIMATOR, *rest),
+        table,
+        columns=(*table.columns, *rest),
         more_columns=(*(_described(column, tables) for column in first.more_columns), _NORM),
         heading=heading(
-            shared,
+            table.context,
             complete=is_complete(rows),
             samples=(int(drawn.min()), int(drawn.max())) if len(drawn) else None,
             seeds=(min(seeds), max(seeds)) if max(seeds) > 1 else None,
         ),
         notes=[
-            *dict.fromkeys(note for table in tables.values() for note in table.notes),
-            *_unsaid(tables, [name for name in own if name not in names]),
+            *dict.fromkeys(note for one in tables.values() for note in one.notes),
+            *_unsaid(tables, [name for name in _own(tables) if name not in names]),
             *([_ONE_DRAW] * ("group" in names)),
         ],
+    )
+
+
+def problems_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> ReadableTable:
+    """Return the tables of training runs on several problems as one: a block of lines for each.
+
+    The runs of a problem are compared with each other alone, at its own budget.
+
+    Args:
+        rows: the rows of all problems.
+        tables: the table of each, by the name of the problem.
+
+    Returns:
+        The columns of these tables, with `place` and the columns in which the problems differ in
+        front, such as `problem` and `data`, and the settings in which they differ at the end.
+    """
+    table = _joined(rows, tables)
+    optimisers = table.frame["optimiser"].unique()
+    steps, seeds = rows.groupby("problem")["step"].max(), table.frame["seeds"]
+    rest = final_columns(table.frame, is_told=len(optimisers) == 1)
+    return dataclasses.replace(
+        table,
+        columns=(*table.columns, *(one for one in rest if one.field != ESTIMATOR.field)),
+        heading=heading(
+            table.context,
+            complete=is_complete(rows),
+            optimiser=optimisers[0] if len(optimisers) == 1 else None,
+            steps=(int(steps.min()), int(steps.max())),
+            seeds=(int(seeds.min()), int(seeds.max())) if len(seeds) else None,
+        ),
+        notes=[*_said_where({place: one.notes for place, one in tables.items()})],
+    )
+
+
+def _own(tables: Mapping[str, ReadableTable]) -> list[str]:
+    """Return the columns of the context in which places differ."""
+    first, *others = (table.context for table in tables.values())
+    return [
+        name
+        for name, value in first.items()
+        if name in PLACE and any(one.get(name) != value for one in others)
+    ]
+
+
+def _joined(
+    rows: pd.DataFrame, tables: Mapping[str, ReadableTable], of_place: Collection[str] = ()
+) -> ReadableTable:
+    """Return the lines of several tables as one, with the columns that name a line.
+
+    Args:
+        rows: the rows of all places.
+        tables: the table of each.
+        of_place: settings of a place that are columns even if all have the same.
+    """
+    first, *others = tables.values()
+    own = _own(tables)
+    shared = {
+        name: value
+        for name, value in first.context.items()
+        if all(table.context.get(name) == value for table in others)
+    }
+    settings = {
+        name: value
+        for name, value in first.settings.items()
+        if name not in of_place and all(table.settings.get(name) == value for table in others)
+    }
+    several = dict.fromkeys(
+        name for table in tables.values() for name in table.settings if name not in settings
+    )
+    frames = []
+    for place, table in tables.items():
+        about = {"place": place} | {name: table.context[name] for name in own}
+        front = pd.DataFrame(about, index=table.frame.index)
+        ends = {name: table.settings.get(name) for name in several}
+        back = pd.DataFrame(ends, index=table.frame.index)
+        notes = table.frame[["note"]]
+        frames.append(pd.concat([front, table.frame.drop(columns="note"), back, notes], axis=1))
+    frame = pd.concat(frames, ignore_index=True)
+    for name in (name for name in frame if name.endswith("_tied")):
+        frame[name] = frame[name].eq(True)  # no value, no tie
+    names = differing(rows)
+    return dataclasses.replace(
+        first,
+        frame=frame,
+        columns=(_PROBLEM if names == ["problem"] else _PLACE, ESTIMATOR),
         findings=[
             f"{_begun(place, names)}: {sentence}"
             for place, table in tables.items()
@@ -82,9 +157,19 @@ def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> Rea
         ],
         skipped=_skipped(tables),
         context=shared,
-        settings={name: value for name, value in first.settings.items() if name != "truth_norm"},
+        settings=settings,
         is_grouped=True,
     )
+
+
+def _said_where(notes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the notes that hold at all places, then those of several, and of each, with names."""
+    where: dict[str, list[str]] = {}
+    for place, each in notes.items():
+        for note in each:
+            where.setdefault(note, []).append(place)
+    for note, some in sorted(where.items(), key=lambda one: -len(one[1])):
+        yield note if len(some) == len(notes) else f"{', '.join(some)}: {note}"
 
 
 def _begun(place: str, names: Sequence[str]) -> str:

@@ -39,13 +39,14 @@ def predictions_table(rows: pd.DataFrame) -> ReadableTable:
     if lines.empty:
         raise ValueError("the results are those of a figure without predictions: no table")
     check(lines, COLUMNS)
-    lines = lines[[name for name in (*COLUMNS, "note") if name in lines]].reset_index(drop=True)
+    noted = lines["note"].fillna("") if "note" in lines else ""
+    lines = lines[[*COLUMNS]].assign(note=noted).reset_index(drop=True)
     lines = lines.rename(columns={"low": "value_low", "high": "value_high"})
     low, high, least, most = (
         lines[name].to_numpy(float)
         for name in ("value_low", "value_high", "region_low", "region_high")
     )
-    held, broke = (least <= low) & (high <= most), (high < least) | (most < low)
+    held, broke = (least < low) & (high < most), (high <= least) | (most <= low)
     lines["verdict"] = np.select([held, broke], ["held", "broke"], "undecided")
     lines["region"] = [region(*ends) for ends in zip(least, most, strict=True)]
     lines["statement"] = lines["claim"] + " (" + lines["source"] + ")"

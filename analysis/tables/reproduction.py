@@ -30,18 +30,18 @@ def _tried_text(line: pd.Series, field: str, _: Form) -> str:
     return f"{line[field]:.0f} x {line['tried_steps']:,.0f}"
 
 
-_ALWAYS = ("block", "label", "published", "ours", "difference")
+def _number(form: str) -> Kind:
+    """Return the kind of a number in a form, or a dash where there is none."""
+    return number(lambda value: "-" if pd.isna(value) else form.format(value))
+
+
+_ALWAYS = ("block", "label", "published", "ours")
 _COLUMNS = (
     Column("part of the table", ("", "part of the table"), "block", WORD),
     Column("estimator", ("", "estimator"), "label", WORD),
-    Column("published", ("", "published"), "published", number(lambda value: f"{value:.6g}")),
+    Column("published", ("", "published"), "published", _number("{:.6g}")),
     Column("ours", ("", "ours"), "ours", ESTIMATE),
-    Column(
-        "difference",
-        ("differ-", "ence"),
-        "difference",
-        number(lambda value: "-" if pd.isna(value) else f"{value:+.3g}"),
-    ),
+    Column("difference", ("differ-", "ence"), "difference", _number("{:+.3g}")),
     Column("learning rate", ("learning", "rate"), "learning_rate", SETTING),
     Column(
         "tried: candidates x steps",
@@ -78,7 +78,7 @@ def reproduction_table(rows: pd.DataFrame) -> ReadableTable:
         frame=lines.drop(columns="is_known"),
         columns=tuple(_columns(lines)),
         heading=", ".join(parts + ([] if is_complete(rows) else ["run not complete"])),
-        notes=_footnotes(lines) + list(configuration(rows).get("notes", ())),
+        notes=_footnotes(lines, rows) + list(configuration(rows).get("notes", ())),
         sections=_sections(lines, predictions(rows, lines)),
         context={"table": table, "budget": scale},
         is_grouped=True,
@@ -117,7 +117,8 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     lines["ours"] = scaled["ours"]
     lines["ours_low"] = scaled[["ours_low", "ours_high"]].min(axis=1)
     lines["ours_high"] = scaled[["ours_low", "ours_high"]].max(axis=1)
-    lines["difference"] = lines["ours"] - lines["published"]
+    comparable = configuration(rows).get("is_comparable", True)
+    lines["difference"] = lines["ours"] - lines["published"] if comparable else np.nan
     for name in ("higher_is_better", "is_known"):
         lines[name] = targets[name].astype(bool)
     lines["ours_tied"] = _ties(lines.assign(scale=scale), runs)
@@ -159,15 +160,21 @@ def _columns(lines: pd.DataFrame) -> Iterator[Column]:
             yield column
 
 
-def _footnotes(lines: pd.DataFrame) -> list[str]:
+def _compared_on(rows: pd.DataFrame) -> str:
+    """Return the images on which candidates are compared: `validation`."""
+    on_training = (rows.loc[rows["stage"] == "tried", "split"] == "train").any()
+    return "training" if on_training else "validation"
+
+
+def _footnotes(lines: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     found = [
         "Published: as printed. Ours: the mean over seeds with its 95 % interval (Student's t, or "
         "for a single seed, that of its evaluation)."
     ]
     if lines["tried"].notna().any():
         found.append(
-            "Tried: the number of candidates (learning rates and schedules) compared on validation "
-            "images, and the training steps of each."
+            "Tried: the number of candidates (learning rates and schedules) compared on "
+            f"{_compared_on(rows)} images, and the training steps of each."
         )
     compared = lines[lines["ours"].notna() & ~lines["is_known"]]
     if lines["ours_tied"].any():
@@ -346,10 +353,12 @@ def _spent(rows: pd.DataFrame) -> list[str]:
     if "seed" in final and final["seed"].notna().any():
         seeds = final.groupby("cell")["seed"].nunique().max()
         parts.append(f"{seeds} seed{'s' if seeds > 1 else ''}")
-    if images := configuration(rows).get("spent", {}).get("images"):
+    images = configuration(rows).get("spent", {}).get("images")
+    if images and (final["split"] == "test").any():
         parts.append(f"the first {images:,} test images")
     if "bound_samples" in final and final["bound_samples"].max() > 0:
-        parts.append(f"bounds of {int(final['bound_samples'].max()):,} samples")
+        samples = int(final["bound_samples"].max())
+        parts.append(f"bounds of {samples:,} sample{'s' if samples > 1 else ''}")
     if "data" in final:
         parts += list(final["data"].dropna().unique())
     return [part for part in parts if part]

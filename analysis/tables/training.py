@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -96,6 +97,52 @@ _RUNS = (
 )
 
 
+class Compared(NamedTuple):
+    """Training runs and what they have reached.
+
+    Attributes:
+        runs: from `analysis.runs.trained`, with what each has `spent`.
+        scores: the points of each score, of the runs that did not diverge.
+        budget: the largest that all of these have reached.
+        last: the last points of each score by then, without the scores of `late`.
+        late: the scores that some runs have only later.
+        lines: those of `training_table`, without the places at parts of the budget.
+        skipped: why estimators were, by name.
+    """
+
+    runs: pd.DataFrame
+    scores: Mapping[str, pd.DataFrame]
+    budget: float
+    last: Mapping[str, pd.DataFrame]
+    late: Sequence[str]
+    lines: pd.DataFrame
+    skipped: Mapping[str, str]
+
+
+def compared(rows: pd.DataFrame, against: Against = "steps") -> Compared:
+    """Return the runs of a training study, compared at the budget that all have reached.
+
+    Args:
+        rows: as for `training_table`.
+        against: as for `training_table`.
+
+    Raises:
+        ValueError: as `training_table`.
+    """
+    rows = read(rows)
+    runs, (_, skipped) = trained(rows), without_skipped(rows)
+    if runs.empty and not skipped:
+        raise ValueError("the result table holds no training run")
+    runs = runs.assign(spent=spent(runs, against))
+    finished = runs[runs["diverged_at"].isna()]
+    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
+    budget = reached(finished)
+    last = {name: at(chosen, budget) for name, chosen in scores.items()}
+    late = [name for name in scores if _is_late(scores[name], last[name], last["loss"])]
+    last |= {name: last[name][:0] for name in late}
+    return Compared(runs, scores, budget, last, late, _sorted(_lines(runs, last)), skipped)
+
+
 def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTable:
     """Return the estimators of a training study at each learning rate, best first.
 
@@ -130,24 +177,13 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         ValueError: if the table is empty, lacks a column, holds several contexts, no run, or a
             metric of a run twice; or does not say what was spent.
     """
-    rows = read(rows)
-    _, skipped = without_skipped(rows)
-    runs = trained(rows)
-    if runs.empty and not skipped:
-        raise ValueError("the result table holds no training run")
-    runs = runs.assign(spent=spent(runs, against))
+    runs, scores, budget, last, late, lines, skipped = compared(rows, against)
     finished = runs[runs["diverged_at"].isna()]
-    scores = {name: points(finished, score) for name, score in scores_in(runs).items()}
-    budget = reached(finished)
-    last = {name: at(chosen, budget) for name, chosen in scores.items()}
-    late = [name for name in scores if _is_late(scores[name], last[name], last["loss"])]
-    last |= {name: last[name][:0] for name in late}
-    lines = _sorted(_lines(runs, last))
     steps = finished.groupby(list(LINE))["step"].max()
     optimisers = list(lines["optimiser"].unique())
     optimiser = optimisers[0] if len(optimisers) == 1 else None
     # Sorted, so that the columns do not depend on the order of the lines.
-    shown = tuple(_columns(lines, optimiser))
+    shown = tuple(final_columns(lines, is_told=optimiser is not None))
     choosing = [name for name in _CHOOSING if name in scores]
     chosen_by = next((name for name in choosing if lines[name].notna().any()), None)
     samples = {
@@ -173,7 +209,9 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         ),
         notes=[
             *_footnotes(table, shown, samples, chosen_by, compared_at),
-            *_on_budget(runs, against, [TITLES[name] for name in late]),
+            *_on_budget(
+                runs, against, [TITLES[name] for name in late], len(rows.attrs.get("sources", ()))
+            ),
             *first.notes,
         ],
         skipped={short_names(rows)[name]: reason for name, reason in skipped.items()},
@@ -191,7 +229,9 @@ def _is_late(chosen: pd.DataFrame, last: pd.DataFrame, losses: pd.DataFrame) -> 
     return bool((has_value - had_value) & had_loss)
 
 
-def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> list[str]:
+def _on_budget(
+    runs: pd.DataFrame, against: Against, late: Sequence[str], sources: int
+) -> list[str]:
     """Return the sentences on a budget that is not of steps, and on what it leaves out."""
     found = []
     if against == "evaluations":
@@ -205,7 +245,7 @@ def _on_budget(runs: pd.DataFrame, against: Against, late: Sequence[str]) -> lis
                 "The runs of an estimator are one program, whose seconds are divided by their "
                 f"number ({many}): a run by itself takes another time."
             )
-        if len(runs.attrs.get("sources", ())) > 1:
+        if sources > 1:
             found.append("Runs of several results: their seconds may be of different machines.")
     if late:
         found.append(
@@ -226,6 +266,10 @@ def _lines(runs: pd.DataFrame, scores: Mapping[str, pd.DataFrame]) -> pd.DataFra
     lines["diverged_first"] = each["diverged_at"].min()
     lines["diverged_last"] = each["diverged_at"].max()
     for name, chosen in scores.items():
+        if chosen.empty:
+            lines[[name, f"{name}_low", f"{name}_high"]] = math.nan
+            lines[f"{name}_tied"] = False
+            continue
         means = over_seeds(chosen, LINE)
         for kind, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
             lines[name + suffix] = means[kind].astype(float)
@@ -263,10 +307,15 @@ def _rank(line: pd.Series, names: Iterable[str]) -> tuple[int, float]:
     return len(SCORES), 0.0
 
 
-def _columns(lines: pd.DataFrame, optimiser: str | None) -> Iterator[Column]:
-    """Yield the columns, including the final metrics that the lines contain."""
+def final_columns(lines: pd.DataFrame, *, is_told: bool) -> Iterator[Column]:
+    """Yield the columns, including the final metrics that the lines contain.
+
+    Args:
+        lines: the lines.
+        is_told: whether the optimiser is in the heading.
+    """
     yield _ESTIMATOR
-    if optimiser is None:  # otherwise it is in the heading
+    if not is_told:
         yield _OPTIMISER
     yield _RATE
     fields = [column.field for column in _FINAL if column.field in lines]

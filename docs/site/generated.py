@@ -91,6 +91,7 @@ TITLES = {
     "results/claims-laptop/table": "Claims, at the scale of a laptop",
     "results/opponents/table": "Gradients of other libraries: the table",
     "results/jang2017-table1-laptop/table": "Jang et al. 2017, table 1, at the scale of a laptop",
+    "results/hooper2026-polynomial-laptop/table": "Hooper and Shekhovtsov 2026: the polynomials",
 }
 
 

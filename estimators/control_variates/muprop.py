@@ -8,7 +8,7 @@ from estimators.core.continuous_pass import mean_field_pass
 from estimators.core.distribution import Discrete
 from estimators.core.estimator import Estimator, fact
 from estimators.core.gradients import attach_gradient, attach_tuning, value_and_slope
-from estimators.core.objective import Objective
+from estimators.core.objective import Objective, and_context
 from estimators.core.products import vdot
 from estimators.core.pytree import pytree
 from estimators.distributions.bernoulli import Bernoulli
@@ -58,7 +58,8 @@ class MuProp(Estimator[Bernoulli | Categorical, Objective]):
         value = f(sample)
         rest = value - at_mean - vdot(slope, sample - distribution.mean)
         rest, slope = jax.lax.stop_gradient((rest[None], slope))
-        baseline, parameters = given(self.baseline), flat_parameters(distribution)
+        baseline = given(self.baseline)
+        parameters = and_context(flat_parameters(distribution), f)
         (signal,) = baseline.signal(rest, parameters)
 
         def control(distribution: Discrete) -> jax.Array:

@@ -9,7 +9,7 @@ from estimators.control_variates.relaxed_control import relaxed_control
 from estimators.core.continuous_pass import relaxed_pass
 from estimators.core.distribution import Discrete
 from estimators.core.estimator import Estimator, fact
-from estimators.core.objective import Objective
+from estimators.core.objective import Objective, and_context
 from estimators.core.part import Part
 from estimators.core.pytree import Scalar, learned, pytree, static, tuned
 from estimators.core.validation import check_choice, check_positive
@@ -31,7 +31,8 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
 
     Args:
         control_variate: the network: a pytree whose leaves are its parameters, which maps the
-            relaxed sample as a vector to a scalar. `initialise` sizes an `MLP`.
+            relaxed sample as a vector, with f's context (`with_context`) at its end, to a scalar.
+            `initialise` sizes an `MLP`.
         temperature: $\tau > 0$ of the relaxed sample.
         relaxes_objective: whether c includes f at the relaxed sample.
         log_temperature_change: learned; added to the logarithm of the temperature.
@@ -67,7 +68,7 @@ class RELAX(Estimator[Bernoulli | Categorical, Objective]):
         def control(estimator: "RELAX", distribution: Discrete, perturbed: jax.Array) -> jax.Array:
             temperature = estimator.tuned_temperature
             soft = distribution.relaxed(perturbed, temperature)
-            value = estimator.control_variate(soft.ravel())
+            value = estimator.control_variate(and_context(soft.ravel(), f))
             if not self.relaxes_objective:
                 return value
             with relaxed_pass(temperature):

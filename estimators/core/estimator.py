@@ -16,7 +16,7 @@ from estimators.core.continuous_pass import continuous_point, in_continuous_pass
 from estimators.core.contributions import check_counters
 from estimators.core.distribution import Distribution
 from estimators.core.fields import alternatives
-from estimators.core.objective import BlackBox, ImportanceBound, Objective, checked
+from estimators.core.objective import ImportanceBound, Objective, checked, is_black_box
 from estimators.core.part import Part
 from estimators.core.tuning import Tuning
 from estimators.core.validation import check_key, is_key, one_or_nan, traced_conditions
@@ -230,7 +230,7 @@ class Estimator(Part, Generic[D, F], abc.ABC):
             raise TypeError(
                 f"{type(self).__name__} needs an ImportanceBound over q.independent(m) for f"
             )
-        if self.differentiates and isinstance(f, BlackBox):
+        if self.differentiates and is_black_box(f):
             raise TypeError(
                 f"{type(self).__name__} needs the derivative of f, which is a black box"
             )

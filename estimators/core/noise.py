@@ -6,6 +6,7 @@ two random words per number, and uniform, logistic and normal numbers have no su
 bits (64 in float64) of a single word reach *both* tails.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from estimators.core.threefry import random_words
+
+_GAMMA_ROUNDS = 10
 
 
 def both_tails(
@@ -89,8 +92,37 @@ def gamma(
     shape: tuple[int, ...] = (),
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """Draw gamma variables of rate 1, by JAX's own sampler; other arguments as of `uniform`."""
-    return jax.random.gamma(key, jnp.asarray(concentration, dtype), shape, dtype)
+    r"""Draw gamma variables of rate 1.
+
+    By Marsaglia and Tsang 2000 (ACM TOMS 26, 3). For a concentration $a \ge 1$ the proposal
+    $d (1 + w)^3$, with $d = a - 1/3$ and w normal of variance $1 / (9 d)$, is accepted with the
+    probability $\exp(3 d (\log(1 + w) - w + w^2 / 2 - w^3 / 3))$: that of the paper, whose terms
+    cancel at large a. This is at least 0.951 on average. There are ten rounds of it in all, so that
+    shapes do not depend on values, and the sampler runs on a mesh with explicit axes; all reject
+    once in 1e13. For $a < 1$ it is a variable of a + 1 times $u^{1/a}$ with u uniform, which may
+    underflow to zero.
+
+    Args:
+        key: a typed random key, consumed.
+        concentration: a > 0.
+        shape: shape of the result.
+        dtype: float32 or float64.
+    """
+    proposal_key, accept_key, power_key = jax.random.split(key, 3)
+    rounds = _GAMMA_ROUNDS, *shape
+    d = concentration + (2 / 3 if concentration < 1 else -1 / 3)
+    # At w = -1, and so below it, the logarithm rejects.
+    w = jnp.maximum(normal(proposal_key, rounds, dtype) / (3 * math.sqrt(d)), -1)
+    log_accept = 3 * d * (jnp.log1p(w) - w + w**2 / 2 - w**3 / 3)
+    accepted = exponential(accept_key, rounds, dtype) > -log_accept
+    proposals = d * (1 + w) ** 3
+    drawn = proposals[-1]
+    # The first that is accepted; not by indices, which an explicit mesh cannot shard.
+    for i in reversed(range(_GAMMA_ROUNDS - 1)):
+        drawn = jnp.where(accepted[i], proposals[i], drawn)
+    if concentration >= 1:
+        return drawn
+    return drawn * jnp.exp(-exponential(power_key, shape, dtype) / concentration)
 
 
 def sample_keys(key: jax.Array, num_samples: int) -> jax.Array:

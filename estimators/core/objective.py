@@ -57,6 +57,49 @@ ad.defjvp(_corner_only_p, _refuse)
 
 
 @dataclasses.dataclass(frozen=True)
+class WithContext:
+    """An f with numbers that a baseline or a control variate may know, such as the state.
+
+    Attributes:
+        f: the function.
+        context: the numbers, as one vector.
+    """
+
+    f: Objective
+    context: jax.Array
+
+    def __call__(self, sample: jax.Array) -> jax.Array:
+        """Evaluate f."""
+        return self.f(sample)
+
+
+def with_context(f: Objective, context: jax.Array) -> WithContext:
+    """Return f with a context, which networks of baselines and control variates take as inputs.
+
+    Such as the data x of a latent variable, or the state in which an action is chosen. It is
+    stopped: a baseline may depend on anything but the sample, but must not be differentiated.
+    Networks that take it say how many numbers: `NVIL(network=MLP(context=4))`; others ignore it.
+
+    Args:
+        f: a function from one sample to a scalar.
+        context: a floating-point array.
+    """
+    return WithContext(f, jax.lax.stop_gradient(jnp.ravel(jnp.asarray(context))))
+
+
+def and_context(inputs: jax.Array, f: Objective) -> jax.Array:
+    """Return the inputs of a network, a vector, with those of f's context at its end."""
+    if not isinstance(f, WithContext):
+        return inputs
+    return jnp.concatenate([inputs, f.context.astype(inputs.dtype)])
+
+
+def is_black_box(f: Objective) -> bool:
+    """Return whether f is a black box, with or without a context."""
+    return isinstance(f.f if isinstance(f, WithContext) else f, BlackBox)
+
+
+@dataclasses.dataclass(frozen=True)
 class ImportanceBound:
     r"""The negated multi-sample bound, an f of $m$ samples: a loss to minimise.
 
@@ -108,6 +151,8 @@ def checked(f: Objective) -> Objective:
     """
     if isinstance(f, ImportanceBound):
         return f  # its log-weights are checked, and estimators test for its type
+    if isinstance(f, WithContext):
+        return dataclasses.replace(f, f=checked(f.f))
 
     @functools.wraps(f)
     def scalar(sample: jax.Array) -> jax.Array:

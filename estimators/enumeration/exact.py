@@ -9,6 +9,7 @@ from estimators.core.estimator import Estimator
 from estimators.core.evaluate import evaluate_all
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree
+from estimators.distributions.autoregressive import Autoregressive
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
 from estimators.distributions.chain import Chain
@@ -19,7 +20,10 @@ from estimators.distributions.subset import Subset
 
 @pytree
 class Exact(
-    Estimator[Bernoulli | Categorical | Chain | Poisson | Subset | PlackettLuceSubset, Objective]
+    Estimator[
+        Bernoulli | Categorical | Chain | Autoregressive | Poisson | Subset | PlackettLuceSubset,
+        Objective,
+    ]
 ):
     r"""The expectation itself: $\sum_z q(z) f(z)$ over every state z.
 

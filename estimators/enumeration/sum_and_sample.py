@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from estimators.core.averages import weighted_mean
-from estimators.core.distribution import Discrete
+from estimators.core.distribution import Enumerable
 from estimators.core.estimator import Estimator
 from estimators.core.objective import Objective
 from estimators.core.pytree import pytree, static
 from estimators.core.validation import check_count
 from estimators.distributions.bernoulli import Bernoulli
 from estimators.distributions.categorical import Categorical
+from estimators.distributions.plackett_luce_subset import PlackettLuceSubset
+from estimators.distributions.subset import Subset
 from estimators.enumeration.without_replacement import (
     all_states,
     attach_scores,
@@ -23,7 +25,7 @@ from estimators.enumeration.without_replacement import (
 
 
 @pytree
-class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
+class SumAndSample(Estimator[Bernoulli | Categorical | Subset | PlackettLuceSubset, Objective]):
     r"""An exact sum over the k - 1 most probable states, and one sample from the rest.
 
     $\sum_{s \in C} q(s) f(s) \nabla \log q(s) + r f(z) \nabla \log q(z)$, where C are the most
@@ -35,7 +37,8 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
 
     Liu et al. 2019 (arXiv:1810.04777), with plain REINFORCE on the rest; Kool et al. 2020
     (arXiv:2002.06043) draw C instead. Beam search allows any number of variables: z is the
-    first state of a stochastic beam search (arXiv:1903.06059) that is not in C.
+    first state of a stochastic beam search (arXiv:1903.06059) that is not in C. Of subsets, all
+    states are enumerated, as by `Exact`, but f is evaluated at k of them only.
 
     Args:
         num_samples: k, at least one. With at most k states, all are summed.
@@ -46,7 +49,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
     unbiased = "yes"
     paper = "liu2019"
 
-    def evaluations(self, distribution: Discrete) -> int:
+    def evaluations(self, distribution: Enumerable) -> int:
         """One evaluation per state in the sum, and one for the sample."""
         return min(self.num_samples, distribution.num_states)
 
@@ -55,7 +58,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
         """Return variants with one state and a sample, and with three states and a sample."""
         return (cls(2), cls(4))
 
-    def estimate(self, key: jax.Array, distribution: Discrete, f: Objective) -> jax.Array:
+    def estimate(self, key: jax.Array, distribution: Enumerable, f: Objective) -> jax.Array:
         """Return the weighted sum of f, with the weighted scores attached."""
         states, weights = self._choose(key, distribution)
         values = jax.vmap(f)(states)
@@ -65,7 +68,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
             signal = signal - jax.lax.stop_gradient(value)
         return attach_scores(value, distribution, states, weights * signal)
 
-    def _choose(self, key: jax.Array, distribution: Discrete) -> tuple[jax.Array, jax.Array]:
+    def _choose(self, key: jax.Array, distribution: Enumerable) -> tuple[jax.Array, jax.Array]:
         """Return the states and their weights."""
         if self.num_samples >= distribution.num_states:
             states, log_probs, _ = all_states(distribution)
@@ -80,7 +83,7 @@ class SumAndSample(Estimator[Bernoulli | Categorical, Objective]):
         states = jnp.concatenate([top, sample[None]])
         return states, jnp.exp(jnp.concatenate([log_probs, log_rest[None]]))
 
-    def unfit(self, distribution: Discrete) -> str | None:
+    def unfit(self, distribution: Enumerable) -> str | None:
         """Raise if the states would not fit into memory."""
         return too_many(distribution, self.num_samples)
 

@@ -1,7 +1,7 @@
 """Distinct states of a discrete distribution: the most probable, or a draw without replacement.
 
 Both use beam search over the variables. These are independent, so a beam as wide as the requested
-number of states is exact. Of other distributions every state is perturbed.
+number of states is exact. Of other distributions every state is enumerated.
 """
 
 import functools
@@ -46,14 +46,16 @@ def too_many(distribution: Enumerable, count: int, pairs: bool = False) -> str |
         count: number of states requested, capped at the total number of states.
         pairs: whether a number is also stored for each pair of states.
     """
-    if not isinstance(distribution, Discrete) and (reason := distribution.too_large()):
-        return reason
-    count = min(count, distribution.num_states)
-    numbers = count * (math.prod(distribution.event_shape) + (count if pairs else 0))
+    count = stored = min(count, distribution.num_states)
+    if not isinstance(distribution, Discrete):
+        if reason := distribution.too_large():
+            return reason
+        stored = distribution.num_states
+    numbers = stored * math.prod(distribution.event_shape) + (count**2 if pairs else 0)
     if numbers <= _NUMBERS:
         return None
     return (
-        f"{count:,} states of event shape {distribution.event_shape} take {numbers:,} numbers; "
+        f"{stored:,} states of event shape {distribution.event_shape} take {numbers:,} numbers; "
         f"at most {_NUMBERS:,}"
     )
 
@@ -66,13 +68,16 @@ def all_states(distribution: Enumerable) -> States:
     return _possible(states, log_probs, jnp.full_like(log_probs[0], -jnp.inf))
 
 
-def most_probable(distribution: Discrete, count: int) -> States:
+def most_probable(distribution: Enumerable, count: int) -> States:
     """Return the most probable states in descending order; ties are broken deterministically.
 
     Args:
         distribution: a distribution with any number of states.
         count: number of states requested: at least one, and fewer than exist.
     """
+    if not isinstance(distribution, Discrete):
+        states = all_states(distribution)
+        return _largest(states, states.log_probs, count)
     log_probs = class_log_probs(jax.lax.stop_gradient(distribution))
     nothing = jnp.zeros((count, *log_probs.shape), log_probs.dtype)
     return _search(distribution, nothing, lambda ranks, log_probs, given: log_probs)
@@ -92,7 +97,9 @@ def draw(key: jax.Array, distribution: Enumerable, count: int) -> States:
         count: number of states requested: at least one, and fewer than exist.
     """
     if not isinstance(distribution, Discrete):
-        return _draw_from_all(key, distribution, count)
+        states = all_states(distribution)
+        noise = draw_like(gumbel, key, states.log_probs)
+        return _largest(states, states.log_probs + noise, count)
     stopped = jax.lax.stop_gradient(distribution)
     noise = jax.vmap(stopped.noise)(sample_keys(key, count))
 
@@ -106,12 +113,11 @@ def draw(key: jax.Array, distribution: Enumerable, count: int) -> States:
     return _search(distribution, jax.vmap(functools.partial(log_excess, stopped))(noise), perturbed)
 
 
-def _draw_from_all(key: jax.Array, distribution: Enumerable, count: int) -> States:
-    """Return the states with the largest perturbed log-probabilities, all of which are computed."""
-    states, log_probs, _ = all_states(distribution)
-    _, kept = jax.lax.top_k(log_probs + draw_like(gumbel, key, log_probs), count)
-    log_rest = jax.nn.logsumexp(log_probs.at[kept].set(-jnp.inf))
-    return States(states[kept], log_probs[kept], log_rest)
+def _largest(states: States, ranks: jax.Array, count: int) -> States:
+    """Return the states of the largest ranks, in descending order."""
+    _, kept = jax.lax.top_k(ranks, count)
+    log_rest = jax.nn.logsumexp(states.log_probs.at[kept].set(-jnp.inf))
+    return States(states.states[kept], states.log_probs[kept], log_rest)
 
 
 def _search(

@@ -19,8 +19,9 @@ class NVIL(Baseline):
 
     All leaves are learned from the baseline's squared error: `value` and `variance` are moving
     averages under gradient descent at rate `1 - decay`, as in `MovingAverage`; the network takes
-    any optimiser. Its inputs are the distribution's *stopped* parameters. A baseline computed from
-    anything else, such as the data x, is passed as `value` (with `network=None`); the chain rule
+    any optimiser. Its inputs are the distribution's *stopped* parameters, and those numbers of f's
+    context (`with_context`), such as the data x, that the network takes: `MLP(context=784)`. A
+    baseline that the caller computed is passed as `value` (with `network=None`); the chain rule
     trains the function that computed it.
 
     With `normalise` the signal is divided by $\max(1, \mathrm{std})$ of past signals, so that the

@@ -10,8 +10,9 @@ from estimators.core.distribution import Distribution
 from estimators.core.estimator import Estimator, fact
 from estimators.core.gradients import attach_gradient, attach_tuning
 from estimators.core.noise import sample_keys
-from estimators.core.objective import Objective
+from estimators.core.objective import Objective, and_context
 from estimators.core.pytree import pytree
+from estimators.distributions.autoregressive import Autoregressive
 from estimators.distributions.bernoulli import Bernoulli, RelaxedBernoulli
 from estimators.distributions.categorical import Categorical, RelaxedCategorical
 from estimators.distributions.hard_concrete import HardConcrete
@@ -39,6 +40,7 @@ class ScoreFunction(
         | Poisson
         | Subset
         | PlackettLuceSubset
+        | Autoregressive
         | HardConcrete
         | InvertibleGaussian,
         Objective,
@@ -74,7 +76,7 @@ class ScoreFunction(
     def estimate(self, key: jax.Array, distribution: Distribution, f: Objective) -> jax.Array:
         """Return the mean of f at the samples, with the weighted score attached."""
         baseline = given(self.baseline)
-        parameters = flat_parameters(distribution)
+        parameters = and_context(flat_parameters(distribution), f)
         samples = _map(distribution.sample, sample_keys(key, baseline.num_evaluations()))
         samples = jax.lax.stop_gradient(samples)
         values = _map(f, samples)

@@ -113,15 +113,16 @@ def _(distribution: Bernoulli, sample: jax.Array, slack: Scalar, price: Scalar) 
 def _(distribution: Categorical, sample: jax.Array, slack: Scalar, price: Scalar) -> jax.Array:
     logits = jax.lax.stop_gradient(distribution.logits)
     probs = jax.nn.softmax(logits)
-    variable = jnp.vectorize(_jacobian, signature="(k),(k),(),()->(k,k)")
-    matrix = variable(probs, sample, slack, price)
-    soft = jnp.einsum("...ij,...j->...i", matrix, distribution.logits)
+    variable = jnp.vectorize(_multiplied, signature="(k),(k),(k),(),()->(k)")
+    soft = variable(distribution.logits, probs, sample, slack, price)
     # At T = 0 the same to the last bit, which a solution of a system is not.
     return jnp.where(price > 0, soft, distribution.mean)
 
 
-def _jacobian(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Array) -> jax.Array:
-    """Return S of one variable, `[K, K]`, for the class that was drawn.
+def _multiplied(
+    logits: jax.Array, p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Array
+) -> jax.Array:
+    """Return S of one variable, for the class that was drawn, times its logits, `[K]`.
 
     All numerators and denominators are divided by 1 + T, and each row of the system by its diagonal
     element: so T may be infinite, and classes may be rare or masked.
@@ -129,7 +130,7 @@ def _jacobian(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Arra
     classes, limits = len(p), jnp.finfo(p.dtype)
     # A class so rare that its shares would underflow counts as masked.
     p = jnp.where(p < limits.tiny / limits.eps, 0, p)
-    row, column, drawn = p[:, None], p[None, :], sample[:, None]
+    row, column = p[:, None], p[None, :]
     is_own = jnp.eye(classes, dtype=bool)
     covariance = jnp.diag(p) - row * column
     own, twice = slack + price * row, slack + 2 * price * row
@@ -143,10 +144,35 @@ def _jacobian(p: jax.Array, sample: jax.Array, slack: jax.Array, price: jax.Arra
     system += jnp.where(slack > 0, 0, 1 / classes).astype(p.dtype)
     # Two quotients: the compiler would divide by the product of the denominators, which underflows.
     right = (own / _nonzero(twice)) * (covariance / _nonzero(diagonal))
-    solution = jnp.linalg.solve(system, right)
-    at_drawn = (drawn * solution).sum(0, keepdims=True)
-    difference = own * solution - price * row * at_drawn + price * drawn * covariance
-    return difference / _nonzero(slack + price * (row + (drawn * row).sum()))
+    solution = _solved(system, right @ logits)
+    difference = (slack + price * p) * solution - price * p * (sample @ solution)
+    difference += price * sample * (covariance @ logits)
+    return difference / _nonzero(slack + price * (p + sample @ p))
+
+
+def _solved(system: jax.Array, right: jax.Array) -> jax.Array:
+    """Return the solution `[K]` of a linear system; its derivative is one more elimination."""
+    return jax.lax.custom_linear_solve(
+        lambda x: system @ x,
+        right,
+        lambda _, right: _eliminated(system, right),
+        lambda _, right: _eliminated(system.T, right),
+    )
+
+
+def _eliminated(system: jax.Array, right: jax.Array) -> jax.Array:
+    """Return the solution `[K]` by elimination, without pivoting: the diagonal is dominant.
+
+    `jnp.linalg.solve` could hang: on CPUs its batches wait for the threads on which the programs of
+    several devices already run (jaxlib 0.10.2).
+    """
+
+    def eliminate(k: jax.Array, rows: jax.Array) -> jax.Array:
+        pivot = rows[k] / rows[k, k]
+        return (rows - jnp.outer(rows[:, k], pivot)).at[k].set(pivot)
+
+    rows = jnp.concatenate([system, right[:, None]], axis=1)
+    return jax.lax.fori_loop(0, len(system), eliminate, rows)[:, -1]
 
 
 def _of_number(

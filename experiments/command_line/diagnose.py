@@ -83,8 +83,9 @@ def job(given: argparse.Namespace) -> jobs.Job:
     unused.of_estimators(given, chosen)
     unused.without_effect(given, "on a model with its own data", "data")
     drawn = drawing(given, chosen.estimators)
+    checked = Model.of(loss, model, batch)
     study = diagnosis_study(
-        Model.of(loss, model, batch),
+        checked,
         chosen.estimators,
         given.seed,
         DiagnoseSettings(
@@ -102,4 +103,4 @@ def job(given: argparse.Namespace) -> jobs.Job:
     def own(results: Results) -> None:
         print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)
 
-    return jobs.Job(study, drawn, own=own)
+    return jobs.Job(study, drawn, own=own, problem=checked)

@@ -15,8 +15,10 @@ from experiments.command_line.output import (
     terminal_width,
 )
 from experiments.running.results import Results
+from experiments.running.user_code import parse_problem
 from experiments.studies.figures import FIGURES, SCALES, build
 from experiments.studies.figures.predictions import TASK
+from experiments.studies.figures.study import STUDY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,8 @@ def job(given: argparse.Namespace) -> jobs.Job:
                 analysis.save_table(table, stage / "table")
         print("\n".join(str(results.folder.path / path.name) for path in paths))
 
+    about = study.configuration
+    problem = None if about["study"] == STUDY else parse_problem(str(about["problem"]))
     files = figure_files(study.name, formats=drawn.formats)
-    return jobs.Job(
-        study, drawn, None, [*files, *TABLE_FILES] if TASK in study.parts else files, own
-    )
+    files += TABLE_FILES if TASK in study.parts else ()
+    return jobs.Job(study, drawn, None, files, own, problem)

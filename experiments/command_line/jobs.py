@@ -19,6 +19,7 @@ from experiments.command_line.output import (
 from experiments.problems import Problem
 from experiments.running.results import Results
 from experiments.running.study import Study
+from experiments.studies.diagnosis.model import Model
 
 
 def _nothing(results: Results) -> None:
@@ -35,8 +36,8 @@ class Job:
         table: the choices of `analysis.studies.readable`; None for a study without a table.
         own_files: names, or patterns of names, of the files that `own` writes.
         own: writes or prints what the run has besides a table and figures, from its results.
-        problem: the problem whose gradients tell roughly how long the study takes; None if there is
-            not one.
+        problem: the problem, or the user's model, whose gradients tell roughly how long the study
+            takes; None if there is not one.
     """
 
     study: Study[Any]
@@ -44,7 +45,7 @@ class Job:
     table: Mapping[str, Any] | None = dataclasses.field(default_factory=dict)
     own_files: Sequence[str] = ()
     own: Callable[[Results], None] = _nothing
-    problem: Problem | None = None
+    problem: Problem | Model | None = None
 
     @property
     def kind(self) -> str:

@@ -163,8 +163,10 @@ def _cell(published: Sequence[Row], rows: Sequence[Row], width: int | None) -> l
         own = [row for row in final if all(row[key] == target[key] for key in keys)]
         last = [row["value"] for row in own if row.get("step") == own[-1].get("step")]
         if last:
-            ours = f"{target['scale'] * sum(last) / len(last):.6g}"
-            said = f"{ours}, published {target['value']:.6g} ({_measure(target)})"
+            said = f"{target['scale'] * sum(last) / len(last):.6g}"
+            if not math.isnan(target["value"]):
+                said += f", published {target['value']:.6g}"
+            said += f" ({_measure(target)})"
             lines.append(_cut(f"{target['cell']}: {said}", width))
     if not lines:
         notes = [row["note"] for row in rows if row.get("note")]

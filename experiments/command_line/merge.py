@@ -33,8 +33,9 @@ For example, of the jobs of a cluster:
   estimax merge results/job-* --output results/all
   estimax report results/all
 
-Runs of `compare` and `temperature` may be of several problems: the table has a
-block of lines and a conclusion for each, and the figure a panel for each.
+Runs of `compare`, `temperature` and `train` may be of several problems: the
+table has a block of lines for each, with a conclusion or who is first, and the
+figures have panels for each.
 
 Every command that reads results reads merged ones: `report`, `diff`, and
 `merge` itself. What several runs have is kept once, if their numbers are the

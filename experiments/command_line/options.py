@@ -82,22 +82,17 @@ def add_estimators(
     )
 
 
-_GROUP = (
-    "parameters to differentiate with respect to: logits, encoder, decoder, prior, all; with "
-    "several stochastic layers also those of one, as logits_2 or encoder_2{}"
-    " (default: the problem's own; for a VAE, the encoder)"
-)
-
-
-def add_group(command: argparse.ArgumentParser) -> None:
-    """Add `--group`."""
-    command.add_argument("--group", metavar="NAME", help=_GROUP.format(""))
-
-
-def add_groups(command: argparse.ArgumentParser) -> None:
-    """Add `--group` with several names."""
-    several = "; of several, the same gradients are measured, with a block of the table for each"
-    command.add_argument("--group", nargs="+", metavar="NAME", help=_GROUP.format(several))
+def add_groups(command: argparse.ArgumentParser, shown: str = "a block of the table") -> None:
+    """Add `--group`; `shown` says what each of several has."""
+    command.add_argument(
+        "--group",
+        nargs="+",
+        metavar="NAME",
+        help="parameters to differentiate with respect to: logits, encoder, decoder, prior, all; "
+        "with several stochastic layers also those of one, as logits_2 or encoder_2; of several, "
+        f"the same gradients are measured, with {shown} for each (default: the problem's own; for "
+        "a VAE, the encoder)",
+    )
 
 
 def add_coordinates(command: argparse.ArgumentParser) -> None:

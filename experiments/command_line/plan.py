@@ -11,6 +11,7 @@ from experiments.problems import Problem
 from experiments.running.results import FILE
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import TIMES
+from experiments.studies.diagnosis.model import Model
 from experiments.system.folder import Folder
 
 _MOST_FILES = 100
@@ -45,7 +46,7 @@ class Took(NamedTuple):
 
 
 def parts_of(
-    study: Study[Any], path: Path, *, force: bool, problem: Problem | None = None
+    study: Study[Any], path: Path, *, force: bool, problem: Problem | Model | None = None
 ) -> list[Part]:
     """Return the parts of a study; none is run, and nothing is written.
 
@@ -57,7 +58,8 @@ def parts_of(
         study: the study.
         path: its results folder, which need not exist.
         force: whether all parts are run again.
-        problem: the problem whose gradients are timed if there are no earlier runs; None for none.
+        problem: the problem, or the user's model, whose gradients are timed if there are no earlier
+            runs; None for none.
 
     Raises:
         UsageError: if the folder holds another run.
@@ -74,7 +76,7 @@ def parts_of(
     ]
 
 
-def _rough(study: Study[Any], problem: Problem) -> dict[str, float]:
+def _rough(study: Study[Any], problem: Problem | Model) -> dict[str, float]:
     try:
         return rough.seconds(study, problem)
     except (Exception, SystemExit):  # an estimator or a problem of the user's; the study says so

@@ -1,6 +1,7 @@
 """The command `reproduce`: our results compared with a published table."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 
 from experiments.command_line import jobs, options, unused
@@ -22,7 +23,13 @@ An interrupted run continues where it stopped. For example:
 
   estimax reproduce jang2017-table1 --budget smoke
   estimax reproduce jang2017-table1 --cells 'VAE, Bernoulli'
+  estimax reproduce hooper2026-vae --budget paper --cells '32 x 16, one-hot' \\
+      --steps 15000 --seeds 1 --learning-rates 1e-3 3.16e-3
 """
+
+
+_SIZE = "steps", "seeds", "learning_rates"
+"""The names of the options that change a budget."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -50,6 +57,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="binarisation of MNIST: drawn once by estimax, or the file that papers share, which "
         "is read from the --data folder (default: fixed)",
     )
+    own = "in place of the budget's; for tables that are trained"
+    option("--steps", type=options.positive, metavar="N", help=f"training steps, {own}")
+    option("--seeds", type=options.positive, metavar="N", help=f"number of seeds, {own}")
+    option(
+        "--learning-rates",
+        nargs="+",
+        type=options.positive_number,
+        metavar="R",
+        help=f"learning rates, of which the best is reported, {own}",
+    )
     option("--seed", type=options.seed, default=0, metavar="N", help="the first seed (default: 0)")
     options.add_output(command)
     options.add_drawing(command)
@@ -59,14 +76,14 @@ def run(given: argparse.Namespace) -> None:
     """Run the command."""
     if given.list and given.table is None:
         unused.of_listing(given)
-        alone = "seed", "cells", "binarisation", *options.DRAWING
+        alone = "seed", "cells", "binarisation", *_SIZE, *options.DRAWING
         unused.without_effect(given, "with --list of all tables", *alone)
         print("\n".join(TABLES))
         return
     if given.list:
         _, cells = _chosen(given)
         unused.of_listing(given)
-        unused.without_effect(given, "with --list", "seed", *options.DRAWING)
+        unused.without_effect(given, "with --list", "seed", *_SIZE, *options.DRAWING)
         print("\n".join(cell.name for cell in cells))
         return
     jobs.run(given, job(given))
@@ -81,8 +98,14 @@ def job(given: argparse.Namespace) -> jobs.Job:
 def _chosen(given: argparse.Namespace) -> tuple[ReproduceSettings, Sequence[Cell]]:
     if given.table is None:
         raise UsageError("name the table: estimax reproduce --list shows all")
-    table = build(given.table, given.binarisation)
+    table = build(given.table, given.binarisation).at(given.budget)
     settings = ReproduceSettings(table, given.budget, given.seed)
+    if settings.is_trained:
+        rates = tuple(given.learning_rates or ()) or None
+        own = {"steps": given.steps, "seeds": given.seeds, "rates": rates}
+        settings = dataclasses.replace(settings, **own)
+    elif not given.list:
+        unused.without_effect(given, f"on {table.name}, which trains nothing", *_SIZE)
     options.check_seeds(given.seed, settings.size.seeds)
     named = {cell.name: cell for cell in table.cells}
     return settings, options.containing(

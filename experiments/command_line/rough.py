@@ -14,6 +14,7 @@ from experiments.measurement.timing import Timer
 from experiments.problems import Problem
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import TIMES
+from experiments.studies.diagnosis.model import Model
 from experiments.training import is_tuned
 
 _PROGRAMS = 2
@@ -35,8 +36,8 @@ class Taken(NamedTuple):
     evaluation: float
 
 
-def seconds(study: Study[Any], problem: Problem) -> dict[str, float]:
-    """Return the rough times of the parts of a comparison, a sweep or training, by name.
+def seconds(study: Study[Any], problem: Problem | Model) -> dict[str, float]:
+    """Return the rough times of the parts of a measurement or of training, by name.
 
     A gradient of the score function, or of the pathwise estimator for continuous variables, is
     compiled and timed on one device. Estimators are taken to need as long for an evaluation of f,
@@ -45,7 +46,7 @@ def seconds(study: Study[Any], problem: Problem) -> dict[str, float]:
 
     Args:
         study: the study.
-        problem: its problem.
+        problem: its problem, or the user's model.
     """
     members = {
         name: list(one) if isinstance(one, Sequence) else [one] for name, one in study.parts.items()
@@ -82,18 +83,19 @@ def seconds(study: Study[Any], problem: Problem) -> dict[str, float]:
     return found
 
 
-def _of_point(problem: Problem, about: Mapping[str, Any]) -> float:
+def _of_point(problem: Problem | Model, about: Mapping[str, Any]) -> float:
     """Return the evaluations of f that train a point and find its true gradient."""
     distribution = _point(problem)[2]
     reference = reference_estimator(problem, distribution)
     each = problem.evaluations(reference, distribution)
-    steps = about["train_steps"] if problem.trainable and not about["at"] else 0
+    is_trained = isinstance(problem, Problem) and problem.trainable and not about["at"]
+    steps = about["train_steps"] if is_trained else 0
     samples = 1 if isinstance(reference, Exact) else REFERENCE_SHARE * about["samples"]
     return each * (steps + samples)
 
 
 @functools.cache
-def _timed(problem: Problem) -> Taken:
+def _timed(problem: Problem | Model) -> Taken:
     """Time gradients with respect to all parameters."""
     params, batch, distribution = _point(problem)
     estimator = Pathwise() if isinstance(distribution, Continuous) else ScoreFunction()
@@ -112,8 +114,11 @@ def _timed(problem: Problem) -> Taken:
 
 
 @functools.cache
-def _point(problem: Problem) -> tuple[Any, Any, Any]:
+def _point(problem: Problem | Model) -> tuple[Any, Any, Any]:
     """Return the first parameters of a problem, a minibatch and the distribution there."""
-    key = jax.random.key(0)
-    params, batch = problem.initial(key), problem.batch(key, problem.data())
+    if isinstance(problem, Model):
+        params, batch = problem.parameters, problem.fixed
+    else:
+        key = jax.random.key(0)
+        params, batch = problem.initial(key), problem.batch(key, problem.data())
     return params, batch, problem.distribution(params, batch)

@@ -207,6 +207,7 @@ def _jobs(file: StudyFile, root: Path) -> dict[Run, Job]:
     Raises:
         UsageError: for one that cannot be run.
     """
+    Folder(root).check(())  # of the tables of all runs
     jobs: dict[Run, Job] = {}
     with _notes_once():
         for one in file.runs:

@@ -33,6 +33,7 @@ from experiments.command_line.study_words import (
     parser_of,
     words_of,
 )
+from experiments.system import paths
 from experiments.system.errors import UsageError
 from experiments.system.folder import slug
 from experiments.system.text import nearest
@@ -250,6 +251,9 @@ class _Part:
         for name in words_of(at):
             if name in names and name not in earlier:
                 raise UsageError(f"at: the part {name!r} is not an earlier one")
+            if names and name not in names and not paths.named(name).exists():
+                near = nearest(name, earlier)
+                raise UsageError(f"at: no earlier part or folder is called {name!r}{near}")
         parts = [name for name in words_of(at) if name in earlier]
         found = said[0] | self._inherited(parts, before) | said[1] | said[2]
         if parts:

@@ -182,7 +182,7 @@ def _add_measurement(command: argparse.ArgumentParser, defaults: TrainSettings) 
         metavar="STEP",
         help="steps at which they are measured (default: the first, the middle and the last)",
     )
-    options.add_group(command)
+    options.add_groups(command, "panels of the figure")
     options.add_numbers(
         command,
         defaults,

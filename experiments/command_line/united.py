@@ -59,13 +59,16 @@ def write(runs: Sequence[Done], path: Path) -> "tuple[pd.DataFrame, analysis.Rea
 
 def _fits(one: Done, runs: Sequence[Done]) -> bool:
     """Return whether a run can be in a table with others, as `analysis.merging` merges them."""
-    from analysis.merging import of_problem_in
+    from analysis.merging import apart, of_problem_in
 
     def of(each: Done, free: Sequence[str] = ()) -> dict[str, Any]:
         return {key: value for key, value in _settings(each.job).items() if key not in free}
 
     same = [each for each in runs if of(each).get("problem") == of(one).get("problem")]
-    return all(of(each) == of(one) for each in same) and all(
+    settings = one.job.study.configuration
+    return all(
+        of(each) == of(one) and not apart(each.job.study.configuration, settings) for each in same
+    ) and all(
         of(each, of_problem_in(one.job.kind)) == of(one, of_problem_in(one.job.kind))
         for each in runs
     )
@@ -83,11 +86,12 @@ def _differing(jobs: Sequence[Job]) -> list[str]:
     """Return the settings in which the runs of several tables differ."""
     each = [_settings(job) for job in jobs]
     keys = dict.fromkeys(key for one in each for key in one)
-    return [
+    found = [
         key.replace("_", " ")
         for key in keys
         if any(one.get(key) != each[0].get(key) for one in each)
     ]
+    return found or ["the training runs that they measure (at)"]
 
 
 def _named(kind: str, tables: Sequence[Sequence[Done]]) -> dict[str, Sequence[Done]]:

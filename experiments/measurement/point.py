@@ -74,9 +74,10 @@ class Instrument:
                 )(self.chosen(params))
 
         def exact(params, batch):
-            return jax.grad(lambda part: problem.exact_loss(joined(params, part), batch))(
-                self.chosen(params)
+            loss, pull = jax.vjp(
+                lambda part: problem.exact_loss(joined(params, part), batch), self.chosen(params)
             )
+            return None if loss is None else pull(jnp.ones_like(loss))[0]
 
         # Traced once for an estimator, though several programs call it.
         traced = jax.jit(gradient)
@@ -305,9 +306,9 @@ class Point:
             num_samples: gradients of the long run; fewer if each is expensive.
             progress: called with the fraction done.
         """
-        if _is_exact(self.problem, self.params, self.batch):
-            with jax.default_matmul_precision(PRECISION):
-                centre = self.instrument.exact(self.params, self.batch)
+        with jax.default_matmul_precision(PRECISION):
+            centre = self.instrument.exact(self.params, self.batch)
+        if centre is not None:
             return dataclasses.replace(self, centre=centre, truths=self.instrument.truths(centre))
         reference = reference_estimator(self.problem, self.distribution)
         zero = jax.tree.map(jnp.zeros_like, self.chosen)

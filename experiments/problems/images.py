@@ -24,6 +24,13 @@ def mean_image(dataset: Dataset, binarisation: Binarisation) -> np.ndarray:
     return (pixels.mean(0, dtype=np.float64) / scale).astype(np.float32)
 
 
+@functools.cache
+def _all_for_training(dataset: Dataset, binarisation: Binarisation) -> np.ndarray:
+    """Return the training and the validation images, uint8 `[N, 784]`."""
+    parts: tuple[Split, Split] = ("train", "validation")
+    return np.concatenate([data_sets.pixels(dataset, part, binarisation) for part in parts])
+
+
 def log_odds(image: np.ndarray) -> jax.Array:
     """Return the logits of a mean image, clipped away from 0 and 1: the pixels' initial bias."""
     kept = np.clip(image, 0.001, 0.999)
@@ -46,6 +53,8 @@ class ImageProblem(EvaluatedProblem):
             "dynamic": drawn anew for every minibatch; "real": the grey values, as
             probabilities.
         batch_size: images in a minibatch, drawn with replacement.
+        held_out: whether training leaves out the validation images. If not, all 60,000 published
+            training images of MNIST are trained on, and validation is on some of them.
     """
 
     trainable = True
@@ -53,11 +62,13 @@ class ImageProblem(EvaluatedProblem):
     dataset: Dataset = "MNIST"
     binarisation: Binarisation = "threshold"
     batch_size: int = 100
+    held_out: bool = True
 
     @property
     def about_data(self) -> str:
         """The data set and its binarisation."""
-        return data_sets.describe(self.dataset, self.binarisation)
+        found = data_sets.describe(self.dataset, self.binarisation)
+        return found if self.held_out else f"{found}, trained on validation images too"
 
     @property
     def mean_image(self) -> np.ndarray:
@@ -66,6 +77,8 @@ class ImageProblem(EvaluatedProblem):
 
     def data(self, split: Split = "train") -> Any:
         """Return the images of a split, uint8 `[N, 784]`: bits, or grey values to 255."""
+        if split == "train" and not self.held_out:
+            return _all_for_training(self.dataset, self.binarisation)
         return data_sets.pixels(self.dataset, split, self.binarisation)
 
     def batch(self, key: jax.Array, data: Any) -> Any:
@@ -91,3 +104,4 @@ class ImageProblem(EvaluatedProblem):
         check_choice(f"{name} dataset", self.dataset, get_args(Dataset))
         check_choice(f"{name} binarisation", self.binarisation, get_args(Binarisation))
         check_count(f"{name} batch_size", self.batch_size, 1)
+        check_choice(f"{name} held_out", self.held_out, (True, False))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from estimators import Bernoulli, Categorical, Discrete, Distribution, Estimator, Normal
 
 Family = Literal["Bernoulli", "Categorical", "Normal"]
-Coding = Literal["one-hot", "corners"]
+Coding = Literal["one-hot", "corners", "number"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Layer:
     """A layer of `size` variables of a family, categorical ones with `classes` classes.
 
     A categorical sample enters a network one-hot or, with `corners` coding, as a corner of a
-    hypercube: log2 K numbers for K classes.
+    hypercube: log2 K numbers for K classes; or, with `number`, as the number of its class, divided
+    by K - 1.
     """
 
     family: Family
@@ -35,8 +37,8 @@ class Layer:
     @property
     def num_units(self) -> int:
         """Number of inputs of the next network."""
-        if self.family == "Categorical" and self.coding == "corners":
-            return self.size * _corners(self.classes).shape[1]
+        if self.family == "Categorical" and self.coding != "one-hot":
+            return self.size * _CODES[self.coding](self.classes).shape[1]
         return int(np.prod(self.event_shape))
 
     @property
@@ -55,8 +57,8 @@ class Layer:
         r"""Return a sample as input of a network: bits as $\pm 1$ (Tucker et al. 2017)."""
         if self.family == "Bernoulli":
             return 2 * sample - 1
-        if self.family == "Categorical" and self.coding == "corners":
-            return (sample @ _corners(self.classes)).ravel()
+        if self.family == "Categorical" and self.coding != "one-hot":
+            return (sample @ _CODES[self.coding](self.classes)).ravel()
         return sample.ravel()
 
     def likeliest(self, logits: jax.Array) -> jax.Array:
@@ -89,6 +91,14 @@ def _corners(classes: int) -> np.ndarray:
     r"""Return the corners of a hypercube, float32 `[classes, log2 classes]` of $\pm 1$."""
     bits = np.arange(classes)[:, None] >> np.arange(classes.bit_length() - 1) & 1
     return (2 * bits - 1).astype(np.float32)
+
+
+def _numbers(classes: int) -> np.ndarray:
+    """Return the numbers of the classes over the largest, float32 `[classes, 1]` in [0, 1]."""
+    return np.linspace(0, 1, classes, dtype=np.float32)[:, None]
+
+
+_CODES: dict[Coding, Callable[[int], np.ndarray]] = {"corners": _corners, "number": _numbers}
 
 
 def evaluations(estimator: Estimator, distribution: Distribution, depth: int) -> int:

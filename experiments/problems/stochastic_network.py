@@ -12,7 +12,12 @@ from estimators import Chain, Discrete, Distribution, Estimator, Normal
 from estimators.checks import check_choice, check_count
 from experiments.problems.images import SIDE, ImageProblem
 from experiments.problems.latent import Coding, Family, Layer, evaluations
-from experiments.problems.networks import ACTIVATIONS, feed_forward, hidden_sizes
+from experiments.problems.networks import (
+    ACTIVATIONS,
+    Initialisation,
+    feed_forward,
+    hidden_sizes,
+)
 from experiments.problems.problem import Params
 
 Network = tuple[Callable, Callable]
@@ -30,7 +35,9 @@ class StochasticNetwork(ImageProblem):
 
     Args:
         coding: how a categorical sample enters a network: "one-hot", or as one of the "corners" of
-            a hypercube, K classes as log2 K numbers (Maddison et al. 2017).
+            a hypercube, K classes as log2 K numbers (Maddison et al. 2017), or as the "number" of
+            its class, from 0, divided by K - 1 (Hooper and Shekhovtsov 2026).
+        initialisation: of the networks, "lecun" or "torch", PyTorch's default.
     """
 
     group = "encoder"  # where estimators differ
@@ -43,6 +50,7 @@ class StochasticNetwork(ImageProblem):
     activation: str
     num_samples: int
     coding: Coding = "one-hot"
+    initialisation: Initialisation = "lecun"
 
     @abc.abstractmethod
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
@@ -61,7 +69,9 @@ class StochasticNetwork(ImageProblem):
         """Return a network with the hidden layers between its inputs and outputs."""
         hidden = hidden_sizes(self.hidden)
         return feed_forward(
-            (inputs, *(reversed(hidden) if reverse else hidden), outputs), self.activation
+            (inputs, *(reversed(hidden) if reverse else hidden), outputs),
+            self.activation,
+            self.initialisation,
         )
 
     def with_output_bias(self, network: Params, bias: jax.Array) -> Params:
@@ -156,6 +166,7 @@ class StochasticNetwork(ImageProblem):
                 "nested call of the estimator"
             )
         check_choice(f"{name} coding", self.coding, get_args(Coding))
+        check_choice(f"{name} initialisation", self.initialisation, get_args(Initialisation))
         if self.coding == "corners" and self.classes.bit_count() > 1:
             raise ValueError(
                 f"{name} coding=corners needs a power of two of classes, not {self.classes}"

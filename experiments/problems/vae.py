@@ -47,7 +47,7 @@ class VAE(StochasticNetwork):
         depth: number of layers of stochastic units.
         hidden: deterministic layers of every encoder network, such as 200-200, reversed in every
             decoder network; "" makes all of them linear.
-        activation: "tanh", "relu" or "leaky_relu" (slope 0.3), between them.
+        activation: "tanh", "relu", "leaky_relu" (slope 0.3) or "leaky_relu_0.2", between them.
         prior: whether the logits of the last layer's prior are "learned", or stay "uniform", or are
             "autoregressive": learned with U, for Bernoulli latents and a sampled kl.
         pixels: "independent" given $z_1$, or "autoregressive": with W.
@@ -61,6 +61,8 @@ class VAE(StochasticNetwork):
         num_samples: samples in the importance weighted bound (Burda et al. 2016); 1 is the evidence
             lower bound. Several need kl="sampled" (nothing may be detached inside such a bound) or
             "relaxed-density".
+        centred: whether the mean image is subtracted from inputs, and the pixels' bias starts at
+            its log-odds.
     """
 
     latent: Family = "Bernoulli"
@@ -74,6 +76,7 @@ class VAE(StochasticNetwork):
     kl: KL = "analytic"
     prior_temperature: float = 0.5
     num_samples: int = 1
+    centred: bool = True
 
     @property
     def objective(self) -> str:
@@ -95,11 +98,12 @@ class VAE(StochasticNetwork):
         return self.network(self.layer.num_units, outputs, reverse=True)
 
     def initial(self, key: jax.Array) -> Params:
-        """Return initial parameters; the pixels' bias is their log-odds in the data."""
+        """Return initial parameters."""
         keys = jax.random.split(key, 2 * self.depth)
         encoder = [self._encoder(level)[0](keys[2 * level]) for level in range(self.depth)]
         decoder = [self._decoder(level)[0](keys[2 * level + 1]) for level in range(self.depth)]
-        decoder[0] = self.with_output_bias(decoder[0], log_odds(self.mean_image))
+        if self.centred:
+            decoder[0] = self.with_output_bias(decoder[0], log_odds(self.mean_image))
         params: Params = {"encoder": encoder, "decoder": decoder}
         if self.latent != "Normal" and self.prior == "learned":
             params["prior"] = jnp.zeros(self.event_shape)
@@ -121,8 +125,9 @@ class VAE(StochasticNetwork):
 
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
         """Return the first layer's logits for images `[..., 784]`."""
-        centred = images - jnp.broadcast_to(self.mean_image, images.shape)
-        logits = self._encoder(0)[1](params["encoder"][0], centred)
+        if self.centred:
+            images = images - jnp.broadcast_to(self.mean_image, images.shape)
+        logits = self._encoder(0)[1](params["encoder"][0], images)
         return self.added(params, 0, logits)
 
     def following(self, params: Params, level: int, sample: jax.Array) -> Distribution:
@@ -341,6 +346,7 @@ class VAE(StochasticNetwork):
                 f"VAE num_samples above 1 needs kl=sampled or relaxed-density, not {self.kl}"
             )
         check_positive("VAE prior_temperature", self.prior_temperature)
+        check_choice("VAE centred", self.centred, (True, False))
         if self.kl == "relaxed-density" and self.latent == "Normal":
             raise ValueError(
                 "kl=relaxed-density is for discrete latents: a Normal has its density anyway"

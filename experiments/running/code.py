@@ -39,11 +39,14 @@ def digest(modules: Collection[str], root: Path = ROOT) -> str:
         root: the folder that holds `PACKAGES`.
     """
     found: dict[str, str] = {}
-    pending, known = list(modules), _known()
+    pending, seen, known = list(modules), set[str](), _known()
     count = len(known)
     while pending:
         name = pending.pop()
-        if name not in found and (file := _file(name, root)):
+        if name in seen:
+            continue
+        seen.add(name)
+        if file := _file(name, root):
             source = file.read_bytes()
             key = hashlib.sha256(source).hexdigest()
             if key not in known:

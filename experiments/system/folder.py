@@ -67,7 +67,7 @@ class Folder:
         return self.own / "unfinished"
 
     def check(self, names: Iterable[str], *, force: bool = False) -> None:
-        """Check that no file of the user would have to be replaced.
+        """Check that a folder can be there, and that no file of the user would have to be replaced.
 
         Args:
             names: the names, or patterns of names, of the files that will be written.
@@ -77,6 +77,10 @@ class Folder:
             UsageError: naming the files.
         """
         with self._writing():
+            for place in (self.path, *self.path.parents):
+                if os.path.lexists(place):
+                    os.listdir(place)  # raises for a file
+                    break
             if os.path.lexists(self.own) and (self.own.is_symlink() or not self.own.is_dir()):
                 raise UsageError(f"{self.own} is not a folder of estimax; move it away")
             there = sorted(os.listdir(self.path)) if self.path.exists() else []

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis import report
+from analysis import report, report_tables
 from analysis.tables import claims
 from analysis.tables import opponents as opponent_table
 from analysis.text import https, printable
@@ -82,7 +82,17 @@ def studies():
         "reproduce": pd.DataFrame(reproduced),
         "claims": pd.DataFrame([claimed | {"confidence": 0.95, "power": 0.9}]),
         "opponents": opponents(),
+        "figure": predictions(),
     }
+
+
+def predictions():
+    """Return rows of a figure's predictions: one that held, and one that is undecided."""
+    facts = {"study": "figure", "figure": "f", "task": "predictions", "metric": "prediction"}
+    facts |= {"claim": "a", "source": "us", "region_low": 1.0, "region_high": np.inf, "note": ""}
+    found = [(2.0, 1.5, 2.5), (np.nan, np.nan, np.nan)]
+    ends = ("value", "low", "high")
+    return pd.DataFrame([facts | dict(zip(ends, one, strict=True)) for one in found])
 
 
 def opponents():
@@ -353,7 +363,7 @@ def test_folders_beyond_count_are_refused(results, monkeypatch):
 
 
 def test_a_table_too_long_for_a_page_is_left_out(results, monkeypatch):
-    monkeypatch.setattr(report, "MAX_LINES", 3)
+    monkeypatch.setattr(report_tables, "MAX_LINES", 3)
     with pytest.raises(ValueError, match=r"results\.parquet: 1 tables of 4 estimators"):
         report.report(report.find(results))
 

@@ -33,6 +33,21 @@ def test_an_estimator_that_is_skipped_at_a_seed_is_skipped(rows):
     assert "why" in table.skipped.values()
 
 
+def test_of_the_notes_on_too_few_events_the_greatest_number_is_kept(rows):
+    few = "too few events: at least {} samples needed"
+    said = {0: few.format("4,000"), 1: f"tuned; {few.format('20,000')}", 2: few.format("900")}
+    noted = rows.assign(note=rows["seed"].map(said))
+    # Another metric of the first seed needs yet more, and so does the true gradient.
+    bias = (noted["metric"] == "squared_bias") & (noted["seed"] == 0)
+    noted.loc[bias, "note"] = f"{few.format('30,000')}; the true gradient has {few.format('7')}"
+    (note,) = set(analysis.comparison_table(noted).frame["note"])
+    assert note.split("; ") == [
+        few.format("30,000"),
+        f"the true gradient has {few.format('7')}",
+        "tuned",
+    ]
+
+
 def test_p_values_and_norms(rows):
     first = rows.drop_duplicates(["estimator", "seed"])
     chances = first.assign(metric="unbiased_p_value", value=0.01 + 0.2 * first["seed"])

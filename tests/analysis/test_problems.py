@@ -130,9 +130,9 @@ def test_other_settings_are_refused(rows, settings, says):
         merged([compared("Coupled"), other], ["a", "b"])
 
 
-def test_training_on_other_problems_is_not_merged():
+def test_diagnoses_of_other_models_are_not_merged():
     parts = [
-        results(synthetic.training().assign(problem=name), name, "train", problem=name)
+        results(synthetic.comparison().assign(problem=name), name, "diagnose", problem=name)
         for name in ("A", "B")
     ]
     with pytest.raises(ValueError, match="their problem is A .* and B"):

@@ -105,7 +105,7 @@ def test_the_page_is_whole_in_itself(page):
     assert "A title &lt;with&gt; signs" in page and "B &amp; C" in page
     for text in ("The compare", "The train", "The reproduce", "2 x cpu", "jax 0.10.2"):
         assert text in page
-    assert "undecided A before B" in " ".join(page.split())
+    assert "undecided: A before B" in " ".join(page.split())
     assert "100" in reader.cells and "105.0 -8.3+8.3" not in reader.cells
 
 

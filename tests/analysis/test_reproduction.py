@@ -238,7 +238,8 @@ def test_formats_and_figure(tmp_path):
     assert "C (1)" in text and "not run" in text
     assert max(map(len, text.splitlines())) <= 120
     markdown = analysis.to_markdown(lines)
-    assert "| part | A | 100 |" in markdown and "- not run A before C" in markdown
+    assert "| part | A | 100 |" in markdown and "- not run: A before C" in markdown
+    assert "<li>not run: A before C</li>" in analysis.to_html(lines)
     assert r"B\_x" in analysis.to_latex(lines)
     paths = analysis.save_table(lines, tmp_path / "table")
     assert pd.read_csv(tmp_path / "table.csv")["published"].tolist() == [100, 101, 102]
@@ -247,6 +248,30 @@ def test_formats_and_figure(tmp_path):
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["A", "B_x"]
     analysis.save_figure(figure, tmp_path / "figure", reproduction.data(frame))
     assert len(paths) == 4 and pd.read_csv(tmp_path / "figure.csv")["ours"].tolist() == [105, 105]
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_test_images_are_told_where_they_are_evaluated(split):
+    rows = [row | {"split": split} for row in [target("A", 1.0), *ours("A", 1.0, 2.0)]]
+    frame = pd.DataFrame(rows)
+    frame.attrs["configuration"] = {"title": "Toy", "spent": {"images": 2000}}
+    heading = analysis.reproduction_table(frame).heading
+    assert ("the first 2,000 test images" in heading) == (split == "test")
+
+
+def test_axes_are_logarithmic_where_positive_numbers_differ_by_ten():
+    def scales(*blocks):
+        rows = []
+        for block, values in enumerate(blocks):
+            for label, value in zip("ABC", values, strict=False):
+                name = f"{label}{block}"
+                rows += [target(name, value, block=str(block)), *ours(name, value, value)]
+        figure = reproduction.draw(flat(*rows))
+        return [ax.get_xscale() for ax in figure.axes if ax.get_visible()]
+
+    assert scales((1.0, 2.0), (1.0, 11.0)) == ["log", "log"]
+    assert scales((1.0, 2.0), (1.0, 9.0)) == ["linear", "linear"]
+    assert scales((-1.0, 2.0), (1.0, 11.0)) == ["linear", "linear"]
 
 
 @pytest.mark.parametrize(

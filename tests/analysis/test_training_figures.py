@@ -292,6 +292,21 @@ def test_along_training_points(measured):
     np.testing.assert_allclose([top for top in tops if top > 1e-5], sorted(bars))
 
 
+def test_along_training_has_panels_for_each_group(measured):
+    several = pd.concat([measured.assign(group=group) for group in ("logits", "all")])
+    points = along_training.data(several)
+    assert list(points["group"].unique()) == ["logits", "all"]
+    assert len(points) == 2 * len(along_training.data(measured))
+    figure = along_training.draw(several)
+    titles = [text for ax in figure.axes if (text := ax.get_title("left"))]
+    assert [title.rpartition("group ")[2] for title in titles] == ["logits", "all"]
+    assert len(figure.axes) == 4
+    assert_readable(figure)
+    # Tables of old versions do not say it.
+    old = along_training.data(measured.drop(columns="group"))
+    assert set(old["group"]) == {""}
+
+
 def test_along_training_says_what_it_is_of(measured):
     figure = along_training.draw(measured)
     title = figure._suptitle.get_text()
@@ -366,8 +381,6 @@ def test_bad_input_is_one_clear_error(name):
         module.draw(rows.drop(columns=["split", "measured"]))
     with pytest.raises(ValueError, match="is empty"):
         module.draw(rows[:0])
-    with pytest.raises(ValueError, match="several values of problem"):
-        module.draw(pd.concat([rows, rows.assign(problem="VAE")]))
     with pytest.raises(ValueError, match="twice"):
         module.draw(pd.concat([rows, rows]))
     with pytest.raises(ValueError, match="finite"):

@@ -68,6 +68,7 @@ class Place:
         step: the training step.
         seed: the seed of that run, and of the measurement.
         source: where they were read, for the provenance.
+        settings: what of that run, besides its seed, is not in the name of its estimator.
     """
 
     params: Params
@@ -76,6 +77,7 @@ class Place:
     step: int
     seed: int
     source: str = ""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def columns(self) -> Row:
@@ -109,9 +111,7 @@ class CompareSettings(MeasureSettings):
 
     def __post_init__(self):
         """Write one group, given in a list, as alone."""
-        if self.group is not None and not isinstance(self.group, str):
-            names = tuple(dict.fromkeys(self.group))
-            object.__setattr__(self, "group", names[0] if len(names) == 1 else names or None)
+        object.__setattr__(self, "group", one_or_several(self.group))
 
     def configuration(self, study: str) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -120,7 +120,9 @@ class CompareSettings(MeasureSettings):
         plain |= {"problem": str(self.problem), "estimators": names}
         if isinstance(self.group, tuple):
             plain["group"] = list(self.group)
-        plain["at"] = [{"run": place.identity, **place.columns} for place in self.at]
+        plain["at"] = [
+            {"run": place.identity, **place.columns, **place.settings} for place in self.at
+        ]
         plain["held"] = list(self.held)
         for name in ("coordinates", "held"):
             if not plain[name]:
@@ -192,6 +194,14 @@ class CompareSettings(MeasureSettings):
             )
         samples = REFERENCE_SHARE * self.samples
         return start.at(params, samples, progress.say, progress.note)
+
+
+def one_or_several(group: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """Return the name of a group, or of several groups as a tuple; None for none."""
+    if group is None or isinstance(group, str):
+        return group
+    names = tuple(dict.fromkeys(group))
+    return names[0] if len(names) == 1 else names or None
 
 
 def check(settings: CompareSettings, named: Collection[str]) -> None:

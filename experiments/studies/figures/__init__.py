@@ -23,7 +23,14 @@ FIGURES = {
     "training-curves": "presets.training_curves",
     "variance-along-training": "presets.variance_along_training",
     "integrality-gap": "integrality.study",
+    "cart-pole": "cart_pole.study",
+    "sequence-gan": "sequence_gan.study",
     "vae-pictures": "vae_pictures.study",
+    "experts": "experts.study",
+    "vector-quantised": "quantised.study",
+    "gates": "gates.study",
+    "explain": "explain.study",
+    "memory": "memory.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

@@ -12,6 +12,7 @@ from experiments.running.progress import Progress
 from experiments.running.results import Results
 from experiments.running.study import Study
 from experiments.studies.reproduction.table import Cell, CellRun, Scale, Table
+from experiments.studies.reproduction.training_experiment import TrainingExperiment
 from experiments.system.folder import slug
 
 STUDY = "reproduce"
@@ -25,11 +26,17 @@ class ReproduceSettings:
         table: the published table.
         scale: the name of a scale.
         seed: the first seed.
+        steps: training steps in place of the scale's.
+        seeds: runs in place of the scale's.
+        rates: learning rates to try in place of the scale's.
     """
 
     table: Table
     scale: str
     seed: int = 0
+    steps: int | None = None
+    seeds: int | None = None
+    rates: tuple[float, ...] | None = None
 
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -42,12 +49,20 @@ class ReproduceSettings:
             "spent": dataclasses.asdict(self.size),
             "seed": self.seed,
             "cells": {cell.name: _described(cell) for cell in self.table.cells},
+            **({} if self.table.is_comparable else {"is_comparable": False}),
         }
 
     @property
+    def is_trained(self) -> bool:
+        """Whether a cell of the table is trained."""
+        return any(isinstance(cell.experiment, TrainingExperiment) for cell in self.table.cells)
+
+    @property
     def size(self) -> Scale:
-        """The size of a run at the scale."""
-        return self.table.scales[self.scale]
+        """The size of a run."""
+        given = {"steps": self.steps, "seeds": self.seeds, "rates": self.rates}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self.table.scales[self.scale], **changed)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -239,6 +239,8 @@ class Table:
         scales: the sizes of a run, by the names in `SCALES`.
         predictions: the expected rankings.
         notes: interpretations of ambiguities, choices where the paper is silent, deviations.
+        smaller: what is run in place of the table at some scales, such as a smaller network.
+        is_comparable: whether the model is the published one, so that a difference means something.
     """
 
     name: str
@@ -247,6 +249,12 @@ class Table:
     scales: Mapping[str, Scale]
     predictions: tuple[Prediction, ...] = ()
     notes: tuple[str, ...] = ()
+    smaller: Mapping[str, "Table"] = dataclasses.field(default_factory=dict)
+    is_comparable: bool = True
+
+    def at(self, scale: str) -> "Table":
+        """Return what is run at a scale."""
+        return self.smaller.get(scale, self)
 
     def cells_at(self, scale: Scale) -> tuple[Cell, ...]:
         """Return the cells that are run at a scale."""

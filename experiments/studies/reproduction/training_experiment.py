@@ -1,4 +1,4 @@
-"""Experiments that compare candidates on validation images, and train the best one."""
+"""Experiments that compare candidates on held-out images, and train the best one."""
 
 import dataclasses
 import math
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from estimators import Estimator
+from experiments.data import Split
 from experiments.measurement.rows import Row
 from experiments.optimisers import Adam, Optimiser
 from experiments.problems import Problem
@@ -21,7 +22,7 @@ _CHECKPOINT_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A way to train with an estimator, compared with others on validation images.
+    """A way to train with an estimator, compared with others.
 
     Attributes:
         estimator: the estimator.
@@ -55,9 +56,10 @@ class TrainingExperiment(Experiment):
         variants: variants of the estimator; a scale may limit their number.
         rates: the published learning rates; a candidate is a variant at a rate.
         optimiser: the optimiser.
-        chosen_by: the metric on validation images that selects the best candidate; without images,
-            the training loss does.
+        chosen_by: the metric on images that selects the best candidate; without images, the
+            training loss does.
         higher_is_better: whether higher values of the metric are better.
+        chosen_on: the split of these images.
     """
 
     problem: Problem
@@ -66,6 +68,7 @@ class TrainingExperiment(Experiment):
     optimiser: Optimiser = Adam()
     chosen_by: str = "negative_bound"
     higher_is_better: bool = False
+    chosen_on: Split = "validation"
 
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -75,6 +78,7 @@ class TrainingExperiment(Experiment):
             "rates": list(self.rates),
             "optimiser": str(self.optimiser),
             "chosen_by": self.chosen_by,
+            **({} if self.chosen_on == "validation" else {"chosen_on": self.chosen_on}),
         }
 
     @property
@@ -101,20 +105,20 @@ class TrainingExperiment(Experiment):
         )
         if len(candidates) > 1 and scale.selection is None:
             # All are trained in full, so the best is too.
-            settings = dataclasses.replace(settings, splits=sorted({"validation", *splits}))
+            settings = dataclasses.replace(settings, splits=sorted({self.chosen_on, *splits}))
             rows = self._train(candidates, settings, run)
-            return _tried(candidates, scale.steps) + _staged(rows, self._best(rows))
+            return self._tried(candidates, scale.steps) + _staged(rows, self._best(rows))
         settings = dataclasses.replace(settings, splits=tuple(splits))
         compared, chosen, share = [], candidates[0], 0.0
         if len(candidates) > 1:
             assert scale.selection is not None
-            quick = _quick(settings, scale.selection)
+            quick = _quick(settings, scale.selection, self.chosen_on)
             work = quick.steps * len(candidates)
             share = work / (work + scale.steps * scale.seeds)
             part = run.part("compared", lambda x: advance(share * x))
             compared = self._train(candidates, quick, part)
             chosen = self._best(compared)
-            compared = _tried(candidates, quick.steps) + _staged(compared, None)
+            compared = self._tried(candidates, quick.steps) + _staged(compared, None)
             if chosen is None:
                 return compared
         part = run.part("final", lambda x: advance(share + x * (1 - share)))
@@ -146,10 +150,19 @@ class TrainingExperiment(Experiment):
             rows += [row | {"variant": str(variant)} for row in found]
         return rows
 
+    def _tried(self, candidates: Sequence[Candidate], steps: int) -> list[Row]:
+        """Return a row for each candidate."""
+        shared = {"stage": "tried", "split": self.chosen_on, "step": steps}
+        return [
+            shared | {"variant": str(variant), "learning_rate": rate}
+            for variant, rate in candidates
+        ]
+
     def _best(self, rows: Sequence[Row]) -> Candidate | None:
         """Return the candidate with the best mean over seeds, None if all have diverged runs."""
-        evaluated = any(row["split"] == "validation" for row in rows)
-        metric, split = (self.chosen_by, "validation") if evaluated else ("loss", "train")
+        own = self.chosen_by, self.chosen_on
+        evaluated = any((row["metric"], row["split"]) == own for row in rows)
+        metric, split = own if evaluated else ("loss", "train")
         last = max((row["step"] for row in rows if row["metric"] == metric), default=0)
         found: dict[tuple[str, float], list[float]] = {}
         for row in rows:
@@ -167,24 +180,16 @@ class TrainingExperiment(Experiment):
         return next(variant for variant in self.variants if str(variant) == name), rate
 
 
-def _quick(settings: TrainSettings, selection: Selection) -> TrainSettings:
+def _quick(settings: TrainSettings, selection: Selection, split: Split) -> TrainSettings:
     """Return the settings of runs that only compare candidates."""
     return dataclasses.replace(
         settings,
         steps=selection.steps,
         seeds=1,
-        splits=("validation",),
+        splits=(split,),
         bound_samples=selection.bound_samples,
         evaluation_examples=selection.images,
     )
-
-
-def _tried(candidates: Sequence[Candidate], steps: int) -> list[Row]:
-    """Return a row for each candidate."""
-    return [
-        {"stage": "tried", "variant": str(variant), "learning_rate": rate, "step": steps}
-        for variant, rate in candidates
-    ]
 
 
 def _staged(rows: Sequence[Row], chosen: Candidate | None) -> list[Row]:

@@ -63,6 +63,7 @@ class TrainedRun:
         short_name: its shortest positional name.
         optimiser: the optimiser of the model, with its settings.
         learning_rate: the learning rate of the model.
+        schedules: the schedules, as text.
         seed: its seed.
         steps: the steps of its checkpoints.
     """
@@ -77,8 +78,15 @@ class TrainedRun:
     short_name: str
     optimiser: str
     learning_rate: float
+    schedules: str
     seed: int
     steps: tuple[int, ...]
+
+    @property
+    def settings(self) -> dict[str, str | float]:
+        """What runs of one name have in common, whose measurements are averaged over seeds."""
+        found = {"optimiser": self.optimiser, "learning_rate": self.learning_rate}
+        return found | ({"schedules": self.schedules} if self.schedules else {})
 
     def check(self, step: int) -> None:
         """Raise UsageError if there is no checkpoint of a step."""
@@ -108,7 +116,7 @@ class TrainedRun:
         """Return the parameters at a step, with what tells the run from others."""
         source = f"{self.path}, {self.estimator}, seed {self.seed}, step {step}, code {self.code}"
         params = self.params(step, problem)
-        return Place(params, self.identity, name, step, self.seed, source)
+        return Place(params, self.identity, name, step, self.seed, source, self.settings)
 
     def trained_estimator(self, step: int, problem: Problem, estimator: Estimator) -> Estimator:
         """Return an estimator of this run's structure with what it had learned at a step.
@@ -151,7 +159,10 @@ def runs_of(path: Path) -> list[TrainedRun]:
             if steps := tuple(saved.steps(batch)):
                 found += _runs(path, batch, steps)
     if not found:
-        raise UsageError(f"{path} has no checkpoint of a training run (estimax train writes them)")
+        raise UsageError(
+            f"{path} has no checkpoint of a training run (estimax train writes them); to measure "
+            "at a pytree that orbax saved, name its problem"
+        )
     return found
 
 
@@ -170,6 +181,7 @@ def _runs(path: Path, batch: Path, steps: tuple[int, ...]) -> list[TrainedRun]:
             str(run["short_name"]),
             str(settings["optimiser"]),
             float(run["learning_rate"]),
+            ", ".join(map(str, settings["schedules"])),
             int(run["seed"]),
             steps,
         )
@@ -296,19 +308,26 @@ def _of_pytree(
 
 
 def _told_apart(runs: Sequence[TrainedRun]) -> dict[TrainedRun, str]:
-    """Return the estimator of each run, with what else tells runs of one seed apart."""
+    """Return the estimator of each run, with what else tells it from others.
+
+    Runs of one name differ in their seeds alone.
+    """
 
     def shown(run: TrainedRun, names: Sequence[str]) -> str:
         facts = {
             "optimiser": run.optimiser,
             "rate": f"learning rate {run.learning_rate:g}",
+            "schedules": run.schedules or "no schedules",
             "run": f"run {run.identity}",
         }
         return ", ".join([run.short_name, *(facts[name] for name in names)])
 
-    for names in ((), ("rate",), ("optimiser", "rate"), ("optimiser", "rate", "run")):
+    shared = "optimiser", "rate"
+    for names in ((), ("rate",), shared, (*shared, "schedules"), (*shared, "run")):
         found = {run: shown(run, names) for run in runs}
-        if len({(text, run.seed) for run, text in found.items()}) == len(runs):
+        recipes = {(text, *run.settings.items()) for run, text in found.items()}
+        is_told = len({(text, run.seed) for run, text in found.items()}) == len(runs)
+        if is_told and len(recipes) == len(set(found.values())):
             return found
     raise UsageError("--at names a training run twice")
 

@@ -326,7 +326,7 @@ class EstimatorBatch:
             about = f"measuring at step {step:,}: {estimator}"
             progress.note(about)
             ready = point.ready(estimator, keys["tune"], settings.tuning_steps)
-            (blocks,) = point.draw(
+            drawn = point.draw_groups(
                 ready.estimator,
                 keys["measure"],
                 settings.samples,
@@ -334,9 +334,11 @@ class EstimatorBatch:
             )
             evaluations = shared.problem.evaluations(estimator, point.distribution)
             note = ready.note and f"measured at step {step:,}, {estimator}: {ready.note}"
-            rows = metric_rows(blocks, point.truth, evaluations, settings.budget, note)
-            rows.append(seconds_row(point.timed(ready.estimator), rows[0]))
-            self.history.measured(step, estimator, shared.instrument.groups[0], rows)
+            times = point.timed(ready.estimator)
+            for group, truth, (blocks,) in zip(point.groups, point.truths, drawn, strict=True):
+                rows = metric_rows(blocks, truth, evaluations, settings.budget, note)
+                rows.append(seconds_row(times, rows[0]))
+                self.history.measured(step, estimator, group, rows)
 
     def _save(self, step: int, state: State, *, settled: bool) -> None:
         kept = {"step": step, "settled": settled, "rows": self.history.rows}

@@ -16,6 +16,7 @@ from experiments.optimisers import Adam, Optimiser
 from experiments.problems import EvaluatedProblem, Problem
 from experiments.running import limits
 from experiments.running.user_code import modules_of, sources
+from experiments.studies.comparison.settings import one_or_several
 from experiments.studies.temperature.study import at_temperatures
 from experiments.system.errors import UsageError
 from experiments.training.convergence import TUNING_STEPS
@@ -51,7 +52,8 @@ class TrainSettings:
         evaluation_examples: the maximum number of examples evaluated in a split; None for all.
         measured: estimators whose gradients are measured during the first run.
         measured_steps: the steps at which they are measured.
-        group: the parameters of the measured gradient; None for the problem's default.
+        group: the parameters of the measured gradient, or several groups of them, each measured
+            with the same gradients; None for the problem's default.
         samples: the number of gradients per measured estimator and step.
         tuning_steps: the maximum number of tuning steps of learned estimators, at each point.
         budget: evaluations of f for the error at equal cost.
@@ -74,10 +76,14 @@ class TrainSettings:
     evaluation_examples: int | None = None
     measured: Sequence[Estimator] = ()
     measured_steps: Sequence[int] = ()
-    group: str | None = None
+    group: str | Sequence[str] | None = None
     samples: int = 1024
     tuning_steps: int = TUNING_STEPS
     budget: float = 100.0
+
+    def __post_init__(self):
+        """Write one group, given in a list, as alone."""
+        object.__setattr__(self, "group", one_or_several(self.group))
 
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -141,7 +147,8 @@ class TrainSettings:
     @property
     def recipe(self) -> Recipe:
         """The recipe shared by all runs."""
-        return Recipe(self.problem, self.optimiser, self.schedules, tuning_rate=self.tuning_rate)
+        schedules = tuple((name, one.over(self.steps)) for name, one in self.schedules)
+        return Recipe(self.problem, self.optimiser, schedules, tuning_rate=self.tuning_rate)
 
 
 def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:

@@ -10,6 +10,7 @@ import numpy as np
 
 from estimators import (
     ArrivalTimes,
+    Autoregressive,
     Bernoulli,
     Categorical,
     Chain,
@@ -260,6 +261,37 @@ PLACKETT_LUCE_SUBSET = _one_layer(
 )
 
 
+def _first_state(parameters):
+    return parameters["start"]
+
+
+def _step_of(parameters, state):
+    return Bernoulli(state + parameters["bias"])
+
+
+def _next_state(parameters, state, sample):
+    return jnp.tanh(state + parameters["kernel"] * sample[0])
+
+
+def _sequences(parameters):
+    names = ("start", "bias", "kernel")
+    own = {name: parameters[name] for name in names}
+    return Autoregressive(own, _first_state, _step_of, _next_state, 3)
+
+
+AUTOREGRESSIVE = Problem(
+    "Autoregressive",
+    {
+        "start": np.array([0.4]),
+        "bias": np.array([-0.6]),
+        "kernel": np.array([1.5]),
+        "weights": np.linspace(1.5, -1.0, 3),
+    },
+    (lambda p, above: _sequences(p),),
+    lambda p, z: _corners(p, _sequences(p), z),
+)
+
+
 def _bound(name, family, logits, saturated):
     """The bound of three samples, whose log-weight holds log q, as every real one does."""
 
@@ -334,6 +366,7 @@ PROBLEMS = {
     InvertibleGaussian: INVERTIBLE_GAUSSIAN,
     Subset: SUBSET,
     PlackettLuceSubset: PLACKETT_LUCE_SUBSET,
+    Autoregressive: AUTOREGRESSIVE,
 }
 """One for every type of distribution."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from estimators import (
     ArrivalTimes,
+    Autoregressive,
     Bernoulli,
     Categorical,
     Chain,
@@ -97,6 +98,9 @@ def expectation(key, distribution, f):
     elif isinstance(distribution, Chain):
         points = _grid([0.0, 1.0], size).reshape(-1, *shape)
         weights = jax.vmap(jax.vmap(functools.partial(_path_chance, distribution)))(points).prod(-1)
+    elif isinstance(distribution, Autoregressive):
+        points = _grid([0.0, 1.0], size).reshape(-1, *shape)
+        weights = jnp.stack([_sequence_chance(distribution, z) for z in points])
     elif isinstance(distribution, Poisson):
         points = _grid(np.arange(_COUNTS), size).reshape(-1, *shape)
         factorial = np.array([math.factorial(k) for k in range(_COUNTS)], np.float64)
@@ -181,6 +185,17 @@ def _in_order(power, order):
     chance, left = 1.0, power.sum()
     for item in order:
         chance, left = chance * power[item] / left, left - power[item]
+    return chance
+
+
+def _sequence_chance(sequences, bits):
+    """Return the probability of a sequence of bits, step by step."""
+    p = sequences.parameters
+    chance, state = 1.0, sequences.start(p)
+    for bit in bits:
+        one = jax.nn.sigmoid(sequences.conditional(p, state).logits)
+        chance *= (bit * one + (1 - bit) * (1 - one)).prod()
+        state = sequences.advance(p, state, bit)
     return chance
 
 

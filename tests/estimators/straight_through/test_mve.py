@@ -252,3 +252,14 @@ def test_reinmax_is_the_mean_of_straight_through_and_of_darn_about_the_mean():
     step = np.eye(4) - PROBS
     wanted = (COVARIANCE + step[:, :, None] * step[:, None, :]) / 2
     np.testing.assert_allclose(matrices(ReinMax()), wanted, atol=1e-14)
+
+
+def test_nothing_is_solved_by_lapack():
+    """Its batches on CPUs can wait for one another for ever, where programs run on all cores."""
+
+    def loss(logits, keys):
+        return jax.vmap(lambda key: MVE(2.0)(key, Categorical(logits), jnp.sum))(keys).mean()
+
+    logits, keys = jnp.zeros((3, 4)), jax.random.split(jax.random.key(0), 8)
+    assert "lapack" in jax.jit(jnp.linalg.solve).lower(jnp.eye(4), jnp.eye(4)).as_text()
+    assert "lapack" not in jax.jit(jax.grad(loss)).lower(logits, keys).as_text()

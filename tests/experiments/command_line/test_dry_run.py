@@ -129,6 +129,22 @@ def test_rough_times_are_in_proportion_to_the_work(tmp_path, capsys, monkeypatch
     assert 20 < seeds / roughly(*steps) * len(jax.devices()) < 200
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("diagnose", "model.py:mine", *TWO), ("figure", "temperature-toy", "--budget", "smoke")],
+    ids=lambda command: command[0],
+)
+def test_a_model_and_figures_of_measurements_have_rough_times(
+    command, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL)
+    assert main([*command, "--dry-run"]) == 0
+    *parts, total, basis = capsys.readouterr().out.splitlines()
+    assert all(seconds(part) >= 0 for part in parts[1:]) and 0 < seconds(total) < 600
+    assert basis.startswith("roughly: by the time of a gradient")
+
+
 def test_bad_input_is_refused_as_ever(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "'Vae'" in refused(capsys, "compare", "--problem", "Vae", "--dry-run")

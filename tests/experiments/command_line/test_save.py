@@ -43,6 +43,12 @@ COMMANDS = {
         **DRAWN,
     },
     "reproduce toys": {"--budget": ["smoke"], "--seed": ["3"], "--cells": ["ARM"]},
+    "reproduce hooper2026-polynomial": {
+        "--steps": ["3"],
+        "--seeds": ["2"],
+        "--learning-rates": ["0.1", "1e-3"],
+        "--cells": ["MVE"],
+    },
     "claims": {"--budget": ["smoke"], "--only": ["gumbel-rao"]},
     "figure densities": {"--budget": ["smoke"], **DRAWN},
 }

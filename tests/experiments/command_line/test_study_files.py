@@ -230,6 +230,11 @@ BAD = [
     (2 * "[[part]]\nname = 'a'\ncommand = 'compare'\n", ["two parts are called 'a'"]),
     ("[[part]]\nname = 'a'\ncommand = 'compare'\nat = 'a'", ["part 'a': at: the part 'a' is not"]),
     (
+        "[[part]]\nname = 'trained'\ncommand = 'train'\nestimators = 'Exact'\n"
+        "[[part]]\nname = 'b'\ncommand = 'compare'\nat = 'trainde'",
+        ["part 'b': at: no earlier part or folder is called 'trainde' (did you mean 'trained'?)"],
+    ),
+    (
         "[[part]]\nname = 'a'\ncommand = 'compare'\noutput = 'a'",
         ["output: it is said once, at the"],
     ),
@@ -267,6 +272,19 @@ def test_what_is_no_file_is_refused(tmp_path, capsys):
         "x" * 300: "too long",
     }.items():
         assert words in refused(capsys, "run", tmp_path / name)
+
+
+@pytest.mark.parametrize("output", ["file", "file/deep", "link"])
+def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_run(output, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("file")
+    study, out = written(tmp_path, COMPARE), tmp_path / output
+    for more in ([], ["--dry-run"]):
+        line = refused(capsys, "run", study, "--output", out, *more)
+        assert line.startswith(f"estimax: --output {out} cannot be written: Not a directory")
+    with pytest.raises(estimax.UsageError, match="Not a directory"):
+        estimax.run(study, output=out)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_options_that_no_part_has_are_refused(tmp_path, capsys):

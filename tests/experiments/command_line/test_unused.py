@@ -28,6 +28,8 @@ TRAIN = ["train", "--problem", "Quadratic", "--steps", "2", "--estimators", "Sco
             ["--temperatures: no effect on MuProp"],
         ),
         (["reproduce", "toys", "--list", "--seed", "1"], ["--seed: no effect with --list"]),
+        (["reproduce", "toys", "--seeds", "3"], ["--seeds: no effect on toys, which trains"]),
+        (["reproduce", "toys", "--list", "--steps", "3"], ["--steps: no effect with --list"]),
         (["reproduce", "--list", "--cells", "A"], ["--cells: no effect with --list of all tables"]),
         (["claims", "--list", "--budget", "smoke"], ["--budget: no effect with --list"]),
         (TRAIN, []),

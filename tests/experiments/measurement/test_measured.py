@@ -14,10 +14,14 @@ from experiments.running.user_code import parse_problem
 KEY = jax.random.key(0)
 SMALL = {
     "Polynomial": "Polynomial[bits=4]",
+    "Experts": "Experts[experts=3,hidden=2,batch_size=2]",
+    "Explain": "Explain[selector=4,predictor=4,batch_size=2]",
+    "Gates": "Gates[hidden=3,batch_size=2]",
     "SemiSupervised": "SemiSupervised[network=dense,hidden=8,size=2,batch_size=2,"
     "labelled_batch_size=2]",
     "StructuredPrediction": "StructuredPrediction[size=3,batch_size=2]",
     "VAE": "VAE[size=2,batch_size=2]",
+    "VectorQuantised": "VectorQuantised[codes=3,dimension=2,hidden=2,batch_size=2]",
 }
 VARIANTS = [
     "SemiSupervised[batch_size=2,labelled_batch_size=2]",

@@ -327,6 +327,7 @@ def test_groups(problem):
     assert check_groups(problem, params, None) == (problem.group,)
     assert check_groups(problem, params, "all") == ("all",)
     name = "log_rates" if isinstance(problem, Counts) else "logits"
+    name = name if name in params else problem.group
     assert check_groups(problem, params, [name, "all", name]) == (name, "all")
     groups = problem.groups(params)
     assert list(groups[name]) == [name]

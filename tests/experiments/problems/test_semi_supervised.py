@@ -268,7 +268,7 @@ def test_accuracy():
     images, labels = PROBLEM.examples(KEY, jax.tree.map(lambda x: x[:50], PROBLEM.data("test")))
     assert images.shape == (50, 784) and set(np.unique(images)) == {0, 1}
     np.testing.assert_array_equal(labels, load("MNIST", "test").labels[:50])
-    score = fast(jax.vmap(PROBLEM.scores, (None, 0)))
+    score = fast(jax.vmap(PROBLEM.example_scores, (None, 0)))
     kernel, bias = jnp.zeros((784, 10)), jnp.zeros(10).at[7].set(1.0)
     constant = {"layers": {"layers": {0: {"kernel": kernel, "bias": bias}}}}
     found = score(params | {"classifier": constant}, (images, labels))["accuracy"]

@@ -22,6 +22,7 @@ VALUES = [
     *(cls() for cls in problems.ALL),
     *(cls() for cls in optimisers.ALL),
     *(schedules.Exponential(), schedules.Linear(1.0, 5.0, 10), schedules.Cosine(1.0, 0.5, 10)),
+    *(schedules.Geometric(1.0, 0.1, 10), schedules.WarmupCosine()),
 ]
 HUGE = pytest.param("9" * 400, id="400 digits")
 KNOWN = {type(value).__name__: type(value) for value in VALUES}

@@ -149,6 +149,30 @@ def test_gradients_are_measured_along_the_way(capsys, tmp_path):
     assert len(exact) == 2 and (exact["step"] == 40).all()
 
 
+def test_groups_are_measured_along_the_way_with_the_same_gradients(capsys, tmp_path):
+    arguments = [*VAE, "--estimators", "DisARM", "--measure", "DisARM", "--measure-at", "0", "40"]
+    arguments += ["--samples", "64", "--format", "png"]
+    groups = ["logits", "decoder", "all"]
+    table, _ = train(capsys, *arguments, "--group", *groups, "--output", tmp_path / "several")
+    assert table.attrs["configuration"]["group"] == groups
+    several = table[table["measured"] != ""]
+    sizes = several.groupby(["group", "step"], sort=False).size()
+    assert len(sizes) == len(groups) * 2 and list(several["group"].unique()) == groups
+    times = several[several["metric"] == "seconds"].groupby("step")["value"]
+    assert (times.nunique() == 1).all()  # of all groups together
+    alone, _ = train(capsys, *arguments, "--group", "decoder", "--output", tmp_path / "alone")
+    assert alone.attrs["configuration"]["group"] == "decoder"
+    columns = ["step", "metric", "value", "low", "high"]
+    found, expected = (
+        rows.loc[(rows["group"] == "decoder") & (rows["metric"] != "seconds"), columns]
+        for rows in (several, alone)
+    )
+    for name in columns[2:]:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3, atol=1e-4)
+    drawn = pd.read_csv(tmp_path / "several" / "along_training.csv")
+    assert list(drawn["group"].unique()) == groups and len(drawn) == len(groups) * 2
+
+
 def test_a_problem_with_data_and_nothing_to_evaluate(capsys, tmp_path):
     """Its exact loss is that of the minibatch on which gradients are measured."""
     path = tmp_path / "own.py"

@@ -18,7 +18,7 @@ from estimators import (
     SlopeAnnealedStraightThrough,
 )
 from experiments.measurement.moments import flat
-from experiments.optimisers import SGD, Adam, RAdam, RMSProp
+from experiments.optimisers import SGD, Adam, AdamW, RAdam, RMSProp
 from experiments.problems import VAE, Coupled
 from experiments.training import run as one_run
 from experiments.training.batch import Batch
@@ -174,6 +174,7 @@ def test_a_scheduled_rate_is_a_factor():
     ("optimiser", "same"),
     [
         (Adam(b1=0.8), optax.adam(0.1, 0.8)),
+        (AdamW(b1=0.8), optax.adamw(0.1, 0.8, weight_decay=0.01)),
         (RAdam(), optax.radam(0.1)),
         (SGD(momentum=0.9), optax.sgd(0.1, 0.9)),
         (RMSProp(), optax.rmsprop(0.1)),

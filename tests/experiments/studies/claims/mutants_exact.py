@@ -30,6 +30,9 @@ from estimators import (
     Subset,
 )
 from tests.experiments.studies.claims.broken import Mutant, as_another, changed, scaled
+from tests.experiments.studies.claims.mutants_masks import MUTANTS as MASKS
+from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
+from tests.experiments.studies.claims.mutants_problems import MUTANTS as PROBLEMS
 
 INFINITE = float("inf")
 
@@ -483,4 +486,7 @@ COUNTS = [
     ),
 ]
 
-MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS]
+MUTANTS = [
+    *(*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS),
+    *(*PROBLEMS, *MASKS, *MEMORY),
+]

@@ -5,10 +5,17 @@ import pytest
 from experiments.studies.claims import (
     counts,
     diffusion,
+    experts,
+    explanations,
     gates,
     groups,
+    implicit_mle,
+    memory,
     noise_given_samples,
+    pruning,
+    quantised,
     second_order,
+    subset_laws,
     subsets,
 )
 from tests.experiments.studies.claims.broken import check
@@ -18,7 +25,10 @@ pytestmark = pytest.mark.xdist_group("claims")
 
 STUDIES = [
     study
-    for module in (counts, diffusion, gates, groups, noise_given_samples, second_order, subsets)
+    for module in (
+        *(counts, diffusion, experts, explanations, gates, groups, implicit_mle, memory),
+        *(noise_given_samples, pruning, quantised, second_order, subset_laws, subsets),
+    )
     for study in module.STUDIES
 ]
 

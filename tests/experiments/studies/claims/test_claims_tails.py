@@ -13,12 +13,19 @@ from experiments.studies.claims import (
     STUDIES,
     Scale,
     counts,
+    experts,
+    explanations,
     gates,
     groups,
+    implicit_mle,
     measurements,
+    memory,
+    pruning,
+    quantised,
     quantities,
     second_order,
     speed,
+    subset_laws,
     subsets,
     training,
 )
@@ -52,7 +59,10 @@ OTHERS = {
     "diffusion-law",
     *(
         study.name
-        for module in (second_order, groups, gates, subsets, counts, training, speed)
+        for module in (
+            *(second_order, groups, gates, subsets, subset_laws, implicit_mle, explanations),
+            *(counts, experts, memory, pruning, quantised, training, speed),
+        )
         for study in module.STUDIES
     ),
 }
