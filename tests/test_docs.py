@@ -1,5 +1,6 @@
 """Pages say what is so: their code runs, and their tables are the classes' own facts."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import estimators
 from docs import estimator_table
 from docs.site.generated import PAGES
 from experiments import command_line, problems
+from experiments.running.user_code import parse_estimators, parse_problem
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -84,6 +86,25 @@ def test_commands_have_the_options_that_pages_use(command, capsys):
             for word in shlex.split(line, comments=True)[2:]:
                 if word.startswith("--"):
                     assert re.search(rf"{word.partition('=')[0]}\b", known), line
+
+
+@pytest.mark.parametrize("option", ["--problem", "--estimators"])
+def test_names_in_commands_are_read(option):
+    read = 0
+    for line in _commands():
+        words = shlex.split(line, comments=True)
+        start = words.index(option) + 1 if option in words else len(words)
+        given = itertools.takewhile(lambda word: not word.startswith("--"), words[start:])
+        for word in given:
+            if ".py:" in word or "..." in word or "$" in word or word.isupper():  # not ours
+                continue
+            read += 1
+            if option == "--problem":
+                parse_problem(word)
+            else:
+                needed = {"temperature": 0.5} if words[1] == "temperature" else {}
+                parse_estimators([word], needed)
+    assert read > 10
 
 
 @pytest.mark.parametrize(
