@@ -121,6 +121,12 @@ def looks_of(lines: pd.DataFrame, names: str, families: Mapping[str, str]) -> di
     return looks(dict(zip(lines[names].map(str), lines["method"], strict=True)), families)
 
 
+def looks_in_order(lines: pd.DataFrame, families: Mapping[str, str]) -> dict[str, Look]:
+    """Return the styles of the column `name`, in the order of the lines."""
+    found = looks_of(lines, "name", families)
+    return {str(name): found[str(name)] for name in lines["name"].unique()}
+
+
 def _number(method: str) -> int:
     # Python's string hash differs between runs.
     digest = hashlib.sha256(f"{_SALT}{method}".encode()).digest()

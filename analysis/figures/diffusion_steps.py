@@ -11,7 +11,7 @@ from analysis.figures.legend import entry, framed, hollow_mark, mark
 from analysis.figures.marks import ROUNDING, label_decades, label_logarithms, limits
 from analysis.page import PAGE, Page
 from analysis.rows import check, families
-from analysis.style import Look, looks_of, paper
+from analysis.style import Look, looks_in_order, paper
 
 _STEPS, _TEMPERATURE = "p_num_steps", "p_temperature"
 _COLUMNS = ("name", "method", _STEPS, _TEMPERATURE, "metric", "value", "low", "high", "note")
@@ -67,7 +67,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    looks = _looks(rows, points)
+    looks = looks_in_order(points, families(rows))
     mosaic = _WIDE if page.columns(3) == 3 else _NARROW
     with paper():
         marks = [mark("relative to the squared norm of the true gradient")]
@@ -107,12 +107,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    _plane(ax, points, _looks(rows, points))
-
-
-def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
-    found = looks_of(points.drop_duplicates("name"), "name", families(rows))
-    return {name: found[name] for name in points["name"].unique()}
+    _plane(ax, points, looks_in_order(points, families(rows)))
 
 
 def _by(ax: Axes, points: pd.DataFrame, knob: str, metric: str, looks: Mapping[str, Look]) -> None:

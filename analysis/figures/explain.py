@@ -12,7 +12,7 @@ from analysis.figures.planes import ERRORS, plane, relative, wide
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
 from analysis.statistics.seeds import FEWEST, over_seeds
-from analysis.style import Look, looks_of, paper
+from analysis.style import Look, looks_in_order, paper
 
 _COLUMNS = ("name", "method", "law", "panel", "seed", "metric", "value", "low", "high")
 _SIZES = {"xor": 2, "orange": 4, "additive": 4, "switch": 5}  # features that matter
@@ -64,7 +64,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    looks = _looks(rows, points)
+    looks = looks_in_order(points, families(rows))
     seeds = int(points["seeds"].max())
     mosaic = _WIDE if page.columns(3) == 3 else _NARROW
     with paper():
@@ -107,12 +107,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
     """
     points = data(rows)
     tasks = [task for task in _SIZES if (points["panel"] == task).any()]
-    _ranks(ax, points, tasks[-1], _looks(rows, points))
-
-
-def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
-    found = looks_of(points.drop_duplicates("name"), "name", families(rows))
-    return {name: found[name] for name in points["name"].unique()}
+    _ranks(ax, points, tasks[-1], looks_in_order(points, families(rows)))
 
 
 def _ranks(ax: Axes, points: pd.DataFrame, task: str, looks: Mapping[str, Look]) -> None:

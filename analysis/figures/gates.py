@@ -13,7 +13,7 @@ from analysis.figures.planes import ERRORS, plane, relative, wide
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
 from analysis.statistics.seeds import FEWEST, over_seeds
-from analysis.style import Look, looks_of, paper
+from analysis.style import Look, looks_in_order, paper
 
 _COLUMNS = ("name", "method", "panel", "penalty", "seed", "metric", "value", "low", "high")
 _SCORES = ("error", "kept", "weights")
@@ -55,7 +55,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     points = data(rows)
-    looks = _looks(rows, points)
+    looks = looks_in_order(points, families(rows))
     across = page.columns(2)
     seeds = int(points["seeds"].max())
     penalties = sorted(points["penalty"].dropna().unique())
@@ -93,12 +93,7 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     points = data(rows)
-    _pruning(ax, points[points["panel"] == "pruning"], _looks(rows, points))
-
-
-def _looks(rows: pd.DataFrame, points: pd.DataFrame) -> dict[str, Look]:
-    found = looks_of(points.drop_duplicates("name"), "name", families(rows))
-    return {name: found[name] for name in points["name"].unique()}
+    _pruning(ax, points[points["panel"] == "pruning"], looks_in_order(points, families(rows)))
 
 
 def _pruning(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look]) -> None:

@@ -7,15 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures import traces
 from analysis.figures.legend import entry, framed, mark
+from analysis.figures.planes import ERRORS, plane, relative
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
-from analysis.style import Look, looks_of, paper
+from analysis.style import Look, looks_in_order, paper
 
 _COLUMNS = ("name", "method", "panel", "seed", "step", "metric", "value", "number", "text")
 _ARMS = {"none": "no pretraining", "likelihood": "200 steps of likelihood"}
-_SCORES = ("mass", "divergence", "total_variation", "legal_pairs", "length_distance", "entropy")
-_GRADIENTS = ("squared_bias", "variance")
 _LEAST = 1e-4  # of an axis of probabilities
 _SHOWN = 5  # strings of each generator
 
@@ -27,18 +27,17 @@ def data(rows: pd.DataFrame) -> pd.DataFrame:
         `panel`: "none" or "likelihood", the pretraining of a generator, or "gradients"; `name` of
         the line; of a generator each `metric` at each `step`, its `value` from each `seed`, and the
         `text` of strings with their `number`; of gradients, `squared_bias` and `variance` relative
-        to the squared norm of the true gradient, with `low` and `high`.
+        to the squared norm of the true gradient, with `_low` and `_high`, and `upper_limit`:
+        whether the squared bias is not distinguishable from zero.
 
     Raises:
         ValueError: if the table is empty or lacks a column.
     """
     check(rows, _COLUMNS)
     rows = without_predictions(rows)
-    found = rows[[*_COLUMNS, "low", "high"]].copy()
-    norm = found.loc[found["metric"] == "truth_norm", "value"].iloc[0]
-    of_gradients = found["metric"].isin(_GRADIENTS)
-    found.loc[of_gradients, ["value", "low", "high"]] /= norm**2
-    return found[found["metric"] != "truth_norm"].reset_index(drop=True)
+    is_gradient = rows["panel"] == "gradients"
+    gradients = relative(rows[is_gradient], ["panel", "name", "method"])
+    return pd.concat([rows.loc[~is_gradient, [*_COLUMNS]], gradients], ignore_index=True)
 
 
 def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
@@ -52,8 +51,9 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ValueError: as `data`.
     """
     lines = data(rows)
-    looks = _looks(rows, lines)
+    looks = looks_in_order(lines, families(rows))
     mosaic = "AB;CD;EE" if page.columns(2) == 2 else "A;B;C;D;E"
+    gradients = lines[lines["panel"] == "gradients"]
     strings = 0.14 * len(looks) + 0.3
     with paper():
         figure = framed(
@@ -61,7 +61,11 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             "Generators of strings of a grammar",
             (4.0 if mosaic == "AB;CD;EE" else 8.0) + strings,
             [entry(look, name, line=True) for name, look in looks.items()],
-            [mark("lines: mean of the seeds, thin: each; gradients: at 4 characters, enumerated")],
+            [
+                mark("lines: mean of the seeds, thin: each"),
+                mark("gradients: relative to the squared norm of the true one"),
+                *traces.marks(gradients, ERRORS)[1:],
+            ],
         )
         panels = 2 if mosaic == "AB;CD;EE" else 4
         axes = figure.subplot_mosaic(mosaic, height_ratios=[2.0] * panels + [strings])
@@ -71,7 +75,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         axes["B"].tick_params(labelleft=mosaic == "A;B;C;D;E")
         axes["A"].set_ylabel("probability of sentences")
         _divergence(axes["C"], lines, looks)
-        _plane(axes["D"], lines[lines["panel"] == "gradients"], looks)
+        plane(axes["D"], gradients, looks)
+        axes["D"].set_title("gradient at 4 characters")
         _strings(axes["E"], lines, looks)
     return figure
 
@@ -87,13 +92,8 @@ def panel(ax: Axes, rows: pd.DataFrame) -> None:
         ValueError: as `data`.
     """
     lines = data(rows)
-    _mass(ax, lines[lines["panel"] == "none"], _looks(rows, lines))
+    _mass(ax, lines[lines["panel"] == "none"], looks_in_order(lines, families(rows)))
     ax.set_ylabel("probability of sentences")
-
-
-def _looks(rows: pd.DataFrame, lines: pd.DataFrame) -> dict[str, Look]:
-    found = looks_of(lines.drop_duplicates("name"), "name", families(rows))
-    return {name: found[name] for name in lines["name"].unique()}
 
 
 def _mass(ax: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> None:
@@ -128,22 +128,6 @@ def _divergence(ax: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> Non
                 ax.plot(means[arm, name], place, **shown.marks(linestyle="none", markersize=4.5))
     ax.set(xscale="log", yticks=[], ylim=(-0.7, len(looks) - 0.3))
     ax.set_xlabel("last divergence (nats); hollow: no pretraining")
-
-
-def _plane(ax: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Draw squared bias against variance of the generator's gradient."""
-    wide = lines.pivot(index="name", columns="metric", values=["value", "low", "high"])
-    ax.set(xscale="log", yscale="log", xlabel="variance", ylabel="squared bias")
-    certain = wide["low", "squared_bias"] > 0
-    shown = wide["value", "squared_bias"].where(certain, wide["high", "squared_bias"])
-    for name, look in looks.items():
-        if name not in wide.index or not shown[name] > 0:
-            continue
-        x, y = wide["value", "variance"][name], shown[name]
-        ax.plot(x, y, **look.marks(linestyle="none", markersize=4.5))
-        if not certain[name]:
-            ax.annotate("", (x, y / 2), (x, y), arrowprops={"arrowstyle": "->", "lw": 0.7})
-    ax.set_title("gradients; arrow: upper limit", fontsize=7)
 
 
 def _strings(ax: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> None:

@@ -16,7 +16,8 @@ from estimators.checks import (
 )
 from experiments.problems.environments import ENVIRONMENTS, Environment, State
 from experiments.problems.networks import feed_forward
-from experiments.problems.problem import Params, Problem
+from experiments.problems.problem import Params
+from experiments.problems.sequential import SequentialProblem
 
 Task = Literal["tokens", "cart-pole"]
 
@@ -24,7 +25,7 @@ _EPISODES = 100  # of a score, as many as the returns that decide when cart-pole
 
 
 @dataclasses.dataclass(frozen=True)
-class Policy(Problem):
+class Policy(SequentialProblem):
     r"""A network that chooses actions, $-E \sum_t \gamma^t (r_t + \alpha H_t)$.
 
     The environment is a black box: it is never differentiated, so that estimators need no
@@ -53,6 +54,13 @@ class Policy(Problem):
     discount: float = 0.99
     entropy: float = 0.01
     batch_size: int = 1
+
+    whose = "action"
+
+    @property
+    def num_classes(self) -> int:
+        """The number of actions."""
+        return self.environment.actions
 
     @property
     def environment(self) -> Environment:
@@ -122,7 +130,7 @@ class Policy(Problem):
             return jnp.append(world.observe(state), weight)
 
         def episode(key: jax.Array, start: State) -> jax.Array:
-            if self._is_nested(estimator):
+            if self.is_nested(estimator):
                 return sequence(
                     estimator,
                     key,
@@ -139,7 +147,7 @@ class Policy(Problem):
 
             return estimator(key, self.episodes(params, start), f)
 
-        return jax.vmap(episode)(jax.random.split(key, self.batch_size), batch).mean()
+        return self.mean(episode, key, batch)
 
     def scores(self, params: Params, key: jax.Array, data: Any) -> dict[str, jax.Array]:
         """Return `episode_return`, the mean sum of rewards of 100 episodes, not discounted."""
@@ -159,29 +167,15 @@ class Policy(Problem):
         returns = jax.vmap(episode)(jax.random.split(key, _EPISODES))
         return {"episode_return": returns.mean()}
 
-    def _is_nested(self, estimator: Estimator) -> bool:
-        """Return whether every action is a call of the estimator, which evaluates f once."""
-        one = Categorical(jnp.zeros(self.environment.actions))
-        return estimator.refusal(one) is None and estimator.evaluations(one) == 1
-
-    def _any(self) -> Autoregressive:
-        """Return a distribution of episodes, to ask estimators about."""
-        shapes = jax.eval_shape(self.initial, jax.random.key(0))
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return self.episodes(zeros, self.environment.reset(jax.random.key(0)))
+    def sequences(self, params: Params, batch: Any) -> Autoregressive:
+        """Return the distribution of the actions of the first episode."""
+        return self.episodes(params, jax.tree.map(lambda leaf: leaf[0], batch))
 
     def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
         """Return why an estimator does not fit: derivatives of f, or the number of evaluations."""
         if estimator.differentiates or estimator.relaxes or estimator.continuous_passes:
             return "needs the derivative of f, and an environment is a black box"
-        if estimator.needs_bound or self._is_nested(estimator):
-            return super().refusal(estimator, distribution)
-        reason = estimator.refusal(self._any())
-        return reason and f"{reason}, and evaluates f more than once an action"
-
-    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the number of episodes from a start."""
-        return 1 if self._is_nested(estimator) else estimator.evaluations(self._any())
+        return super().refusal(estimator, distribution)
 
     def check(self) -> None:
         """Raise if a setting is out of range."""

@@ -13,7 +13,8 @@ from estimators import Autoregressive, Categorical, Discrete, Distribution, Esti
 from estimators.checks import check_between, check_choice, check_count
 from experiments.optimisers import Adam
 from experiments.problems import grammar
-from experiments.problems.problem import Params, Problem, Turn
+from experiments.problems.problem import Params, Turn
+from experiments.problems.sequential import SequentialProblem
 
 Goal = Literal["adversarial", "likelihood"]
 
@@ -32,7 +33,7 @@ def _recurrent(hidden: int, outputs: int) -> tuple[Callable, Callable]:
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceGAN(Problem):
+class SequenceGAN(SequentialProblem):
     r"""A recurrent generator of strings, against a recurrent discriminator.
 
     The generator draws `length` characters, each from a Categorical given those before; the
@@ -66,6 +67,8 @@ class SequenceGAN(Problem):
     goal: Goal = "adversarial"
     pretraining: int = 0
     noise: float = 0.0
+
+    whose = "character"
 
     @property
     def objective(self) -> str:
@@ -145,6 +148,15 @@ class SequenceGAN(Problem):
         """Return the distribution of whole strings, `[length, 6]`."""
         return Autoregressive(generator, self._start, self._next, self._advance, self.length)
 
+    @property
+    def num_classes(self) -> int:
+        """The number of characters of the alphabet."""
+        return _CHARACTERS
+
+    def sequences(self, params: Params, batch: Any) -> Autoregressive:
+        """Return the distribution of whole strings."""
+        return self.whole(params["generator"])
+
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the distribution of the first character."""
         generator = params["generator"]
@@ -172,7 +184,7 @@ class SequenceGAN(Problem):
     ) -> jax.Array:
         """Return the estimate of the mean cost of the discriminator's logit of a drawn string."""
         generator, discriminator = params["generator"], params["discriminator"]
-        if not self._is_nested(estimator):
+        if not self.is_nested(estimator):
             return estimator(
                 key,
                 self.whole(generator),
@@ -196,15 +208,11 @@ class SequenceGAN(Problem):
             inputs=is_last,
         )
 
-    def _mean(self, one: Callable[[jax.Array], jax.Array], key: jax.Array) -> jax.Array:
-        """Return the mean over the strings of a minibatch, each with its own noise."""
-        return jax.vmap(one)(jax.random.split(key, self.batch_size)).mean()
-
     def loss(self, params: Params, estimator: Estimator, key: jax.Array, batch: Any) -> jax.Array:
         """Return the generator's loss; `key` is consumed."""
         if self.goal == "likelihood":
             return self._negative_log_likelihood(params["generator"], batch)
-        return self._mean(
+        return self.mean(
             lambda key: self._expected(params, estimator, key, lambda logit: -logit), key
         )
 
@@ -214,31 +222,11 @@ class SequenceGAN(Problem):
         """Return the discriminator's cross-entropy, on the strings that the estimator draws."""
         real = jax.vmap(functools.partial(self._verdict, params["discriminator"]))(batch)
         params = params | {"generator": jax.lax.stop_gradient(params["generator"])}
-        drawn = self._mean(lambda key: self._expected(params, estimator, key, jax.nn.softplus), key)
+        drawn = self.mean(lambda key: self._expected(params, estimator, key, jax.nn.softplus), key)
         return jax.nn.softplus(-real).mean() + drawn
 
     def _negative_log_likelihood(self, generator: Any, strings: jax.Array) -> jax.Array:
         return -jax.vmap(self.whole(generator).log_prob)(strings).mean()
-
-    def _is_nested(self, estimator: Estimator) -> bool:
-        """Return whether every character is a call of the estimator, which evaluates f once."""
-        one = Categorical(jnp.zeros(_CHARACTERS))
-        return estimator.refusal(one) is None and estimator.evaluations(one) == 1
-
-    def _any(self) -> Autoregressive:
-        generator = jax.eval_shape(self.initial, jax.random.key(0))["generator"]
-        return self.whole(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), generator))
-
-    def refusal(self, estimator: Estimator, distribution: Distribution) -> str | None:
-        """Return why an estimator does not fit: several evaluations, and not of whole strings."""
-        if estimator.needs_bound or self._is_nested(estimator):
-            return super().refusal(estimator, distribution)
-        reason = estimator.refusal(self._any())
-        return reason and f"{reason}, and evaluates f more than once a character"
-
-    def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
-        """Return the number of strings that the discriminator reads."""
-        return 1 if self._is_nested(estimator) else estimator.evaluations(self._any())
 
     def scores(self, params: Params, key: jax.Array, data: Any) -> dict[str, jax.Array]:
         """Return how near the generator's hard strings are to the grammar's law.

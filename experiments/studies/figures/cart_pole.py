@@ -20,13 +20,19 @@ from estimators import (
 from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Policy
 from experiments.statistics import Estimate
+from experiments.studies.figures.measured import value_row
+from experiments.studies.figures.paired import UNKNOWN, select
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
-from experiments.training.batch import Batch
+from experiments.studies.reproduction.published import published
 from experiments.training.run import Recipe, Run
+from experiments.training.several import along_training
 
 SOLVED = 195.0
 """The mean return of 100 episodes at which cart-pole counts as solved."""
+
+_PUBLISHED = {"value function (A2C)": "A2C", "RELAX": "LAX/RELAX"}
+"""What Grathwohl et al. 2018 call them."""
 
 _RATES = (1e-3, 3e-3, 1e-2)  # the grid of Grathwohl et al. 2018
 _CONTEXT = 5
@@ -58,7 +64,8 @@ def study(scale: str) -> Figure:
             "rates": list(rates),
             "members": {name: str(_MEMBERS[name]) for name in names},
         },
-        {name: functools.partial(_trained, name, episodes, seeds, rates) for name in names},
+        {"published": functools.partial(_published, names)}
+        | {name: functools.partial(_trained, name, episodes, seeds, rates) for name in names},
         _predictions(),
     )
 
@@ -69,21 +76,34 @@ def _trained(name: str, episodes: int, seeds: int, rates: Sequence[float], advan
     baseline = estimator.hyperparameters().get("baseline.num_samples", 1)
     updates = episodes // baseline  # an update of a group is that many episodes
     runs = [Run(seed, rate) for rate in rates for seed in range(seeds)]
-    trained = Batch(Recipe(problem), runs, [estimator] * len(runs), None)
     score = jax.jit(jax.vmap(problem.scores, (0, None, None)))
     shared = {"problem": str(problem), "name": name} | estimator_columns(estimator)
-    state, step, rows = trained.start(), 0, []
-    for stop in np.unique(np.linspace(0, updates, _POINTS + 1).astype(int)):
-        if stop > step:
-            state, _ = trained.advance(state, int(stop - step))
-        step = int(stop)
-        found = score(trained.gather(state.params), jax.random.key(step), None)
-        returns = np.asarray(found["episode_return"], np.float64).tolist()
-        for run, value in zip(runs, returns, strict=True):
+    rows: list[Row] = []
+    for step, models, _ in along_training(Recipe(problem), runs, estimator, updates, _POINTS):
+        each = jax.tree.map(lambda *leaves: np.stack(leaves), *models)
+        returns = score(each, jax.random.key(step), None)["episode_return"]
+        for run, value in zip(runs, np.asarray(returns).tolist(), strict=True):
             place = {"learning_rate": run.rate, "seed": run.seed, "step": step * baseline}
-            row = {"metric": "episode_return"}
-            rows.append(shared | place | row | Estimate(value, math.nan, math.nan).interval())
+            rows.append(shared | place | value_row("episode_return", value))
         advance(step / updates * 0.99)
+    for run in runs:
+        place = shared | {"learning_rate": run.rate, "seed": run.seed}
+        own = select(rows, **place, metric="episode_return")
+        done = [row["step"] for row in own if row["value"] >= SOLVED]
+        rows.append(place | value_row("episodes_to_solve", done[0] if done else math.nan))
+    return rows
+
+
+def _published(names: Sequence[str], advance) -> list[Row]:
+    """Return the return that solves cart-pole, and the published episodes to it."""
+    del advance
+    rows: list[Row] = [value_row("solved_return", SOLVED)]
+    for name in names:
+        if method := _PUBLISHED.get(name):
+            where = {"task": "RL Cart-pole", "estimator": method}
+            found = published("grathwohl2018", "Table 2", **where)
+            about = {"name": name, "source": found.source} | estimator_columns(_MEMBERS[name])
+            rows.append(about | value_row("published_episodes", found.value))
     return rows
 
 
@@ -92,25 +112,19 @@ def episodes_to_solve(rows: Sequence[Row], name: str) -> np.ndarray:
 
     A run that does not reach it counts with the last episode, so that a mean is a lower bound.
     """
-    best = np.zeros(0)
-    own = [row for row in rows if row.get("name") == name and row["metric"] == "episode_return"]
-    for rate in sorted({row["learning_rate"] for row in own}):
-        found = []
-        for seed in sorted({row["seed"] for row in own}):
-            run = [r for r in own if (r["learning_rate"], r["seed"]) == (rate, seed)]
-            run.sort(key=lambda row: row["step"])
-            done = [row["step"] for row in run if row["value"] >= SOLVED]
-            found.append(done[0] if done else run[-1]["step"])
-        if not len(best) or np.mean(found) < best.mean():
-            best = np.array(found, float)
-    return best
+    last = max((row["step"] for row in select(rows, name=name, metric="episode_return")), default=0)
+    own = select(rows, name=name, metric="episodes_to_solve")
+    rates = sorted({row["learning_rate"] for row in own})
+    each = [np.array([row["value"] for row in select(own, learning_rate=rate)]) for rate in rates]
+    runs = [np.where(np.isfinite(values), values, last) for values in each]
+    return min(runs, key=np.mean, default=np.zeros(0))
 
 
 def _log_ratio(rows: Sequence[Row], first: str, second: str) -> Estimate:
     """Return the logarithm of the ratio of two estimators' episodes, by Welch's interval."""
     one, other = (np.log(episodes_to_solve(rows, name) + 1) for name in (first, second))
     if min(len(one), len(other)) < 2:
-        return Estimate.refused(math.nan, "not in this run")
+        return UNKNOWN
     if np.ptp(one) == np.ptp(other) == 0:
         return Estimate.refused(math.nan, "no run reached a return of 195")
     parts = [values.var(ddof=1) / len(values) for values in (one, other)]

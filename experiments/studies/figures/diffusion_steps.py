@@ -16,8 +16,9 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.measurement.point import Instrument
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems.toy import FourValues
+from experiments.studies.figures.measured import error_rows
 from experiments.studies.figures.study import Figure, figure_study
 from experiments.studies.temperature.study import TEMPERATURES
 
@@ -55,12 +56,7 @@ def _rows(name: str, members: Sequence[Estimator], num_samples: int, advance) ->
     point = instrument.point(problem.initial(jax.random.key(0)), None, jax.random.key(1))
     rows: list[Row] = []
     for number, member in enumerate(members):
-        (blocks,) = point.draw(member, jax.random.key(2), num_samples)
         shared = {"problem": str(problem), "name": name} | estimator_columns(member)
-        rows += [
-            shared | row
-            for row in metric_rows(blocks, point.truth, 1, 100.0)
-            if row["metric"] in ("variance", "squared_bias", "truth_norm")
-        ]
+        rows += [shared | row for row in error_rows(point, member, jax.random.key(2), num_samples)]
         advance((number + 1) / len(members))
     return rows

@@ -23,9 +23,10 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.measurement.point import Instrument, Point
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Experts
 from experiments.statistics import Estimate
+from experiments.studies.figures.measured import error_rows, score_rows
 from experiments.studies.figures.paired import difference, log_ratio, relative
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
@@ -38,6 +39,7 @@ EVERYBODY = "softmax-weighted"
 
 _RATE = 1e-3
 _LOADS = (0.0, 0.01)
+_METRICS = ("squared_bias", "variance", "cosine_mean", "truth_norm")
 _ROUTERS: Mapping[int, Mapping[str, Estimator]] = {
     1: {
         "exact": Exact(),
@@ -131,15 +133,11 @@ def _gradients(problem: Experts, names: list[str], size: _Size, advance) -> list
 def _measured(point: Point, name: str, estimator: Estimator, draws: int) -> list[Row]:
     key, other = jax.random.split(jax.random.key(3))
     tuned = point.ready(estimator, key, TUNING_STEPS)
-    (blocks,) = point.draw(tuned.estimator, other, draws)
-    evaluations = point.problem.evaluations(estimator, point.distribution)
     problem = point.problem
     shared = {"problem": str(problem), "objective": problem.objective, "name": name}
-    return [
-        shared | estimator_columns(estimator) | row
-        for row in metric_rows(blocks, point.truth, evaluations, 100.0, tuned.note)
-        if row["metric"] in ("squared_bias", "variance", "cosine_mean", "truth_norm")
-    ]
+    shared |= estimator_columns(estimator)
+    found = error_rows(point, tuned.estimator, other, draws, _METRICS, tuned.note)
+    return [shared | row for row in found]
 
 
 def _everybody(points: Mapping[str, Point], router: str) -> list[Row]:
@@ -179,13 +177,7 @@ def _training(problem: Experts, name: str, size: _Size, advance) -> list[Row]:
         shared = {"problem": str(own), "objective": own.objective, "data": own.about_data}
         shared |= {"panel": f"top {own.top}", "name": name, "load_weight": weight}
         shared |= {"split": "test", "step": size.steps} | estimator_columns(estimator)
-        scores = jax.jit(own.scores)
-        data = own.data("test")
-        rows += [
-            shared | {"seed": seed, "metric": metric, "value": float(value)}
-            for seed, params in enumerate(models)
-            for metric, value in scores(params, jax.random.key(0), data).items()
-        ]
+        rows += [shared | row for row in score_rows(own, models)]
     return rows
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from typing import get_args
 
@@ -20,10 +19,11 @@ from estimators import (
     SecondOrderStraightThrough,
 )
 from experiments.measurement.point import prepare
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Explain
 from experiments.problems.explain import Law, Task
 from experiments.statistics import Estimate, sample_mean
+from experiments.studies.figures.measured import error_rows, score_rows
 from experiments.studies.figures.paired import UNKNOWN, difference, log_ratio, relative, select
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
@@ -100,22 +100,13 @@ def _explained(name: str, task: Task, batch: int, steps: int, seeds: int, advanc
     problem = Explain(task=task, law=member.law, batch_size=size)
     runs = [Run(seed, _RATE) for seed in range(seeds)]
     models, _ = train_several(Recipe(problem), runs, member.estimator, steps, advance)
-    scores = jax.jit(problem.scores)
     shared = _columns(problem, name) | {"panel": task, "steps": steps}
-    return [
-        shared | {"seed": seed, "metric": metric} | _known(float(value))
-        for seed, params in enumerate(models)
-        for metric, value in scores(params, jax.random.key(0), None).items()
-    ]
+    return [shared | row for row in score_rows(problem, models)]
 
 
 def _columns(problem: Explain, name: str) -> Row:
     about = {"problem": str(problem), "objective": problem.objective, "name": name}
     return about | {"law": problem.law} | estimator_columns(_MEMBERS[name].estimator)
-
-
-def _known(value: float) -> Row:
-    return Estimate(value, math.nan, math.nan).interval()
 
 
 def _gradients(names: Sequence[str], samples: int, steps: int, advance) -> list[Row]:
@@ -126,14 +117,9 @@ def _gradients(names: Sequence[str], samples: int, steps: int, advance) -> list[
     for number, name in enumerate(names):
         member = _MEMBERS[name]
         problem, point = Explain(law=member.law), points[member.law]
-        (blocks,) = point.draw(member.estimator, jax.random.key(2), samples)
-        evaluations = problem.evaluations(member.estimator, point.distribution)
+        found = error_rows(point, member.estimator, jax.random.key(2), samples)
         shared = _columns(problem, name) | {"panel": "gradients", "steps": steps}
-        rows += [
-            shared | row
-            for row in metric_rows(blocks, point.truth, evaluations, 100.0)
-            if row["metric"] in ("variance", "squared_bias", "truth_norm")
-        ]
+        rows += [shared | row for row in found]
         advance((number + 1) / len(names))
     return rows
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 
 import jax
@@ -20,9 +19,9 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.measurement.point import prepare
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Gates
-from experiments.statistics import Estimate
+from experiments.studies.figures.measured import error_rows, score_rows
 from experiments.studies.figures.paired import difference, log_ratio, relative
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
@@ -98,18 +97,9 @@ def _pruned(problem: Gates, name: str, steps: int, seeds: int, advance) -> list[
     estimator = _MEMBERS[name]
     runs = [Run(seed, _RATE) for seed in range(seeds)]
     models, _ = train_several(Recipe(problem), runs, estimator, steps, advance)
-    scores, images = jax.jit(problem.scores), problem.data("test")
     shared = {"problem": str(problem), "data": problem.about_data, "steps": steps, "name": name}
     shared |= {"panel": "pruning", "penalty": problem.penalty} | estimator_columns(estimator)
-    return [
-        shared | {"seed": seed, "metric": metric} | _known(float(value))
-        for seed, params in enumerate(models)
-        for metric, value in scores(params, jax.random.key(0), images).items()
-    ]
-
-
-def _known(value: float) -> Row:
-    return Estimate(value, math.nan, math.nan).interval()
+    return [shared | row for row in score_rows(problem, models)]
 
 
 def _gradients(names: Sequence[str], samples: int, steps: int, advance) -> list[Row]:
@@ -119,15 +109,9 @@ def _gradients(names: Sequence[str], samples: int, steps: int, advance) -> list[
     rows: list[Row] = []
     for number, name in enumerate(names):
         estimator = point.ready(_MEMBERS[name], jax.random.key(1), 400).estimator
-        (blocks,) = point.draw(estimator, jax.random.key(2), samples)
         shared = {"problem": str(problem), "name": name, "panel": "gradients", "steps": steps}
         shared |= estimator_columns(_MEMBERS[name])
-        evaluations = problem.evaluations(estimator, point.distribution)
-        rows += [
-            shared | row
-            for row in metric_rows(blocks, point.truth, evaluations, 100.0)
-            if row["metric"] in ("variance", "squared_bias", "truth_norm")
-        ]
+        rows += [shared | row for row in error_rows(point, estimator, jax.random.key(2), samples)]
         advance((number + 1) / len(names))
     return rows
 

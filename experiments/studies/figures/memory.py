@@ -26,6 +26,7 @@ from experiments.measurement.point import Instrument
 from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import Memory
 from experiments.statistics import Estimate, Truth, cosine_of_mean, sample_mean
+from experiments.studies.figures.paired import UNKNOWN, select
 from experiments.studies.figures.predictions import Of, Prediction
 from experiments.studies.figures.study import Figure, figure_study
 from experiments.training.run import Recipe, Run
@@ -179,9 +180,7 @@ def _training(
 
 def _of(rows: Sequence[Row], **columns: object) -> np.ndarray:
     """Return the values of the rows that have these columns."""
-    return np.array(
-        [row["value"] for row in rows if all(row.get(name) == columns[name] for name in columns)]
-    )
+    return np.array([row["value"] for row in select(rows, **columns)])
 
 
 def _solved(rows: Sequence[Row], name: str, symbols: int) -> np.ndarray:
@@ -197,7 +196,7 @@ def _share(name: str, symbols: int) -> Of:
     def of(rows: Sequence[Row]) -> Estimate:
         solved = _solved(rows, name, symbols)
         if not len(solved):
-            return _MISSING
+            return UNKNOWN
         padded, count = (solved.sum() + 2) / (len(solved) + 4), len(solved) + 4
         half = 2 * float(np.sqrt(padded * (1 - padded) / count))
         return Estimate(float(solved.mean()), padded - half, padded + half)
@@ -210,7 +209,7 @@ def _more(first: str, second: str, symbols: int) -> Of:
 
     def of(rows: Sequence[Row]) -> Estimate:
         one, other = (_solved(rows, name, symbols).astype(float) for name in (first, second))
-        return sample_mean(one - other) if len(one) and len(other) else _MISSING
+        return sample_mean(one - other) if len(one) and len(other) else UNKNOWN
 
     return of
 
@@ -223,7 +222,7 @@ def _nearer(name: str) -> Of:
             _of(rows, name=name, metric="cosine_mean", graph=graph)
             for graph in ("soft", "expectation")
         ]
-        return sample_mean(both[0] - both[1]) if len(both[0]) else _MISSING
+        return sample_mean(both[0] - both[1]) if len(both[0]) else UNKNOWN
 
     return of
 
@@ -232,17 +231,16 @@ def _undecided_bits(rows: Sequence[Row]) -> Estimate:
     """Return the expected loss less the likeliest machine's, after training by DisARM."""
     shared = {"name": "DisARM", "problem": str(Memory()), "learning_rate": _RATES[0]}
     ends = [_of(rows, **shared, metric=metric) for metric in (_EXACT_LOSS, "rounded_loss")]
-    return sample_mean(ends[0] - ends[1]) if len(ends[0]) else _MISSING
+    return sample_mean(ends[0] - ends[1]) if len(ends[0]) else UNKNOWN
 
 
 def _below_machines(rows: Sequence[Row]) -> Estimate:
     """Return by how much the soft coin's least loss is below every machine's."""
     coin = {"problem": str(Memory("coin"))}
     soft, exact = (_of(rows, **coin, metric=metric) for metric in (_SOFT_LOSS, _EXACT_LOSS))
-    return Estimate.student(float(exact.min() - soft.min())) if len(soft) else _MISSING
+    return Estimate.student(float(exact.min() - soft.min())) if len(soft) else UNKNOWN
 
 
-_MISSING = Estimate.refused(float("nan"), "not part of this run")
 _OURS = "ours"
 _TRIED = "ours, after 100 short runs"
 

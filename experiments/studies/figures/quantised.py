@@ -19,10 +19,11 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.measurement.point import Instrument
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import VectorQuantised
 from experiments.problems.quantised import Quantiser
 from experiments.statistics import Estimate
+from experiments.studies.figures.measured import error_rows, score_rows
 from experiments.studies.figures.paired import difference, log_ratio, relative
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
@@ -121,13 +122,8 @@ def _gradients(
             note = "deterministic: there is no E f, and no bias to measure"
             rows.append(about | {"metric": "skipped", "note": note})
         elif own == problem:
-            (blocks,) = point.draw(coder.estimator, jax.random.key(3), size.draws)
-            evaluations = problem.evaluations(coder.estimator, point.distribution)
-            rows += [
-                about | row
-                for row in metric_rows(blocks, point.truth, evaluations, 100.0)
-                if row["metric"] in ("squared_bias", "variance", "truth_norm")
-            ]
+            found = error_rows(point, coder.estimator, jax.random.key(3), size.draws)
+            rows += [about | row for row in found]
         advance(0.5 + (number + 1) / len(coders) / 2)
     return rows
 
@@ -156,12 +152,7 @@ def _training(name: str, size: _Size, advance) -> list[Row]:
         shared = {"problem": str(problem), "objective": problem.objective, "name": name}
         shared |= {"data": problem.about_data, "split": "test", "step": size.steps}
         shared |= {"codes": codes} | estimator_columns(coder.estimator)
-        scores, data = jax.jit(problem.scores), problem.data("test")
-        rows += [
-            shared | {"seed": seed, "metric": metric, "value": float(value)}
-            for seed, params in enumerate(models)
-            for metric, value in scores(params, jax.random.key(0), data).items()
-        ]
+        rows += [shared | row for row in score_rows(problem, models)]
     return rows
 
 

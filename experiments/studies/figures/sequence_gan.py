@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 
 import jax
@@ -21,19 +20,22 @@ from estimators import (
     StraightThroughGumbelSoftmax,
 )
 from experiments.measurement.point import Instrument
-from experiments.measurement.rows import Row, estimator_columns, metric_rows
+from experiments.measurement.rows import Row, estimator_columns
 from experiments.problems import SequenceGAN
 from experiments.problems.grammar import decoded
-from experiments.statistics import Estimate
+from experiments.statistics import Estimate, sample_mean
+from experiments.studies.figures.measured import error_rows, value_row
+from experiments.studies.figures.paired import UNKNOWN, log_ratio, relative, select
 from experiments.studies.figures.predictions import Prediction
 from experiments.studies.figures.study import Figure, figure_study
 from experiments.training import train
-from experiments.training.batch import Batch
 from experiments.training.run import Recipe, Run
+from experiments.training.several import along_training
 
 _RATE = 1e-3
 _SEEDS = 2
 _STRINGS = 8
+_POINTS = 25
 _LIKELIHOOD, _NOISED = "maximum likelihood", "Gumbel-softmax, noised sentences"
 _GUMBEL, _SCORE = "Gumbel-softmax", "score function, moving average"
 _GROUP = "score function, leave-one-out"
@@ -109,29 +111,22 @@ def _trained(name: str, arm: str, length: int, batch: int, steps: int, advance) 
     member = _MEMBERS[name]
     problem = member.problem(length, batch, _ARMS[arm])
     runs = [Run(seed, _RATE) for seed in range(_SEEDS)]
-    trained = Batch(Recipe(problem), runs, [member.estimator] * _SEEDS, problem.data())
-    state, step = trained.start(), 0
     score = jax.jit(problem.scores)
     shared = {"problem": str(problem), "name": name, "panel": arm}
     shared |= estimator_columns(member.estimator)
     rows: list[Row] = []
-    for stop in np.unique(np.linspace(0, steps, 26).astype(int)):
-        if stop > step:
-            state, _ = trained.advance(state, int(stop - step))
-        step = int(stop)
-        gathered = trained.gather(state.params)
-        for seed in range(_SEEDS):
-            params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], gathered)
-            place = {"seed": seed, "step": step}
-            for metric, value in score(params, jax.random.key(step), None).items():
-                row = {"metric": metric} | Estimate(float(value), math.nan, math.nan).interval()
-                rows.append(shared | place | row)
-            if step == steps and seed == 0:
-                drawn = decoded(np.asarray(problem.strings(params, jax.random.key(1), _STRINGS)))
-                rows += [
-                    shared | place | {"metric": "string", "number": number, "text": string}
-                    for number, string in enumerate(drawn)
-                ]
+    for step, models, _ in along_training(Recipe(problem), runs, member.estimator, steps, _POINTS):
+        for seed, params in enumerate(models):
+            place = shared | {"seed": seed, "step": step}
+            found = score(params, jax.random.key(step), None)
+            rows += [place | value_row(metric, float(value)) for metric, value in found.items()]
+        if step == steps:
+            drawn = problem.strings(models[0], jax.random.key(1), _STRINGS)
+            rows += [
+                shared
+                | {"seed": 0, "step": step, "metric": "string", "number": number, "text": string}
+                for number, string in enumerate(decoded(np.asarray(drawn)))
+            ]
         advance(step / steps * 0.99)
     return rows
 
@@ -149,54 +144,28 @@ def _gradients(names: Sequence[str], samples: int, advance) -> list[Row]:
     members = [name for name in names if name not in (_LIKELIHOOD, _NOISED)]
     for number, name in enumerate(members):
         estimator = point.ready(_MEMBERS[name].estimator, jax.random.key(4), 400).estimator
-        (blocks,) = point.draw(estimator, jax.random.key(3), samples)
         shared = {"problem": str(problem), "name": name, "panel": "gradients"}
         shared |= estimator_columns(_MEMBERS[name].estimator)
-        evaluations = problem.evaluations(estimator, point.distribution)
-        rows += [
-            shared | row
-            for row in metric_rows(blocks, point.truth, evaluations, 100.0)
-            if row["metric"] in ("variance", "squared_bias", "truth_norm")
-        ]
+        rows += [shared | row for row in error_rows(point, estimator, jax.random.key(3), samples)]
         advance((number + 1) / len(members))
     return rows
 
 
 def _final(rows: Sequence[Row], name: str, arm: str, metric: str) -> np.ndarray:
     """Return a score of each seed's last strings."""
-    own = [
-        row
-        for row in rows
-        if (row.get("name"), row.get("panel"), row["metric"]) == (name, arm, metric)
-    ]
+    own = select(rows, name=name, panel=arm, metric=metric)
     last = max((row["step"] for row in own), default=0)
     return np.array([row["value"] for row in own if row["step"] == last])
 
 
 def _over_seeds(values: np.ndarray) -> Estimate:
     """Return the mean of a score over seeds; unknown without runs."""
-    if len(values) < 2:
-        return Estimate.refused(math.nan, "not in this run")
-    return Estimate.student(
-        float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1
-    )
+    return sample_mean(values) if len(values) else UNKNOWN
 
 
-def _log_ratio_of_variance(rows: Sequence[Row], first: str, second: str) -> Estimate:
+def _log_ratio_of_variance(rows: Sequence[Row], *names: str) -> Estimate:
     """Return the logarithm of the ratio of two variances of the gradient."""
-    found = {
-        row["name"]: row
-        for row in rows
-        if row.get("panel") == "gradients" and row["metric"] == "variance"
-    }
-    if first not in found or second not in found:
-        return Estimate.refused(math.nan, "not in this run")
-    one, other = found[first], found[second]
-    return Estimate(
-        math.log(one["value"] / other["value"]),
-        math.log(one["low"] / other["high"]),
-        math.log(one["high"] / other["low"]),
-    )
+    return log_ratio(*(relative(rows, "variance", panel="gradients", name=name) for name in names))
 
 
 def _predictions() -> list[Prediction]:
@@ -220,7 +189,7 @@ def _predictions() -> list[Prediction]:
     def gain(rows: Sequence[Row]) -> Estimate:
         values = [_final(rows, name, "none", "mass") for name in (_NOISED, _GUMBEL)]
         if len(values[0]) != len(values[1]):
-            return Estimate.refused(math.nan, "not in this run")
+            return UNKNOWN
         return _over_seeds(values[0] - values[1])
 
     distance = "Caccia et al. 2018, arXiv:1811.02549"

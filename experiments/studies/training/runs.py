@@ -68,14 +68,17 @@ class BatchInputs:
 
     def scores(self, params: Params) -> Iterator[tuple[str, dict[str, jax.Array]]]:
         """Yield the scores of the hard model on each split; without data, once, of the split ""."""
-        problem = self.problem
-        if type(problem).scores is Problem.scores:
-            return
-        splits = {split: problem.data(split) for split in self.settings.splits}
+        for split, data in self._scored.items():
+            yield split, _scorer(self.problem)(params, self.keys["evaluate"], data)
+
+    @functools.cached_property
+    def _scored(self) -> dict[str, Any]:
+        """The data of each split on which the hard model is scored."""
+        if type(self.problem).scores is Problem.scores:
+            return {}
         if self.data is None:
-            splits = {"": None}
-        for split, data in splits.items():
-            yield split, _scorer(problem)(params, self.keys["evaluate"], data)
+            return {"": None}
+        return {split: self.problem.data(split) for split in self.settings.splits}
 
     def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
         """Return the examples of a split on which the problem is evaluated, on the host."""
