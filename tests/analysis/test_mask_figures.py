@@ -109,7 +109,7 @@ def test_figures_are_readable(width):
         lines = [line.get_xdata()[0] for line in drawn[title].lines]
         assert {rank, 5.5} <= set(lines) and len(lines) == len(BITS) + 2
         names = [text.get_text() for text in drawn[title].get_yticklabels()]
-        assert names == [*explain.LAWS.values()]
+        assert names == ([*explain.LAWS.values()] if title[0] in "xa" else [])
 
 
 def test_wide_tables_have_a_column_for_each_metric():
