@@ -78,7 +78,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         ]
         figure = framed(
             page,
-            "Explanations by k features, chosen for each example",
+            "Median rank of the features that matter, among the k that explain an example",
             _HEIGHTS[mosaic],
             [entry(look, name) for name, look in looks.items()],
             marks,
@@ -89,7 +89,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
             _ranks(axes[place], points, task, looks)
             axes[place].tick_params(labelleft=place in "AC")
             if place in "CD":
-                axes[place].set_xlabel("median rank of true features")
+                axes[place].set_xlabel("median rank")
         plane(axes["E"], points[points["panel"] == "gradients"], looks)
         axes["E"].set_title("gradient, xor")
     return figure
@@ -114,7 +114,7 @@ def _ranks(ax: Axes, points: pd.DataFrame, task: str, looks: Mapping[str, Look])
     """Draw the mean median rank, a line of points for each law."""
     order = points.drop_duplicates("name").set_index("name")["law"]
     own = points[points["panel"] == task]
-    ticks, labels, height = [], [], 0.0
+    ticks, labels, height = [], [], 1.0
     for law, label in LAWS.items():
         names = [name for name in looks if order[name] == law]
         if names:
@@ -127,12 +127,12 @@ def _ranks(ax: Axes, points: pd.DataFrame, task: str, looks: Mapping[str, Look])
                 ax.hlines(at, one["rank_low"], one["rank_high"], look.colour, linewidth=0.7)
             ax.plot(one["rank"], at, **look.marks(linestyle="none", label=name))
             height += 1
-        height += 0.8 * bool(names)
+        height += 1.3 * bool(names)
     size = _SIZES[task]
     best = (size + 1) / 2
     ax.axvline(best, color="0.2", linewidth=0.7, zorder=0)
     ax.axvline(_CHANCE, color="0.2", linewidth=0.9, linestyle=":", zorder=0)
-    ax.set(title=f"{task}, k = {size}", ylim=(height - 1.2, -0.6))
-    ax.set_yticks(ticks, labels, fontsize=6)
+    ax.set(title=f"{task}, k = {size}", ylim=(height - 1.7, 0.4))
+    ax.set_yticks(ticks, labels, fontsize=7)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlim(best - 0.3, max(_CHANCE, *own["rank"]) + 0.3)
+    ax.set_xlim(best - 0.3, max([_CHANCE, *own["rank"]]) + 0.3)

@@ -33,7 +33,7 @@ class _Masks:
         logits = jnp.asarray(_LOGITS, jnp.float32)
         self._law = Enumeration(Subset(logits, self._problem.k))
         own = self._problem.selector_logits(self._params, self._example["inputs"])
-        self._params["logits"] = logits - own
+        self._params["logits"] = logits[None] - own
 
     def f(self, mask: jax.Array) -> jax.Array:
         """Return the cross-entropy of the example."""

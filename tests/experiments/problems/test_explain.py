@@ -195,8 +195,8 @@ def test_laws_take_the_estimators_that_are_made_for_them():
     [
         ({"task": "parity"}, "task must be one of xor, orange, additive, switch"),
         ({"law": "Bernoulli"}, "law must be one of Subset, PlackettLuceSubset, Categorical"),
-        ({"selector": "a"}, "must be sizes"),
-        ({"predictor": "0"}, "must be sizes"),
+        ({"selector": "a"}, "Explain selector must be sizes"),
+        ({"predictor": "0"}, "Explain predictor must be sizes"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
