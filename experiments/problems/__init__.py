@@ -12,6 +12,7 @@ from experiments.problems.problem import Params as Params
 from experiments.problems.problem import Problem as Problem
 from experiments.problems.problem import Turn as Turn
 from experiments.problems.problem import joined as joined
+from experiments.problems.rounding import Rounding as Rounding
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction
 from experiments.problems.toy import Coupled as Coupled

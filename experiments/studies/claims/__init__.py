@@ -9,6 +9,7 @@ from experiments.studies.claims import (
     memory,
     noise_given_samples,
     relaxations,
+    rounding,
     score_functions,
     second_order,
     speed,
@@ -36,6 +37,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *subsets.STUDIES,
     *counts.STUDIES,
     *memory.STUDIES,
+    *rounding.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

@@ -25,6 +25,7 @@ FIGURES = {
     "integrality-gap": "integrality.study",
     "vae-pictures": "vae_pictures.study",
     "memory": "memory.study",
+    "rounding": "rounding.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

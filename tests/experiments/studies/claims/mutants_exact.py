@@ -31,6 +31,7 @@ from estimators import (
 )
 from tests.experiments.studies.claims.broken import Mutant, as_another, changed, scaled
 from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
+from tests.experiments.studies.claims.mutants_rounding import MUTANTS as ROUNDING
 
 INFINITE = float("inf")
 
@@ -484,4 +485,4 @@ COUNTS = [
     ),
 ]
 
-MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *MEMORY]
+MUTANTS = [*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS, *MEMORY, *ROUNDING]

@@ -9,6 +9,7 @@ from experiments.studies.claims import (
     groups,
     memory,
     noise_given_samples,
+    rounding,
     second_order,
     subsets,
 )
@@ -26,6 +27,7 @@ STUDIES = [
         groups,
         memory,
         noise_given_samples,
+        rounding,
         second_order,
         subsets,
     )

@@ -18,6 +18,7 @@ from experiments.studies.claims import (
     measurements,
     memory,
     quantities,
+    rounding,
     second_order,
     speed,
     subsets,
@@ -53,7 +54,17 @@ OTHERS = {
     "diffusion-law",
     *(
         study.name
-        for module in (second_order, groups, gates, subsets, counts, memory, training, speed)
+        for module in (
+            second_order,
+            groups,
+            gates,
+            subsets,
+            counts,
+            memory,
+            rounding,
+            training,
+            speed,
+        )
         for study in module.STUDIES
     ),
 }
