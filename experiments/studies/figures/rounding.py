@@ -82,7 +82,7 @@ def _of_bits(
 def study(scale: str) -> Figure:
     """Return the study of the refinement of MNIST's first test images."""
     smoke = scale == "smoke"
-    images, steps = (20, 100) if smoke else (50, 1000)
+    images, steps = (20, 100) if smoke else (100, 1000)
     problem = Rounding(images=images)
     tasks = {NEAREST: functools.partial(_unrefined, problem)}
     objectives: dict[str, Objective] = {IDENTITY: _identity, NOISE: _noise}
