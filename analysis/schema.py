@@ -141,7 +141,7 @@ COLUMNS: Mapping[str, Described] = {
     "chance": _number("probability that the bit is one"),
     "z": _number("place in [0, 1] at which a surrogate is evaluated"),
     "class": _count("class, from zero"),
-    "number": _count("number of the sample, from zero"),
+    "number": _count("number of the sample, of the point or of the image, from zero"),
     "inner": _count("inner samples of Gumbel-Rao", "samples"),
     "x": _number("horizontal coordinate, or column of pixels"),
     "y": _number("vertical coordinate, or row of pixels"),
@@ -232,6 +232,11 @@ METRICS: Mapping[str, Described] = {
     "loss": _number("train: mean training loss since the last row", "loss"),
     "exact_loss": _number("train: the objective, enumerated", "loss"),
     "rounded_loss": _number("Memory: loss of the likeliest machine", "loss", "lower"),
+    "rate_distortion": _number("Rounding: rate plus weighted distortion", "bits", "lower"),
+    "rounding_gap": _number(
+        "Rounding: cost of the nearest integers, less the least of all roundings of the encoder's",
+        "bits",
+    ),
     "soft_loss": _number("Memory: loss of the machine that runs with probabilities", "loss"),
     "negative_elbo": _number("negative evidence lower bound of the discrete model", "nats"),
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
@@ -252,9 +257,15 @@ METRICS: Mapping[str, Described] = {
         "perplexity of the use of experts or codes by the hard model, over their number",
         better="higher",
     ),
-    "distortion": _number("mean squared error of a pixel by the hard codes", better="lower"),
+    "distortion": _number(
+        "squared error by the hard codes: a pixel's mean (VectorQuantised), an image's sum (Rounding)",
+        better="lower",
+    ),
     "rate": _number(
-        "entropy of the hard codes of an image, position by position", "bits", better="lower"
+        "bits of an image: entropy of its hard codes, position by position (VectorQuantised), "
+        "or of the nearest integers (Rounding)",
+        "bits",
+        better="lower",
     ),
     "used": _number("share of codes that the hard model uses at all", better="higher"),
     "idle": _number("share of experts that get under 1 % of the examples", better="lower"),

@@ -17,6 +17,7 @@ from experiments.problems.problem import Problem as Problem
 from experiments.problems.problem import Turn as Turn
 from experiments.problems.problem import joined as joined
 from experiments.problems.quantised import VectorQuantised as VectorQuantised
+from experiments.problems.rounding import Rounding as Rounding
 from experiments.problems.semi_supervised import SemiSupervised as SemiSupervised
 from experiments.problems.sequence_gan import SequenceGAN as SequenceGAN
 from experiments.problems.structured_prediction import StructuredPrediction as StructuredPrediction

@@ -14,6 +14,7 @@ from experiments.studies.claims import (
     pruning,
     quantised,
     relaxations,
+    rounding,
     score_functions,
     second_order,
     speed,
@@ -48,6 +49,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *implicit_mle.STUDIES,
     *counts.STUDIES,
     *memory.STUDIES,
+    *rounding.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

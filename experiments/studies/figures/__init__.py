@@ -31,6 +31,7 @@ FIGURES = {
     "gates": "gates.study",
     "explain": "explain.study",
     "memory": "memory.study",
+    "rounding": "rounding.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

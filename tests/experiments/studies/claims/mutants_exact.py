@@ -33,6 +33,7 @@ from tests.experiments.studies.claims.broken import Mutant, as_another, changed,
 from tests.experiments.studies.claims.mutants_masks import MUTANTS as MASKS
 from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
 from tests.experiments.studies.claims.mutants_problems import MUTANTS as PROBLEMS
+from tests.experiments.studies.claims.mutants_rounding import MUTANTS as ROUNDING
 
 INFINITE = float("inf")
 
@@ -488,5 +489,5 @@ COUNTS = [
 
 MUTANTS = [
     *(*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS),
-    *(*PROBLEMS, *MASKS, *MEMORY),
+    *(*PROBLEMS, *MASKS, *MEMORY, *ROUNDING),
 ]

@@ -14,6 +14,7 @@ from experiments.studies.claims import (
     noise_given_samples,
     pruning,
     quantised,
+    rounding,
     second_order,
     subset_laws,
     subsets,
@@ -27,7 +28,7 @@ STUDIES = [
     study
     for module in (
         *(counts, diffusion, experts, explanations, gates, groups, implicit_mle, memory),
-        *(noise_given_samples, pruning, quantised, second_order, subset_laws, subsets),
+        *(noise_given_samples, pruning, quantised, rounding, second_order, subset_laws, subsets),
     )
     for study in module.STUDIES
 ]

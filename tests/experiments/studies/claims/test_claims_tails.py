@@ -23,6 +23,7 @@ from experiments.studies.claims import (
     pruning,
     quantised,
     quantities,
+    rounding,
     second_order,
     speed,
     subset_laws,
@@ -61,7 +62,7 @@ OTHERS = {
         study.name
         for module in (
             *(second_order, groups, gates, subsets, subset_laws, implicit_mle, explanations),
-            *(counts, experts, memory, pruning, quantised, training, speed),
+            *(counts, experts, memory, pruning, quantised, rounding, training, speed),
         )
         for study in module.STUDIES
     ),
