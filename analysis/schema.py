@@ -258,7 +258,8 @@ METRICS: Mapping[str, Described] = {
         better="higher",
     ),
     "distortion": _number(
-        "squared error by the hard codes: a pixel's mean (VectorQuantised), an image's sum (Rounding)",
+        "squared error by the hard codes: mean over pixels (VectorQuantised), sum over them "
+        "(Rounding)",
         better="lower",
     ),
     "rate": _number(
