@@ -90,6 +90,8 @@ TITLES = {
     "results/layer-noise-laptop/table": "Noise by layer: the table",
     "results/claims-laptop/table": "Claims, at the scale of a laptop",
     "results/opponents/table": "Gradients of other libraries: the table",
+    "results/memory-laptop/table": "The neural stack, soft and hard: predictions",
+    "results/rounding-laptop/table": "Rounding a latent vector: predictions",
     "results/jang2017-table1-laptop/table": "Jang et al. 2017, table 1, at the scale of a laptop",
     "results/hooper2026-polynomial-laptop/table": "Hooper and Shekhovtsov 2026: the polynomials",
 }
