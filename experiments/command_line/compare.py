@@ -1,11 +1,12 @@
 """The command `compare`: gradients of estimators measured at one point of a problem."""
 
 import argparse
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import problems
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import drawing
 from experiments.problems import Problem
 from experiments.running.user_code import (
@@ -114,7 +115,9 @@ def job(given: argparse.Namespace) -> jobs.Job:
     settings = settings_from(given, default_estimators)
     shown_as = {"cost": given.cost, "columns": given.columns, "sort": given.sort}
     drawn = drawing(given, settings.estimators)
-    return jobs.Job(comparison(settings), drawn, shown_as, problem=settings.problem)
+    study = comparison(settings)
+    times = functools.partial(rough.seconds, study, settings.problem)
+    return jobs.Job(study, drawn, shown_as, rough=times)
 
 
 def settings_from(

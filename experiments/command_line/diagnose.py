@@ -1,8 +1,9 @@
 """The command `diagnose`: recommends an estimator for a model in the user's file."""
 
 import argparse
+import functools
 
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import drawing
 from experiments.running.results import Results
 from experiments.running.user_code import module_of_model, parse_estimators, parse_model
@@ -103,4 +104,4 @@ def job(given: argparse.Namespace) -> jobs.Job:
     def own(results: Results) -> None:
         print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)
 
-    return jobs.Job(study, drawn, own=own, problem=checked)
+    return jobs.Job(study, drawn, own=own, rough=functools.partial(rough.seconds, study, checked))

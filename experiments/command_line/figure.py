@@ -1,10 +1,11 @@
 """The command `figure`: a figure of the papers, computed and drawn."""
 
 import argparse
+import functools
 from typing import TYPE_CHECKING
 
 import analysis
-from experiments.command_line import jobs, options
+from experiments.command_line import jobs, options, rough
 from experiments.command_line.output import (
     TABLE_FILES,
     drawing,
@@ -63,7 +64,9 @@ def job(given: argparse.Namespace) -> jobs.Job:
         print("\n".join(str(results.folder.path / path.name) for path in paths))
 
     about = study.configuration
-    problem = None if about["study"] == STUDY else parse_problem(str(about["problem"]))
+    times = None
+    if about["study"] != STUDY:
+        times = functools.partial(rough.seconds, study, parse_problem(str(about["problem"])))
     files = figure_files(study.name, formats=drawn.formats)
     files += TABLE_FILES if TASK in study.parts else ()
-    return jobs.Job(study, drawn, None, files, own, problem)
+    return jobs.Job(study, drawn, None, files, own, times)

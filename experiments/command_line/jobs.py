@@ -16,10 +16,9 @@ from experiments.command_line.output import (
     concluding_files,
     folder_of,
 )
-from experiments.problems import Problem
+from experiments.command_line.rough import Rough
 from experiments.running.results import Results
 from experiments.running.study import Study
-from experiments.studies.diagnosis.model import Model
 
 
 def _nothing(results: Results) -> None:
@@ -36,8 +35,7 @@ class Job:
         table: the choices of `analysis.studies.readable`; None for a study without a table.
         own_files: names, or patterns of names, of the files that `own` writes.
         own: writes or prints what the run has besides a table and figures, from its results.
-        problem: the problem, or the user's model, whose gradients tell roughly how long the study
-            takes; None if there is not one.
+        rough: returns how long parts take, by the time of a gradient; None if nothing does.
     """
 
     study: Study[Any]
@@ -45,7 +43,7 @@ class Job:
     table: Mapping[str, Any] | None = dataclasses.field(default_factory=dict)
     own_files: Sequence[str] = ()
     own: Callable[[Results], None] = _nothing
-    problem: Problem | Model | None = None
+    rough: Rough | None = None
 
     @property
     def kind(self) -> str:
@@ -68,7 +66,7 @@ def run(given: argparse.Namespace, job: Job) -> None:
     if given.dry_run:
         unused.without_effect(given, "with --dry-run", "save")
         path = folder_of(given, job.study)
-        parts = plan.parts_of(job.study, path, force=given.force, problem=job.problem)
+        parts = plan.parts_of(job.study, path, force=given.force, rough=job.rough)
         print("\n".join([*plan.lines(str(path), parts), *plan.basis(parts)]))
         return
     if given.save and jax.process_index() == 0:

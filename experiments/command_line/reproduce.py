@@ -2,9 +2,10 @@
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import drawing
 from experiments.studies.reproduction.papers import TABLES, build
 from experiments.studies.reproduction.study import ReproduceSettings, reproduction
@@ -92,7 +93,8 @@ def run(given: argparse.Namespace) -> None:
 def job(given: argparse.Namespace) -> jobs.Job:
     """Return what the arguments ask for."""
     settings, cells = _chosen(given)
-    return jobs.Job(reproduction(settings, cells), drawing(given))
+    times = functools.partial(rough.of_cells, cells, settings.size)
+    return jobs.Job(reproduction(settings, cells), drawing(given), rough=times)
 
 
 def _chosen(given: argparse.Namespace) -> tuple[ReproduceSettings, Sequence[Cell]]:

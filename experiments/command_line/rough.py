@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ from experiments.problems import Problem
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import TIMES
 from experiments.studies.diagnosis.model import Model
+from experiments.studies.reproduction.table import Cell, Scale
 from experiments.training import is_tuned
 
 _PROGRAMS = 2
@@ -34,6 +35,10 @@ class Taken(NamedTuple):
 
     compilation: float
     evaluation: float
+
+
+Rough = Callable[[], Mapping[str, float]]
+"""Returns the seconds of parts by name, of those for which it knows them."""
 
 
 def seconds(study: Study[Any], problem: Problem | Model) -> dict[str, float]:
@@ -80,6 +85,24 @@ def seconds(study: Study[Any], problem: Problem | Model) -> dict[str, float]:
         found[TIMES] = len(fits[TIMES]) * _OF_TIMES
         start = next(iter(found))
         found[start] += taken.compilation + taken.evaluation * _of_point(problem, about)
+    return found
+
+
+def of_cells(cells: Sequence[Cell], size: Scale) -> dict[str, float]:
+    """Return the rough times of the cells of a table that train, by name, as `seconds`."""
+    devices, found = len(jax.devices()), {}
+    for cell in cells:
+        if isinstance(cell.experiment, str):  # why it is skipped
+            found[cell.name] = 0.0
+        elif batches := cell.experiment.batches(size):
+            found[cell.name] = sum(
+                _PROGRAMS * _timed(problem).compilation
+                + _timed(problem).evaluation
+                * problem.evaluations(estimator, _point(problem)[2])
+                * steps
+                * -(-runs // devices)
+                for problem, estimator, steps, runs in batches
+            )
     return found
 
 

@@ -148,7 +148,7 @@ def _print_plan(file: StudyFile, root: Path, force: bool) -> None:
         is_later = bool(one.after) and not missing
         job = job_of(one, [paths[run] for run in one.after]) if is_later else jobs[one]
         path = folder_of(one, job, root)
-        parts = plan.parts_of(job.study, path, force=force, problem=job.problem)
+        parts = plan.parts_of(job.study, path, force=force, rough=job.rough)
         if missing:
             parts = plan.repeated(parts, later.places(_given(one), one.after))
             print(f"{one}: to do after {missing[0]}, {plan.time_of(parts)}")

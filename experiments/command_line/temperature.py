@@ -1,8 +1,9 @@
 """The command `temperature`: gradients measured at one point, against temperature."""
 
 import argparse
+import functools
 
-from experiments.command_line import compare, jobs, options
+from experiments.command_line import compare, jobs, options, rough
 from experiments.command_line.output import drawing
 from experiments.running.user_code import parse_estimators
 from experiments.studies.temperature.study import TEMPERATURES, has_temperature, temperature_sweep
@@ -36,4 +37,5 @@ def job(given: argparse.Namespace) -> jobs.Job:
     if not any(map(has_temperature, settings.estimators)):
         raise UsageError("none of the named estimators has a temperature")
     study = temperature_sweep(settings, temperatures)
-    return jobs.Job(study, drawing(given, settings.estimators), problem=settings.problem)
+    times = functools.partial(rough.seconds, study, settings.problem)
+    return jobs.Job(study, drawing(given, settings.estimators), rough=times)

@@ -1,6 +1,7 @@
 """The command `train`: batches of runs, their curves and their pictures."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import analysis
 from analysis.page import DEFAULT_FORMATS
 from estimators import Estimator
 from experiments import optimisers, problems
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import (
     DRAWING,
     Drawing,
@@ -234,8 +235,8 @@ def job(given: argparse.Namespace) -> jobs.Job:
         say_not_kept(results, study, given.keep_steps)
 
     shown_as = {"against": given.against}
-    files, problem = picture_files(study), settings.problem
-    return jobs.Job(study, drawn, shown_as, own_files=files, own=own, problem=problem)
+    files, times = picture_files(study), functools.partial(rough.seconds, study, settings.problem)
+    return jobs.Job(study, drawn, shown_as, own_files=files, own=own, rough=times)
 
 
 def picture_files(study: Study[Any]) -> list[str]:

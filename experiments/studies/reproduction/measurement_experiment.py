@@ -11,7 +11,7 @@ from estimators import Estimator, frozen
 from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
-from experiments.studies.reproduction.table import CellRun, Experiment
+from experiments.studies.reproduction.table import Batch, CellRun, Experiment, Scale
 
 _CHUNKS = 16
 
@@ -31,6 +31,10 @@ class MeasurementExperiment(Experiment):
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimator": str(self.estimator)}
+
+    def batches(self, scale: Scale) -> list[Batch]:
+        """Return no batches."""
+        return []
 
     def run(self, run: CellRun) -> list[Row]:
         """Draw gradients, and return the estimates as rows.

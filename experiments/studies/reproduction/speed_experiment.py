@@ -9,7 +9,7 @@ from estimators import Estimator
 from experiments.measurement.rows import Row
 from experiments.problems import Problem
 from experiments.statistics import sample_mean
-from experiments.studies.reproduction.table import CellRun, Experiment
+from experiments.studies.reproduction.table import Batch, CellRun, Experiment, Scale
 from experiments.training.timing import rounds
 
 _ROUNDS = 7
@@ -32,6 +32,11 @@ class SpeedExperiment(Experiment):
     def configuration(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return {"problem": str(self.problem), "estimators": [str(self.estimator), str(self.other)]}
+
+    def batches(self, scale: Scale) -> list[Batch]:
+        """Return a run of each estimator, as long as all rounds."""
+        steps = scale.steps * _ROUNDS
+        return [Batch(self.problem, one, steps, 1) for one in (self.estimator, self.other)]
 
     def run(self, run: CellRun) -> list[Row]:
         """Time both in alternating rounds; the interval is over the rounds' ratios."""

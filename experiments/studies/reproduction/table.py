@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from estimators import Estimator
 from experiments.measurement.rows import Row
+from experiments.problems import Problem
 from experiments.running.progress import Progress
 from experiments.studies.reproduction.published import Published
 
@@ -196,6 +198,22 @@ class CellRun(NamedTuple):
         return self._replace(folder=self.folder / name, advance=advance)
 
 
+class Batch(NamedTuple):
+    """Runs that are trained together.
+
+    Attributes:
+        problem: the problem.
+        estimator: the estimator.
+        steps: training steps of each.
+        runs: the number of runs.
+    """
+
+    problem: Problem
+    estimator: Estimator
+    steps: int
+    runs: int
+
+
 class Experiment(abc.ABC):
     """The experiment for a cell: a frozen dataclass of settings."""
 
@@ -206,6 +224,10 @@ class Experiment(abc.ABC):
     @abc.abstractmethod
     def run(self, run: CellRun) -> list[Row]:
         """Run the experiment, and return its rows."""
+
+    @abc.abstractmethod
+    def batches(self, scale: Scale) -> Sequence[Batch]:
+        """Return the batches of runs that it trains; none if it only measures."""
 
     @property
     def about_data(self) -> str:

@@ -12,7 +12,13 @@ from experiments.data import Split
 from experiments.measurement.rows import Row
 from experiments.optimisers import Adam, Optimiser
 from experiments.problems import Problem
-from experiments.studies.reproduction.table import CellRun, Experiment, Selection
+from experiments.studies.reproduction.table import (
+    Batch,
+    CellRun,
+    Experiment,
+    Scale,
+    Selection,
+)
 from experiments.studies.training.runs import BatchInputs, EstimatorBatch
 from experiments.studies.training.settings import TrainSettings
 from experiments.training.schedules import Schedule
@@ -86,14 +92,25 @@ class TrainingExperiment(Experiment):
         """The description of the data in tables."""
         return self.problem.about_data
 
+    def batches(self, scale: Scale) -> list[Batch]:
+        """Return the runs that compare candidates, and those of one, in place of the best."""
+        candidates = self._candidates(scale)
+        final = [(variant, scale.steps, scale.seeds) for variant, _ in candidates]
+        if scale.selection is not None and len(candidates) > 1:
+            compared = [(variant, scale.selection.steps, 1) for variant, _ in candidates]
+            final = [*compared, final[0]]
+        found: dict[tuple[Variant, int], int] = {}
+        for variant, steps, runs in final:
+            found[variant, steps] = found.get((variant, steps), 0) + runs
+        return [
+            Batch(variant.problem or self.problem, variant.estimator, steps, runs)
+            for (variant, steps), runs in found.items()
+        ]
+
     def run(self, run: CellRun) -> list[Row]:
         """Compare the candidates, and train the best one."""
         scale, splits, advance = run.scale, run.splits, run.advance
-        candidates = [
-            (variant, rate)
-            for variant in self.variants[: scale.variants]
-            for rate in scale.rates or self.rates
-        ]
+        candidates = self._candidates(scale)
         settings = TrainSettings(
             self.problem,
             [],
@@ -123,6 +140,14 @@ class TrainingExperiment(Experiment):
                 return compared
         part = run.part("final", lambda x: advance(share + x * (1 - share)))
         return compared + _staged(self._train([chosen], settings, part), chosen)
+
+    def _candidates(self, scale: Scale) -> list[Candidate]:
+        """Return the candidates of a scale."""
+        return [
+            (variant, rate)
+            for variant in self.variants[: scale.variants]
+            for rate in scale.rates or self.rates
+        ]
 
     def _train(
         self, candidates: Sequence[Candidate], settings: TrainSettings, run: CellRun

@@ -1,11 +1,15 @@
 """What a command says that it would do, without doing it."""
 
+import csv
 import re
+from importlib import resources
 
 import jax
 import pytest
 
+from experiments import command_line
 from experiments.command_line import main
+from experiments.command_line.parser import COMMANDS
 from experiments.running.results import FILE
 from tests.experiments.helpers.command import SMALL, refused
 
@@ -105,6 +109,66 @@ def test_a_file_whose_first_part_is_done(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "trained:" in printed and "Exact, about" in printed
     assert "after: to do after trained, roughly" in printed
+
+
+def test_all_commands_that_have_the_option_are_here(capsys):
+    having = set()
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        having |= {name} if "--dry-run" in capsys.readouterr().out else set()
+    assert having == {command[0] for command in PARTS}
+
+
+@pytest.mark.parametrize(
+    "command", [one for one in PARTS if one[0] != "benchmark"], ids=lambda command: command[0]
+)
+def test_a_time_is_expected_before_anything_has_run(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "study.toml").write_text(FILE_OF_PARTS)
+    assert main([*command, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "unknown" not in printed
+    times = [seconds(line) for line in printed.splitlines() if "to do" in line]
+    assert all(time >= 0 for time in times) and 0 < times[-1] < 86400
+    assert "\nroughly: by " in printed
+
+
+def test_parts_of_unknown_time_are_counted_beside_the_known(tmp_path, capsys, monkeypatch):
+    (path,) = (tmp_path / "seconds.csv",)
+    rows = list(csv.DictReader((resources.files(command_line) / "seconds.csv").open()))
+    kept = [row for row in rows if row["part"] != "simplex, 1"]
+    monkeypatch.setattr(csv, "DictReader", lambda file: kept)
+    assert main(["figure", "densities", "--output", str(path), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "to do  simplex, 1, time unknown" in printed
+    assert "15 of 15 parts to do, roughly" in printed and "and unknown for 1 of them" in printed
+
+
+def test_times_are_of_the_same_size_of_the_same_figure_or_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["figure", "densities", "--budget", "smoke"]) == 0
+    capsys.readouterr()
+    assert main(["figure", "densities", "--force", "--budget", "smoke", "--dry-run"]) == 0
+    assert "about: by earlier runs" in capsys.readouterr().out
+    for other in (["densities"], ["variance-by-evaluations", "--budget", "smoke"]):
+        assert main(["figure", *other, "--dry-run"]) == 0
+        assert "about" not in capsys.readouterr().out
+
+
+def test_cells_that_train_longer_take_longer(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def roughly(steps):
+        cell = "reproduce", "liu2023-polynomial", "--cells", "p = 3, c = 0.4, ST"
+        assert main([*cell, "--steps", steps, "--dry-run"]) == 0
+        *_, total, basis = capsys.readouterr().out.splitlines()
+        assert basis.startswith("roughly: by the time of a gradient")
+        return seconds(total)
+
+    few, many = roughly("10000000"), roughly("1000000000")
+    assert 50 < many / few < 200
 
 
 def seconds(line):
