@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.columns import BRACKETED, Column
 from analysis.readable import ReadableTable
 from analysis.rows import contexts
-from analysis.studies import STUDIES, has_table, readable
+from analysis.studies import STUDIES, has_table, readable, second
 from analysis.text import https, printable, unaligned
 from analysis.units import Against
 
@@ -69,7 +69,8 @@ def tables_of(rows: pd.DataFrame, against: Against) -> list[ReadableTable]:
     lines = sum(part["estimator"].nunique() for part in found)
     if len(found) > MAX_TABLES or lines > MAX_LINES:
         raise ValueError(f"{len(found):,} tables of {lines:,} estimators are too many to show")
-    return [readable(part, against=against) for part in found]
+    shown = [readable(part, against=against) for part in found]
+    return [*shown, *filter(None, [second(rows)])]
 
 
 def on_page(anchor: str, table: ReadableTable) -> Table:

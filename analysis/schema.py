@@ -85,6 +85,7 @@ COLUMNS: Mapping[str, Described] = {
     "measured": _text("estimator measured at the first run's parameters; else empty"),
     "measured_short_name": _text("its shortest positional name"),
     "measured_family": _text("its family"),
+    "measured_unbiased": _text("its `unbiased`"),
     # Reproduction.
     "table": _text("the published table"),
     "budget": _text("scale of the run: smoke, laptop or paper"),
@@ -159,7 +160,8 @@ _COORDINATES = tuple(name for name in COLUMNS if name.startswith("coordinate_"))
 _MEASURED = (*_PLACE, "group", "seed", "step", *_ESTIMATOR, "evaluations", "samples", *_VALUE)
 _RUN = (*_ESTIMATOR, "optimiser", "learning_rate", "seed", "step", "batch_runs", "training_seconds")
 _EVALUATION = (
-    *("split", "bound_samples", "measured", "measured_short_name", "measured_family", "group"),
+    *("split", "bound_samples", "measured", "measured_short_name", "measured_family"),
+    *("measured_unbiased", "group"),
 )
 _TRAINED = (*_PLACE, "data", *_RUN, *_EVALUATION, "evaluations", "samples", *_VALUE)
 _TABLE = ("table", "budget", "cell", "stage", "block", "label", "other", "variant")

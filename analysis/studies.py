@@ -8,6 +8,7 @@ import pandas as pd
 from analysis import rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, opponents, reproduction
+from analysis.tables.along_training import measured_table
 from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.places import places_table, problems_table
 from analysis.tables.predictions import predictions_table
@@ -27,6 +28,7 @@ class Study(NamedTuple):
         budget: the type of `budget` in the configuration; None if absent.
         choices: the choices of `readable` that `table` takes.
         joined: returns one table of those of several contexts.
+        second: returns a second table, None if the rows have none; its files are `SECOND`.
     """
 
     columns: tuple[str, ...]
@@ -36,7 +38,11 @@ class Study(NamedTuple):
     budget: type | None = None
     choices: tuple[str, ...] = ()
     joined: Callable[[pd.DataFrame, Mapping[str, ReadableTable]], ReadableTable] = places_table
+    second: Callable[[pd.DataFrame], ReadableTable | None] = lambda rows: None
 
+
+SECOND = "measured"
+"""The name of the files of second tables: of gradients measured during training."""
 
 _MEASURED = Study(
     rows.COLUMNS,
@@ -59,6 +65,7 @@ STUDIES = {
         figures=("training", "rank", "along_training"),
         choices=("against",),
         joined=problems_table,
+        second=measured_table,
     ),
     "reproduce": Study(
         reproduction.COLUMNS, reproduction.reproduction_table, figures=("reproduction",)
@@ -86,6 +93,15 @@ def has_table(results: pd.DataFrame) -> bool:
     """Return whether results have a readable table: those of a figure need predictions."""
     is_figure = rows.configuration(results).get("study") == "figure"
     return not is_figure or not rows.predictions(results).empty
+
+
+def second(results: pd.DataFrame) -> ReadableTable | None:
+    """Return the second table of a study's results, None if they have none.
+
+    Raises:
+        ValueError: as the table of the study.
+    """
+    return study_of(results).second(results)
 
 
 def readable(

@@ -16,7 +16,7 @@ from experiments.command_line.output import (
     only,
     save,
     say,
-    terminal_width,
+    text,
 )
 from experiments.running.results import FILE
 from experiments.system.errors import UsageError
@@ -71,7 +71,7 @@ def run(given: argparse.Namespace) -> None:
     unused.without_effect(given, "on existing results", "device", "data")
     rows = merged(given.results, mixed=given.mixed)
     table = write(rows, given.output, force=given.force, drawn=drawing(given))
-    print(analysis.to_text(table, terminal_width()))
+    print(text(rows, table))
     said = "" if rows.attrs["complete"] else " (not all are complete)"
     say(f"{len(rows):,} rows of {len(given.results)} results{said}")
     print(f"results in {given.output}", flush=True)

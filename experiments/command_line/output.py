@@ -152,7 +152,10 @@ def _say_renamed(folder: Folder) -> None:
 def concluding_files(kind: str, formats: Sequence[str] = DEFAULT_FORMATS) -> list[str]:
     """Return the names of the files that `conclude` writes for a kind of study."""
     names = analysis.STUDIES[kind].figures
-    return [*TABLE_FILES, *figure_files(*names, formats=formats)]
+    from analysis.studies import SECOND
+
+    second = [f"{SECOND}{Path(name).suffix}" for name in TABLE_FILES]
+    return [*TABLE_FILES, *second, *figure_files(*names, formats=formats)]
 
 
 def figure_files(*names: str, formats: Sequence[str]) -> list[str]:
@@ -190,10 +193,18 @@ def conclude(results: Results, drawn: Drawing = DRAWING, **shown_as: Any) -> Non
     """
     table = readable(results, **shown_as)
     try:
-        print(analysis.to_text(table, terminal_width()), flush=True)  # drawing takes a while
+        print(shown(results, lambda rows: text(rows, table)), flush=True)  # drawing takes a while
     finally:  # also if the output cannot be written
         save(results.folder, results.table(), table, drawn)
     print(f"results in {results.folder}", flush=True)
+
+
+def text(rows: "pd.DataFrame", table: "ReadableTable") -> str:
+    """Return the table of results as text, and the second one, if there is one, below it."""
+    from analysis.studies import second
+
+    shown = [table, *filter(None, [second(rows)])]
+    return "\n".join(analysis.to_text(one, terminal_width()) for one in shown)
 
 
 def readable(results: Results, **shown_as: Any) -> "ReadableTable":
@@ -215,10 +226,13 @@ def save(
         drawn: how figures are drawn.
     """
     from analysis import figures
+    from analysis.studies import SECOND, second
 
     hosts.check_signals()
     with folder.staged() as stage:
         analysis.save_table(table, stage / "table")
+        if also := second(rows):
+            analysis.save_table(also, stage / SECOND)
         modules = figures.of_study(rows, drawn.against)
         rows = only(rows, drawn.only) if modules else rows
         for name, module in modules.items():

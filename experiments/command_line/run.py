@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 
-import analysis
 from experiments.command_line import (
     exit_status,
     later,
@@ -22,7 +21,7 @@ from experiments.command_line import (
     united,
 )
 from experiments.command_line.jobs import Job
-from experiments.command_line.output import completed_in, say, terminal_width
+from experiments.command_line.output import completed_in, say, text
 from experiments.command_line.study_file import Run, StudyFile
 from experiments.command_line.united import Done
 from experiments.system import hosts, signals
@@ -132,8 +131,7 @@ def run(given: argparse.Namespace) -> int:
         done, failure = completed(file, root, force=given.force)
         if jax.process_index() == 0:
             for name, runs in united.tables(done).items():
-                _, table = united.write(runs, root / name)
-                print(analysis.to_text(table, terminal_width()))
+                print(text(*united.write(runs, root / name)))
                 print(f"results in {root / name}", flush=True)
     return exit_status.ended(*failure) if failure else 0
 

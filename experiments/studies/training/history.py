@@ -97,6 +97,7 @@ class History:
         shared |= value.interval()
         own = {"split": "", "bound_samples": 0, "note": ""}
         own |= {"measured": "", "measured_short_name": "", "measured_family": ""}
+        own |= {"measured_unbiased": ""}
         self.rows.append({**self._columns[run], **shared, **own, **more})
 
     def log(self, step: int, tally: "Tally", lost: np.ndarray) -> None:
@@ -135,6 +136,7 @@ class History:
             short = describe(estimator, positional=True)
             more |= {"measured": str(estimator), "measured_short_name": short, "group": group}
             more |= {"measured_family": family(estimator)}
+            more |= {"measured_unbiased": estimator_columns(estimator)["unbiased"]}
             self.add(0, step, row["metric"], estimate, **more)
 
     def about(self, run: int) -> str:

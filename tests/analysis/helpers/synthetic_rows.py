@@ -287,7 +287,8 @@ def along(trained_by=("REBAR",), steps=(0, 1000, 2000, 4000, 7000, 10_000), rng=
                 for found in measured(name, *facts, rng=rng):
                     if found["metric"] == "truth_norm":
                         found["value"] *= shrink
-                    kept = {key: found[key] for key in ("low", "high", "group", "samples")}
+                    names = "low", "high", "group", "samples", "evaluations"
+                    kept = {key: found[key] for key in names}
                     kept |= {"measured": name, "measured_family": family(name)}
                     records.append(row(step, found["metric"], found["value"], **kept))
     return pd.DataFrame(records)
