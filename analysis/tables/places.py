@@ -186,9 +186,24 @@ def _described(column: Column, tables: Mapping[str, ReadableTable]) -> Column:
                 about.setdefault(one.about, []).append(place)
     if len(about) < 2:
         return column
+    about = _of_problems(about, tables)
     return column._replace(
         about=" ".join(f"{', '.join(some)}: {said}" for said, some in about.items())
     )
+
+
+def _of_problems(
+    said: Mapping[str, Sequence[str]], tables: Mapping[str, ReadableTable]
+) -> dict[str, list[str]]:
+    """Return texts with their problems in place of their places, if no problem has two texts."""
+    problems = {
+        text: list(dict.fromkeys(str(tables[place].context["problem"]) for place in places))
+        for text, places in said.items()
+    }
+    each = [problem for some in problems.values() for problem in some]
+    if len(set(each)) < len(each):
+        return {text: list(places) for text, places in said.items()}
+    return problems
 
 
 def _unsaid(tables: Mapping[str, ReadableTable], names: Sequence[str]) -> list[str]:
@@ -198,6 +213,7 @@ def _unsaid(tables: Mapping[str, ReadableTable], names: Sequence[str]) -> list[s
         own = {name: table.context[name] for name in names}
         if text := heading(own, complete=True):
             found.setdefault(text, []).append(place)
+    found = _of_problems(found, tables)
     said = [f"{', '.join(some)}: {text}" for text, some in found.items()]
     return [f"{'; '.join(said)}."] if said else []
 

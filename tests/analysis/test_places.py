@@ -163,3 +163,17 @@ def test_rows_of_different_runs_are_not_the_same():
         "provenance": {},
     }
     assert len(merged([both, both])) == len(both)
+
+
+def test_what_holds_at_all_places_of_a_problem_names_it_once():
+    names = {"Coupled": "expectation", "VAE": "kl=analytic"}
+    rows = pd.concat(
+        synthetic.comparison(seed=seed).assign(
+            study="compare", problem=problem, objective=objective, group="all", step=step, seed=0
+        )
+        for seed, (problem, objective) in enumerate(names.items())
+        for step in (0, 60)
+    )
+    rows.attrs = {"configuration": {"study": "compare", "budget": 100.0}}
+    found = readable(rows)
+    assert "Coupled: expectation; VAE: kl=analytic." in found.notes
