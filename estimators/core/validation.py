@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeGuard
 
@@ -100,8 +101,11 @@ def _range(value: Any) -> str:
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
-    """Raise unless `value` is a number and, where concrete, in [low, high)."""
+    """Raise unless `value` is a number and, where concrete, in [low, high) and finite."""
     allowed = f"at least {low} and below {high}"
+    if high == math.inf:
+        check_finite(name, value)
+        allowed = f"at least {low}"
     _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 

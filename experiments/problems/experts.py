@@ -171,7 +171,7 @@ class Experts(LabelledImages):
         check_count("Experts experts", self.experts, 2)
         check_count("Experts top", self.top, 1)
         if self.top >= self.experts:
-            raise ValueError(f"Experts top must be below the {self.experts} experts")
+            raise ValueError(f"Experts top must be below the {self.experts} experts, not {self.top}")
         check_count("Experts hidden", self.hidden, 1)
         check_choice("Experts router", self.router, get_args(Router))
         check_between("Experts load_weight", self.load_weight, 0, math.inf)

@@ -1,12 +1,13 @@
 """A neural stack whose controls are bits: a soft machine and a distribution over machines."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from estimators.checks import check_choice, check_count, check_finite, check_share
+from estimators.checks import check_between, check_choice, check_count, check_share
 from experiments.problems.problem import Params
 from experiments.problems.toy import Toy
 
@@ -95,10 +96,10 @@ class Memory(Toy):
         return {"rounded_loss": self.f(logits, hard), "soft_loss": self.f(logits, soft)}
 
     def check(self) -> None:
-        """Raise for an unknown task, no symbols, an infinite spread, or a slope outside [0, 1]."""
+        """Raise for an unknown task, no symbols, a spread that is no deviation, or a slope outside [0, 1]."""
         check_choice("Memory task", self.task, ("reversal", "coin"))
         check_count("Memory symbols", self.symbols, 1)
-        check_finite("Memory spread", self.spread)
+        check_between("Memory spread", self.spread, 0, math.inf)
         check_share("Memory kink", self.kink)
 
 
