@@ -7,9 +7,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from estimators.checks import check_between, check_choice, check_count, check_share
+from estimators.checks import check_at_most, check_between, check_choice, check_count, check_share
 from experiments.problems.problem import Params
 from experiments.problems.toy import Toy
+
+_MOST_SYMBOLS = 50  # the steps of a machine are unrolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Memory(Toy):
 
     Args:
         task: "reversal" or "coin".
-        symbols: n, of reversal.
+        symbols: n, of reversal; at most 50.
         spread: the standard deviation of the initial logits, which are normal.
         kink: the slope of $(x)_+$ at 0, where all machines of bits are: 1/2 is that of
             `jnp.maximum`, 0 that of `jax.nn.relu`. Only straight-through estimators depend on it.
@@ -99,6 +101,7 @@ class Memory(Toy):
         """Raise for an unknown task, no symbols, a spread that is no deviation, or a slope outside [0, 1]."""
         check_choice("Memory task", self.task, ("reversal", "coin"))
         check_count("Memory symbols", self.symbols, 1)
+        check_at_most("Memory symbols", self.symbols, _MOST_SYMBOLS)
         check_between("Memory spread", self.spread, 0, math.inf)
         check_share("Memory kink", self.kink)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import pytest
 
 from estimators.naming import parse
@@ -52,3 +53,25 @@ def test_a_spread_is_not_negative():
 def test_a_temperature_is_not_subnormal():
     assert "above zero" in refusal("SequenceGAN", "noise", "1e-45")
     assert refusal("SequenceGAN", "noise", math.ulp(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "most"),
+    [
+        ("Rounding", "images", 10_000),  # of MNIST's test set
+        ("Rounding", "latents", 784),
+        ("Memory", "symbols", 50),
+        ("SequenceGAN", "length", 16),
+    ],
+)
+def test_a_number_is_refused_where_nothing_larger_can_be_computed(name, field, most):
+    assert refusal(name, field, most) is None
+    assert f"{name} {field} must be at most" in refusal(name, field, most + 1)
+
+
+def test_the_program_of_initial_experts_does_not_grow_with_their_number():
+    few, many = (
+        len(jax.make_jaxpr(problems.Experts(experts=count).initial)(jax.random.key(0)).eqns)
+        for count in (8, 80)
+    )
+    assert few == many

@@ -28,6 +28,10 @@ TOY = ["--problem", "Quadratic", "--estimators"]
         (["compare", "--problem", "VAE[size=100000000]"], ["VAE[size=100000000]", "GB of memory"]),
         (["compare", "--problem", f"Coupled[bits={10**15}]"], ["GB of memory"]),
         (["compare", "--problem", f"VAE[batch_size={10**10}]"], ["a minibatch", "GB of memory"]),
+        (
+            ["compare", "--problem", f"SequenceGAN[pretraining={10**8}]"],
+            ["would take at least", "for initial parameters"],
+        ),
         (["train", *TOY, "ScoreFunction", "--seeds", str(10**9)], ["runs", "GB of memory"]),
         (["train", *TOY, "ScoreFunction", "--steps", str(10**12)], ["--steps", "2,147,483,648"]),
         (
