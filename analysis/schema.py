@@ -245,10 +245,16 @@ METRICS: Mapping[str, Described] = {
     "episodes_to_solve": _number("cart-pole: episodes of a run to `solved_return`", "episodes"),
     "solved_return": _number("cart-pole: the return at which it counts as solved", "reward"),
     "published_episodes": _number("cart-pole: the published mean of them", "episodes"),
-    "mass": _number("probability of the grammar's sentences", better="higher"),
-    "total_variation": _number("total variation of drawn strings and sentences", better="lower"),
-    "divergence": _number("divergence of sentences to drawn strings", "nats", better="lower"),
-    "length_distance": _number("total variation of lengths of sentences", better="lower"),
+    "mass": _number("probability of drawing a sentence of the grammar", better="higher"),
+    "total_variation": _number(
+        "half the L1 distance of the laws of drawn strings and of sentences", better="lower"
+    ),
+    "divergence": _number(
+        "KL of the law of sentences from that of drawn strings", "nats", better="lower"
+    ),
+    "length_distance": _number(
+        "total variation of the lengths of drawn strings and of sentences", better="lower"
+    ),
     "legal_pairs": _number("share of characters that may follow the one before", better="higher"),
     "entropy": _number("entropy of drawn strings", "nats"),
     "string": _number("no value: a string that was drawn, in `text`"),

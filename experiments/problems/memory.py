@@ -98,7 +98,7 @@ class Memory(Toy):
         return {"rounded_loss": self.f(logits, hard), "soft_loss": self.f(logits, soft)}
 
     def check(self) -> None:
-        """Raise for an unknown task, no symbols, a spread that is no deviation, or a slope outside [0, 1]."""
+        """Raise if a setting is out of range."""
         check_choice("Memory task", self.task, ("reversal", "coin"))
         check_count("Memory symbols", self.symbols, 1)
         check_at_most("Memory symbols", self.symbols, _MOST_SYMBOLS)

@@ -292,7 +292,9 @@ class EstimatorBatch:
                 for metric, value in found.items():
                     self.history.add(run, step, metric, float(value), split=split)
             if not isinstance(problem, EvaluatedProblem):
-                exact = problem.exact_loss(own, shared.batch)
+                # In a game it says nothing: each run has an opponent of its own.
+                is_game = len(problem.turns) > 1
+                exact = None if is_game else problem.exact_loss(own, shared.batch)
                 if exact is not None:
                     self.history.add(run, step, "exact_loss", float(exact))
                 continue

@@ -10,6 +10,7 @@ import estimax
 from analysis.figures import training as curves
 from analysis.studies import readable
 from experiments.problems import Quadratic
+from experiments.problems.problem import Turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,18 @@ def test_a_problem_with_data_is_scored_on_each_split(tmp_path):
     scores = rows[rows["metric"] == "accuracy"].drop_duplicates("split")
     found = dict(zip(scores["split"], scores["value"], strict=True))
     assert found == {"validation": 10.0, "test": 4.0}
+
+
+def test_the_loss_of_a_game_is_no_score(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Game(Scored):
+        @property
+        def turns(self):
+            return (Turn(self.loss), Turn(lambda *arguments: -self.loss(*arguments)))
+
+    rows = trained(Game(), tmp_path).frame
+    assert {"accuracy", "loss"} <= set(rows["metric"]) and "exact_loss" not in set(rows["metric"])
+    assert readable(rows).frame["accuracy"].notna().all()
 
 
 def test_scores_are_compiled_once(tmp_path):
