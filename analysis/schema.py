@@ -259,10 +259,6 @@ METRICS: Mapping[str, Described] = {
     "entropy": _number("entropy of drawn strings", "nats"),
     "string": _number("no value: a string that was drawn, in `text`"),
     "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
-    "usage": _number(
-        "perplexity of the use of experts or codes by the hard model, over their number",
-        better="higher",
-    ),
     "distortion": _number(
         "squared error by the hard codes: mean over pixels (VectorQuantised), sum over them "
         "(Rounding)",
@@ -274,8 +270,12 @@ METRICS: Mapping[str, Described] = {
         "bits",
         better="lower",
     ),
+    "usage": _number(
+        "perplexity of the use of experts or codes by the hard model, over their number",
+        better="higher",
+    ),
     "used": _number("share of codes that the hard model uses at all", better="higher"),
-    "idle": _number("share of experts that get under 1 % of the examples", better="lower"),
+    "idle": _number("share of experts with under 1 % of the load", better="lower"),
     "kept": _number("gates that are open in the pruned network", "gates", better="lower"),
     "weights": _number("share of weights that the pruned network keeps", better="lower"),
     "rank": _number("median rank of the features that matter, mean over examples", better="lower"),
