@@ -14,6 +14,11 @@ from jax.typing import ArrayLike, DTypeLike
 
 from estimators.core.fields import as_float
 
+
+class Misfit(ValueError):
+    """What an estimator takes is not what it is called with."""
+
+
 _conditions: contextvars.ContextVar[list[jax.Array] | None] = contextvars.ContextVar(
     "conditions", default=None
 )

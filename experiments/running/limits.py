@@ -13,6 +13,7 @@ from jax.core import ShapedArray
 from jax.extend import core
 
 from estimators import Estimator, frozen
+from estimators.checks import Misfit
 from experiments.measurement.moments import Gradient, num_bytes
 from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
@@ -160,6 +161,8 @@ def excess(
         if blame(error):
             raise
         return "is nested too deeply for Python"
+    except Misfit as error:
+        return str(error)
     except OverflowError:
         return "has arrays that do not fit into any memory"
     differs = [i >= fixed for i, one in enumerate(arguments) for _ in jax.tree.leaves(one)]

@@ -57,6 +57,21 @@ def test_more_evaluations_than_possible(capsys, tmp_path):
     assert "evaluations of f" in line or "states" in line
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--problem", "Quadratic", "--steps", "2"],
+        ["compare", "--problem", "Quadratic"],
+        ["train", "--problem", "Policy", "--steps", "2"],
+    ],
+    ids=" ".join,
+)
+def test_a_network_of_more_context_than_there_is_does_not_fit(arguments, capsys, tmp_path):
+    name = "ScoreFunction[baseline=NVIL[network=MLP[hidden=4,context=9]]]"
+    line = refused(capsys, *arguments, "--estimators", name, "--output", tmp_path / "out")
+    assert f"{name} does not fit" in line and "9 of them the context of f" in line
+
+
 def test_the_cost_of_a_program_is_read_off_its_equations():
     def program(x):
         return jax.lax.scan(lambda s, y: (s + jnp.sin(y).sum(), None), 0.0, jnp.outer(x, x))[0]
