@@ -247,18 +247,20 @@ METRICS: Mapping[str, Described] = {
     "episodes_to_solve": _number("cart-pole: episodes of a run to `solved_return`", "episodes"),
     "solved_return": _number("cart-pole: the return at which it counts as solved", "reward"),
     "published_episodes": _number("cart-pole: the published mean of them", "episodes"),
-    "mass": _number("probability of the grammar's sentences", better="higher"),
-    "total_variation": _number("total variation of drawn strings and sentences", better="lower"),
-    "divergence": _number("divergence of sentences to drawn strings", "nats", better="lower"),
-    "length_distance": _number("total variation of lengths of sentences", better="lower"),
+    "mass": _number("probability of drawing a sentence of the grammar", better="higher"),
+    "total_variation": _number(
+        "half the L1 distance of the laws of drawn strings and of sentences", better="lower"
+    ),
+    "divergence": _number(
+        "KL of the law of sentences from that of drawn strings", "nats", better="lower"
+    ),
+    "length_distance": _number(
+        "total variation of the lengths of drawn strings and of sentences", better="lower"
+    ),
     "legal_pairs": _number("share of characters that may follow the one before", better="higher"),
     "entropy": _number("entropy of drawn strings", "nats"),
     "string": _number("no value: a string that was drawn, in `text`"),
     "error": _number("share of examples that the hard model classifies wrongly", better="lower"),
-    "usage": _number(
-        "perplexity of the use of experts or codes by the hard model, over their number",
-        better="higher",
-    ),
     "distortion": _number(
         "squared error by the hard codes: mean over pixels (VectorQuantised), sum over them "
         "(Rounding)",
@@ -270,8 +272,12 @@ METRICS: Mapping[str, Described] = {
         "bits",
         better="lower",
     ),
+    "usage": _number(
+        "perplexity of the use of experts or codes by the hard model, over their number",
+        better="higher",
+    ),
     "used": _number("share of codes that the hard model uses at all", better="higher"),
-    "idle": _number("share of experts that get under 1 % of the examples", better="lower"),
+    "idle": _number("share of experts with under 1 % of the load", better="lower"),
     "kept": _number("gates that are open in the pruned network", "gates", better="lower"),
     "weights": _number("share of weights that the pruned network keeps", better="lower"),
     "rank": _number("median rank of the features that matter, mean over examples", better="lower"),

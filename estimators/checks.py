@@ -3,6 +3,7 @@
 from estimators.core.estimator import check_call as check_call
 from estimators.core.estimator import check_distribution as check_distribution
 from estimators.core.objective import checked as checked
+from estimators.core.validation import Misfit as Misfit
 from estimators.core.validation import check_at_most as check_at_most
 from estimators.core.validation import check_between as check_between
 from estimators.core.validation import check_choice as check_choice

@@ -44,10 +44,15 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
     if truth_norm is not None and np.isfinite(truth_norm) and len(finite):
         zero = truth_norm**2
         worse = finite[finite[f"{error}_low"].fillna(0) > zero]
-        found = f"worse, at this budget, than not moving: {listed(worse['short_name'])}"
+        if len(worse):
+            found = f"; worse, at this budget, than not moving: {listed(worse['short_name'])}"
+        elif len(unranked) == len(finite):
+            found = ""
+        else:
+            found = f"; no {'ranked ' if len(unranked) else ''}estimator is worse"
         said.append(
             f"A zero gradient would score {formats.scientific(zero)} (the squared norm of the true "
-            f"gradient); {found if len(worse) else 'no estimator is worse'}."
+            f"gradient){found}."
         )
     return said
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeGuard
 
@@ -12,6 +13,11 @@ from jax.core import Tracer
 from jax.typing import ArrayLike, DTypeLike
 
 from estimators.core.fields import as_float
+
+
+class Misfit(ValueError):
+    """What an estimator takes is not what it is called with."""
+
 
 _conditions: contextvars.ContextVar[list[jax.Array] | None] = contextvars.ContextVar(
     "conditions", default=None
@@ -100,8 +106,11 @@ def _range(value: Any) -> str:
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
-    """Raise unless `value` is a number and, where concrete, in [low, high)."""
+    """Raise unless `value` is a number and, where concrete, in [low, high) and finite."""
     allowed = f"at least {low} and below {high}"
+    if high == math.inf:
+        check_finite(name, value)
+        allowed = f"at least {low}"
     _check_range(name, value, lambda x: (x >= low) & (x < high), allowed)
 
 

@@ -13,7 +13,7 @@ from estimators.core.noise import normal
 from estimators.core.part import Part
 from estimators.core.products import dot
 from estimators.core.pytree import learned, pytree, static
-from estimators.core.validation import check_count
+from estimators.core.validation import Misfit, check_count
 
 
 @pytree
@@ -60,7 +60,7 @@ class MLP(Part):
         layers = self.layers
         size = len(layers["weight"])
         if len(inputs) < size:
-            raise ValueError(
+            raise Misfit(
                 f"the network takes {size} inputs, {self.context} of them the context of f, but "
                 f"got {len(inputs)}: see estimators.with_context"
             )

@@ -144,7 +144,9 @@ def run(
 def _fits(work: Workload, estimator: Estimator, times: int, named: Collection[str] | None) -> bool:
     reason = work.refusal(estimator, times)
     if reason and (named is None or str(estimator) in named):
-        instead = estimator.instead(work.problem.distribution(work.params, work.batch))
+        instead = work.problem.instead(
+            estimator, work.problem.distribution(work.params, work.batch)
+        )
         raise UsageError(f"{estimator} does not fit {work.problem}: {reason}{instead}")
     return not reason
 

@@ -1,6 +1,7 @@
 """The command `figure`: a figure of the papers, computed and drawn."""
 
 import argparse
+import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from experiments.studies.figures.study import STUDY
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+_SMALL = "They were made about the run of --budget laptop; this one is too small to decide them."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -58,6 +61,8 @@ def job(given: argparse.Namespace) -> jobs.Job:
             paths = analysis.save_figure(figure, stage / study.name, data, drawn.formats)
         if TASK in study.parts:
             table = readable(results)
+            if given.budget != SCALES[-1]:
+                table = dataclasses.replace(table, notes=[*table.notes, _SMALL])
             print(analysis.to_text(table, terminal_width()))
             with results.folder.staged() as stage:
                 analysis.save_table(table, stage / "table")

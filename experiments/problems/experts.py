@@ -84,10 +84,10 @@ class Experts(LabelledImages):
 
     def initial(self, key: jax.Array) -> Params:
         """Return initial parameters of `router` and `experts`; `key` is consumed."""
-        first, *others = jax.random.split(key, 1 + self.experts)
+        keys = jax.random.split(key, 1 + self.experts)
         return {
-            "router": self._router[0](first),
-            "experts": jax.vmap(self._expert[0])(jnp.stack(others)),
+            "router": self._router[0](keys[0]),
+            "experts": jax.vmap(self._expert[0])(keys[1:]),
         }
 
     def logits(self, params: Params, images: jax.Array) -> jax.Array:
@@ -171,7 +171,9 @@ class Experts(LabelledImages):
         check_count("Experts experts", self.experts, 2)
         check_count("Experts top", self.top, 1)
         if self.top >= self.experts:
-            raise ValueError(f"Experts top must be below the {self.experts} experts")
+            raise ValueError(
+                f"Experts top must be below the {self.experts} experts, not {self.top}"
+            )
         check_count("Experts hidden", self.hidden, 1)
         check_choice("Experts router", self.router, get_args(Router))
         check_between("Experts load_weight", self.load_weight, 0, math.inf)

@@ -204,5 +204,5 @@ class Gates(ImageProblem):
         check_choice("Gates shared", self.shared, (True, False))
         check_between("Gates penalty", self.penalty, 0, math.inf)
         check_positive("Gates sharpness", self.sharpness)
-        if not hidden_sizes(self.hidden):
+        if not hidden_sizes(self.hidden, "Gates hidden"):
             raise ValueError("Gates hidden must be sizes such as 12 or 300-100, not none")

@@ -1,14 +1,17 @@
 """A neural stack whose controls are bits: a soft machine and a distribution over machines."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from estimators.checks import check_choice, check_count, check_finite, check_share
+from estimators.checks import check_at_most, check_between, check_choice, check_count, check_share
 from experiments.problems.problem import Params
 from experiments.problems.toy import Toy
+
+_MOST_SYMBOLS = 50  # the steps of a machine are unrolled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Memory(Toy):
 
     Args:
         task: "reversal" or "coin".
-        symbols: n, of reversal.
+        symbols: n, of reversal; at most 50.
         spread: the standard deviation of the initial logits, which are normal.
         kink: the slope of $(x)_+$ at 0, where all machines of bits are: 1/2 is that of
             `jnp.maximum`, 0 that of `jax.nn.relu`. Only straight-through estimators depend on it.
@@ -95,10 +98,11 @@ class Memory(Toy):
         return {"rounded_loss": self.f(logits, hard), "soft_loss": self.f(logits, soft)}
 
     def check(self) -> None:
-        """Raise for an unknown task, no symbols, an infinite spread, or a slope outside [0, 1]."""
+        """Raise if a setting is out of range."""
         check_choice("Memory task", self.task, ("reversal", "coin"))
         check_count("Memory symbols", self.symbols, 1)
-        check_finite("Memory spread", self.spread)
+        check_at_most("Memory symbols", self.symbols, _MOST_SYMBOLS)
+        check_between("Memory spread", self.spread, 0, math.inf)
         check_share("Memory kink", self.kink)
 
 

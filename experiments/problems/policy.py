@@ -32,8 +32,8 @@ class Policy(SequentialProblem):
     derivative of f. Those with one evaluation of f are nested, a call for each action (`sequence`),
     and credit it with the rewards after it; they know the state as the context of f, which is what
     a value function, `ScoreFunction[NVIL[network=MLP[10,context=5]]]`, and
-    `RELAX[MLP[10,context=5]]` take. Others draw whole episodes from one start (`Autoregressive`):
-    leave-one-out and group means.
+    `RELAX[MLP[10,context=5]]` take: 5 numbers for cart-pole, 8 for the tokens. Others draw whole
+    episodes from one start (`Autoregressive`): leave-one-out and group means.
 
     $\gamma^t$ stays in the gradient of step t, where much code drops it; $H_t$ is the entropy of
     the policy, whose weight is $\alpha$.

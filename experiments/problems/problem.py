@@ -101,6 +101,10 @@ class Measurable(abc.ABC):
             return "needs a multi-sample bound, as in VAE[size=4,kl=sampled,num_samples=2]"
         return estimator.refusal(distribution)
 
+    def instead(self, estimator: Estimator, distribution: Distribution) -> str:
+        """Return which estimators fit instead of one that does not, as `Estimator.instead`."""
+        return estimator.instead(distribution)
+
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the number of evaluations of f that one gradient estimate takes."""
         return estimator.evaluations(distribution)

@@ -204,7 +204,7 @@ class VectorQuantised(LabelledImages):
         check_count("VectorQuantised positions", self.positions, 1)
         check_count("VectorQuantised codes", self.codes, 2)
         check_count("VectorQuantised dimension", self.dimension, 1)
-        hidden_sizes(self.hidden)
+        hidden_sizes(self.hidden, "VectorQuantised hidden")
         check_choice("VectorQuantised quantiser", self.quantiser, get_args(Quantiser))
         check_between("VectorQuantised commitment", self.commitment, 0, math.inf)
         check_between("VectorQuantised kl_weight", self.kl_weight, 0, math.inf)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Bernoulli, Distribution, Estimator
-from estimators.checks import check_count, check_positive
+from estimators.checks import check_at_most, check_count, check_positive
 from experiments import data as data_sets
 from experiments.data import Split
 from experiments.optimisers import Adam
@@ -19,6 +19,7 @@ from experiments.problems.networks import feed_forward
 from experiments.problems.problem import Params, Problem
 
 _HIDDEN, _BATCH, _STEPS, _RATE = 64, 100, 1500, 2e-3
+_IMAGES = 10_000  # of MNIST's test set
 _EDGE = 1e-5
 """Distances to an integer are at most this much below one, as in Yang et al.'s code."""
 
@@ -54,8 +55,8 @@ class Rounding(Problem):
     derivative in y.
 
     Args:
-        latents: D.
-        images: the number of test images, which are independent.
+        latents: D, at most 784.
+        images: the number of test images, which are independent; at most 10,000.
         temperature: T.
         weight: w, in bits.
     """
@@ -137,7 +138,9 @@ class Rounding(Problem):
     def check(self) -> None:
         """Raise for a number out of range."""
         check_count("Rounding latents", self.latents, 1)
+        check_at_most("Rounding latents", self.latents, PIXELS)
         check_count("Rounding images", self.images, 1)
+        check_at_most("Rounding images", self.images, _IMAGES)
         check_positive("Rounding temperature", self.temperature)
         check_positive("Rounding weight", self.weight)
 

@@ -271,7 +271,7 @@ class SemiSupervised(ImageProblem):
                 "binarisation has"
             )
         check_choice(f"{name} network", self.network, ("convolutional", "dense"))
-        if hidden_sizes(self.hidden) and self.network != "dense":
+        if hidden_sizes(self.hidden, f"{name} hidden") and self.network != "dense":
             raise ValueError(f"{name} hidden is for network=dense, not {self.network}")
         check_count(f"{name} size", self.size, 1)
         check_count(f"{name} classes", self.classes, LABELS)

@@ -46,6 +46,10 @@ class SequentialProblem(Problem):
         reason = estimator.refusal(self._any())
         return reason and f"{reason}, and evaluates f more than once a {self.whose}"
 
+    def instead(self, estimator: Estimator, distribution: Distribution) -> str:
+        """Return which estimators of whole sequences fit instead of one that does not."""
+        return estimator.instead(self._any())
+
     def evaluations(self, estimator: Estimator, distribution: Distribution) -> int:
         """Return the number of sequences that one gradient takes."""
         return 1 if self.is_nested(estimator) else estimator.evaluations(self._any())

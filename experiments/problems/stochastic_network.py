@@ -157,7 +157,7 @@ class StochasticNetwork(ImageProblem):
         super().check()
         name = type(self).__name__
         check_choice(f"{name} activation", self.activation, tuple(ACTIVATIONS))
-        hidden_sizes(self.hidden)
+        hidden_sizes(self.hidden, f"{name} hidden")
         for field, least in (("size", 1), ("classes", 2), ("depth", 1), ("num_samples", 1)):
             check_count(f"{name} {field}", getattr(self, field), least)
         if self.num_samples == 1 and self.depth > _MOST_NESTED:

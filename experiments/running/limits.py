@@ -13,6 +13,7 @@ from jax.core import ShapedArray
 from jax.extend import core
 
 from estimators import Estimator, frozen
+from estimators.checks import Misfit
 from experiments.measurement.moments import Gradient, num_bytes
 from experiments.problems import Measurable, Problem
 from experiments.running.user_code import blame
@@ -66,14 +67,14 @@ def check_memory(what: str, count: float) -> None:
 
 
 def check_problem(problem: Problem, data: Any) -> None:
-    """Check that a problem's parameters and minibatches fit into memory.
+    """Check that a problem's parameters and minibatches fit into memory and are soon made.
 
     Args:
         problem: the problem.
         data: the result of `problem.data()`.
 
     Raises:
-        UsageError: if they do not.
+        UsageError: if they do not fit, or if initial parameters take minutes.
     """
     key = jax.random.key(0)
     for part, function, arguments in (
@@ -83,6 +84,8 @@ def check_problem(problem: Problem, data: Any) -> None:
         found = _shapes(function, *arguments)
         if found is not None:
             check_memory(f"{problem}: {part}", num_bytes(found))
+    if reason := excess(problem.initial, key, fixed=0, times=1, what="initial parameters"):
+        raise UsageError(f"{problem} {reason}")
 
 
 def refusal(
@@ -158,6 +161,8 @@ def excess(
         if blame(error):
             raise
         return "is nested too deeply for Python"
+    except Misfit as error:
+        return str(error)
     except OverflowError:
         return "has arrays that do not fit into any memory"
     differs = [i >= fixed for i, one in enumerate(arguments) for _ in jax.tree.leaves(one)]

@@ -81,7 +81,11 @@ def test_no_error_and_no_interval():
     assert said.startswith("No error: Exact (256), with evaluations of f per gradient in brackets.")
     assert "Of the others, least error at equal cost: Tied" in said
     assert "Not ranked, for lack of an interval: Best." in said
-    assert "no estimator is worse" in concluded(rows_of({"Best": FACTS["Best"]}))
+    alone, both = ({name: FACTS[name] for name in names} for names in (["Best"], ["Best", "Tied"]))
+    assert "; no estimator is worse" in concluded(rows_of(alone))
+    # Whether an error without an interval is worse is not known.
+    assert "; no ranked estimator is worse" in concluded(rows_of(both, Tied=(1e3, np.nan, np.nan)))
+    assert "worse" not in concluded(rows_of(alone, Best=(1e3, np.nan, np.nan)))
 
 
 def test_cost_as_measured_time():

@@ -241,7 +241,7 @@ def check(settings: CompareSettings, named: Collection[str]) -> None:
             error = error or raised
             continue
         if must and reason:
-            instead = estimator.instead(distribution)
+            instead = problem.instead(estimator, distribution)
             raise UsageError(f"{estimator} does not fit {problem}: {reason}{instead}")
         fits, refused = fits or not reason, f"{estimator} {reason}"
     if not fits:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from experiments.measurement.rows import Row
 from experiments.statistics import Estimate, sample_mean
 
-UNKNOWN = Estimate.refused(math.nan, "no such rows")
+UNKNOWN = Estimate.refused(math.nan, "not part of this run")
 
 
 def select(rows: Sequence[Row], **columns: object) -> list[Row]:

@@ -27,6 +27,7 @@ from experiments.measurement.rows import Row, estimator_columns
 from experiments.optimisers import Adam
 from experiments.problems import Rounding
 from experiments.statistics import Estimate, sample_mean
+from experiments.studies.figures.paired import UNKNOWN
 from experiments.studies.figures.predictions import Of, Prediction
 from experiments.studies.figures.study import Figure, figure_study
 
@@ -197,7 +198,7 @@ def _less(name: str, other: str) -> Of:
 
     def of(rows: Sequence[Row]) -> Estimate:
         one, two = _ends(rows, name), _ends(rows, other)
-        return sample_mean(one - two) if len(one) and len(two) else _MISSING
+        return sample_mean(one - two) if len(one) and len(two) else UNKNOWN
 
     return of
 
@@ -207,7 +208,7 @@ def _alone(name: str) -> Of:
 
     def of(rows: Sequence[Row]) -> Estimate:
         found = _ends(rows, name)
-        return sample_mean(found) if len(found) else _MISSING
+        return sample_mean(found) if len(found) else UNKNOWN
 
     return of
 
@@ -215,10 +216,9 @@ def _alone(name: str) -> Of:
 def _small_steps(rows: Sequence[Row]) -> Estimate:
     """Return straight-through rounding's gap at the smallest rate, less that at the largest."""
     small, large = (_ends(rows, IDENTITY, rate) for rate in (_RATES[0], _RATES[-1]))
-    return sample_mean(small - large) if len(small) and len(large) else _MISSING
+    return sample_mean(small - large) if len(small) and len(large) else UNKNOWN
 
 
-_MISSING = Estimate.refused(float("nan"), "not part of this run")
 _YANG = "Yang et al. 2020"
 
 PREDICTIONS = (

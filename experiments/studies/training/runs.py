@@ -80,6 +80,16 @@ class BatchInputs:
             return {"": None}
         return {split: self.problem.data(split) for split in self.settings.splits}
 
+    @property
+    def is_objective_scored(self) -> bool:
+        """Whether the objective says how good a model is.
+
+        Not in a game, where each run has an opponent of its own; nor that of one minibatch, where
+        the hard model has scores on a whole split.
+        """
+        has_all = not self._scored or self.batch is self.data
+        return has_all and len(self.problem.turns) == 1
+
     def examples(self, problem: EvaluatedProblem, split: Split) -> Any:
         """Return the examples of a split on which the problem is evaluated, on the host."""
         if split not in self._examples:
@@ -292,7 +302,9 @@ class EstimatorBatch:
                 for metric, value in found.items():
                     self.history.add(run, step, metric, float(value), split=split)
             if not isinstance(problem, EvaluatedProblem):
-                exact = problem.exact_loss(own, shared.batch)
+                exact = (
+                    problem.exact_loss(own, shared.batch) if shared.is_objective_scored else None
+                )
                 if exact is not None:
                     self.history.add(run, step, "exact_loss", float(exact))
                 continue

@@ -177,7 +177,7 @@ def checked(settings: TrainSettings, named: Collection[str]) -> TrainSettings:
     def fits(estimator: Estimator, times: int, moves: bool) -> bool:
         reason = limits.refusal(problem, estimator, at, distribution, times, moves=moves)
         if reason and str(estimator) in named:
-            instead = estimator.instead(distribution)
+            instead = problem.instead(estimator, distribution)
             raise UsageError(f"{estimator} does not fit {problem}: {reason}{instead}")
         return not reason
 

@@ -200,6 +200,8 @@ def test_what_does_not_fit_is_refused():
     assert SMALL.refusal(LocalExpectation(), one) is not None
     assert "more than once a character" in SMALL.refusal(LocalExpectation(), one)
     assert "Bernoulli" in SMALL.refusal(DisARM(), one)
+    # Its relatives for Categorical do not fit either: they take no whole strings.
+    assert DisARM().instead(one) and not SMALL.instead(DisARM(), one)
     assert SMALL.refusal(ScoreFunction(LeaveOneOut(4)), one) is None
     assert SMALL.evaluations(ScoreFunction(LeaveOneOut(4)), one) == 4
     assert SMALL.evaluations(GumbelSoftmax(1.0), one) == 1

@@ -28,6 +28,10 @@ TOY = ["--problem", "Quadratic", "--estimators"]
         (["compare", "--problem", "VAE[size=100000000]"], ["VAE[size=100000000]", "GB of memory"]),
         (["compare", "--problem", f"Coupled[bits={10**15}]"], ["GB of memory"]),
         (["compare", "--problem", f"VAE[batch_size={10**10}]"], ["a minibatch", "GB of memory"]),
+        (
+            ["compare", "--problem", f"SequenceGAN[pretraining={10**8}]"],
+            ["would take at least", "for initial parameters"],
+        ),
         (["train", *TOY, "ScoreFunction", "--seeds", str(10**9)], ["runs", "GB of memory"]),
         (["train", *TOY, "ScoreFunction", "--steps", str(10**12)], ["--steps", "2,147,483,648"]),
         (
@@ -51,6 +55,21 @@ def test_what_is_too_much_is_refused(arguments, says, capsys, tmp_path, monkeypa
 def test_more_evaluations_than_possible(capsys, tmp_path):
     line = refused(capsys, "compare", "--problem", "VAE[depth=12]", "--output", tmp_path / "out")
     assert "evaluations of f" in line or "states" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--problem", "Quadratic", "--steps", "2"],
+        ["compare", "--problem", "Quadratic"],
+        ["train", "--problem", "Policy", "--steps", "2"],
+    ],
+    ids=" ".join,
+)
+def test_a_network_of_more_context_than_there_is_does_not_fit(arguments, capsys, tmp_path):
+    name = "ScoreFunction[baseline=NVIL[network=MLP[hidden=4,context=9]]]"
+    line = refused(capsys, *arguments, "--estimators", name, "--output", tmp_path / "out")
+    assert f"{name} does not fit" in line and "9 of them the context of f" in line
 
 
 def test_the_cost_of_a_program_is_read_off_its_equations():

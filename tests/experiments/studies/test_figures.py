@@ -10,8 +10,11 @@ from experiments.command_line import main
 from experiments.problems import VAE, StructuredPrediction
 from experiments.running.progress import Progress
 from experiments.running.study import run
+from experiments.statistics import Estimate
 from experiments.studies.figures import FIGURES, build, integrality
 from experiments.studies.figures.lattice import lattice
+from experiments.studies.figures.predictions import Prediction
+from experiments.studies.figures.study import figure_study
 from experiments.system.errors import UsageError
 from experiments.system.folder import Folder
 
@@ -81,6 +84,21 @@ def test_the_command_leaves_three_files_and_does_not_run_twice(tmp_path, capsys)
     assert main(command) == 0
     assert "already contains this run" in capsys.readouterr().err
     assert (tmp_path / "results.parquet").stat().st_mtime_ns == written
+
+
+@pytest.mark.draws
+def test_a_smoke_run_says_that_it_decides_no_prediction(tmp_path, capsys, monkeypatch):
+    def predicted(name, scale):
+        study, drawn_by = build(name, scale)
+        one = Prediction("one is large", "ours", lambda rows: Estimate(1.0, 1.0, 1.0), low=0.5)
+        return figure_study(name, "a title", drawn_by, {}, study.parts, [one])
+
+    monkeypatch.setattr("experiments.command_line.figure.build", predicted)
+    command = ["figure", "relaxed-samples", "--budget", "smoke", "--output", str(tmp_path)]
+    assert main([*command, "--device", "cpu"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "one is large (ours) held" in said and "this one is too small to decide them" in said
+    assert "too small" in (tmp_path / "table.md").read_text()
 
 
 def test_unknown_figures_are_refused(capsys):

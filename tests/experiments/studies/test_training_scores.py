@@ -8,8 +8,10 @@ import pytest
 
 import estimax
 from analysis.figures import training as curves
+from analysis.runs import SCORES
 from analysis.studies import readable
 from experiments.problems import Quadratic
+from experiments.problems.problem import Turn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,36 @@ def test_a_problem_with_data_is_scored_on_each_split(tmp_path):
     scores = rows[rows["metric"] == "accuracy"].drop_duplicates("split")
     found = dict(zip(scores["split"], scores["value"], strict=True))
     assert found == {"validation": 10.0, "test": 4.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Game(Scored):
+    """Each run has an opponent of its own."""
+
+    @property
+    def turns(self):
+        return (Turn(self.loss), Turn(lambda *arguments: -self.loss(*arguments)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn(Scored):
+    """Draws minibatches."""
+
+    def batch(self, key, data):
+        return jax.random.normal(key)
+
+
+@pytest.mark.parametrize("problem", [Game(), Drawn()], ids=str)
+def test_the_objective_of_a_game_or_of_a_minibatch_ranks_no_scored_model(problem, tmp_path):
+    rows = trained(problem, tmp_path).frame
+    assert {"accuracy", "loss"} <= set(rows["metric"]) and "exact_loss" not in set(rows["metric"])
+    assert readable(rows).frame["accuracy"].notna().all()
+
+
+def test_a_table_is_sorted_by_how_good_models_are_before_what_they_use():
+    order = list(SCORES)
+    for good in ("error", "distortion"):
+        assert order.index(f"test_{good}") < order.index("test_usage")
 
 
 def test_scores_are_compiled_once(tmp_path):
