@@ -1,0 +1,119 @@
+"""The table of the atlas: estimators ranked over problems, and which one to begin with."""
+
+import pandas as pd
+
+from analysis import atlas
+from analysis.columns import ESTIMATE, WORD, Column, Kind, number
+from analysis.readable import ReadableTable
+from analysis.rows import heading, is_complete, without_skipped
+from analysis.tables.comparison import ESTIMATOR
+
+_SHARE = number(lambda value: "-" if pd.isna(value) else f"{100 * value:.0f} %")
+_TAKES = Kind(lambda line, field, form: f"{line[field]} of {line['all_points']}", "number")
+_FACTOR = number(
+    lambda value: "-" if pd.isna(value) else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+)
+_WITHIN = (
+    "Within 2, within 10: the share of the points that it takes where its error is within that "
+    "factor of the best of its kind, or of all; worst: its largest ratio to the best of its kind."
+)
+_COLUMNS = (
+    Column("kind", ("", "kind"), "kind", WORD),
+    ESTIMATOR,
+    Column(
+        "mean rank",
+        ("mean", "rank"),
+        "rank",
+        ESTIMATE,
+        "Rank: the share of its kind that is better at a point, 0 for the best and 1 for the last; "
+        "mean over points, with 95 % intervals of a bootstrap over problems.",
+    ),
+    Column("within 2", ("within", "2"), "within_2", _SHARE, _WITHIN, True),
+    Column("within 2 of all", ("2 of", "all"), "within_2_of_all", _SHARE, _WITHIN, True),
+    Column("points", ("", "points"), "points", _TAKES, "Points: where it is compared."),
+    Column("within 10", ("within", "10"), "within_10", _SHARE, _WITHIN, True),
+    Column("worst", ("", "worst"), "worst", _FACTOR, _WITHIN),
+)
+_NOTE = (
+    "Error at equal cost: squared bias + variance × evaluations / budget. Those whose interval "
+    "reaches zero, and those not distinguishable from the best (paired test), tie with it."
+)
+
+
+def atlas_table(rows: pd.DataFrame) -> ReadableTable:
+    """Return the estimators of the atlas, ranked among the unbiased and among the biased.
+
+    Args:
+        rows: the tidy table of `estimax atlas`.
+
+    Returns:
+        The lines of `analysis.atlas.ranked`, with `note`.
+
+    Raises:
+        ValueError: as `analysis.atlas.cells`.
+    """
+    found = atlas.cells(rows)
+    lines = atlas.ranked(found).assign(note="")
+    points, problems = len(found.drop_duplicates(atlas.POINT)), found["problem"].nunique()
+    _, skipped = without_skipped(rows)
+    context = {"study": str(rows["study"].iloc[0])}
+    exact = found[found["is_exact"]].groupby("short_name").size()
+    unknown = found[~found["is_exact"] & found["ratio"].isna()].groupby("short_name").size()
+    notes = [_NOTE]
+    for counts, why in ((exact, "unbiased without variance"), (unknown, "without an interval")):
+        if len(counts):
+            each = ", ".join(f"{name} ({count})" for name, count in counts.items())
+            notes.append(f"Left out, {why}, at so many points: {each}.")
+    if len(skipped):
+        notes.append(f"Skipped where they do not fit: {', '.join(_short(rows, skipped))}.")
+    return ReadableTable(
+        frame=lines,
+        columns=_COLUMNS,
+        heading=heading({}, complete=is_complete(rows))
+        or f"Atlas: {len(found)} cells, {points} points of {problems} problems",
+        notes=notes,
+        findings=answers(found),
+        context=context,
+        is_grouped=True,
+    )
+
+
+def _short(rows: pd.DataFrame, names: object) -> list[str]:
+    own = rows[rows["estimator"].isin(list(names))]
+    return list(own["short_name"].unique())
+
+
+def answers(found: pd.DataFrame) -> list[str]:
+    """Return which estimator to begin with, knowing nothing of a problem but its law.
+
+    It is the one that is within a factor of 2 of the best at the most points, of all and of the
+    unbiased; of several, the one with the least largest ratio.
+
+    Args:
+        found: the result of `analysis.atlas.cells`.
+    """
+    said = []
+    for law, own in found.groupby("law", sort=False):
+        count = len(own.drop_duplicates(atlas.POINT))
+        where = f"{law} ({count} point{'s' * (count != 1)})"
+        best = _safest(own, "ratio", count, "of all")
+        unbiased = own[own["kind"] == "unbiased"]
+        other = _safest(unbiased, "ratio_of_kind", count, "of the unbiased")
+        said.append(f"{where}: {best}; {other}.")
+    return said
+
+
+def _safest(own: pd.DataFrame, ratio: str, count: int, of: str) -> str:
+    known = own[own[ratio].notna()]
+    if known.empty:
+        return f"{of}, none is compared"
+    groups = known.groupby("short_name")[ratio]
+    order = pd.DataFrame(
+        {"within": groups.agg(lambda one: (one <= 2).sum()), "worst": groups.max()}
+    )
+    order = order.sort_values(["within", "worst"], ascending=[False, True], kind="stable")
+    first = order.iloc[0]
+    return (
+        f"{of}, {order.index[0]} is within 2 of the best at {first['within']:.0f} of {count}, at "
+        f"worst {first['worst']:.2g} times the best"
+    )
