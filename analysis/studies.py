@@ -68,7 +68,10 @@ STUDIES = {
     "opponents": Study(opponents.COLUMNS, opponents.opponents_table),
     "figure": Study(("study", "figure", "task"), predictions_table),
     "atlas": Study(
-        atlas.COLUMNS, atlas_table, figures=("atlas_map", "atlas_profiles"), budget=float
+        atlas.COLUMNS,
+        atlas_table,
+        figures=("atlas_map", "atlas_profiles", "atlas_ranks"),
+        budget=float,
     ),
 }
 """Keyed by the name in a results file's configuration."""

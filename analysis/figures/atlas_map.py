@@ -19,7 +19,7 @@ _ENDS = (1.0, 2.0, 5.0, 10.0, 100.0)
 _COLOURS = ("#313695", "#74add1", "#e0f3f8", "#fee090", "#f46d43", "#a50026")
 """Blue to red, of ratios from 1 to above 100; legible to the colour-blind."""
 
-_LABELS = ("ties with the best", "to 2", "to 5", "to 10", "to 100", "more")
+_LABELS = ("ties with the best", "within 2", "within 5", "within 10", "within 100", "above")
 _ROW = 0.125  # inches
 _LETTER = 0.05  # of a name above a column
 _NARROWEST = 4.5  # inches for two panels beside each other
@@ -112,8 +112,8 @@ def _columns(found: pd.DataFrame) -> dict[str, Sequence[str]]:
 def _draw(ax: Axes, found: pd.DataFrame, points: pd.DataFrame, names: Sequence[str]) -> None:
     index = pd.MultiIndex.from_frame(points[atlas.POINT])
     wide = found.pivot(index=atlas.POINT, columns="short_name")
-    ratio = wide["ratio"].reindex(index=index, columns=pd.Index(names))
-    exact = wide["is_exact"].reindex(index=index, columns=pd.Index(names)).eq(True).to_numpy()
+    ratio = wide["ratio"].reindex(index)[[*names]]
+    exact = wide["is_exact"].reindex(index)[[*names]].eq(True).to_numpy()
     # The first colour is for ties alone.
     ends = [0.0, np.nextafter(1.0, 2.0), *_ENDS[1:], np.inf]
     bins = np.digitize(ratio.to_numpy(float), ends) - 1.0
@@ -131,7 +131,10 @@ def _draw(ax: Axes, found: pd.DataFrame, points: pd.DataFrame, names: Sequence[s
     )
     down, across = np.nonzero(exact)
     ax.plot(across, down, ".", color="0.3", markersize=2.5)
-    labels = [f"{one.problem}{f', {one.step}' * (one.step > 0)}" for one in points.itertuples()]
+    labels = [
+        f"{problem}, {step}" if step else str(problem)
+        for problem, step in zip(points["problem"], points["step"], strict=True)
+    ]
     ax.set_yticks(range(len(points)), [text.replace("$", r"\$") for text in labels], fontsize=5.5)
     ax.set_xticks(range(len(names)), [text.replace("$", r"\$") for text in names], fontsize=5.5)
     ax.tick_params(axis="x", rotation=90, labeltop=True, labelbottom=False)
@@ -153,6 +156,9 @@ def _entries() -> list[Line2D]:
 
 def _marks(found: pd.DataFrame) -> list[Line2D]:
     marks = [mark("blank: the estimator does not take the problem")]
+    laws = list(_points(found)["law"].unique())
+    if len(laws) > 1:
+        marks.append(mark(f"lines part the laws: {', '.join(laws)}"))
     if found["is_exact"].any():
         marks.append(mark("unbiased without variance: not compared", marker=".", markersize=4))
     if (found["step"] > 0).any():

@@ -1,11 +1,13 @@
 """The table of the atlas: estimators ranked over problems, and which one to begin with."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from analysis import atlas
-from analysis.columns import ESTIMATE, WORD, Column, Kind, number
+from analysis.columns import WORD, Column, Form, Kind, estimate, number
 from analysis.readable import ReadableTable
-from analysis.rows import heading, is_complete, without_skipped
+from analysis.rows import is_complete, without_skipped
 from analysis.tables.comparison import ESTIMATOR
 
 _SHARE = number(lambda value: "-" if pd.isna(value) else f"{100 * value:.0f} %")
@@ -14,9 +16,20 @@ _FACTOR = number(
     lambda value: "-" if pd.isna(value) else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 )
 _WITHIN = (
-    "Within 2, within 10: the share of the points that it takes where its error is within that "
-    "factor of the best of its kind, or of all; worst: its largest ratio to the best of its kind."
+    "Within 2, 10: the share of its points where its error is within that factor of the best of "
+    "its kind, unbiased or biased, or of all. Worst: its largest ratio to the best of its kind."
 )
+_POINTS = (
+    "Points: those where it is compared, of all; a point is a problem at its start or after "
+    "training."
+)
+
+
+def _rank(line: pd.Series, field: str, form: Form) -> str:
+    value, low, high = estimate(line, field)
+    return f"{value:.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]")
+
+
 _COLUMNS = (
     Column("kind", ("", "kind"), "kind", WORD),
     ESTIMATOR,
@@ -24,15 +37,15 @@ _COLUMNS = (
         "mean rank",
         ("mean", "rank"),
         "rank",
-        ESTIMATE,
+        Kind(_rank, "word"),
         "Rank: the share of its kind that is better at a point, 0 for the best and 1 for the last; "
         "mean over points, with 95 % intervals of a bootstrap over problems.",
     ),
-    Column("within 2", ("within", "2"), "within_2", _SHARE, _WITHIN, True),
-    Column("within 2 of all", ("2 of", "all"), "within_2_of_all", _SHARE, _WITHIN, True),
-    Column("points", ("", "points"), "points", _TAKES, "Points: where it is compared."),
-    Column("within 10", ("within", "10"), "within_10", _SHARE, _WITHIN, True),
-    Column("worst", ("", "worst"), "worst", _FACTOR, _WITHIN),
+    Column("within 2", ("within 2", "of kind"), "within_2", _SHARE, _WITHIN, True),
+    Column("within 2 of all", ("within 2", "of all"), "within_2_of_all", _SHARE, _WITHIN, True),
+    Column("points", ("", "points"), "points", _TAKES, _POINTS),
+    Column("within 10", ("within 10", "of kind"), "within_10", _SHARE, _WITHIN, True),
+    Column("worst", ("worst", "of kind"), "worst", _FACTOR, _WITHIN),
 )
 _NOTE = (
     "Error at equal cost: squared bias + variance × evaluations / budget. Those whose interval "
@@ -69,8 +82,8 @@ def atlas_table(rows: pd.DataFrame) -> ReadableTable:
     return ReadableTable(
         frame=lines,
         columns=_COLUMNS,
-        heading=heading({}, complete=is_complete(rows))
-        or f"Atlas: {len(found)} cells, {points} points of {problems} problems",
+        heading=f"Atlas: {len(found)} cells, {points} points of {problems} problems"
+        + ("" if is_complete(rows) else ", run not complete"),
         notes=notes,
         findings=answers(found),
         context=context,
@@ -78,42 +91,47 @@ def atlas_table(rows: pd.DataFrame) -> ReadableTable:
     )
 
 
-def _short(rows: pd.DataFrame, names: object) -> list[str]:
+def _short(rows: pd.DataFrame, names: Iterable[str]) -> list[str]:
     own = rows[rows["estimator"].isin(list(names))]
     return list(own["short_name"].unique())
 
 
 def answers(found: pd.DataFrame) -> list[str]:
-    """Return which estimator to begin with, knowing nothing of a problem but its law.
+    """Return which estimator to begin with, knowing nothing of a problem, or its law only.
 
     It is the one that is within a factor of 2 of the best at the most points, of all and of the
-    unbiased; of several, the one with the least largest ratio.
+    unbiased; of several, the one with the least largest ratio. A point that it does not take counts
+    against it.
 
     Args:
         found: the result of `analysis.atlas.cells`.
     """
-    said = []
-    for law, own in found.groupby("law", sort=False):
+    laws = dict(list(found.groupby("law", sort=False)))
+    parts = {"any law": found, **laws} if len(laws) > 1 else laws
+    said = ["Knowing nothing of a problem, or its law only, begin with:"]
+    for law, own in parts.items():
         count = len(own.drop_duplicates(atlas.POINT))
-        where = f"{law} ({count} point{'s' * (count != 1)})"
-        best = _safest(own, "ratio", count, "of all")
-        unbiased = own[own["kind"] == "unbiased"]
-        other = _safest(unbiased, "ratio_of_kind", count, "of the unbiased")
-        said.append(f"{where}: {best}; {other}.")
+        best = _safest(own, "ratio")
+        unbiased = _safest(own[own["kind"] == "unbiased"], "ratio_of_kind")
+        said.append(
+            f"{law} ({count} point{'s' * (count != 1)}): {best or 'none'}; of the unbiased, "
+            f"{unbiased or 'none'}."
+        )
     return said
 
 
-def _safest(own: pd.DataFrame, ratio: str, count: int, of: str) -> str:
+def _safest(own: pd.DataFrame, ratio: str) -> str | None:
     known = own[own[ratio].notna()]
     if known.empty:
-        return f"{of}, none is compared"
+        return None
     groups = known.groupby("short_name")[ratio]
     order = pd.DataFrame(
         {"within": groups.agg(lambda one: (one <= 2).sum()), "worst": groups.max()}
     )
     order = order.sort_values(["within", "worst"], ascending=[False, True], kind="stable")
-    first = order.iloc[0]
+    (within, worst), size = order.iloc[0], groups.size()[order.index[0]]
+    rest = f", at worst {worst:.2g} times it" if worst > 1 else ""
     return (
-        f"{of}, {order.index[0]} is within 2 of the best at {first['within']:.0f} of {count}, at "
-        f"worst {first['worst']:.2g} times the best"
+        f"{order.index[0]}, within a factor of 2 of the best at {within:.0f} of {size} that it "
+        f"takes{rest}"
     )

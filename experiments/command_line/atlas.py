@@ -1,6 +1,7 @@
 """The command `atlas`: every estimator on every problem that it takes."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,10 @@ import analysis
 from experiments.command_line import jobs, options, unused
 from experiments.command_line.output import TABLE_FILES, drawing, shown, terminal_width
 from experiments.running.results import Results
-from experiments.running.user_code import parse_estimators
-from experiments.studies.atlas.choice import CHOSEN, POINTS, SCALES
+from experiments.studies.atlas.choice import POINTS, SCALES
 from experiments.studies.atlas.predictions import PREDICTIONS
-from experiments.studies.atlas.study import atlas
+from experiments.studies.atlas.study import atlas, cells_of
+from experiments.studies.figures.predictions import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +50,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="run only at points whose names contain one of these texts (default: all); the same "
         "command without it runs the rest",
     )
-    option(
-        "--list", action="store_true", help="list the points and the estimators, and run nothing"
-    )
+    option("--list", action="store_true", help="list the points, and run nothing")
     options.add_output(command)
     options.add_drawing(command)
 
@@ -61,26 +60,30 @@ def run(given: argparse.Namespace) -> None:
     if given.list:
         unused.of_listing(given)
         unused.without_effect(given, "with --list", *options.DRAWING)
-        print("\n".join([*_points(given), "", *CHOSEN[given.budget]]))
+        print("\n".join(_points(given)))
         return
     jobs.run(given, job(given))
 
 
 def job(given: argparse.Namespace) -> jobs.Job:
     """Return what the arguments ask for."""
-    drawn = drawing(given, parse_estimators(CHOSEN[given.budget]).estimators)
+    cells = cells_of(given.budget).values()
+    drawn = drawing(given, [cell.estimator for cell in cells])
     points = None if given.points is None else _points(given)
+    predictions = PREDICTIONS[given.budget]
 
     def own(results: Results) -> None:
-        if not results.complete:
-            return  # predictions are of the whole
-        table = shown(results, _predicted)
+        if not (results.complete and predictions):
+            return
+        table = shown(results, functools.partial(_predicted, predictions))
         print(analysis.to_text(table, terminal_width()), flush=True)
         with results.folder.staged() as stage:
             analysis.save_table(table, stage / _PREDICTIONS)
 
     study = atlas(given.budget, points)
-    files = [f"{_PREDICTIONS}{name.removeprefix('table')}" for name in TABLE_FILES]
+    files = [
+        f"{_PREDICTIONS}{name.removeprefix('table')}" for name in TABLE_FILES * bool(predictions)
+    ]
     return jobs.Job(study, drawn, own_files=files, own=own)
 
 
@@ -89,14 +92,17 @@ def _points(given: argparse.Namespace) -> Sequence[str]:
     return options.containing(given.points, titles, "point") or [*titles]
 
 
-def _predicted(rows: "pd.DataFrame") -> "analysis.ReadableTable":
+def _predicted(predictions: Sequence[Prediction], rows: "pd.DataFrame") -> "analysis.ReadableTable":
     """Return the table of the predictions, as the cells decide them."""
     import pandas as pd
 
     from analysis.atlas import cells
     from analysis.tables.predictions import predictions_table
 
-    found = cells(rows).to_dict("records")
-    decided = pd.DataFrame([one.row(found) for one in PREDICTIONS])
+    found = [
+        {str(name): value for name, value in cell.items()}
+        for cell in cells(rows).to_dict("records")
+    ]
+    decided = pd.DataFrame([one.row(found) for one in predictions])
     decided.attrs = rows.attrs
     return predictions_table(decided)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from analysis.kept_atlas import sentence
 from experiments.command_line import jobs, options, unused
 from experiments.command_line.output import drawing
 from experiments.running.results import Results
@@ -101,6 +102,9 @@ def job(given: argparse.Namespace) -> jobs.Job:
     )
 
     def own(results: Results) -> None:
-        print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)
+        found = diagnosis(results.rows, chosen.estimators, given.budget)
+        name = found.recommended
+        beside = sentence(name, name) if name else None
+        print("\n".join(["", str(found), *([beside] if beside else [])]), flush=True)
 
     return jobs.Job(study, drawn, own=own, problem=checked)

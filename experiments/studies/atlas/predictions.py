@@ -1,12 +1,14 @@
 """What is expected of the atlas, declared before its first run at `laptop`."""
 
+from collections.abc import Mapping, Sequence
+
 from experiments.studies.atlas.quantities import log_ratio, share
 from experiments.studies.figures.predictions import Prediction
 
 _LOO = "ScoreFunction[LeaveOneOut[2]]"
 _LOO4 = "ScoreFunction[LeaveOneOut[4]]"
 
-PREDICTIONS = (
+_LAPTOP = (
     Prediction(
         "leave-one-out over 4 samples has less error than no baseline (mean log ratio)",
         "Kool et al. 2019",
@@ -111,3 +113,6 @@ PREDICTIONS = (
         low=0.7,
     ),
 )
+
+PREDICTIONS: Mapping[str, Sequence[Prediction]] = {"smoke": (), "laptop": _LAPTOP}
+"""The predictions of each scale, decided by its cells."""

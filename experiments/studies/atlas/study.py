@@ -24,7 +24,7 @@ from experiments.running.user_code import (
     parse_problem,
     sources,
 )
-from experiments.studies.atlas.choice import CHOSEN, POINTS, TRAINER, AtlasPoint
+from experiments.studies.atlas.choice import POINTS, TRAINER, AtlasPoint
 from experiments.studies.atlas.predictions import PREDICTIONS
 from experiments.studies.comparison.point_study import measured
 from experiments.studies.comparison.settings import MeasureSettings
@@ -47,11 +47,10 @@ class Cell(NamedTuple):
 
 def cells_of(scale: str) -> dict[str, Cell]:
     """Return the cells of a scale by name: at each point, the estimators that take its law."""
-    chosen = parse_estimators(CHOSEN[scale]).estimators
     return {
         _name(point.title, describe(one, positional=True)): Cell(point, one)
         for point in POINTS[scale]
-        for one in chosen
+        for one in parse_estimators(point.estimators).estimators
         if getattr(estimators, point.law) in one.distributions
     }
 
@@ -72,15 +71,15 @@ def atlas(scale: str, chosen: Collection[str] | None = None) -> Study[Cell]:
             "study": STUDY,
             "title": "Error at equal cost of estimators over problems",
             "scale": scale,
-            "points": [list(point) for point in points],
-            "estimators": list(CHOSEN[scale]),
+            "points": [list(point[:-1]) for point in points],
+            "cells": list(cells),
             "trainer": TRAINER,
             "rate": _RATE,
             "samples": max(point.samples for point in points),
             "tuning_steps": _TUNING_STEPS[scale],
             "budget": BUDGET,
             "seed": 0,
-            "predictions": [f"{one.text} ({one.source})" for one in PREDICTIONS],
+            "predictions": [f"{one.text} ({one.source})" for one in PREDICTIONS[scale]],
             **sources(used),
         },
         {__name__, *used},
