@@ -20,7 +20,7 @@ _COLOURS = ("#313695", "#74add1", "#e0f3f8", "#fee090", "#f46d43", "#a50026")
 """Blue to red, of ratios from 1 to above 100; legible to the colour-blind."""
 
 _LABELS = ("ties with the best", "within 2", "within 5", "within 10", "within 100", "above")
-_ROW = 0.125  # inches
+_ROW, _NARROW_ROW = 0.125, 0.1  # inches
 _LETTER = 0.05  # of a name above a column
 _NARROWEST = 4.5  # inches for two panels beside each other
 _COLUMNS = (
@@ -59,7 +59,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     columns = _columns(found)
     beside = page.width >= _NARROWEST and len(columns) > 1
     above = [_LETTER * max(map(len, names)) for names in columns.values()]
-    heights = [_ROW * len(points) + room + 0.15 for room in above]
+    row = _ROW if beside else _NARROW_ROW
+    heights = [row * len(points) + room + 0.15 for room in above]
     whole = max(heights) if beside else sum(heights)
     with paper():
         title = "" if is_complete(rows) else "run not complete: "

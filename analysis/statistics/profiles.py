@@ -73,10 +73,9 @@ def mean_ranks(
         picked = random.integers(len(names), size=len(names))
         weights = np.bincount(picked, minlength=len(names))[places].astype(float)
         drawn[number] = _mean(ranks(noisy, tied), weights)
-    # An estimator may be missing from all problems that were drawn.
     enough = [len({*np.asarray(problems)[column]}) > 1 for column in ~np.isnan(values.T)]
-    low, high = np.full((2, values.shape[1]), np.nan)
-    low[enough], high[enough] = np.nanquantile(drawn[:, enough], (0.025, 0.975), axis=0)
+    # An estimator may be missing from all problems that were drawn.
+    low, high = np.where(enough, np.nanquantile(drawn, (0.025, 0.975), axis=0), np.nan)
     mean = _mean(ranks(values, tied), np.ones(len(values)))
     return pd.DataFrame({"rank": mean, "rank_low": low, "rank_high": high})
 

@@ -113,10 +113,11 @@ def answers(found: pd.DataFrame) -> list[str]:
         count = len(own.drop_duplicates(atlas.POINT))
         best = _safest(own, "ratio")
         unbiased = _safest(own[own["kind"] == "unbiased"], "ratio_of_kind")
-        said.append(
-            f"{law} ({count} point{'s' * (count != 1)}): {best or 'none'}; of the unbiased, "
-            f"{unbiased or 'none'}."
-        )
+        where = f"{law} ({count} point{'s' * (count != 1)})"
+        if best == unbiased:
+            said.append(f"{where}: {best}; it is unbiased." if best else f"{where}: none.")
+        else:
+            said.append(f"{where}: {best}; of the unbiased, {unbiased or 'none'}.")
     return said
 
 

@@ -65,7 +65,7 @@ def rows(errors, unbiased=("A", "B"), laws=None, reaching=(), exact=(), without=
                 for metric, (value, least, most, listed) in values.items()
             ]
     table = pd.DataFrame(found)
-    table.attrs = dict(ATTRS)
+    table.attrs = {**ATTRS}
     return table
 
 
