@@ -6,6 +6,7 @@ import jax
 import pandas as pd
 import pytest
 
+from estimators.naming import describe
 from experiments import problems
 from experiments.command_line import main
 from experiments.running.results import FILE
@@ -181,12 +182,11 @@ def test_quantities_by_hand():
 
 
 def test_predictions_name_estimators_of_the_choice():
-    every = [cell(p, 0, name, 1.0) for p in ("P", "Q") for name in ESTIMATORS]
-    every += [
-        cell("Q", 0, name, 1.0, law="Subset", unbiased="no") for name in ("SIMPLE", "ImplicitMLE")
-    ]
-    every += [
-        cell("S", 0, name, 1.0, law="Subset", unbiased="no") for name in ("SIMPLE", "ImplicitMLE")
+    chosen = parse_estimators(ESTIMATORS).estimators
+    every = [
+        cell(problem, 0, describe(one, positional=True), 1.0, law=law, unbiased=one.unbiased)
+        for problem, law in (("P", "Bernoulli"), ("Q", "Subset"), ("R", "Subset"))
+        for one in chosen
     ]
     for prediction in PREDICTIONS["laptop"]:
         assert prediction.of(every) is not UNKNOWN, prediction.text
