@@ -78,7 +78,7 @@ def test_the_interval_of_a_rank_has_the_error_of_measurement():
     values, none = np.array([[1.0, 1.1]] * 4), np.zeros((4, 2), bool)
     problems = list("abcd")
     sure = mean_ranks(values, np.full_like(values, 1e-3), none, problems)
-    assert sure.loc[0].tolist() == [0.0, 0.0, 0.0]
+    assert sure.iloc[0].tolist() == [0.0, 0.0, 0.0]
     unsure = mean_ranks(values, np.full_like(values, 0.5), none, problems)
     assert unsure["rank"][0] == 0.0 and unsure["rank_high"][0] > 0.5
 

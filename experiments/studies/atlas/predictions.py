@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments.studies.atlas.quantities import log_ratio, share
+from experiments.studies.atlas.quantities import LogRatio, Share
 from experiments.studies.figures.predictions import Prediction
 
 _LOO = "ScoreFunction[LeaveOneOut[2]]"
@@ -12,104 +12,104 @@ _LAPTOP = (
     Prediction(
         "leave-one-out over 4 samples has less error than no baseline (mean log ratio)",
         "Kool et al. 2019",
-        log_ratio(_LOO4, "ScoreFunction"),
+        LogRatio(_LOO4, "ScoreFunction"),
         high=0.0,
     ),
     Prediction(
         "DisARM varies less than leave-one-out over 2 (mean log ratio of variances)",
         "Dong et al. 2020, arXiv:2006.10680",
-        log_ratio("DisARM", _LOO, "variance"),
+        LogRatio("DisARM", _LOO, "variance"),
         high=0.0,
     ),
     Prediction(
         "DisARM varies less than ARM (mean log ratio of variances)",
         "Dong et al. 2020, arXiv:2006.10680: it is ARM's conditional mean",
-        log_ratio("DisARM", "ARM", "variance"),
+        LogRatio("DisARM", "ARM", "variance"),
         high=0.0,
     ),
     Prediction(
         "ARMS with 4 samples has less error than DisARM",
         "Dimitriev and Zhou 2021, arXiv:2105.14141",
-        log_ratio("ARMS[4]", "DisARM"),
+        LogRatio("ARMS[4]", "DisARM"),
         high=0.0,
     ),
     Prediction(
         "REBAR varies less than NVIL (mean log ratio of variances)",
         "Tucker et al. 2017, arXiv:1703.07370",
-        log_ratio("REBAR[0.5]", "ScoreFunction[NVIL]", "variance"),
+        LogRatio("REBAR[0.5]", "ScoreFunction[NVIL]", "variance"),
         high=0.0,
     ),
     Prediction(
         "REBAR has no less error at equal cost than DisARM: it takes three evaluations and more",
         "ours, after Dong et al. 2020",
-        log_ratio("REBAR[0.5]", "DisARM"),
+        LogRatio("REBAR[0.5]", "DisARM"),
         low=0.0,
     ),
     Prediction(
         "RELAX varies less than MuProp (mean log ratio of variances)",
         "Grathwohl et al. 2018, arXiv:1711.00123",
-        log_ratio("RELAX", "MuProp", "variance"),
+        LogRatio("RELAX", "MuProp", "variance"),
         high=0.0,
     ),
     Prediction(
-        "local expectation is within 2 of the best unbiased one on most problems that it takes",
+        "local expectation is within 2 of the best one without bias on most problems",
         "Titsias and Lazaro-Gredilla 2015",
-        share("LocalExpectation", 2.0, of_kind=True),
+        Share("LocalExpectation", 2.0, of_kind=True),
         low=0.5,
     ),
     Prediction(
         "ReinMax has less error than straight-through",
         "Liu et al. 2023, arXiv:2304.08612",
-        log_ratio("ReinMax", "StraightThrough"),
+        LogRatio("ReinMax", "StraightThrough"),
         high=0.0,
     ),
     Prediction(
         "Gumbel-Rao has less error than straight-through Gumbel-softmax, both at 0.5",
         "Paulus et al. 2021, arXiv:2010.04838",
-        log_ratio("GumbelRao[0.5]", "StraightThroughGumbelSoftmax[0.5]"),
+        LogRatio("GumbelRao[0.5]", "StraightThroughGumbelSoftmax[0.5]"),
         high=0.0,
     ),
     Prediction(
         "Gumbel-softmax at 1 varies less than at 0.5 (mean log ratio of variances)",
         "Jang et al. 2017, arXiv:1611.01144",
-        log_ratio("GumbelSoftmax[1.0]", "GumbelSoftmax[0.5]", "variance"),
+        LogRatio("GumbelSoftmax[1.0]", "GumbelSoftmax[0.5]", "variance"),
         high=0.0,
     ),
     Prediction(
         "Gumbel-softmax at 1 has more error than at 0.5: at this budget bias decides",
         "ours",
-        log_ratio("GumbelSoftmax[1.0]", "GumbelSoftmax[0.5]"),
+        LogRatio("GumbelSoftmax[1.0]", "GumbelSoftmax[0.5]"),
         low=0.0,
     ),
     Prediction(
         "subsets: SIMPLE has less error than implicit MLE",
         "Ahmed et al. 2023, arXiv:2210.01941",
-        log_ratio("SIMPLE", "ImplicitMLE", law="Subset"),
+        LogRatio("SIMPLE", "ImplicitMLE", law="Subset"),
         high=0.0,
     ),
     Prediction(
         "straight-through is within 2 of the best on less than half of the problems",
         "ours: its bias does not fall with the budget",
-        share("StraightThrough", 2.0),
+        Share("StraightThrough", 2.0),
         high=0.5,
     ),
     Prediction(
-        "before training, the best biased estimator has less error than the best unbiased one",
+        "before training, the best estimator with a bias has less error than the best without",
         "ours",
-        log_ratio("biased", "unbiased", trained=False),
+        LogRatio("biased", "unbiased", trained=False),
         high=0.0,
     ),
     Prediction(
-        "no unbiased estimator that takes every law is safe: leave-one-out over 4 is within 2 of "
-        "the best on less than half of the problems",
+        "taking every law is not enough: leave-one-out over 4 is within 2 of the best on less than "
+        "half of the problems",
         "ours",
-        share(_LOO4, 2.0),
+        Share(_LOO4, 2.0),
         high=0.5,
     ),
     Prediction(
-        "but it is within 10 of the best unbiased one on at least 70 % of them",
+        "but leave-one-out over 4 is within 10 of the best one without bias on at least 70 % of them",
         "ours",
-        share(_LOO4, 10.0, of_kind=True),
+        Share(_LOO4, 10.0, of_kind=True),
         low=0.7,
     ),
 )

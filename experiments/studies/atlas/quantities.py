@@ -4,8 +4,9 @@ The points of a problem count as one, so that problems with several do not weigh
 interval is Student's over problems: it says how far the answer depends on which problems there are.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.statistics import Estimate, sample_mean
@@ -13,18 +14,14 @@ from experiments.statistics import Estimate, sample_mean
 Cells = Sequence[Mapping[str, Any]]
 """The cells of the atlas, as plain values by column."""
 
-Of = Callable[[Cells], Estimate]
-"""Returns a quantity of the cells."""
-
 UNKNOWN = Estimate.refused(math.nan, "fewer than two problems")
 
 
-def log_ratio(
-    first: str, second: str, metric: str = "error", *, law: str = "", trained: bool | None = None
-) -> Of:
-    """Return the mean of log(first / second) over the problems that both estimators take.
+@dataclasses.dataclass(frozen=True)
+class LogRatio:
+    """The mean of log(first / second) over the problems that both estimators take.
 
-    Args:
+    Attributes:
         first: an estimator, or "biased" or "unbiased" for the best of these at each point.
         second: another.
         metric: "error" at equal cost, or "variance".
@@ -32,35 +29,55 @@ def log_ratio(
         trained: whether only points after training count, or only those before.
     """
 
-    def of(cells: Cells) -> Estimate:
-        found = _each(cells, first, metric, law, trained)
-        others = _each(cells, second, metric, law, trained)
+    first: str
+    second: str
+    metric: str = "error"
+    law: str = ""
+    trained: bool | None = None
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return f"log ratio of {self.metric}s, {self.first} over {self.second}"
+
+    def __call__(self, cells: Cells) -> Estimate:
+        """Return the quantity of cells."""
+        found, others = (
+            _each(cells, name, self.metric, self.law, self.trained)
+            for name in (self.first, self.second)
+        )
         return _over_problems(
             {at: math.log(found[at] / others[at]) for at in found if at in others}
         )
 
-    return of
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The share of problems where an estimator is within a factor of the best.
 
-def share(
-    name: str, factor: float, *, of_kind: bool = False, law: str = "", trained: bool | None = None
-) -> Of:
-    """Return the share of problems where an estimator is within a factor of the best.
-
-    Args:
+    Attributes:
         name: the estimator.
         factor: the factor.
         of_kind: whether the best of its kind is meant, biased or unbiased, rather than of all.
-        law: as for `log_ratio`.
+        law: as for `LogRatio`.
         trained: likewise.
     """
-    column = "ratio_of_kind" if of_kind else "ratio"
 
-    def of(cells: Cells) -> Estimate:
-        found = _each(cells, name, column, law, trained)
-        return _over_problems({at: float(ratio <= factor) for at, ratio in found.items()})
+    name: str
+    factor: float
+    of_kind: bool = False
+    law: str = ""
+    trained: bool | None = None
 
-    return of
+    def __str__(self) -> str:
+        """Return its name."""
+        of = "its kind" if self.of_kind else "all"
+        return f"share of {self.name} within {self.factor:g} of the best of {of}"
+
+    def __call__(self, cells: Cells) -> Estimate:
+        """Return the quantity of cells."""
+        column = "ratio_of_kind" if self.of_kind else "ratio"
+        found = _each(cells, self.name, column, self.law, self.trained)
+        return _over_problems({at: float(ratio <= self.factor) for at, ratio in found.items()})
 
 
 def _each(

@@ -13,8 +13,10 @@ from experiments.running.results import FILE
 from experiments.running.user_code import parse_estimators, parse_problem
 from experiments.studies.atlas.choice import ESTIMATORS, POINTS, SCALES, TRAINER
 from experiments.studies.atlas.predictions import PREDICTIONS
-from experiments.studies.atlas.quantities import UNKNOWN, log_ratio, share
+from experiments.studies.atlas.quantities import UNKNOWN, LogRatio, Share
 from experiments.studies.atlas.study import atlas, cells_of
+from experiments.studies.claims.atlas import studies
+from experiments.studies.claims.claim import Scale
 from tests.experiments.helpers.command import contents, numbers, refused
 
 pytestmark = pytest.mark.xdist_group("atlas")
@@ -166,19 +168,19 @@ CELLS = [
 
 def test_quantities_by_hand():
     # Of P, with two points, 1 and 3; of Q, 0; R has no B.
-    found = log_ratio("B", "A")(CELLS)
+    found = LogRatio("B", "A")(CELLS)
     assert found.value == pytest.approx(1.0) and found.degrees == 1
-    assert log_ratio("biased", "unbiased", "variance")(CELLS).value == pytest.approx(1.0)
-    assert log_ratio("B", "A", trained=False)(CELLS).value == pytest.approx(0.5)
-    assert log_ratio("B", "A", trained=True)(CELLS) == UNKNOWN  # of one problem
-    assert log_ratio("B", "A", law="Subset")(CELLS) == UNKNOWN
-    assert log_ratio("A", "C")(CELLS) == UNKNOWN
+    assert LogRatio("biased", "unbiased", "variance")(CELLS).value == pytest.approx(1.0)
+    assert LogRatio("B", "A", trained=False)(CELLS).value == pytest.approx(0.5)
+    assert LogRatio("B", "A", trained=True)(CELLS) == UNKNOWN  # of one problem
+    assert LogRatio("B", "A", law="Subset")(CELLS) == UNKNOWN
+    assert LogRatio("A", "C")(CELLS) == UNKNOWN
     # A is near at half of the points of P, and at those of Q and R.
-    assert share("A", 2.0)(CELLS).value == pytest.approx(2.5 / 3)
-    assert share("A", 2.5, of_kind=True)(CELLS).value == 1.0
+    assert Share("A", 2.0)(CELLS).value == pytest.approx(2.5 / 3)
+    assert Share("A", 2.5, of_kind=True)(CELLS).value == 1.0
     # What a file has as text.
     texts = [{name: str(value) for name, value in one.items()} for one in CELLS]
-    assert log_ratio("B", "A")(texts) == found
+    assert LogRatio("B", "A")(texts) == found
 
 
 def test_predictions_name_estimators_of_the_choice():
@@ -196,3 +198,25 @@ def test_predictions_are_part_of_the_settings():
     said = atlas("laptop").configuration["predictions"]
     assert len(said) == len(PREDICTIONS["laptop"]) >= 10
     assert atlas("smoke").configuration["predictions"] == []
+
+
+def test_claims_are_decided_by_cells():
+    assert studies([]) == ()
+    every = [
+        cell(problem, step, one, error * number, 1.0 + number, law, unbiased)
+        for number, one in enumerate(ESTIMATORS, 1)
+        for problem, law, error in (
+            ("P", "Bernoulli", 1.0),
+            ("Q", "Subset", 2.0),
+            ("R", "Subset", 3.0),
+        )
+        for step in (0, 9)
+        for unbiased in ("yes" if number < 21 else "no",)
+    ]
+    (study,) = studies(every)
+    rows = {row["metric"]: row for row in study.rows(Scale(smoke=False))}
+    assert len(rows) == len(PREDICTIONS["laptop"])  # each has a name of its own
+    found = rows["log ratio of errors, ARMS[4] over DisARM"]
+    ratio = (ESTIMATORS.index("ARMS[4]") + 1) / (ESTIMATORS.index("DisARM") + 1)
+    assert found["value"] == pytest.approx(math.log(ratio)) and found["region_high"] == 0.0
+    assert rows["share of StraightThrough within 2 of the best of all"]["value"] == 0.0
