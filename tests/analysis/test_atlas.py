@@ -64,6 +64,7 @@ def test_the_interval_of_a_rank_is_over_problems():
     values = np.array([[1.0, 2.0], [2.0, 1.0]] * 20)
     still, none = np.zeros_like(values), np.zeros(values.shape, bool)
     found = mean_ranks(values, still, none, problems)
+    found = mean_ranks(values, still, none, problems)
     assert found["rank"].tolist() == [0.5, 0.5]
     half = (found["rank_high"] - found["rank_low"]) / 2
     np.testing.assert_allclose(half, 1.96 * 0.5 / np.sqrt(40), rtol=0.15)
