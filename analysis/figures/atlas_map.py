@@ -64,7 +64,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     whole = max(heights) if beside else sum(heights)
     with paper():
         title = "" if is_complete(rows) else "run not complete: "
-        title += "Error at equal cost over the best of all estimators at the point"
+        title += "Error at equal cost over the best of these estimators at the point"
         figure = framed(page, title, whole, _entries(), _marks(found))
         shape = (1, len(columns)) if beside else (len(columns), 1)
         widths = [len(names) for names in columns.values()] if beside else None

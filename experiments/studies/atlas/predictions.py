@@ -107,7 +107,8 @@ _LAPTOP = (
         high=0.5,
     ),
     Prediction(
-        "leave-one-out over 4 is within 10 of the best one without bias on at least 70 % of the problems",
+        "leave-one-out over 4 is within 10 of the best one without bias on at least 70 % of the "
+        "problems",
         "ours",
         Share(_LOO4, 10.0, of_kind=True),
         low=0.7,
