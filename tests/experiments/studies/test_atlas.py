@@ -6,6 +6,7 @@ import jax
 import pandas as pd
 import pytest
 
+from analysis import kept_atlas
 from estimators.naming import describe
 from experiments import problems
 from experiments.command_line import main
@@ -135,6 +136,32 @@ def test_bad_input(capsys, tmp_path):
 def test_the_points_are_listed(capsys):
     assert main(["atlas", "--list", "--budget", "smoke", "--points", "Coupled"]) == 0
     assert capsys.readouterr().out == "Coupled, step 20\n"
+
+
+MODEL = """
+import jax.numpy as jnp
+from estimators import Bernoulli
+
+def mine():
+    def f(bits):
+        return ((bits - 0.45) ** 2).sum()
+    loss = lambda model, estimator, key, batch: estimator(key, Bernoulli(model), f)
+    return loss, jnp.ones(2), None
+"""
+
+
+def test_diagnose_says_how_its_answer_stands(tmp_path, capsys, monkeypatch):
+    (tmp_path / "model.py").write_text(MODEL)
+    command = ["diagnose", f"{tmp_path / 'model.py'}:mine", "--estimators", "DisARM"]
+    command += ["--samples", "64", "--output", str(tmp_path / "out"), "--format", "png"]
+    monkeypatch.setattr(kept_atlas, "cells", lambda: [])
+    assert main(command) == 0
+    before = capsys.readouterr().out
+    assert "recommended: DisARM" in before and "Atlas: " not in before
+    monkeypatch.setattr(kept_atlas, "cells", lambda: [{"estimator": "DisARM", "ratio": "1.5"}])
+    assert main(command) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Atlas: DisARM is within a factor of 2 of the best at 1 of the 1 points")
 
 
 # Predictions ------------------------------------------------------------------------------------
