@@ -274,6 +274,9 @@ def _covers(about: Mapping[str, Any], rows: pd.DataFrame) -> bool:
     elif about["study"] == "reproduce":
         is_done = rows["stage"].isin(["final", "skipped", "failed"])
         parts, done = about.get("cells"), rows.loc[is_done, "cell"]
+    elif about["study"] == "atlas":
+        parts = dict.fromkeys(about.get("cells", ()))
+        done = rows["problem"] + ": " + rows["short_name"] + ", step " + rows["step"].map(str)
     else:
         return False
     return isinstance(parts, dict) and parts.keys() <= set(done)

@@ -39,8 +39,8 @@ COLUMNS: Mapping[str, Described] = {
     "step": _count("training step of the row", "steps"),
     "steps": _count("training steps of the whole run", "steps"),
     "trained_with": _text(
-        "with --at: the training run whose parameters are measured, by its estimator and what else "
-        "tells it from others"
+        "with --at, and in the atlas: the training run whose parameters are measured, by its "
+        "estimator and what else tells it from others"
     ),
     # The estimator.
     "estimator": _text("name of the estimator with all its settings"),
@@ -131,7 +131,10 @@ COLUMNS: Mapping[str, Described] = {
     "codes": _count("number of codes that a position of an autoencoder chooses from"),
     "load_weight": _number("weight of the load loss of a mixture of experts"),
     "penalty": _number("weight of the expected size", "nats / weight"),
-    "law": _text("law of the masks of an explanation, on which the objective depends"),
+    "law": _text(
+        "law of the latent variable; of an explanation, that of the masks, on which the objective "
+        "depends"
+    ),
     "graph": _text("the evaluated model: relaxed or discrete; memory: soft or expectation"),
     "picture": _text("samples, reconstructions or traversals"),
     "temperature": _number("temperature of the relaxation"),
@@ -181,6 +184,7 @@ STUDIES: Mapping[str, tuple[str, ...]] = {
     "claims": ("study", "budget", *_CLAIM, *_DECISION),
     "opponents": (*_OPPONENT, "version", "study", *_ESTIMATOR, "samples", *_VALUE[:-1]),
     "figure": tuple(dict.fromkeys((*_TRAINED, "steps", *_FIGURE, *_PREDICTION))),
+    "atlas": (*_MEASURED, "trained_with", "law"),
 }
 """The columns that each study may write, except those of an estimator's settings."""
 
@@ -197,6 +201,7 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "reproduce": (*_TABLE, *_EVALUATED),
     "claims": ("budget", "deciding", "claim", "metric"),
     "opponents": (*_OPPONENT, "estimator", "metric"),
+    "atlas": ("trained_with", *_POINT),
 }
 """The columns that identify a row of a study; all others are its numbers, and facts about it."""
 

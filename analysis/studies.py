@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis import rows, runs
+from analysis import atlas, rows, runs
 from analysis.readable import ReadableTable
 from analysis.tables import claims, opponents, reproduction
 from analysis.tables.along_training import measured_table
+from analysis.tables.atlas import atlas_table
 from analysis.tables.comparison import Cost, comparison_table
 from analysis.tables.places import places_table, problems_table
 from analysis.tables.predictions import predictions_table
@@ -73,6 +74,12 @@ STUDIES = {
     "claims": Study(claims.COLUMNS, claims.claims_table, budget=str),
     "opponents": Study(opponents.COLUMNS, opponents.opponents_table),
     "figure": Study(("study", "figure", "task"), predictions_table),
+    "atlas": Study(
+        atlas.COLUMNS,
+        atlas_table,
+        figures=("atlas_map", "atlas_profiles", "atlas_ranks"),
+        budget=float,
+    ),
 }
 """Keyed by the name in a results file's configuration."""
 

@@ -89,6 +89,7 @@ RUNS = {
     "diagnose": ["diagnose", "model.py:bits", "--samples", "64"],
     "diagnose-classes": ["diagnose", "model.py:classes", "--samples", "64"],
     "claims": ["claims", "--budget", "smoke", "--only", "gapped", "without", "bias", "arm"],
+    "atlas": ["atlas", "--budget", "smoke"],
     **{
         f"figure-{name}": ["figure", name, "--budget", "smoke"]
         for name in (

@@ -1,5 +1,6 @@
 """The table of estimators measured at one point."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from analysis import formats
 from analysis.columns import COUNT, DURATION, INTERVAL, NAME, Column, Form, Kind, estimate, number
+from analysis.kept_atlas import sentence
 from analysis.names import short_names
 from analysis.pooling import pooled
 from analysis.readable import ReadableTable
@@ -123,7 +125,20 @@ def comparison_table(rows: pd.DataFrame, cost: Cost = "evaluations") -> Readable
             metric of an estimator.
     """
     table = measurements(rows, cost)
-    return table.sorted(table.columns[1].field)
+    table = table.sorted(table.columns[1].field)
+    if table.context["study"] != "compare":  # `diagnose` says it of what it recommends
+        return table
+    return dataclasses.replace(table, findings=[*table.findings, *_beside_atlas(table)])
+
+
+def _beside_atlas(table: ReadableTable) -> list[str]:
+    """Return how the estimator with the least error stands in the kept atlas, if it does."""
+    errors = table.frame[table.columns[1].field]
+    noisy = table.frame[(errors > 0) & np.isfinite(errors)]
+    for line in noisy.head(1).itertuples():
+        said = sentence(str(line.estimator), str(line.short_name))
+        return [said] if said else []
+    return []
 
 
 def measurements(rows: pd.DataFrame, cost: Cost = "evaluations") -> ReadableTable:

@@ -22,10 +22,10 @@ _NOTE = (
 
 
 def predictions_table(rows: pd.DataFrame) -> ReadableTable:
-    """Return the predictions of a figure's study, in the order of their declaration.
+    """Return the predictions of a study, in the order of their declaration.
 
     Args:
-        rows: the tidy table of `estimax figure NAME`.
+        rows: the tidy table of `estimax figure NAME`, or the decided predictions of the atlas.
 
     Returns:
         One line per prediction: `claim`, `source`, the quantity's `value`, `value_low` and
@@ -51,11 +51,12 @@ def predictions_table(rows: pd.DataFrame) -> ReadableTable:
     lines["region"] = [region(*ends) for ends in zip(least, most, strict=True)]
     lines["statement"] = lines["claim"] + " (" + lines["source"] + ")"
     about = configuration(rows)
-    title = f"Predictions of the figure {about.get('figure', '')}"
+    figure = about.get("figure")
+    title = f"Predictions of the {f'figure {figure}' if figure else about.get('study', 'study')}"
     return ReadableTable(
         frame=lines,
         columns=_COLUMNS,
         heading=title + ("" if is_complete(rows) else ", run not complete"),
         notes=[_NOTE],
-        context={"study": "figure"},
+        context={"study": about.get("study", "figure")},
     )

@@ -3,6 +3,7 @@
 import argparse
 import functools
 
+from analysis.kept_atlas import sentence
 from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import drawing
 from experiments.running.results import Results
@@ -102,6 +103,9 @@ def job(given: argparse.Namespace) -> jobs.Job:
     )
 
     def own(results: Results) -> None:
-        print(f"\n{diagnosis(results.rows, chosen.estimators, given.budget)}", flush=True)
+        found = diagnosis(results.rows, chosen.estimators, given.budget)
+        name = found.recommended
+        beside = sentence(name, name) if name else None
+        print("\n".join(["", str(found), *([beside] if beside else [])]), flush=True)
 
     return jobs.Job(study, drawn, own=own, rough=functools.partial(rough.seconds, study, checked))

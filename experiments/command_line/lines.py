@@ -51,6 +51,8 @@ def of_study(study: Study[Any]) -> Lines:
         return Lines(_run_title, functools.partial(_runs, differ))
     if kind == "reproduce":
         return Lines(of=functools.partial(_cell, study.first_rows))
+    if kind == "atlas":
+        return Lines(of=_atlas)
     return Lines(of=_claims) if kind == "claims" else Lines()
 
 
@@ -171,6 +173,19 @@ def _cell(published: Sequence[Row], rows: Sequence[Row], width: int | None) -> l
     if not lines:
         notes = [row["note"] for row in rows if row.get("note")]
         lines.append(_cut(f"{rows[-1]['cell']}: {rows[-1]['stage']}; {'; '.join(notes)}", width))
+    return lines
+
+
+def _atlas(rows: Sequence[Row], width: int | None) -> list[str]:
+    """Return a line for each cell: its error at equal cost, or why it is skipped."""
+    lines = []
+    for row in rows:
+        cell = f"{row['problem']}, step {row['step']}, {row['short_name']}"
+        if row["metric"] == "skipped":
+            lines.append(_cut(f"{cell}: skipped: {row['note']}", width))
+        elif row["metric"] == "equal_cost_error":
+            error = formats.relative(row["value"], row["low"], row["high"])
+            lines.append(_cut(f"{cell}: {error}", width))
     return lines
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "reproduce": "Rerun a published table, and compare the numbers.",
     "claims": "Test claims of papers: reproduced, not reproduced or undecided.",
     "figure": "Compute and draw a figure of the papers: PDF, PNG and CSV.",
+    "atlas": "Measure every estimator on every problem, and rank them.",
     "diff": "Say which rows of two results differ by more than their errors.",
     "merge": "Merge the results of several runs of a study into one results folder.",
     "report": "Write one HTML page of everything in a results folder.",

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.command_line import parser
 from experiments.system.errors import UsageError
 
-COMMANDS = ("compare", "temperature", "train", "diagnose", "reproduce", "claims", "figure")
+COMMANDS = ("compare", "temperature", "train", "diagnose", "reproduce", "claims", "figure", "atlas")
 """The commands that a part can have: those that run a study."""
 
 OF_PROCESS = ("device", "data", "distributed")

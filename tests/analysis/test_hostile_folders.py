@@ -21,6 +21,7 @@ from analysis.tables import claims
 from analysis.tables import opponents as opponent_table
 from analysis.text import https, printable
 from experiments.command_line import main
+from tests.analysis.helpers import synthetic_atlas as atlas
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_report import CHROMIUM, FLAGS, needs_browser, write
 from tests.analysis.test_reproduction import expected, ours, target
@@ -83,6 +84,7 @@ def studies():
         "claims": pd.DataFrame([claimed | {"confidence": 0.95, "power": 0.9}]),
         "opponents": opponents(),
         "figure": predictions(),
+        "atlas": atlas.rows({("P", 0): {"A": 1.0, "C": 2.0}, ("Q", 3): {"A": 1.0}}),
     }
 
 

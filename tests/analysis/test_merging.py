@@ -10,6 +10,7 @@ import pytest
 from analysis import schema
 from analysis.merging import merged
 from analysis.studies import readable
+from tests.analysis.helpers import synthetic_atlas
 from tests.analysis.helpers import synthetic_rows as synthetic
 from tests.analysis.test_hostile_folders import studies
 
@@ -196,6 +197,14 @@ def test_every_study_says_what_identifies_its_rows():
     assert set(schema.IDENTITY) == set(schema.STUDIES) - {"figure"}
     for study, columns in schema.IDENTITY.items():
         assert set(columns) <= set(schema.STUDIES[study])
+
+
+def test_halves_of_an_atlas_complete_it():
+    whole = synthetic_atlas.rows({("P", 0): {"A": 1.0, "C": 2.0}, ("Q", 3): {"A": 1.0}})
+    settings = {"budget": 100.0, "cells": ["P: A, step 0", "P: C, step 0", "Q: A, step 3"]}
+    of = functools.partial(results, study="atlas", complete=False, **settings)
+    halves = [of(part, "a") for _, part in whole.groupby("problem")]
+    assert merged(halves).attrs["complete"] and not merged(halves[:1] * 2).attrs["complete"]
 
 
 def test_parts_that_cover_a_study_complete_it():

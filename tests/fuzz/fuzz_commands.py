@@ -115,9 +115,12 @@ BAD = {
     "model": MODELS,
     "datasets": NAMES,
     **dict.fromkeys(("table", "figure"), [*TEXTS, "densities2", "jang2017", "toys"]),
-    **dict.fromkeys(("only", "cells", "group", "device", "binarisation", "title"), TEXTS),
+    **dict.fromkeys(("only", "cells", "points", "group", "device", "binarisation", "title"), TEXTS),
 }
-STOPPED = {"reproduce": ["--list"], "claims": ["--list"], "benchmark": ["--estimators", "Vae"]}
+STOPPED = {
+    **dict.fromkeys(("reproduce", "claims", "atlas"), ["--list"]),
+    "benchmark": ["--estimators", "Vae"],
+}
 """What stops commands that take minutes, whatever else is given; figures have no right name."""
 
 STUDY = """

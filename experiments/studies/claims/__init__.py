@@ -1,6 +1,7 @@
 """Claims of papers and theorems, and the studies that test them."""
 
 from experiments.studies.claims import (
+    atlas,
     control_variates,
     counts,
     diffusion,
@@ -50,6 +51,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *counts.STUDIES,
     *memory.STUDIES,
     *rounding.STUDIES,
+    *atlas.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

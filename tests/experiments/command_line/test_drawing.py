@@ -96,7 +96,7 @@ def test_another_variant_of_a_measured_class_is_said(finished, nothing_runs, cap
 
 
 @pytest.mark.parametrize("command", ["compare", "temperature", "train", "diagnose", "reproduce",
-                                     "figure"])  # fmt: skip
+                                     "figure", "atlas"])  # fmt: skip
 def test_every_command_that_draws_has_the_options(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -46,6 +46,7 @@ PARTS = {
     ("reproduce", "toys", "--budget", "smoke"): ["ARM"],
     ("claims", "--only", "gumbel-rao-law"): ["gumbel-rao-law"],
     ("figure", "densities"): ["simplex"],
+    ("atlas", "--budget", "smoke"): ["Bandit: StraightThrough, step 0", "18 of 18"],
     ("benchmark", *TWO): ["Exact", "GumbelSoftmax"],
     ("benchmark", "--opponents", "optax", "SynJax"): ["optax", "SynJax"],
     ("run", "study.toml"): ["trained:", "Exact", "after: to do after trained", "all 2 runs"],

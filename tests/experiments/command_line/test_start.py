@@ -56,6 +56,7 @@ def test_a_refused_command_imports_jax_alone():
         "reproduce": (["nothing"], []),
         "claims": (["--only", "nothing"],),
         "figure": (["nothing"],),
+        "atlas": (["--points", "nothing"],),
         "run": (["no/such/study.toml"],),
         "diff": (["no/such/folder", "no"],),
         "merge": (["no/such/folder", "--output", "no"],),

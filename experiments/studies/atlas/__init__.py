@@ -1,0 +1,1 @@
+"""The atlas: many estimators, each measured on every problem that it takes."""
