@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import analysis
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, rough, unused
 from experiments.command_line.output import TABLE_FILES, drawing, shown, terminal_width
 from experiments.running.results import Results
 from experiments.studies.atlas.choice import POINTS, SCALES
@@ -84,7 +84,10 @@ def job(given: argparse.Namespace) -> jobs.Job:
     files = [
         f"{_PREDICTIONS}{name.removeprefix('table')}" for name in TABLE_FILES * bool(predictions)
     ]
-    return jobs.Job(study, drawn, own_files=files, own=own)
+    rough_times = functools.partial(
+        rough.of_atlas, study.parts, study.configuration["tuning_steps"]
+    )
+    return jobs.Job(study, drawn, own_files=files, own=own, rough=rough_times)
 
 
 def _points(given: argparse.Namespace) -> Sequence[str]:

@@ -13,6 +13,9 @@ from experiments.measurement.point import REFERENCE_SHARE, reference_estimator
 from experiments.measurement.timing import Timer
 from experiments.problems import Problem
 from experiments.running.study import Study
+from experiments.running.user_code import parse_problem
+from experiments.studies.atlas.choice import AtlasPoint
+from experiments.studies.atlas.study import Cell as AtlasCell
 from experiments.studies.comparison.point_study import TIMES
 from experiments.studies.diagnosis.model import Model
 from experiments.studies.reproduction.table import Cell, Scale
@@ -103,6 +106,33 @@ def of_cells(cells: Sequence[Cell], size: Scale) -> dict[str, float]:
                 * -(-runs // devices)
                 for problem, estimator, steps, runs in batches
             )
+    return found
+
+
+def of_atlas(cells: Mapping[str, AtlasCell], tuning_steps: int) -> dict[str, float]:
+    """Return the rough times of cells of the atlas, by name, as `seconds`.
+
+    Args:
+        cells: the cells by name; the first of a point trains it and finds the true gradient.
+        tuning_steps: the steps of an estimator that is tuned.
+    """
+    devices, found, problems = len(jax.devices()), {}, {}
+    seen: set[AtlasPoint] = set()
+    for name, (point, one) in cells.items():
+        problem = problems.setdefault(point.problem, parse_problem(point.problem))
+        distribution = _point(problem)[2]
+        if problem.refusal(one, distribution) is not None:
+            found[name] = 0.0
+            continue
+        samples = 1 if isinstance(one, Exact) else point.samples / devices
+        tuning = tuning_steps if is_tuned(one) else 0
+        taken = _timed(problem)
+        evaluations = problem.evaluations(one, distribution) * (samples + tuning)
+        if point not in seen:
+            seen.add(point)
+            about = {"at": None, "train_steps": point.steps, "samples": point.samples}
+            evaluations += _of_point(problem, about)
+        found[name] = _PROGRAMS * taken.compilation + taken.evaluation * evaluations
     return found
 
 
