@@ -17,6 +17,7 @@ from experiments.studies.claims import (
     rounding,
     score_functions,
     second_order,
+    sequences,
     speed,
     straight_through,
     subset_laws,
@@ -50,6 +51,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *counts.STUDIES,
     *memory.STUDIES,
     *rounding.STUDIES,
+    *sequences.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )
