@@ -138,9 +138,8 @@ def _panel(
     looks: Mapping[str, Look],
 ) -> None:
     panels = [panel for panel, _ in lines]
-    ax.set_yticks(
-        range(len(lines)), [_label(panels, at) + lines[at][1] for at in range(len(lines))]
-    )
+    names = [_label(panels, at) + name for at, (_, name) in enumerate(lines)]
+    ax.set_yticks(range(1, len(lines) + 1), names)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(lines) + 0.5, 0.5)
     for at in _first(panels):

@@ -118,9 +118,11 @@ class Instrument:
             gradient: the true gradient.
             drawn: the samples of each group, if it is their mean.
         """
-        views = self.views(gradient)
+        views, lacking = self.views(gradient), self.problem.no_truth
         each = [None for _ in views] if drawn is None else drawn
-        return tuple(Truth(flat(view), own) for view, own in zip(views, each, strict=True))
+        return tuple(
+            Truth(flat(view), own, lacking=lacking) for view, own in zip(views, each, strict=True)
+        )
 
     def point(
         self,

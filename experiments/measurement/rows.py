@@ -14,6 +14,8 @@ from experiments.statistics.blocks import Blocks
 from experiments.statistics.distance import distance
 
 _OPTIONAL = frozenset({"signal_to_noise", "unbiased_p_value"})
+_OF_GRADIENTS = frozenset({"variance", "signal_to_noise"})
+"""Metrics that need no true gradient."""
 
 Row = dict[str, Any]
 """A row of a table of results, by column."""
@@ -50,7 +52,8 @@ def metric_rows(
 
     Gradients without variance have no row of a signal-to-noise ratio, and those whose squared bias
     has no interval none of a p-value. The rows of squared bias and variance have `replicates`, by
-    which they are compared with those of other estimators under the same keys.
+    which they are compared with those of other estimators under the same keys. Where there is no
+    true gradient, what is measured against it is NaN, and its note says why.
     """
     found = distance(blocks, truth)
     bias, spread = intervals.squared_bias(blocks, truth, found), intervals.variance(blocks, truth)
@@ -65,11 +68,18 @@ def metric_rows(
         "unbiased_p_value": intervals.unbiased_p_value(blocks, truth, found),
         "truth_norm": Estimate.student(float(np.linalg.norm(truth.mean))),
     }
-    shared = {"evaluations": evaluations, "samples": blocks.count}
     replicates = {
         "squared_bias": jackknife.squared_biases(blocks, truth),
         "variance": jackknife.traces(blocks),
     }
+    if truth.lacking:
+        nothing = Estimate.refused(math.nan, truth.lacking)
+        estimates = {
+            metric: estimate if metric in _OF_GRADIENTS else nothing
+            for metric, estimate in estimates.items()
+        }
+        del replicates["squared_bias"]
+    shared = {"evaluations": evaluations, "samples": blocks.count}
     return [
         {"metric": metric, **estimate.interval(), **shared}
         | {"note": "; ".join(filter(None, (note, estimate.note)))}

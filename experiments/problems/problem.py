@@ -48,6 +48,11 @@ class Measurable(abc.ABC):
         """Name of the objective's form, on which the measured variance depends."""
         return "expectation"
 
+    @property
+    def no_truth(self) -> str:
+        """Why no gradient is the true one, such as that of a rule without E f; else empty."""
+        return ""
+
     @abc.abstractmethod
     def distribution(self, params: Params, batch: Any) -> Distribution:
         """Return the distribution of one example's latent variable."""

@@ -35,7 +35,7 @@ class VectorQuantised(LabelledImages):
 
     The other two have no law and no expectation: $q_m$ is the code nearest to $e_m$, and the
     gradient that the encoder gets is a rule, not a derivative. That of the loss itself is zero
-    almost everywhere, so these have no bias to measure, and `objective` says so.
+    almost everywhere, so these have no bias to measure, and tables say so.
 
     - `quantiser="straight-through"` gives $e_m$ the derivative in $q_m$ (van den Oord et al. 2017,
       arXiv:1711.00937);
@@ -77,9 +77,16 @@ class VectorQuantised(LabelledImages):
     def objective(self) -> str:
         """Whose gradient is taken."""
         if self.quantiser != "categorical":
-            return f"{self.quantiser} of nearest codes: a rule, no E f, no bias to measure"
+            return f"{self.quantiser} of nearest codes"
         kl = f", KL weight {self.kl_weight:g}" if self.kl_weight else ""
         return f"E squared error{kl}"
+
+    @property
+    def no_truth(self) -> str:
+        """Why the deterministic quantisers have no bias."""
+        if self.quantiser == "categorical":
+            return ""
+        return "a rule of a deterministic quantiser: there is no E f, and so no bias to measure"
 
     @property
     def _networks(self):

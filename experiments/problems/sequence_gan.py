@@ -167,7 +167,7 @@ class SequenceGAN(SequentialProblem):
         units, logit = _recurrent(self.hidden, 1)[1](discriminator, (units, character))
         return units, logit[0]
 
-    def _verdict(self, discriminator: Any, string: jax.Array) -> jax.Array:
+    def verdict(self, discriminator: Any, string: jax.Array) -> jax.Array:
         """Return log D - log(1 - D) of a string, hard or relaxed."""
 
         def step(units, character):
@@ -188,7 +188,7 @@ class SequenceGAN(SequentialProblem):
             return estimator(
                 key,
                 self.whole(generator),
-                lambda string: cost(self._verdict(discriminator, string)),
+                lambda string: cost(self.verdict(discriminator, string)),
             )
         start = self._start(generator), jnp.zeros(self.hidden)
 
@@ -220,7 +220,7 @@ class SequenceGAN(SequentialProblem):
         self, params: Params, estimator: Estimator, key: jax.Array, batch: Any
     ) -> jax.Array:
         """Return the discriminator's cross-entropy, on the strings that the estimator draws."""
-        real = jax.vmap(functools.partial(self._verdict, params["discriminator"]))(batch)
+        real = jax.vmap(functools.partial(self.verdict, params["discriminator"]))(batch)
         params = params | {"generator": jax.lax.stop_gradient(params["generator"])}
         drawn = self.mean(lambda key: self._expected(params, estimator, key, jax.nn.softplus), key)
         return jax.nn.softplus(-real).mean() + drawn

@@ -19,11 +19,14 @@ class Truth:
         blocks: the samples of the long run; None if the gradient is exact.
         terms: root-mean-square length of a gradient f d log p, the terms that cancel in others;
             zero if unknown.
+        lacking: why nothing is the true gradient, such as that of a rule without an expectation;
+            empty if there is one. The mean then says nothing.
     """
 
     mean: np.ndarray
     blocks: Blocks | None = None
     terms: float = 0.0
+    lacking: str = ""
 
     @property
     def error(self) -> float:

@@ -50,8 +50,18 @@ def arrows(ax):
     return [text for text in ax.texts if isinstance(text, Annotation)]
 
 
+def assert_named(ax):
+    """What is drawn on lines with names, one for each tick, is drawn on these."""
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    if not any(letter.isalpha() for name in names for letter in name.replace("mathdefault", "")):
+        return
+    for line in ax.lines:
+        if line.get_marker() not in ("", "None", None) and len(line.get_ydata()) == 1:
+            assert abs(float(line.get_ydata()[0]) - ax.get_yticks()).min() < 0.5
+
+
 def assert_readable(figure):
-    """Nothing is cut, nothing is laid over something else, no letter is tiny."""
+    """Nothing is cut, nothing is laid over something else, no letter is tiny, names fit marks."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -74,6 +84,7 @@ def assert_readable(figure):
     shown = [text for text in figure.findobj(Text) if text.get_text()]
     assert min(text.get_fontsize() for text in shown) >= 7
     for ax in figure.axes:
+        assert_named(ax)
         for line in ax.lines:
             assert np.isfinite(np.asarray(ax.get_xlim() + ax.get_ylim())).all()
             ys = np.asarray(line.get_ydata(), float)

@@ -18,6 +18,7 @@ from experiments.studies.claims import (
     rounding,
     score_functions,
     second_order,
+    sequences,
     speed,
     straight_through,
     subset_laws,
@@ -52,6 +53,7 @@ STUDIES: tuple[ClaimStudy, ...] = (
     *memory.STUDIES,
     *rounding.STUDIES,
     *atlas.STUDIES,
+    *sequences.STUDIES,
     *training.STUDIES,
     *speed.STUDIES,
 )

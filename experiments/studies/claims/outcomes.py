@@ -83,15 +83,54 @@ def _(distribution: Poisson, parameter: jax.Array, sample: jax.Array) -> Enumera
     return _GivenCounts(parameter, distribution.most, sample)
 
 
-class Outcomes:
-    """The gradients of an estimator that draws one sample, at each value of that sample.
+def with_sample(distribution: Enumerable, sample: jax.Array) -> Enumerable:
+    """Return a distribution with one parameter array, whose sample is this one."""
+    (parameter,) = jax.tree.leaves(distribution)
+    return _given(distribution, parameter, sample)
 
-    The estimator may use no other noise than its sample.
+
+class Moments:
+    """The moments of a gradient that takes finitely many values.
 
     Attributes:
         chances: the probability of each value, `[S]`.
         gradients: the gradient there, `[S, P]`.
-        truth: the true gradient, the sum of f times the derivative of the probability, `[P]`.
+        truth: the true gradient, `[P]`.
+    """
+
+    def __init__(self, chances: jax.Array, gradients: jax.Array, truth: jax.Array):
+        """Keep them in double precision."""
+        self.chances = np.asarray(chances, np.float64)
+        self.gradients = np.asarray(gradients, np.float64)
+        self.truth = np.asarray(truth, np.float64).ravel()
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean gradient, `[P]`."""
+        return self.chances @ self.gradients
+
+    @property
+    def bias(self) -> float:
+        """The norm of the bias relative to that of the true gradient."""
+        return float(np.linalg.norm(self.mean - self.truth) / np.linalg.norm(self.truth))
+
+    @property
+    def variance(self) -> float:
+        """The trace of the covariance, relative to the squared norm of the true gradient."""
+        return self.second_moment - float(self.mean @ self.mean / (self.truth @ self.truth))
+
+    @property
+    def second_moment(self) -> float:
+        """The mean squared norm, relative to the squared norm of the true gradient."""
+        squares = np.sum(self.gradients**2, -1)
+        return float(self.chances @ squares / (self.truth @ self.truth))
+
+
+class Outcomes(Moments):
+    """The gradients of an estimator that draws one sample, at each value of that sample.
+
+    The estimator may use no other noise than its sample. The true gradient is the sum of f times
+    the derivative of the probability.
     """
 
     def __init__(self, estimator: Estimator, distribution: Enumerable, f: Function):
@@ -118,30 +157,11 @@ class Outcomes:
         def truth(parameter: jax.Array) -> jax.Array:
             return chances(parameter) @ jax.vmap(f)(states)
 
-        self.chances = np.asarray(jax.jit(chances)(parameter), np.float64)
-        self.gradients = np.asarray(jax.jit(jax.vmap(gradient))(states), np.float64)
-        self.truth = np.asarray(jax.jit(jax.grad(truth))(parameter), np.float64).ravel()
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The mean gradient, `[P]`."""
-        return self.chances @ self.gradients
-
-    @property
-    def bias(self) -> float:
-        """The norm of the bias relative to that of the true gradient."""
-        return float(np.linalg.norm(self.mean - self.truth) / np.linalg.norm(self.truth))
-
-    @property
-    def variance(self) -> float:
-        """The trace of the covariance, relative to the squared norm of the true gradient."""
-        return self.second_moment - float(self.mean @ self.mean / (self.truth @ self.truth))
-
-    @property
-    def second_moment(self) -> float:
-        """The mean squared norm, relative to the squared norm of the true gradient."""
-        squares = np.sum(self.gradients**2, -1)
-        return float(self.chances @ squares / (self.truth @ self.truth))
+        super().__init__(
+            jax.jit(chances)(parameter),
+            jax.jit(jax.vmap(gradient))(states),
+            jax.jit(jax.grad(truth))(parameter),
+        )
 
 
 class Enumeration:

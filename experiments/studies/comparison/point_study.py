@@ -329,7 +329,7 @@ def _drawn(
         return draw(jax.random.fold_in(key, number), samples)
 
     samples, note = settings.samples, ""
-    if settings.precision is not None:
+    if settings.precision is not None and not point.truth.lacking:
         most = settings.most_samples
         samples, is_limited = needed_samples(pilot, settings.precision, samples, most)
         if is_limited:

@@ -118,9 +118,8 @@ def _gradients(
         own = dataclasses.replace(problem, quantiser=coder.quantiser, kl_weight=coder.kl_weight)
         about = shared | {"problem": str(own), "objective": own.objective, "name": name}
         about |= estimator_columns(coder.estimator)
-        if own.quantiser != "categorical":
-            note = "deterministic: there is no E f, and no bias to measure"
-            rows.append(about | {"metric": "skipped", "note": note})
+        if own.no_truth:
+            rows.append(about | {"metric": "skipped", "note": own.no_truth})
         elif own == problem:
             found = error_rows(point, coder.estimator, jax.random.key(3), size.draws)
             rows += [about | row for row in found]

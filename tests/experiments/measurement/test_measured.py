@@ -91,3 +91,14 @@ def test_the_reference_of_the_default_problem_takes_seconds(monkeypatch):
     ((reference, count),) = drawn
     # Of 8,192 asked for; each takes about 2.4e9 operations.
     assert reference == "Exact" and 64 <= count <= 256
+
+
+def test_a_rule_without_an_expectation_has_no_errors():
+    name = "VectorQuantised[codes=3,dimension=2,hidden=2,batch_size=2,quantiser=rotation]"
+    point = prepare(parse_problem(name), KEY, train_steps=0)
+    (blocks,) = point.draw(ScoreFunction(), KEY, 32)
+    rows = {row["metric"]: row for row in metric_rows(blocks, point.truth, 1, 100)}
+    assert rows["variance"]["value"] == 0
+    for metric in ("squared_bias", "mse", "equal_cost_error", "cosine_mean", "truth_norm"):
+        assert np.isnan(rows[metric]["value"]) and "no E f" in rows[metric]["note"]
+    assert "unbiased_p_value" not in rows and not rows["squared_bias"]["replicates"]

@@ -129,7 +129,7 @@ def test_rules_of_deterministic_codes(quantiser):
     np.testing.assert_allclose(slope["encoder"]["layers"][1]["bias"], bias / 2, rtol=1e-5)
     np.testing.assert_allclose(slope["codebook"]["codes"], moved / 2, rtol=1e-6, atol=1e-9)
     assert not np.any(slope["codebook"]["log_scale"]) and not np.any(slope["logits"])
-    assert "no bias to measure" in problem.objective
+    assert "no bias to measure" in problem.no_truth
 
 
 def test_rotation_is_a_stretched_rotation():

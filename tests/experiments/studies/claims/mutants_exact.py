@@ -34,6 +34,7 @@ from tests.experiments.studies.claims.mutants_masks import MUTANTS as MASKS
 from tests.experiments.studies.claims.mutants_memory import MUTANTS as MEMORY
 from tests.experiments.studies.claims.mutants_problems import MUTANTS as PROBLEMS
 from tests.experiments.studies.claims.mutants_rounding import MUTANTS as ROUNDING
+from tests.experiments.studies.claims.mutants_sequences import MUTANTS as SEQUENCES
 
 INFINITE = float("inf")
 
@@ -489,5 +490,5 @@ COUNTS = [
 
 MUTANTS = [
     *(*GROUPS, *NOISE, *SECOND_ORDER, *DIFFUSION, *LAWS, *SUBSETS, *COUNTS),
-    *(*PROBLEMS, *MASKS, *MEMORY, *ROUNDING),
+    *(*PROBLEMS, *MASKS, *MEMORY, *ROUNDING, *SEQUENCES),
 ]

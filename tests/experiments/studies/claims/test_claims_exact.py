@@ -16,6 +16,7 @@ from experiments.studies.claims import (
     quantised,
     rounding,
     second_order,
+    sequences,
     subset_laws,
     subsets,
 )
@@ -28,7 +29,8 @@ STUDIES = [
     study
     for module in (
         *(counts, diffusion, experts, explanations, gates, groups, implicit_mle, memory),
-        *(noise_given_samples, pruning, quantised, rounding, second_order, subset_laws, subsets),
+        *(noise_given_samples, pruning, quantised, rounding, second_order, sequences),
+        *(subset_laws, subsets),
     )
     for study in module.STUDIES
 ]

@@ -58,6 +58,8 @@ OTHERS = {
     "radau-order",
     "swaps-of-two",
     "diffusion-law",
+    "strings-of-three",
+    "token-game",
     *(
         study.name
         for module in (
