@@ -92,6 +92,7 @@ TITLES = {
     "results/opponents/table": "Gradients of other libraries: the table",
     "results/memory-laptop/table": "The neural stack, soft and hard: predictions",
     "results/rounding-laptop/table": "Rounding a latent vector: predictions",
+    "results/experts-laptop/table": "Routers of a mixture of experts: predictions",
     "results/jang2017-table1-laptop/table": "Jang et al. 2017, table 1, at the scale of a laptop",
     "results/hooper2026-polynomial-laptop/table": "Hooper and Shekhovtsov 2026: the polynomials",
 }
