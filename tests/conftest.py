@@ -1,5 +1,6 @@
 import collections
 import gc
+import itertools
 from pathlib import Path
 
 import jax
@@ -37,14 +38,19 @@ def strict_dtypes():
         yield
 
 
+_number = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
+def own_cache(monkeypatch, tmp_path_factory):
     """The command line run inside a test leaves the user's cache alone."""
+    # A name alone: making a folder for each test, `tmp_path`, looks through those of all before.
+    own = tmp_path_factory.getbasetemp() / "caches" / str(next(_number))
     compiled = Path(jax.config.jax_compilation_cache_dir or "")
-    home = compiled.parents[1] if compiled.match("estimax/compiled") else tmp_path
+    home = compiled.parents[1] if compiled.match("estimax/compiled") else own
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
     # Programs may be shared, but a test that breaks or counts what is computed must compute it.
-    monkeypatch.setattr(memory, "folder", lambda: tmp_path / "kept-points")
+    monkeypatch.setattr(memory, "folder", lambda: own / "kept-points")
 
 
 @pytest.hookimpl(tryfirst=True)  # before slow tests are left out, and tests shared out
