@@ -49,13 +49,15 @@ def test_they_are_those_of_the_gradients(kept):
     def loss(params, estimator, key):
         return PROBLEM.loss(params, estimator, key, None)
 
+    gradient = jax.jit(jax.grad(loss))
+    gradients = jax.jit(jax.vmap(jax.grad(loss), (None, None, 0)))
     for estimator in ESTIMATORS:
         own = found[found["estimator"] == str(estimator)]
-        every = jax.vmap(jax.grad(loss), (None, None, 0))(params, estimator, keys)["logits"]
+        every = gradients(params, estimator, keys)["logits"]
         every = np.asarray(every, np.float64)
         np.testing.assert_allclose(own["mean"], every.mean(0), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(own["variance"], every.var(0, ddof=1), rtol=1e-3, atol=1e-9)
-        truth = jax.grad(loss)(params, Exact(), keys[0])["logits"]
+        truth = gradient(params, Exact(), keys[0])["logits"]
         np.testing.assert_allclose(own["truth"], truth, rtol=1e-5)
         assert list(own["leaf"]) == ["logits"] * 3 and list(own["index"]) == [0, 1, 2]
         # Their sum is the trace of the same row of the table.

@@ -56,7 +56,8 @@ def test_each_has_the_moments_of_its_part(point, estimator):
     ready = point.ready(estimator, jax.random.key(1), 4).estimator
     drawn = point.draw_groups(ready, KEY, COUNT)
     every = gradients(point, ready)
-    exact = jax.grad(lambda p: PROBLEM.loss(p, Exact(), KEY, point.batch))(point.params)
+    gradient = jax.jit(jax.grad(lambda p: PROBLEM.loss(p, Exact(), KEY, point.batch)))
+    exact = gradient(point.params)
     assert point.groups == tuple(PARTS)
     for part, truth, (blocks,) in zip(PARTS.values(), point.truths, drawn, strict=True):
         samples = vectors(part(every))
