@@ -109,7 +109,7 @@ _LAPTOP = (
     _toy("TwoContexts", "Bernoulli"),
     _toy("Memory[symbols=3]", "Bernoulli"),
     *_both("Gates", "Bernoulli", 300),
-    *_both("Rounding", "Bernoulli", 300),
+    *_both("Rounding", "Bernoulli", 30, 4096),
     *_both("VAE", "Bernoulli", 1000),
     AtlasPoint("StructuredPrediction[size=4]", "Bernoulli", 1000),
     _toy("FourValues", "Categorical"),
