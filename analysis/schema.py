@@ -249,6 +249,12 @@ METRICS: Mapping[str, Described] = {
     "negative_bound": _number("negative bound of `bound_samples` samples", "nats"),
     "accuracy": _number("share of examples that are classified correctly", better="higher"),
     "episode_return": _number("mean sum of rewards of an episode", "reward", better="higher"),
+    "episode_bound": _number(
+        "WorldModel: negative evidence lower bound of an episode, up to a constant", "nats", "lower"
+    ),
+    "imagined_error": _number(
+        "WorldModel: squared error of a frame that the prior imagines", better="lower"
+    ),
     "episodes_to_solve": _number("cart-pole: episodes of a run to `solved_return`", "episodes"),
     "solved_return": _number("cart-pole: the return at which it counts as solved", "reward"),
     "published_episodes": _number("cart-pole: the published mean of them", "episodes"),

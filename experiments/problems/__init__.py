@@ -29,6 +29,7 @@ from experiments.problems.toy import SharedLogit as SharedLogit
 from experiments.problems.toy import SimplexQuadratic as SimplexQuadratic
 from experiments.problems.toy import Subsets as Subsets
 from experiments.problems.vae import VAE as VAE
+from experiments.problems.world_model import WorldModel as WorldModel
 
 ALL: tuple[type[Problem], ...] = tuple(
     value

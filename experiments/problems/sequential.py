@@ -26,13 +26,18 @@ class SequentialProblem(Problem):
     def num_classes(self) -> int:
         """The number of classes of a step."""
 
+    @property
+    def step_shape(self) -> tuple[int, ...]:
+        """The shape of the logits of a step: those of a single variable."""
+        return (self.num_classes,)
+
     @abc.abstractmethod
     def sequences(self, params: Params, batch: Any) -> Autoregressive:
         """Return the distribution of one whole sequence."""
 
     def is_nested(self, estimator: Estimator) -> bool:
         """Return whether each step is a call of the estimator, which evaluates f once."""
-        one = Categorical(jnp.zeros(self.num_classes))
+        one = Categorical(jnp.zeros(self.step_shape))
         return estimator.refusal(one) is None and estimator.evaluations(one) == 1
 
     def mean(self, one: Callable[..., jax.Array], key: jax.Array, *each: Any) -> jax.Array:

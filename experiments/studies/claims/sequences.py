@@ -22,7 +22,7 @@ from estimators import (
     pytree,
     sequence,
 )
-from experiments.problems import Policy, SequenceGAN
+from experiments.problems import Policy, SequenceGAN, WorldModel
 from experiments.statistics import Estimate
 from experiments.studies.claims.claim import Claim, ClaimStudy, Scale, above, below
 from experiments.studies.claims.measurements import Measurements
@@ -128,6 +128,14 @@ def _episodes(scale: Scale) -> _Sequences:
     return _Sequences(problem.episodes(params, start), f)
 
 
+def _frames(scale: Scale) -> _Sequences:
+    del scale
+    problem = WorldModel(steps=2, hidden=8, batch_size=1)
+    params = jax.tree.map(lambda leaf: 2 * leaf, jax.jit(problem.initial)(jax.random.key(0)))
+    seen = jax.tree.map(lambda leaf: leaf[0], problem.batch(jax.random.key(1), None))
+    return _Sequences(problem.episode(params, seen), lambda states: problem.f(params, states, seen))
+
+
 class _Baselines(Measurements):
     """Gradients of a policy whose reward is rare, with its entropy left out."""
 
@@ -208,6 +216,43 @@ STUDIES = (
                 "largest relative difference, a call for each action and one for all",
                 _Sequences.split,
                 _EXACT,
+            ),
+        ),
+    ),
+    ClaimStudy(
+        "states-of-frames",
+        "a world model's gradient by its states alone, all 256 sequences of two frames",
+        _frames,
+        (
+            Claim(
+                "Called for each frame, the score function is unbiased",
+                "derived",
+                "relative bias of the score function, a call for each frame",
+                lambda at: number(at(ScoreFunction()).bias),
+                _EXACT,
+            ),
+            Claim(
+                "Straight-through states, as in Dreamer, give a biased gradient",
+                "derived",
+                "relative bias of straight-through, states of frames",
+                lambda at: number(at(StraightThrough()).bias),
+                above(0.1, effect=0.1),
+            ),
+            Claim(
+                "ReinMax has less bias on states of frames than straight-through",
+                "Liu et al. 2023, section 4",
+                "log ratio of biases on states of frames, ReinMax over straight-through",
+                lambda at: number(np.log(at(ReinMax()).bias / at(StraightThrough()).bias)),
+                below(0.0, effect=0.1),
+            ),
+            Claim(
+                "Straight-through has less variance on states of frames than the score function",
+                "Jang et al. 2017",
+                "log variance ratio on states of frames, straight-through over the score function",
+                lambda at: number(
+                    np.log(at(StraightThrough()).variance / at(ScoreFunction()).variance)
+                ),
+                below(0.0, effect=0.5),
             ),
         ),
     ),

@@ -22,6 +22,7 @@ SMALL = {
     "StructuredPrediction": "StructuredPrediction[size=3,batch_size=2]",
     "VAE": "VAE[size=2,batch_size=2]",
     "VectorQuantised": "VectorQuantised[codes=3,dimension=2,hidden=2,batch_size=2]",
+    "WorldModel": "WorldModel[steps=2,variables=1,classes=2,hidden=2,batch_size=2]",
 }
 VARIANTS = [
     "SemiSupervised[batch_size=2,labelled_batch_size=2]",

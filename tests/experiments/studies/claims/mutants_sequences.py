@@ -28,6 +28,8 @@ def far_off(_):
     return ScoreFunction(NVIL(network=None, value=1.0))
 
 
+ONES = (("strings-of-three", "character"), ("token-game", "action"))
+
 MUTANTS = [
     *(
         Mutant(
@@ -35,7 +37,7 @@ MUTANTS = [
             {(ScoreFunction, "estimate"): scaled(ScoreFunction, 0.9)},
             (f"relative bias of the score function, a call for each {step}",),
         )
-        for study, step in (("strings-of-three", "character"), ("token-game", "action"))
+        for study, step in (*ONES, ("states-of-frames", "frame"))
     ),
     *(
         Mutant(
@@ -43,22 +45,28 @@ MUTANTS = [
             {(Autoregressive, "log_prob"): steeper},
             (f"largest relative difference, a call for each {step} and one for all",),
         )
-        for study, step in (("strings-of-three", "character"), ("token-game", "action"))
+        for study, step in ONES
     ),
-    Mutant(
-        "strings-of-three",
-        {(Straight, "estimate"): as_another(lambda _: ScoreFunction())},
-        ("relative bias of straight-through, strings",),
-    ),
-    Mutant(
-        "strings-of-three",
-        {(ReinMax, "estimate"): scaled(ReinMax, 3.0)},
-        ("log ratio of biases on strings, ReinMax over straight-through",),
-    ),
-    Mutant(
-        "strings-of-three",
-        {(Straight, "estimate"): scaled(Straight, 10.0)},
-        ("log variance ratio on strings, straight-through over the score function",),
+    *(
+        Mutant(study, {(cls, "estimate"): broken}, (quantity,))
+        for study, on in (("strings-of-three", "strings"), ("states-of-frames", "states of frames"))
+        for cls, broken, quantity in (
+            (
+                Straight,
+                as_another(lambda _: ScoreFunction()),
+                f"relative bias of straight-through, {on}",
+            ),
+            (
+                ReinMax,
+                scaled(ReinMax, 3.0),
+                f"log ratio of biases on {on}, ReinMax over straight-through",
+            ),
+            (
+                Straight,
+                scaled(Straight, 10.0),
+                f"log variance ratio on {on}, straight-through over the score function",
+            ),
+        )
     ),
     Mutant(
         "rare-reward",

@@ -58,6 +58,7 @@ OTHERS = {
     "radau-order",
     "swaps-of-two",
     "diffusion-law",
+    "states-of-frames",
     "strings-of-three",
     "token-game",
     *(
