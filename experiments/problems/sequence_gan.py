@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from estimators import Autoregressive, Categorical, Discrete, Distribution, Estimator, sequence
-from estimators.checks import check_choice, check_count, check_positive
+from estimators.checks import check_choice, check_count, check_not_negative, check_positive
 from experiments.optimisers import Adam
 from experiments.problems import grammar
 from experiments.problems.problem import Params, Turn
@@ -274,5 +274,6 @@ class SequenceGAN(SequentialProblem):
                 "the scores visit every sentence"
             )
         check_choice("SequenceGAN goal", self.goal, get_args(Goal))
+        check_not_negative("SequenceGAN noise", self.noise)
         if self.noise != 0:
             check_positive("SequenceGAN noise", self.noise)
