@@ -5,7 +5,7 @@ import json
 
 import analysis
 from experiments.benchmark.opponents.environments import LIBRARIES
-from experiments.command_line import jobs, options, unused
+from experiments.command_line import jobs, options, plan, unused
 from experiments.command_line.output import say, terminal_width
 from experiments.running.user_code import parse_estimators
 from experiments.system.errors import UsageError
@@ -60,7 +60,7 @@ def run(given: argparse.Namespace) -> None:
     chosen = parse_estimators(given.estimators) if given.estimators else None
     if given.dry_run:
         names = [str(one) for one in chosen.estimators] if chosen else ["all estimators"]
-        print("\n".join(f"to do  {name}, time unknown" for name in names))
+        plan.show(f"to do  {name}, time unknown" for name in names)
         return
     figures = benchmark.run(
         chosen and chosen.estimators,

@@ -67,7 +67,7 @@ def run(given: argparse.Namespace, job: Job) -> None:
         unused.without_effect(given, "with --dry-run", "save")
         path = folder_of(given, job.study)
         parts = plan.parts_of(job.study, path, force=given.force, rough=job.rough)
-        print("\n".join([*plan.lines(str(path), parts), *plan.basis(parts)]))
+        plan.show([*plan.lines(str(path), parts), *plan.basis(parts)])
         return
     if given.save and jax.process_index() == 0:
         saving.save(given)

@@ -2,11 +2,13 @@
 
 import enum
 import statistics
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.command_line import earlier
+from experiments.command_line.output import terminal_width
 from experiments.command_line.rough import Rough
 from experiments.running.study import Study
 from experiments.studies.comparison.point_study import TIMES
@@ -93,6 +95,13 @@ def lines(title: str, parts: Sequence[Part]) -> list[str]:
     """Return a line for each part below a title, and one for their total."""
     shown = [f"  {'done ' if one.is_done else 'to do'}  {one.name}{_time(one)}" for one in parts]
     return [f"{title}:", *shown, f"  {total(parts)}"]
+
+
+def show(lines: Iterable[str]) -> None:
+    """Print lines, continued below themselves where the terminal is too narrow."""
+    width = terminal_width()
+    for line in lines:
+        print(textwrap.fill(line, width, subsequent_indent=" " * 9, break_long_words=False))
 
 
 def total(parts: Sequence[Part]) -> str:

@@ -149,16 +149,15 @@ def _print_plan(file: StudyFile, root: Path, force: bool) -> None:
         parts = plan.parts_of(job.study, path, force=force, rough=job.rough)
         if missing:
             parts = plan.repeated(parts, later.places(_given(one), one.after))
-            print(f"{one}: to do after {missing[0]}, {plan.time_of(parts)}")
+            plan.show([f"{one}: to do after {missing[0]}, {plan.time_of(parts)}"])
         else:
-            print("\n".join(plan.lines(str(one), parts)))
+            plan.show(plan.lines(str(one), parts))
         if all(part.is_done for part in parts):
             paths[one] = path
         total += parts
     runs = plan.counted(len(file.runs), "run")
-    print(f"{'all ' if len(file.runs) > 1 else ''}{runs}, in {root}: {plan.total(total)}")
-    for line in plan.basis(total):
-        print(line)
+    whole = f"{'all ' if len(file.runs) > 1 else ''}{runs}, in {root}: {plan.total(total)}"
+    plan.show([whole, *plan.basis(total)])
 
 
 def completed(

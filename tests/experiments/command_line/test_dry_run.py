@@ -53,9 +53,16 @@ PARTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """A terminal in which no line is continued below itself."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.mark.parametrize("command", PARTS, ids=lambda command: command[0])
 def test_the_parts_are_listed_and_nothing_is_written(command, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "60")
     files = {"model.py": MODEL, "study.toml": FILE_OF_PARTS}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -63,8 +70,9 @@ def test_the_parts_are_listed_and_nothing_is_written(command, tmp_path, capsys, 
     for more in ([], output):
         assert main([*command, *more, "--dry-run"]) == 0
         printed = capsys.readouterr().out
+        assert max(map(len, printed.splitlines())) <= 60
         for words in PARTS[command]:
-            assert words in printed
+            assert words in " ".join(printed.split())
         assert "to do" in printed and "done  " not in printed
         made = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
         assert made == files.keys()
