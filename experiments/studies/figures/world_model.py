@@ -84,9 +84,12 @@ def study(scale: str) -> Figure:
     names = _IN_SMOKE if scale == "smoke" else tuple(_ESTIMATORS)
     sampled = [name for name in names if name != EXACT]
     tasks: dict[str, Callable] = {"gradients": functools.partial(_gradients, sampled, size)}
+    problems: dict[str, str] = {}
     for place, frames in enumerate(size.frames):
         for name in names if place == 0 else sampled:  # 8 frames have 4 billion sequences
-            tasks[f"{frames} frames, {name}"] = functools.partial(_training, name, size, place)
+            task = f"{frames} frames, {name}"
+            tasks[task] = functools.partial(_training, name, size, place)
+            problems[task] = str(_problem(name, size, place))
     return figure_study(
         "world-model",
         "A world model's categorical states: gradients, and what is learned",
@@ -95,6 +98,7 @@ def study(scale: str) -> Figure:
             "size": list(size),
             "rate": _RATE,
             "estimators": {one: str(_ESTIMATORS[one]) for one in names},
+            "problems": problems,
         },
         tasks,
         PREDICTIONS,
