@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import traces
 from analysis.figures.legend import bar_mark, framed, mark
-from analysis.figures.marks import ROUNDING, limits
+from analysis.figures.marks import ROUNDING, arrow, limits
 from analysis.figures.planes import relative, wide
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
@@ -23,6 +23,7 @@ _ERRORS = {
 }
 _SCORES = {"episode_bound": "bound (nats)", "imagined_error": "imagined error"}
 _KEYS = ["panel", "name", "method", "step"]
+_NO_ERROR, _NO_EXACT = "no error", "not enumerated"
 _LINE, _ROOM = 0.17, 0.75  # inches of a line, and of title and axis
 _ASIDE = 0.17  # of a line's height, from the middle to the marks of either step
 
@@ -73,7 +74,8 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         if trained["seeds"].max() > 1:
             marks.append(mark(f"trained: means of {trained['seeds'].max():g} seeds"))
         if errors["upper_limit"].any():
-            marks.append(mark("upper 95 % limit: bias not distinguishable from zero", marker="<"))
+            text = "upper 95 % limit: bias not distinguishable from zero"
+            marks.append(mark(text, marker=r"$\leftarrow$", markersize=6))
         figure = framed(
             page,
             "Categorical states of a world model of cart-pole",
@@ -117,18 +119,23 @@ def _parts(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return points[~is_trained], points[is_trained]
 
 
-def _lines(ax: Axes, looks: Mapping[str, Look]) -> None:
-    """Give each name a line."""
+def _lines(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look], without: str) -> None:
+    """Give each name a line; say on those without points why there are none."""
     ax.set_yticks(range(1, len(looks) + 1), list(looks))
     ax.set_ylim(len(looks) + 0.5, 0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color="0.93", linewidth=0.5)
     ax.set_axisbelow(True)
+    for at, name in enumerate(looks, 1):
+        if name not in set(points["name"]):
+            across = ax.get_yaxis_transform()
+            style = {"va": "center", "fontsize": 7, "color": "0.4", "backgroundcolor": "white"}
+            ax.text(0.03, at, without, transform=across, **style)
 
 
 def _errors(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
     """Draw a relative error at the start, and below it that after training."""
-    _lines(ax, looks)
+    _lines(ax, points, looks, _NO_ERROR)
     ax.set_xscale("log")
     points = points.assign(drawn=traces.heights(points, metric))
     positive = points["drawn"] > ROUNDING * points["drawn"].max()
@@ -139,18 +146,18 @@ def _errors(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Loo
         for one in points[points["name"] == name].to_dict("records"):
             y = at + (_ASIDE if one["step"] else -_ASIDE)
             style = look if one["step"] else look.hollow
+            x = max(one["drawn"], left)
             if metric == "squared_bias" and one["upper_limit"]:
-                style = style._replace(marker="<")
+                arrow(ax, (x, y), look, (-11, 0))
             else:
                 low, high = np.clip([one[f"{metric}_low"], one[f"{metric}_high"]], left, right)
                 ax.hlines(y, low, high, look.colour, linewidth=0.7)
-            x = max(one["drawn"], left)
             ax.plot(x, y, **style.marks(linestyle="none", markersize=4.0, clip_on=False))
 
 
 def _scores(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
     """Draw the mean score of the trained models."""
-    _lines(ax, looks)
+    _lines(ax, points, looks, _NO_EXACT)
     for at, (name, look) in enumerate(looks.items(), 1):
         for one in points[points["name"] == name].to_dict("records"):
             if one["seeds"] >= FEWEST:
