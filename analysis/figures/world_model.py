@@ -68,6 +68,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
     errors, trained = _parts(points)
     panels = trained["panel"].unique()
     across = page.columns(1 + len(panels))
+    down = 2 * (1 + len(panels)) // across
     with paper():
         marks = [mark("gradients: hollow at the start, full after training", marker="o")]
         marks.append(bar_mark())
@@ -79,11 +80,10 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         figure = framed(
             page,
             "Categorical states of a world model of cart-pole",
-            (_LINE * len(looks) + _ROOM) * 2 * (1 + len(panels)) // across,
+            (_LINE * len(looks) + _ROOM) * down,
             [],
             marks,
         )
-        down = 2 * (1 + len(panels)) // across
         grid = figure.subplots(down, across, sharey=True, squeeze=False)
         columns = grid.T if across > 1 else grid.reshape(-1, 2)
         for ax, (metric, label) in zip(columns[0], _ERRORS.items(), strict=True):
@@ -129,8 +129,7 @@ def _lines(ax: Axes, points: pd.DataFrame, looks: Mapping[str, Look], without: s
     for at, name in enumerate(looks, 1):
         if name not in set(points["name"]):
             across = ax.get_yaxis_transform()
-            style = {"va": "center", "fontsize": 7, "color": "0.4", "backgroundcolor": "white"}
-            ax.text(0.03, at, without, transform=across, **style)
+            ax.text(0.03, at, without, transform=across, va="center", fontsize=7, color="0.4")
 
 
 def _errors(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
