@@ -23,7 +23,7 @@ from estimators import (
 )
 from experiments.measurement.point import Instrument
 from experiments.measurement.rows import Row, estimator_columns
-from experiments.problems import Params, WorldModel
+from experiments.problems import WorldModel
 from experiments.statistics import Estimate
 from experiments.studies.figures.measured import error_rows, score_rows
 from experiments.studies.figures.paired import difference, log_ratio, relative
@@ -55,7 +55,7 @@ class _Size(NamedTuple):
     Attributes:
         frames: of short and of long episodes; short ones are enumerated.
         batch: sequences of states that are drawn in a step, of either.
-        steps: of training, with either.
+        steps: of training, with either; before gradients, as many as with long ones.
         seeds: of either.
         draws: gradients at a point.
     """
@@ -69,7 +69,7 @@ class _Size(NamedTuple):
 
 _SIZES = {
     "smoke": _Size((2, 4), (4, 4), (60, 60), 1, 256),
-    "laptop": _Size((3, 8), (4, 32), (1000, 5000), 5, 1 << 14),
+    "laptop": _Size((3, 8), (4, 32), (600, 5000), 5, 1 << 14),
 }
 
 
@@ -119,17 +119,12 @@ def _problem(name: str, size: _Size, place: int) -> WorldModel:
     return dataclasses.replace(problem, batch_size=size.batch[place] // drawn)
 
 
-def _trained(name: str, size: _Size, place: int, seeds: int, advance) -> list[Params]:
-    recipe = Recipe(_problem(name, size, place))
-    runs = [Run(seed, _RATE) for seed in range(seeds)]
-    return train_several(recipe, runs, _ESTIMATORS[name], size.steps[place], advance)[0]
-
-
 def _training(name: str, size: _Size, place: int, advance) -> list[Row]:
     """Train a model from each seed; return the scores of hard states."""
-    models = _trained(name, size, place, size.seeds, advance)
-    problem = _problem(name, size, place)
-    about = _about(problem, name, size.steps[place])
+    problem, steps = _problem(name, size, place), size.steps[place]
+    runs = [Run(seed, _RATE) for seed in range(size.seeds)]
+    models, _ = train_several(Recipe(problem), runs, _ESTIMATORS[name], steps, advance)
+    about = _about(problem, name, steps)
     return [about | row for row in score_rows(problem, models)]
 
 
@@ -137,10 +132,13 @@ def _gradients(names: Sequence[str], size: _Size, advance) -> list[Row]:
     """Return errors of the posterior's gradient with short episodes, at the start and trained."""
     problem = WorldModel(size.frames[0], batch_size=size.batch[0])
     start = problem.initial(jax.random.key(0))
-    (trained,) = _trained(_UNBIASED, size, 0, 1, lambda done: advance(done / 4))
+    recipe, steps = Recipe(_problem(_UNBIASED, size, 0)), size.steps[1]
+    (trained,), _ = train_several(
+        recipe, [Run(0, _RATE)], _ESTIMATORS[_UNBIASED], steps, lambda done: advance(done / 4)
+    )
     instrument, batch = Instrument(problem, problem.group), problem.batch(jax.random.key(1), None)
     rows: list[Row] = []
-    for number, (step, params) in enumerate(((0, start), (size.steps[0], trained))):
+    for number, (step, params) in enumerate(((0, start), (steps, trained))):
         point = instrument.point(params, batch, jax.random.key(2))
         for place, name in enumerate(names, 1):
             key, other = jax.random.split(jax.random.key(3))
