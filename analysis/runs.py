@@ -33,7 +33,9 @@ def _of_split(split: str, *metrics: str) -> dict[str, Score]:
     return bounds | own
 
 
-_BOUNDS = ("negative_bound", "negative_elbo")
+BOUNDS = ("negative_bound", "negative_elbo")
+"""The metrics of bounds of an example."""
+
 # A table is sorted by the first of these scores that it contains.
 SCORES = {
     "test_bound": Score("negative_bound", "test"),
@@ -41,8 +43,8 @@ SCORES = {
     "exact_loss": Score("exact_loss", ""),
     **_of_split(""),
     **_of_split("test"),
-    **_of_split("validation", *_BOUNDS),
-    **_of_split("train", *_BOUNDS),
+    **_of_split("validation", *BOUNDS),
+    **_of_split("train", *BOUNDS),
     "loss": Score("loss", ""),
 }
 

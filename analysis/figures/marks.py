@@ -20,14 +20,19 @@ ROUNDING = 1e-12
 
 def down_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
     """Draw a downward arrow from an upper limit."""
-    arrow = {
+    arrow(ax, at, look, (0, -11))
+
+
+def arrow(ax: Axes, at: tuple[float, float], look: Look, by: tuple[float, float]) -> None:
+    """Draw an arrow from an upper limit, `by` points across and up."""
+    style = {
         "arrowstyle": "<|-,head_length=0.2,head_width=0.1",
         "color": look.colour,
         "linewidth": 0.7,
         "shrinkA": 0,
         "shrinkB": 0,
     }
-    ax.annotate("", at, (0, -11), "data", "offset points", arrow, zorder=2)
+    ax.annotate("", at, by, "data", "offset points", style, zorder=2)
 
 
 def band(

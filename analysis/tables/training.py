@@ -20,7 +20,7 @@ from analysis.rows import (
     only_context,
     without_skipped,
 )
-from analysis.runs import LINE, OWN, RUN, SCORES, points, read, scores_in, trained
+from analysis.runs import BOUNDS, LINE, OWN, RUN, SCORES, points, read, scores_in, trained
 from analysis.schema import METRICS
 from analysis.statistics.seeds import over_seeds
 from analysis.statistics.ties import may_be_least
@@ -54,8 +54,10 @@ def _own(split: str = "", short: str = "") -> list[Column]:
     field = {"training": "train"}.get(split, split)
     columns = []
     for name in OWN:
-        word, meaning = name.replace("_", " "), METRICS[name].meaning
-        about = "" if name == "accuracy" else f"{word[0].upper()}{word[1:]}: {meaning}."
+        word, metric = name.replace("_", " "), METRICS[name]
+        unit = f" ({metric.unit})" if metric.unit else ""
+        said = f"{word[0].upper()}{word[1:]}: {metric.meaning}{unit}."
+        about = "" if name == "accuracy" else said
         title, lines = f"{split} {word}".strip(), (short or split, word)
         columns.append(Column(title, lines, f"{field}_{name}".strip("_"), ESTIMATE, about))
     return columns
@@ -162,7 +164,7 @@ def training_table(rows: pd.DataFrame, against: Against = "steps") -> ReadableTa
         them `diverged`, from step `diverged_first` to `diverged_last`; the final metrics, each with
         `_low` and `_high`, as means over the seeds that did not diverge: `test_bound` (with the
         most samples in the table), `test_elbo`, `validation_bound`, `validation_elbo`,
-        `train_bound` and `train_elbo`, negative and in nats per image, `exact_loss`,
+        `train_bound` and `train_elbo`, negative and in nats per example, `exact_loss`,
         `test_accuracy`, `validation_accuracy`, `train_accuracy`, further scores of the problem,
         `loss` (training);
         `steps_per_second`; at each part of the budget (`eighth`, `quarter`, `half`, `whole`), the
@@ -345,9 +347,9 @@ def _footnotes(
         f"Means over the seeds that did not diverge, after {compared_at}, with 95 % intervals: "
         "Student's t over seeds, or for a single seed, that of its evaluation."
     ]
-    if any(field.endswith(("_bound", "_elbo")) for field in shown):
+    if any(field in SCORES and SCORES[field].metric in BOUNDS for field in shown):
         counts = f" Samples per bound: {', '.join(bounds)}." if bounds else ""
-        found.append(f"Bounds and ELBOs are in nats per image, lower is better.{counts}")
+        found.append(f"Bounds and ELBOs are in nats per example, lower is better.{counts}")
     if "loss" in shown:
         found.append("Training loss: the mean over the last logging interval.")
     if "steps_per_second" in shown:

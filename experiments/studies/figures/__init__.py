@@ -32,6 +32,7 @@ FIGURES = {
     "explain": "explain.study",
     "memory": "memory.study",
     "rounding": "rounding.study",
+    "world-model": "world_model.study",
 }
 """By figure name: the function, in a module of this package, that builds its study at a scale."""
 

@@ -46,8 +46,11 @@ def relative(rows: Sequence[Row], metric: str, **columns: object) -> Estimate:
 def log_ratio(first: Estimate, second: Estimate) -> Estimate:
     """Return the natural logarithm of a ratio of positive numbers; its interval joins the ends.
 
-    NaN if one of the numbers, or of the ends, is not positive.
+    NaN if one of the numbers, or of the ends, is not positive; one that is unknown is returned.
     """
+    for one in (first, second):
+        if math.isnan(one.value):
+            return one
     ends = (first.value, first.low, first.high), (second.value, second.high, second.low)
     if not all(one > 0 for pair in ends for one in pair):
         return Estimate.refused(math.nan, "not distinguishable from zero")

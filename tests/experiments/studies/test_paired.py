@@ -41,6 +41,14 @@ def test_a_ratio_joins_the_ends_of_its_parts():
     assert math.isnan(log_ratio(Estimate(4.0, -1.0, 8.0), Estimate(1.0, 0.5, 2.0)).value)
 
 
+def test_a_ratio_of_what_is_missing_says_so():
+    known = Estimate(1.0, 0.5, 2.0)
+    missing = relative([], "squared_bias", name="a")
+    for pair in ((missing, known), (known, missing)):
+        assert log_ratio(*pair).note == "not part of this run"
+    assert log_ratio(known, Estimate(1.0, -0.5, 2.0)).note == "not distinguishable from zero"
+
+
 @pytest.mark.parametrize("name", ["experts", "vector-quantised"])
 def test_predictions_name_what_the_study_yields(name):
     """Those of names that no row has would stay undecided for ever."""
