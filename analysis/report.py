@@ -39,6 +39,9 @@ CAPTIONS = {
     "by_group": "Relative bias, variance and error by group of parameters",
     "over_steps": "Bias, variance and error at checkpoints of training",
     "reproduction": "Published numbers and ours",
+    "atlas_map": "Error over the best at every point",
+    "atlas_profiles": "Share of points within a factor of the best",
+    "atlas_ranks": "Mean rank over points",
 }
 """Captions of the figures of studies."""
 
