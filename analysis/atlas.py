@@ -25,7 +25,7 @@ _ABOUT = ["law", "trained_with", "short_name", "method", "unbiased", "evaluation
 NO_VARIANCE = 1e-9
 """A variance, relative to the squared norm of the gradient, that is float32's rounding."""
 
-KINDS = {"unbiased": "unbiased", "biased": "biased"}
+KINDS = ("unbiased", "biased")
 """Estimators are ranked with their kind; one that is unbiased up to scale is a biased one."""
 
 
