@@ -161,6 +161,7 @@ def paper() -> Iterator[None]:
         # Bundled with matplotlib, so that files are the same on every machine.
         "font.family": "STIXGeneral",
         "mathtext.fontset": "stix",
+        "text.hinting": "none",  # as wide at the resolution of a file as in the layout
         "pdf.fonttype": 42,  # embed TrueType; some venues refuse Type 3
         "svg.hashsalt": "estimax",  # otherwise random
         "axes.labelsize": 8,

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.legend import framed, mark
-from analysis.figures.marks import ROUNDING
+from analysis.figures.legend import framed, limit_mark, mark
+from analysis.figures.marks import ROUNDING, left_arrow
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
 from analysis.statistics.seeds import FEWEST, over_seeds
@@ -107,7 +107,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         if points["seeds"].max() >= FEWEST:
             marks.append(mark("95 % interval", marker="_", markersize=8))
         if points["upper_limit"].any():
-            marks.append(mark("upper 95 % limit: not distinguishable from zero", marker="<"))
+            marks.append(limit_mark(across=True))
         across = page.columns(len(_QUANTITIES))
         down = len(_QUANTITIES) // across
         height = (_LINE * len(lines) + _ROOM) * down
@@ -181,7 +181,7 @@ def _mark(ax: Axes, one, at: int, look: Look) -> None:
             return
         value = ax.get_xlim()[0]
     elif one.upper_limit:
-        look = look._replace(marker="<", fill="full")
+        left_arrow(ax, (value, y), look)
     elif np.isfinite(one.low) and np.isfinite(one.high):
         low, high = np.clip([one.low, one.high], *ax.get_xlim()) if is_log else (one.low, one.high)
         ax.hlines(y, low, high, look.colour, linewidth=0.7)

@@ -75,10 +75,10 @@ def bar_mark(text: str = "95 % interval") -> Line2D:
     return mark(text, marker="|", markersize=8, markeredgewidth=0.8)
 
 
-def limit_mark() -> Line2D:
-    """Return the legend entry of an arrow."""
+def limit_mark(*, across: bool = False) -> Line2D:
+    """Return the legend entry of an arrow downwards, or to the left."""
     text = "upper 95 % limit: bias not distinguishable from zero"
-    return mark(text, marker=r"$\downarrow$", markersize=6)
+    return mark(text, marker=r"$\leftarrow$" if across else r"$\downarrow$", markersize=6)
 
 
 def hollow_mark(why: str = NO_INTERVAL) -> Line2D:

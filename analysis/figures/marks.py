@@ -20,10 +20,15 @@ ROUNDING = 1e-12
 
 def down_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
     """Draw a downward arrow from an upper limit."""
-    arrow(ax, at, look, (0, -11))
+    _arrow(ax, at, look, (0, -11))
 
 
-def arrow(ax: Axes, at: tuple[float, float], look: Look, by: tuple[float, float]) -> None:
+def left_arrow(ax: Axes, at: tuple[float, float], look: Look) -> None:
+    """Draw an arrow to the left from an upper limit."""
+    _arrow(ax, at, look, (-11, 0))
+
+
+def _arrow(ax: Axes, at: tuple[float, float], look: Look, by: tuple[float, float]) -> None:
     """Draw an arrow from an upper limit, `by` points across and up."""
     style = {
         "arrowstyle": "<|-,head_length=0.2,head_width=0.1",

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.legend import entry, framed, mark
-from analysis.figures.marks import ROUNDING, label_decades
+from analysis.figures.legend import entry, framed, limit_mark, mark
+from analysis.figures.marks import ROUNDING, label_decades, left_arrow
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
 from analysis.statistics.seeds import FEWEST, over_seeds
@@ -78,7 +78,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         if points["seeds"].max() >= FEWEST:
             marks.append(mark("95 % interval", marker="|", markersize=8))
         if points["upper_limit"].any():
-            marks.append(mark("upper 95 % limit: not distinguishable from zero", marker="<"))
+            marks.append(limit_mark(across=True))
         across = page.columns(2)
         figure = framed(
             page,
@@ -168,7 +168,7 @@ def _errors(ax: Axes, points: pd.DataFrame, quantity: str, looks: Mapping[str, L
         look, one = looks[name], found[name]
         value = one["high"] if one["upper_limit"] else one["value"]
         if one["upper_limit"]:
-            look = look._replace(marker="<", fill="full")
+            left_arrow(ax, (value, at), look)
         elif np.isfinite(one["low"]):
             ax.hlines(at, max(one["low"], low), min(one["high"], high), look.colour, lw=0.7)
         if value > 0:

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import traces
-from analysis.figures.legend import bar_mark, framed, mark
-from analysis.figures.marks import ROUNDING, arrow, limits
+from analysis.figures.legend import bar_mark, framed, limit_mark, mark
+from analysis.figures.marks import ROUNDING, left_arrow, limits
 from analysis.figures.planes import relative, wide
 from analysis.page import PAGE, Page
 from analysis.rows import check, families, without_predictions
@@ -75,8 +75,7 @@ def draw(rows: pd.DataFrame, page: Page = PAGE) -> Figure:
         if trained["seeds"].max() > 1:
             marks.append(mark(f"trained: means of {trained['seeds'].max():g} seeds"))
         if errors["upper_limit"].any():
-            text = "upper 95 % limit: bias not distinguishable from zero"
-            marks.append(mark(text, marker=r"$\leftarrow$", markersize=6))
+            marks.append(limit_mark(across=True))
         figure = framed(
             page,
             "Categorical states of a world model of cart-pole",
@@ -147,7 +146,7 @@ def _errors(ax: Axes, points: pd.DataFrame, metric: str, looks: Mapping[str, Loo
             style = look if one["step"] else look.hollow
             x = max(one["drawn"], left)
             if metric == "squared_bias" and one["upper_limit"]:
-                arrow(ax, (x, y), look, (-11, 0))
+                left_arrow(ax, (x, y), look)
             else:
                 low, high = np.clip([one[f"{metric}_low"], one[f"{metric}_high"]], left, right)
                 ax.hlines(y, low, high, look.colour, linewidth=0.7)

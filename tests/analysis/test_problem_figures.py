@@ -8,7 +8,7 @@ import pytest
 
 from analysis.figures import experts, quantised
 from analysis.page import Page
-from tests.analysis.test_result_figures import assert_readable, labels
+from tests.analysis.test_result_figures import arrows, assert_readable, labels
 
 ROUTERS = {"softmax-weighted": "Exact", "exact": "Exact", "ReinMax": "ReinMax"}
 CODERS = {
@@ -99,6 +99,8 @@ def test_the_figure_of_routers(routers, width):
     assert [float(line.get_xdata()[0]) for line in small] == [2.0] * 4
     assert use.get_xlim()[0] == 0
     assert any("upper 95 % limit" in text for text in labels(figure))
+    # Of ReinMax, at the start and after training, with one expert and with two.
+    assert [arrow.xy[0] for arrow in arrows(bias)] == [9.0 / 4.0] * 4
 
 
 def test_curves_of_coders_go_from_few_codes_to_many(coders):
@@ -113,7 +115,9 @@ def test_curves_of_coders_go_from_few_codes_to_many(coders):
         np.testing.assert_allclose(line.get_ydata(), [1.01 / 16, 1.01 / 64])
     assert len(plane.lines) == len(use.lines) == len(CODERS)
     # The table says that deterministic codes have no bias.
-    assert [text.get_text() for text in bias.texts] == ["no law: no bias to measure"]
+    words = [text.get_text() for text in bias.texts if text.get_text()]
+    assert words == ["no law: no bias to measure"]
+    assert [arrow.xy[0] for arrow in arrows(bias) if not arrow.get_text()] == [4.0 / 4.0]
     assert len(bias.lines) == 2
     assert_readable(quantised.draw(coders, Page(3.25)))
 

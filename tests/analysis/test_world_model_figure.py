@@ -4,7 +4,9 @@ import math
 
 import pandas as pd
 import pytest
+from matplotlib import image
 
+from analysis import save_figure
 from analysis.figures import world_model
 from analysis.page import Page
 from tests.analysis.test_result_figures import arrows, assert_readable, labels
@@ -71,6 +73,12 @@ def test_the_figure_has_a_line_for_each_estimator(width, seeds):
     bound = by["trained, 8 frames", "bound (nats)"]
     assert [round(line.get_ydata()[0]) for line in bound.lines] == [2, 3]
     assert any("means of 3 seeds" in text for text in labels(figure)) == (seeds == 3)
+
+
+def test_names_are_not_cut_in_the_file(tmp_path):
+    """Letters are as wide in the file as in the layout, whatever the resolution."""
+    (png, _) = save_figure(world_model.draw(rows(3)), tmp_path / "figure", rows(3), ["png"])
+    assert image.imread(png)[:, :4].min() == 1
 
 
 def test_bad_input_is_one_clear_error():
