@@ -68,15 +68,12 @@ def seconds(study: Study[Any], problem: Problem | Model) -> dict[str, float]:
 
     def gradients(one: Estimator) -> float:
         """Return the evaluations of f, one after another, that an estimator takes."""
-        evaluations, devices = problem.evaluations(one, distribution), len(jax.devices())
-        if about["study"] == "train":
-            temperatures = max(len(about["temperatures"]), 1)
-            runs = len(about["learning_rates"]) * temperatures * about["seeds"]
-            return evaluations * about["steps"] * -(-runs // devices)
-        tuning = about["tuning_steps"] if is_tuned(one) else 0
-        # An enumeration without noise is computed once.
-        samples = 1 if isinstance(one, Exact) else about["samples"]
-        return evaluations * (samples / devices + tuning)
+        if about["study"] != "train":
+            return _of_measuring(problem, one, about["samples"], about["tuning_steps"])
+        temperatures = max(len(about["temperatures"]), 1)
+        runs = len(about["learning_rates"]) * temperatures * about["seeds"]
+        rounds = -(-runs // len(jax.devices()))
+        return problem.evaluations(one, distribution) * about["steps"] * rounds
 
     found = {
         name: _PROGRAMS * taken.compilation + taken.evaluation * sum(map(gradients, each))
@@ -116,24 +113,31 @@ def of_atlas(cells: Mapping[str, AtlasCell], tuning_steps: int) -> dict[str, flo
         cells: the cells by name; the first of a point trains it and finds the true gradient.
         tuning_steps: the steps of an estimator that is tuned.
     """
-    devices, found, problems = len(jax.devices()), {}, {}
+    found, problems = {}, {}
     seen: set[AtlasPoint] = set()
     for name, (point, one) in cells.items():
         problem = problems.setdefault(point.problem, parse_problem(point.problem))
-        distribution = _point(problem)[2]
-        if problem.refusal(one, distribution) is not None:
+        if problem.refusal(one, _point(problem)[2]) is not None:
             found[name] = 0.0
             continue
-        samples = 1 if isinstance(one, Exact) else point.samples / devices
-        tuning = tuning_steps if is_tuned(one) else 0
         taken = _timed(problem)
-        evaluations = problem.evaluations(one, distribution) * (samples + tuning)
+        evaluations = _of_measuring(problem, one, point.samples, tuning_steps)
         if point not in seen:
             seen.add(point)
             about = {"at": None, "train_steps": point.steps, "samples": point.samples}
             evaluations += _of_point(problem, about)
         found[name] = _PROGRAMS * taken.compilation + taken.evaluation * evaluations
     return found
+
+
+def _of_measuring(
+    problem: Problem | Model, one: Estimator, samples: int, tuning_steps: int
+) -> float:
+    """Return the evaluations of f, one after another, that tuning and measuring take."""
+    # An enumeration without noise is computed once.
+    drawn = 1 if isinstance(one, Exact) else samples / len(jax.devices())
+    tuning = tuning_steps if is_tuned(one) else 0
+    return problem.evaluations(one, _point(problem)[2]) * (drawn + tuning)
 
 
 def _of_point(problem: Problem | Model, about: Mapping[str, Any]) -> float:

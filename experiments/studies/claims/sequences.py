@@ -159,48 +159,71 @@ class _Baselines(Measurements):
 
 _EXACT = below(1e-4, effect=1e-4)
 
+
+def _unbiased(step: str) -> Claim:
+    return Claim(
+        f"Called for each {step}, the score function is unbiased",
+        "derived",
+        f"relative bias of the score function, a call for each {step}",
+        lambda at: number(at(ScoreFunction()).bias),
+        _EXACT,
+    )
+
+
+def _split(what: str, step: str, whole: str) -> Claim:
+    return Claim(
+        f"As the {what} comes at the end, that is the gradient of one call for the {whole}",
+        "derived",
+        f"largest relative difference, a call for each {step} and one for all",
+        _Sequences.split,
+        _EXACT,
+    )
+
+
+def _straight_through(claim: str, of: str) -> tuple[Claim, ...]:
+    """Return claims about straight-through: its bias, as `claim` says, ReinMax's, its variance."""
+
+    def ratio_of_biases(at: _Sequences) -> Estimate:
+        return number(np.log(at(ReinMax()).bias / at(StraightThrough()).bias))
+
+    def ratio_of_variances(at: _Sequences) -> Estimate:
+        return number(np.log(at(StraightThrough()).variance / at(ScoreFunction()).variance))
+
+    return (
+        Claim(
+            claim,
+            "derived",
+            f"relative bias of straight-through, {of}",
+            lambda at: number(at(StraightThrough()).bias),
+            above(0.1, effect=0.1),
+        ),
+        Claim(
+            f"ReinMax has less bias on {of} than straight-through",
+            "Liu et al. 2023, section 4",
+            f"log ratio of biases on {of}, ReinMax over straight-through",
+            ratio_of_biases,
+            below(0.0, effect=0.1),
+        ),
+        Claim(
+            f"Straight-through has less variance on {of} than the score function",
+            "Jang et al. 2017",
+            f"log variance ratio on {of}, straight-through over the score function",
+            ratio_of_variances,
+            below(0.0, effect=0.5),
+        ),
+    )
+
+
 STUDIES = (
     ClaimStudy(
         "strings-of-three",
         "a generator's gradient from a discriminator's logit, all 216 strings of three characters",
         _strings,
         (
-            Claim(
-                "Called for each character, the score function is unbiased",
-                "derived",
-                "relative bias of the score function, a call for each character",
-                lambda at: number(at(ScoreFunction()).bias),
-                _EXACT,
-            ),
-            Claim(
-                "As the cost comes at the end, that is the gradient of one call for the string",
-                "derived",
-                "largest relative difference, a call for each character and one for all",
-                _Sequences.split,
-                _EXACT,
-            ),
-            Claim(
-                "Straight-through characters give the generator a biased gradient",
-                "derived",
-                "relative bias of straight-through, strings",
-                lambda at: number(at(StraightThrough()).bias),
-                above(0.1, effect=0.1),
-            ),
-            Claim(
-                "ReinMax has less bias on strings than straight-through",
-                "Liu et al. 2023, section 4",
-                "log ratio of biases on strings, ReinMax over straight-through",
-                lambda at: number(np.log(at(ReinMax()).bias / at(StraightThrough()).bias)),
-                below(0.0, effect=0.1),
-            ),
-            Claim(
-                "Straight-through has less variance on strings than the score function",
-                "Jang et al. 2017",
-                "log variance ratio on strings, straight-through over the score function",
-                lambda at: number(
-                    np.log(at(StraightThrough()).variance / at(ScoreFunction()).variance)
-                ),
-                below(0.0, effect=0.5),
+            _unbiased("character"),
+            _split("cost", "character", "string"),
+            *_straight_through(
+                "Straight-through characters give the generator a biased gradient", "strings"
             ),
         ),
     ),
@@ -208,57 +231,17 @@ STUDIES = (
         "token-game",
         "a policy's gradient from a reward at the end, all 81 episodes of four tokens",
         _episodes,
-        (
-            Claim(
-                "Called for each action, the score function is unbiased",
-                "derived",
-                "relative bias of the score function, a call for each action",
-                lambda at: number(at(ScoreFunction()).bias),
-                _EXACT,
-            ),
-            Claim(
-                "As the reward comes at the end, that is the gradient of one call for the episode",
-                "derived",
-                "largest relative difference, a call for each action and one for all",
-                _Sequences.split,
-                _EXACT,
-            ),
-        ),
+        (_unbiased("action"), _split("reward", "action", "episode")),
     ),
     ClaimStudy(
         "states-of-frames",
         "a world model's gradient by its states alone, all 256 sequences of two frames",
         _frames,
         (
-            Claim(
-                "Called for each frame, the score function is unbiased",
-                "derived",
-                "relative bias of the score function, a call for each frame",
-                lambda at: number(at(ScoreFunction()).bias),
-                _EXACT,
-            ),
-            Claim(
+            _unbiased("frame"),
+            *_straight_through(
                 "Straight-through states, as in Dreamer, give a biased gradient",
-                "derived",
-                "relative bias of straight-through, states of frames",
-                lambda at: number(at(StraightThrough()).bias),
-                above(0.1, effect=0.1),
-            ),
-            Claim(
-                "ReinMax has less bias on states of frames than straight-through",
-                "Liu et al. 2023, section 4",
-                "log ratio of biases on states of frames, ReinMax over straight-through",
-                lambda at: number(np.log(at(ReinMax()).bias / at(StraightThrough()).bias)),
-                below(0.0, effect=0.1),
-            ),
-            Claim(
-                "Straight-through has less variance on states of frames than the score function",
-                "Jang et al. 2017",
-                "log variance ratio on states of frames, straight-through over the score function",
-                lambda at: number(
-                    np.log(at(StraightThrough()).variance / at(ScoreFunction()).variance)
-                ),
-                below(0.0, effect=0.5),
+                "states of frames",
             ),
         ),
     ),
