@@ -11,6 +11,7 @@ from experiments.data.datasets import check, load
 from experiments.data.errors import DataError
 from experiments.data.fixed import SEED, fixed
 from experiments.data.images import PIXELS, Dataset, Split
+from experiments.data.threshold import threshold
 
 Binarisation = Literal["threshold", "fixed", "published", "dynamic", "real"]
 
@@ -40,12 +41,9 @@ def pixels(dataset: Dataset, split: Split, binarisation: Binarisation) -> npt.ND
         return published(split)
     if binarisation == "fixed":
         return fixed(dataset, split)
-    grey = load(dataset, split).images.reshape(-1, PIXELS)
-    if binarisation != "threshold":
-        return grey
-    bits = (grey > 127).view(np.uint8)
-    bits.flags.writeable = False
-    return bits
+    if binarisation == "threshold":
+        return threshold(dataset, split)
+    return load(dataset, split).images.reshape(-1, PIXELS)
 
 
 def describe(dataset: Dataset, binarisation: Binarisation) -> str:

@@ -1,15 +1,11 @@
 """Fixed binarisation: every pixel is drawn once, and the bits are cached."""
 
-import hashlib
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
-from experiments.data import files
+from experiments.data import bits
 from experiments.data.datasets import load
-from experiments.data.errors import DataError
-from experiments.data.images import PIXELS, Dataset, Split
+from experiments.data.images import Dataset, Split
 from experiments.system import paths
 
 SEED = 0
@@ -39,10 +35,8 @@ def fixed(dataset: Dataset, split: Split, seed: int = SEED) -> npt.NDArray[np.ui
     path = paths.cache() / dataset / f"{split}-fixed-seed{seed}.bits"
     title = f"{dataset}, {split}, fixed binarisation, seed {seed}"
     if not path.exists():
-        bits = draw(load(dataset, split).images, (seed, _STREAM[split]))
-        packed = np.packbits(bits).tobytes()
-        files.write(path, _header(title, packed) + packed)
-    return _read(path, title)
+        bits.write(path, title, draw(load(dataset, split).images, (seed, _STREAM[split])))
+    return bits.read(path, title)
 
 
 def draw(images: npt.NDArray[np.uint8], seed: int | tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -59,20 +53,3 @@ def draw(images: npt.NDArray[np.uint8], seed: int | tuple[int, ...]) -> npt.NDAr
     # Uniform on 0 .. 254, so that a pixel x becomes 1 with probability exactly x / 255.
     noise = np.random.default_rng(seed).integers(255, size=grey.shape, dtype=np.uint8)
     return (noise < grey).view(np.uint8)
-
-
-def _read(path: Path, title: str) -> npt.NDArray[np.uint8]:
-    header, newline, packed = files.read(path).partition(b"\n")
-    if header + newline != _header(title, packed):
-        raise DataError(
-            f"{path}: expected the bits of {title}, with their SHA-256, but the file is damaged or "
-            "a different one; delete it to recreate it"
-        )
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8)).reshape(-1, PIXELS)
-    bits.flags.writeable = False
-    return bits
-
-
-def _header(title: str, packed: bytes) -> bytes:
-    size = f"{8 * len(packed) // PIXELS} x {PIXELS}"
-    return f"estimax: {title}, {size} bits, SHA-256 {hashlib.sha256(packed).hexdigest()}\n".encode()
