@@ -24,7 +24,7 @@ from experiments.training import is_tuned
 _PROGRAMS = 2
 """Programs that a part compiles: those that draw or train, and those that time or evaluate."""
 
-_OF_TIMES = 0.2
+_OF_TIMES = 0.1
 """Seconds of the timing of an estimator."""
 
 

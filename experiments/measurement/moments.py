@@ -17,6 +17,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 from jax.sharding import AxisType, PartitionSpec
 
+from experiments.measurement.cost import cost
 from experiments.measurement.sums import About, Gathered, block_sums
 from experiments.measurement.sums import flat as flat
 from experiments.measurement.sums import sample_key as sample_key
@@ -26,6 +27,9 @@ from experiments.system.device import quick_compilation
 _AXIS = "samples"
 CACHE_BYTES = 2**18
 """Maximum bytes of a chunk of gradients on a CPU."""
+
+_WORK_BYTES = 2**20
+"""Maximum bytes, for a chunk on a CPU, of the largest array from which gradients are computed."""
 
 # The same as a fraction of an accelerator's memory.
 _MEMORY_SHARE = 0.25
@@ -185,7 +189,7 @@ class Sampler:
     @property
     def _at_once(self) -> int:
         """The number of blocks per call."""
-        return max(self.mesh.size, 4)
+        return max(self.mesh.size, 8)
 
     def _plan(self, estimator, context, key, num_samples, truth, stacked):
         """Return the shape of each view, the members, the steps of a block and static arguments.
@@ -194,21 +198,18 @@ class Sampler:
         """
         whole = self._shape(estimator, context, key, stacked) if truth is None else truth
         shapes = self.views(whole)
-        is_random = self._is_random(estimator, context, key, stacked)
+        program = jax.make_jaxpr(self.gradient)(_one_of(estimator, stacked), context, key).jaxpr
+        _, is_used = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
+        is_random = is_used[-1]  # whether the gradient depends on the key
         size = -(-num_samples // NUM_BLOCKS) if is_random else 1
-        chunk = self._chunk(estimator, context, shapes, size, stacked)
+        largest = cost(program, is_used).largest
+        chunk = self._chunk(estimator, context, shapes, largest, size, stacked)
         members = _num_members(estimator) if stacked else 1
         return shapes, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
 
     def _shape(self, estimator, context, key, stacked) -> Any:
         """Return the shapes and types of one gradient."""
         return jax.eval_shape(self.gradient, _one_of(estimator, stacked), context, key)
-
-    def _is_random(self, estimator, context, key, stacked) -> bool:
-        """Return whether the gradient depends on the key."""
-        program = jax.make_jaxpr(self.gradient)(_one_of(estimator, stacked), context, key).jaxpr
-        _, is_used = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
-        return is_used[-1]
 
     def _traced(self, estimator, context, key, stacked) -> Gradient:
         """Return the gradient as it was traced already, which JAX does again within `shard_map`."""
@@ -217,17 +218,22 @@ class Sampler:
         run, structure = jaxpr_as_fun(program), jax.tree.structure(shape)
         return lambda *arguments: jax.tree.unflatten(structure, run(*jax.tree.leaves(arguments)))
 
-    def _chunk(self, estimator, context, shapes, size, stacked) -> int:
+    def _chunk(self, estimator, context, shapes, largest, size, stacked) -> int:
         """Gradients per step: a divisor of the block size, limited by a gradient's memory."""
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
-            room = CACHE_BYTES
-            one = num_bytes(shapes) * (_num_members(estimator) if stacked else 1)
+            members = _num_members(estimator) if stacked else 1
+            room = min(
+                CACHE_BYTES / max(num_bytes(shapes) * members, 1),
+                _WORK_BYTES / max(largest * members, 1),
+            )
+            least = 2  # products with a single row are slow
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
-            one = self._memory(estimator, context, shapes, stacked)
-        most = int(min(max(room // max(one, 1), 1), _LARGEST_CHUNK, size))
+            room /= max(self._memory(estimator, context, shapes, stacked), 1)
+            least = 1
+        most = int(min(max(room, least), _LARGEST_CHUNK, size))
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
     def _memory(self, estimator, context, shapes, stacked) -> int:

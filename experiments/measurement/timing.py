@@ -14,7 +14,7 @@ from experiments.system import hosts
 from experiments.system.device import PRECISION
 
 _ROUNDS = 9
-_SECONDS = 0.01
+_SECONDS = 0.005
 _MOST = 2**20
 
 
@@ -58,7 +58,7 @@ class Timer:
             self.run.lower(operands, like, jax.random.key(0), np.int32(1)).compile()
 
     def rounds(self, estimator: Estimator, context: Any, like: Any) -> np.ndarray:
-        """Return the seconds of a gradient in each of several rounds, of about 10 ms each."""
+        """Return the seconds of a gradient in each of several rounds, of about 5 ms each."""
         arguments = estimator, context, like, jax.random.key(0)
         self(*arguments, 1)
         count = 1

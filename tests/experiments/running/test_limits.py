@@ -10,6 +10,7 @@ import pytest
 import estimators
 from estimators import Exact, GumbelRao, GumbelSoftmax
 from experiments.command_line import main
+from experiments.measurement.cost import cost
 from experiments.measurement.point import prepare
 from experiments.problems import VAE
 from experiments.running import limits
@@ -76,9 +77,9 @@ def test_the_cost_of_a_program_is_read_off_its_equations():
     def program(x):
         return jax.lax.scan(lambda s, y: (s + jnp.sin(y).sum(), None), 0.0, jnp.outer(x, x))[0]
 
-    cost = limits._cost(jax.make_jaxpr(program)(jnp.zeros(100)).jaxpr, [True])
-    assert cost.largest == 4 * 100 * 100
-    assert 20_000 < cost.once + cost.each < 35_000  # the products, and their sines
+    found = cost(jax.make_jaxpr(program)(jnp.zeros(100)).jaxpr, [True])
+    assert found.largest == 4 * 100 * 100
+    assert 20_000 < found.once + found.each < 35_000  # the products, and their sines
     assert limits.excess(program, jnp.zeros(100), fixed=0, times=1) is None
     assert "days" in limits.excess(program, jnp.zeros(100), fixed=0, times=1e20)
 
@@ -164,9 +165,9 @@ def test_what_does_not_depend_on_the_key_is_counted_once():
 
     x, key = jnp.zeros(10_000), jax.random.key(0)
     traced = jax.make_jaxpr(program)(x, key).jaxpr
-    fixed = limits._cost(traced, [False, True])
+    fixed = cost(traced, [False, True])
     assert fixed.once >= 20_000 and 0 < fixed.each < 1_000
-    moving = limits._cost(traced, [True, True])
+    moving = cost(traced, [True, True])
     assert moving.once + moving.each == fixed.once + fixed.each and moving.each >= 20_000
     assert limits.excess(program, x, key, fixed=1, times=1e12) is None
     assert "days" in limits.excess(program, x, key, fixed=0, times=1e14)
