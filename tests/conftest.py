@@ -31,6 +31,17 @@ def pytest_runtest_setup(item):
     jax.config.update("jax_disable_most_optimizations", not runs)
 
 
+_MOST_PROGRAMS = 500
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    # Thousands of compiled programs make a heap of gigabytes, in which compiling is slow.
+    if len(jax.devices()[0].client.live_executables()) > _MOST_PROGRAMS:
+        jax.clear_caches()
+        gc.collect()
+
+
 @pytest.fixture
 def strict_dtypes():
     """No implicit promotion between dtypes; for estimators only, since optax needs it."""

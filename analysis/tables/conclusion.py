@@ -43,7 +43,7 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
         said.append(f"Not ranked, for lack of an interval: {listed(unranked['short_name'])}.")
     if truth_norm is not None and np.isfinite(truth_norm) and len(finite):
         zero = truth_norm**2
-        worse = finite[finite[f"{error}_low"].fillna(0) > zero]
+        worse = finite[finite[f"{error}_low"].fillna(0) > zero].sort_values(error, kind="stable")
         if len(worse):
             found = f"; worse, at this budget, than not moving: {listed(worse['short_name'])}"
         elif len(unranked) == len(finite):
