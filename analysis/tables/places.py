@@ -7,6 +7,7 @@ runs are problems.
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.columns import NUMBER, WORD, Column
@@ -14,6 +15,7 @@ from analysis.readable import ReadableTable
 from analysis.rows import PLACE, differing, heading, is_complete
 from analysis.tables.comparison import ESTIMATOR
 from analysis.tables.training import final_columns
+from analysis.text import listed
 
 _PLACE = Column("measured at", ("", "measured at"), "place", WORD)
 _PROBLEM = _PLACE._replace(title="problem", short=("", "problem"))
@@ -21,6 +23,9 @@ _ONE_DRAW = (
     "Groups are parts of the same gradients: what an estimator learns is tuned for all of them "
     "together, and the time is that of all."
 )
+_MOST_CONCLUDED = 3
+"""The most places whose conclusions are said in full."""
+
 _NORM = Column(
     "norm of the true gradient",
     ("norm of the", "true gradient"),
@@ -65,7 +70,23 @@ def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> Rea
             *_unsaid(tables, [name for name in _own(tables) if name not in names]),
             *([_ONE_DRAW] * ("group" in names)),
         ],
+        findings=table.findings if len(tables) <= _MOST_CONCLUDED else _leaders(tables),
     )
+
+
+def _leaders(tables: Mapping[str, ReadableTable]) -> list[str]:
+    """Return the sentence that says which estimator has the least error at which places."""
+    leads: dict[str, list[str]] = {}
+    for place, table in tables.items():
+        errors = table.frame.set_index("short_name")["equal_cost_error"]
+        noisy = errors[(errors > 0) & np.isfinite(errors)]
+        if len(noisy):
+            leads.setdefault(str(noisy.idxmin()), []).append(place)
+    said = [
+        f"{name} at {len(led)} of {len(tables)} ({listed(led)})"
+        for name, led in sorted(leads.items(), key=lambda one: -len(one[1]))
+    ]
+    return [f"Least error at equal cost, of those with any: {'; '.join(said)}."] * bool(said)
 
 
 def problems_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> ReadableTable:

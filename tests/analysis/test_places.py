@@ -50,11 +50,22 @@ def test_a_block_of_lines_for_each(rows):
         for column in ("variance", "equal_cost_error_high", "seconds"):
             np.testing.assert_array_equal(block[column], own.frame[column])
         assert set(block["truth_norm"]) == {own.settings["truth_norm"]}
-    assert any(said.startswith("Trained with DisARM, step 0: No error") for said in table.findings)
     text = analysis.to_text(table, 120)
     assert all(f"\n{name}\n" in text for name in names)
     for render in (analysis.to_markdown, analysis.to_html, analysis.to_latex, analysis.to_csv):
         assert "REBAR" in render(table)
+
+
+def test_conclusions_of_few_places_are_said_in_full_and_of_many_in_a_sentence(rows):
+    few = readable(rows[rows["trained_with"] == "DisARM"]).findings
+    assert any(said.startswith("Step 0: No error") for said in few)
+    table = readable(rows)
+    (said,) = table.findings
+    noisy = table.frame[table.frame["equal_cost_error"] > 0]
+    first = noisy.loc[noisy.groupby("place")["equal_cost_error"].idxmin()]
+    for name, led in first.groupby("short_name"):
+        assert f"{name} at {len(led)} of 5 (" in said
+        assert all(place in said for place in led["place"])
 
 
 def test_what_is_skipped_at_one_place_says_so(rows):
