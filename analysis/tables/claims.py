@@ -174,7 +174,8 @@ def _power(
 
 
 def region(low: float, high: float) -> str:
-    """Return a region of a number in words."""
+    """Return a region of a number in words; its ends have the digits that tell them apart."""
     if np.isfinite(low) and np.isfinite(high):
-        return f"{low:.3g} to {high:.3g}"
+        ends = [(f"{low:.{digits}g}", f"{high:.{digits}g}") for digits in range(3, 17)]
+        return " to ".join(next((pair for pair in ends if pair[0] != pair[1]), ends[0]))
     return f"above {low:.3g}" if np.isfinite(low) else f"below {high:.3g}"

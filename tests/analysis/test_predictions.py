@@ -8,6 +8,7 @@ import pytest
 import analysis
 from analysis.rows import predictions, without_predictions
 from analysis.studies import readable
+from analysis.tables.claims import region
 from experiments.command_line import main
 from experiments.statistics import Estimate
 from experiments.studies import figures
@@ -90,3 +91,12 @@ class Drawn:
         from matplotlib.figure import Figure
 
         return Figure()
+
+
+@pytest.mark.parametrize(
+    "ends, said",
+    [((-0.05, 0.05), "-0.05 to 0.05"), ((0.2499, 0.2501), "0.2499 to 0.2501"),
+     ((0.9, float("inf")), "above 0.9"), ((float("-inf"), 0.0), "below 0")],
+)  # fmt: skip
+def test_the_ends_of_a_region_are_told_apart(ends, said):
+    assert region(*ends) == said
