@@ -61,14 +61,14 @@ def ends(found: Distance, unseen: float, level: float = LEVEL) -> tuple[float, f
 
 def _root(probability: Callable[[float], float], level: float, scale: float) -> float:
     """Return the squared bias, at least zero, at which a falling probability reaches a level."""
-    from scipy import optimize
-
     if probability(0.0) <= level:
         return 0.0
     high = scale or 1.0
     while probability(high) > level:
         high *= 2
-    solution = optimize.root_scalar(
-        lambda bias: probability(bias) - level, bracket=(0.0, high), xtol=1e-9 * high
-    )
-    return float(solution.root)
+    # Bisection: importing scipy.optimize takes longer than all roots of a comparison.
+    low = 0.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if probability(middle) > level else (low, middle)
+    return (low + high) / 2
