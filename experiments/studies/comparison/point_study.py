@@ -223,9 +223,9 @@ def measured(
         where = found.result() if is_tuned(members[0]) else start
         return [_tuned(where, one, keys["tune"], settings.tuning_steps, memory) for one in members]
 
-    # The longest first: later ones are traced, on one core, while these draw on all.
-    names = sorted(set(parts) - {TIMES}, key=lambda name: -_cost(start, parts[name]))
-    jobs = {name: functools.partial(ready, parts[name]) for name in names}
+    jobs = {
+        name: functools.partial(ready, members) for name, members in parts.items() if name != TIMES
+    }
     is_measured = any(row["metric"] != "skipped" for row in before)
     held: list[Row] = []  # of estimators that failed, until one is measured
     first = None
@@ -257,14 +257,6 @@ def measured(
                     yield rows
     if first is not None and not is_measured:
         raise first
-
-
-def _cost(point: Point, members: Sequence[Estimator]) -> int:
-    """Return the evaluations of f of a gradient of each member; 0 if it has none."""
-    first = members[0]
-    if point.problem.refusal(first, point.distribution) is not None:
-        return 0
-    return len(members) * point.problem.evaluations(first, point.distribution)
 
 
 def _tuned(
