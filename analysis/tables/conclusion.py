@@ -27,19 +27,18 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
         truth_norm: norm of the true gradient, if known.
     """
     lines = lines.assign(is_unbiased=(lines["unbiased"] == "yes") & ~_contradicted(lines))
-    at = f"at equal {'time' if error == 'equal_time_error' else 'cost'}"
     finite = lines[np.isfinite(lines[error])]
     free = finite[finite[error] == 0]
     noisy = finite[finite[error] > 0]
-    has_interval = np.isfinite(noisy[f"{error}_high"]) & np.isfinite(noisy[f"{error}_low"])
-    ranked = noisy[has_interval].sort_values(error, kind="stable")
+    in_order = ranked(lines, error)
     said = []
     if len(free):
         each = [f"{line.short_name} ({line.evaluations:.0f})" for line in free.itertuples()]
         said.append(f"No error: {listed(each)}, with evaluations of f per gradient in brackets.")
-    if len(ranked):
-        said.append(_least(ranked, error, f"{'Of the others, l' if len(free) else 'L'}east", at))
-    if len(unranked := noisy[~has_interval]):
+    if len(in_order):
+        least = f"{'Of the others, l' if len(free) else 'L'}east"
+        said.append(_least(in_order, error, least, at_equal(error)))
+    if len(unranked := noisy.drop(in_order.index)):
         said.append(f"Not ranked, for lack of an interval: {listed(unranked['short_name'])}.")
     if truth_norm is not None and np.isfinite(truth_norm) and len(finite):
         zero = truth_norm**2
@@ -55,6 +54,18 @@ def conclusion(lines: pd.DataFrame, error: str, truth_norm: float | None) -> lis
             f"gradient){found}."
         )
     return said
+
+
+def ranked(lines: pd.DataFrame, error: str) -> pd.DataFrame:
+    """Return the lines with an error and its interval, the least error first."""
+    noisy = lines[(lines[error] > 0) & np.isfinite(lines[error])]
+    has_interval = np.isfinite(noisy[f"{error}_high"]) & np.isfinite(noisy[f"{error}_low"])
+    return noisy[has_interval].sort_values(error, kind="stable")
+
+
+def at_equal(error: str) -> str:
+    """Return what errors in a column are compared at."""
+    return f"at equal {'time' if error == 'equal_time_error' else 'cost'}"
 
 
 def _least(ranked: pd.DataFrame, error: str, least: str, at: str) -> str:

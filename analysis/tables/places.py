@@ -7,13 +7,13 @@ runs are problems.
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from analysis.columns import NUMBER, WORD, Column
 from analysis.readable import ReadableTable
 from analysis.rows import PLACE, differing, heading, is_complete
 from analysis.tables.comparison import ESTIMATOR
+from analysis.tables.conclusion import at_equal, ranked
 from analysis.tables.training import final_columns
 from analysis.text import listed
 
@@ -76,17 +76,18 @@ def places_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> Rea
 
 def _leaders(tables: Mapping[str, ReadableTable]) -> list[str]:
     """Return the sentence that says which estimator has the least error at which places."""
+    first = next(iter(tables.values()))
+    shown = [column.field for column in (*first.columns, *first.more_columns)]
+    error = next(name for name in shown if name in ("equal_cost_error", "equal_time_error"))
     leads: dict[str, list[str]] = {}
     for place, table in tables.items():
-        errors = table.frame.set_index("short_name")["equal_cost_error"]
-        noisy = errors[(errors > 0) & np.isfinite(errors)]
-        if len(noisy):
-            leads.setdefault(str(noisy.idxmin()), []).append(place)
+        names = [*ranked(table.frame, error)["short_name"], "none with an interval"]
+        leads.setdefault(names[0], []).append(place)
     said = [
         f"{name} at {len(led)} of {len(tables)} ({listed(led)})"
         for name, led in sorted(leads.items(), key=lambda one: -len(one[1]))
     ]
-    return [f"Least error at equal cost, of those with any: {'; '.join(said)}."] * bool(said)
+    return [f"Least error {at_equal(error)}, of those with any: {'; '.join(said)}."]
 
 
 def problems_table(rows: pd.DataFrame, tables: Mapping[str, ReadableTable]) -> ReadableTable:

@@ -56,16 +56,43 @@ def test_a_block_of_lines_for_each(rows):
         assert "REBAR" in render(table)
 
 
+def with_intervals(rows):
+    """Return the rows, all errors known to a tenth."""
+    is_error = rows["metric"].isin(["equal_cost_error", "variance", "squared_bias", "seconds"])
+    found = rows.copy()
+    found.loc[is_error, "low"] = 0.9 * found["value"]
+    found.loc[is_error, "high"] = 1.1 * found["value"]
+    found.attrs = rows.attrs
+    return found
+
+
 def test_conclusions_of_few_places_are_said_in_full_and_of_many_in_a_sentence(rows):
+    rows = with_intervals(rows)
     few = readable(rows[rows["trained_with"] == "DisARM"]).findings
     assert any(said.startswith("Step 0: No error") for said in few)
     table = readable(rows)
     (said,) = table.findings
+    assert said.startswith("Least error at equal cost, ")
     noisy = table.frame[table.frame["equal_cost_error"] > 0]
     first = noisy.loc[noisy.groupby("place")["equal_cost_error"].idxmin()]
     for name, led in first.groupby("short_name"):
         assert f"{name} at {len(led)} of 5 (" in said
         assert all(place in said for place in led["place"])
+    (by_time,) = readable(rows, cost="time").findings
+    assert by_time.startswith("Least error at equal time, ")
+
+
+def test_an_error_without_an_interval_leads_nowhere(rows):
+    rows = with_intervals(rows)
+    table = readable(rows)
+    (best,) = {said.partition(": ")[2].partition(" at ")[0] for said in table.findings}
+    (name,) = set(table.frame.loc[table.frame["short_name"] == best, "estimator"])
+    rows.loc[rows["estimator"].eq(name) & rows["metric"].eq("equal_cost_error"), "high"] = np.nan
+    (said,) = readable(rows).findings
+    assert f"{best} at " not in said and " at 5 of 5 (" in said
+    rows["high"] = np.nan
+    (said,) = readable(rows).findings
+    assert "none with an interval at 5 of 5 (" in said
 
 
 def test_what_is_skipped_at_one_place_says_so(rows):

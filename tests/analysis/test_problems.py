@@ -294,7 +294,8 @@ def test_steps_of_several_problems(rows):
     assert list(over_steps.data(steps)["place"].unique()) == ["Coupled", "my.module:Wide"]
     figure = over_steps.draw(steps)
     assert [ax.get_title(loc="left") for ax in figure.axes[::3]] == ["Coupled", "my.module:Wide"]
-    assert "Coupled, step 0" in "\n".join(readable(steps).findings)
+    (said,) = readable(steps).findings
+    assert " of 4 (Coupled, step 0" in said
 
 
 def test_the_report(rows, tmp_path):

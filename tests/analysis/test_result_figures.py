@@ -61,7 +61,6 @@ def assert_named(ax):
             assert abs(float(line.get_ydata()[0]) - ax.get_yticks()).min() < 0.5
 
 
-@mpl.rc_context({"text.hinting": "none"})  # as in a file
 def assert_readable(figure):
     """Nothing is cut, nothing is laid over something else, no letter is tiny, names fit marks."""
     canvas = FigureCanvasAgg(figure)
