@@ -31,6 +31,9 @@ CACHE_BYTES = 2**18
 _WORK_BYTES = 2**20
 """Maximum bytes, for a chunk on a CPU, of the largest array from which gradients are computed."""
 
+_PAIR_BYTES = 2**28
+"""The same for a chunk of two, which is much faster than one: products of a single row are slow."""
+
 # The same as a fraction of an accelerator's memory.
 _MEMORY_SHARE = 0.25
 _LARGEST_CHUNK = 2**14
@@ -202,7 +205,7 @@ class Sampler:
         _, is_used = partial_eval.dce_jaxpr(program, [True] * len(program.outvars))
         is_random = is_used[-1]  # whether the gradient depends on the key
         size = -(-num_samples // NUM_BLOCKS) if is_random else 1
-        largest = cost(program, is_used).largest
+        largest = cost(program, [True] * len(program.invars)).largest
         chunk = self._chunk(estimator, context, shapes, largest, size, stacked)
         members = _num_members(estimator) if stacked else 1
         return shapes, members, np.uint32(size // chunk), {"chunk": chunk, "stacked": stacked}
@@ -223,17 +226,14 @@ class Sampler:
         device = self.mesh.devices.flat[0]
         if device.platform == "cpu":
             members = _num_members(estimator) if stacked else 1
-            room = min(
-                CACHE_BYTES / max(num_bytes(shapes) * members, 1),
-                _WORK_BYTES / max(largest * members, 1),
-            )
-            least = 2  # products with a single row are slow
+            work = max(largest * members, 1)
+            room = min(CACHE_BYTES / max(num_bytes(shapes) * members, 1), _WORK_BYTES / work)
+            room = max(room, min(_PAIR_BYTES / work, 2))
         else:
             statistics = device.memory_stats() or {}
             room = _MEMORY_SHARE * statistics.get("bytes_limit", 2**33)
             room /= max(self._memory(estimator, context, shapes, stacked), 1)
-            least = 1
-        most = int(min(max(room, least), _LARGEST_CHUNK, size))
+        most = int(min(max(room, 1), _LARGEST_CHUNK, size))
         return max(chunk for chunk in range(1, most + 1) if size % chunk == 0)
 
     def _memory(self, estimator, context, shapes, stacked) -> int:

@@ -110,19 +110,20 @@ def test_devices_change_nothing(devices):
     np.testing.assert_allclose(found.distances, (off**2).sum((1, 2)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("room", [1, 64, 2**30])
-def test_chunks_change_nothing(room, monkeypatch):
+@pytest.mark.parametrize("room, pair, chunk", [(1, 1, 1), (1, 2**9, 2), (64, 1, 4), (2**30, 1, 48)])
+def test_chunks_change_nothing(room, pair, chunk, monkeypatch):
     (expected,) = draw_toy(NUM_BLOCKS * 48)
     sizes = []
     monkeypatch.setattr(moments, "CACHE_BYTES", room)
+    monkeypatch.setattr(moments, "_PAIR_BYTES", pair)
     monkeypatch.setattr(
         Sampler,
         "_chunk",
         lambda *arguments, of=Sampler._chunk: sizes.append(of(*arguments)) or sizes[-1],
     )
     (found,) = draw_toy(NUM_BLOCKS * 48)
-    # 12 bytes a gradient, and never one alone; a chunk divides the block.
-    assert sizes == [{1: 2, 64: 4, 2**30: 48}[room]]
+    # 12 bytes a gradient, alone only if two are too large; a chunk divides the block.
+    assert sizes == [chunk]
     assert_same(found, expected)
 
 
