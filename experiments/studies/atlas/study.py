@@ -121,7 +121,9 @@ def _rows(
         problem = problems[point.problem]
         keys = named_keys(0, "point", "tune", "measure")
         if point.problem not in starts:
-            starts = {point.problem: begin(problem, keys["point"])}  # frees the one before
+            # Frees the one before. JAX keeps its programs, and Linux has room for some 20,000.
+            jax.clear_caches()
+            starts = {point.problem: begin(problem, keys["point"])}
         start = starts[point.problem]
         memory = Memory(modules_of((problem, parse_estimator(TRAINER))) | {__name__}, start.data)
 

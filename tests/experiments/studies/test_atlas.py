@@ -1,6 +1,7 @@
 """The atlas: its choice, and the command at the smallest scale."""
 
 import math
+from unittest import mock
 
 import jax
 import pandas as pd
@@ -10,8 +11,10 @@ from analysis import kept_atlas
 from estimators.naming import describe
 from experiments import problems
 from experiments.command_line import main
+from experiments.measurement.point import begin
 from experiments.running.results import FILE
 from experiments.running.user_code import parse_estimators, parse_problem
+from experiments.studies.atlas import study
 from experiments.studies.atlas.choice import ESTIMATORS, POINTS, SCALES, TRAINER
 from experiments.studies.atlas.predictions import PREDICTIONS
 from experiments.studies.atlas.quantities import UNKNOWN, LogRatio, Share
@@ -71,19 +74,32 @@ def test_the_law_of_a_point_is_its_law_and_what_is_listed_fits(point):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Return the folder of an interrupted and continued run, and its table after the first."""
+    """Return the folder of an interrupted and continued run, its table and its programs after."""
     out = tmp_path_factory.mktemp("atlas") / "out"
     command = ["atlas", "--budget", "smoke", "--output", str(out), "--format", "png"]
-    assert main([*command, "--points", "Bandit", "Coupled"]) == 0
+    programs = []
+
+    def begun(*arguments):
+        programs.append(len(jax.devices()[0].client.live_executables()))
+        return begin(*arguments)
+
+    with mock.patch.object(study, "begin", begun):
+        assert main([*command, "--points", "Bandit", "Coupled"]) == 0
     first = pd.read_parquet(out / FILE)
     assert not first.attrs["complete"]
     assert "run not complete" in (out / "table.txt").read_text()
     assert main(command) == 0
-    return out, first
+    return out, first, programs
+
+
+def test_the_programs_of_a_problem_are_let_go_of(finished):
+    """Linux has room for some 20,000; a problem of the atlas has a thousand."""
+    before, after = finished[-1]
+    assert after <= before + 5
 
 
 def test_a_run_continues_where_it_stopped(finished):
-    out, first = finished
+    out, first, _ = finished
     rows = numbers(out)
     assert set(first["problem"]) == {"Coupled", "Bandit"}
     assert set(rows["problem"]) == {point.problem for point in POINTS["smoke"]}
@@ -96,7 +112,7 @@ def test_a_run_continues_where_it_stopped(finished):
 
 
 def test_the_files_of_a_run(finished):
-    out, _ = finished
+    out, *_ = finished
     assert {"atlas_map.png", "atlas_profiles.png", "atlas_ranks.png"} <= contents(out).keys()
     cells = pd.read_csv(out / "atlas_map.csv")
     assert len(cells) == 18
@@ -107,7 +123,7 @@ def test_the_files_of_a_run(finished):
 
 def test_the_rows_are_those_of_compare(finished, tmp_path):
     """One of them, at the same point with the same keys."""
-    out, _ = finished
+    out, *_ = finished
     command = ["compare", "--problem", "Bandit", "--samples", "256", "--estimators"]
     command += ["ScoreFunction", "--output", str(tmp_path)]
     assert main(command) == 0
@@ -117,7 +133,7 @@ def test_the_rows_are_those_of_compare(finished, tmp_path):
 
 
 def test_a_finished_run_is_shown_again(finished, capsys):
-    out, _ = finished
+    out, *_ = finished
     before = (out / FILE).read_bytes()
     assert main(["atlas", "--budget", "smoke", "--output", str(out), "--format", "png"]) == 0
     assert "already contains this run" in capsys.readouterr().err
